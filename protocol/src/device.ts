@@ -1,0 +1,122 @@
+/** What a device says about itself, and what the hub tells people about it. */
+import { type Static, Type } from 'typebox'
+import { BootId, DeviceId, Digest, SiteId, StreamId, Timestamp } from './names.ts'
+import { DeviceConfig } from './stream.ts'
+
+/** Retained, and the last will. */
+export const Status = Type.Object({
+  state: Type.Union([Type.Literal('online'), Type.Literal('offline')]),
+  at: Timestamp,
+  bootId: BootId,
+})
+export type Status = Static<typeof Status>
+
+export const streamStates = ['connecting', 'live', 'stalled', 'offline', 'ended', 'failed'] as const
+export const StreamState = Type.Union(streamStates.map((state) => Type.Literal(state)))
+export type StreamState = (typeof streamStates)[number]
+
+/** One stream as the device runs it. */
+export const ReportedStream = Type.Object({
+  streamId: StreamId,
+  name: Type.String({ maxLength: 120 }),
+  /** Without its password. */
+  source: Type.String({ maxLength: 2048 }),
+  state: StreamState,
+  /** Why it is not live; empty when it is. */
+  reason: Type.String({ maxLength: 1000 }),
+  since: Timestamp,
+  model: Type.Optional(Type.String({ maxLength: 120 })),
+  decoder: Type.Optional(Type.String({ maxLength: 40 })),
+  width: Type.Optional(Type.Integer({ minimum: 0 })),
+  height: Type.Optional(Type.Integer({ minimum: 0 })),
+})
+export type ReportedStream = Static<typeof ReportedStream>
+
+/** A model the device can run. */
+export const ReportedModel = Type.Object({
+  name: Type.String({ maxLength: 120 }),
+  digest: Digest,
+  layout: Type.String({ maxLength: 40 }),
+  labels: Type.Array(Type.String({ maxLength: 100 }), { maxItems: 10_000 }),
+  runtime: Type.String({ maxLength: 80 }),
+})
+export type ReportedModel = Static<typeof ReportedModel>
+
+/** What the device runs now: retained, sent whole whenever it changes. */
+export const Reported = Type.Object({
+  at: Timestamp,
+  bootId: BootId,
+  startedAt: Timestamp,
+  agentVersion: Type.String({ maxLength: 40 }),
+  platform: Type.String({ maxLength: 80 }),
+  cpu: Type.String({ maxLength: 200 }),
+  cores: Type.Integer({ minimum: 0 }),
+  memoryBytes: Type.Integer({ minimum: 0 }),
+  /** Version of the desired configuration that is in force; 0 before the first. */
+  configVersion: Type.Integer({ minimum: 0 }),
+  /** Why the newest desired configuration was not taken; absent when it was. */
+  configError: Type.Optional(Type.String({ maxLength: 2000 })),
+  streams: Type.Array(ReportedStream, { maxItems: 256 }),
+  models: Type.Array(ReportedModel, { maxItems: 64 }),
+})
+export type Reported = Static<typeof Reported>
+
+/** The hub's wish: retained, and only ever replaced by a higher version. */
+export const Desired = Type.Object({
+  version: Type.Integer({ minimum: 1 }),
+  at: Timestamp,
+  config: DeviceConfig,
+})
+export type Desired = Static<typeof Desired>
+
+/** `never`: enrolled but not yet seen. */
+export const connectivities = ['online', 'offline', 'never'] as const
+export const Connectivity = Type.Union(connectivities.map((c) => Type.Literal(c)))
+export type Connectivity = (typeof connectivities)[number]
+
+/** What a person should think of a device at a glance. `degraded`: online, but a stream is not live. */
+export const deviceHealths = ['ok', 'degraded', 'offline', 'never'] as const
+export const DeviceHealth = Type.Union(deviceHealths.map((h) => Type.Literal(h)))
+export type DeviceHealth = (typeof deviceHealths)[number]
+
+/** One row of the fleet. `revision` grows with every change of the row. */
+export const DeviceRow = Type.Object(
+  {
+    deviceId: DeviceId,
+    site: SiteId,
+    name: Type.String(),
+    connectivity: Connectivity,
+    health: DeviceHealth,
+    /** The sentence behind `health`; empty when ok. */
+    reason: Type.String(),
+    agentVersion: Type.String(),
+    lastSeenAt: Type.Union([Timestamp, Type.Null()]),
+    enrolledAt: Timestamp,
+    streamsLive: Type.Integer(),
+    streamsTotal: Type.Integer(),
+    /** Frames per second analysed over all streams, from the last health figures. */
+    analysedFps: Type.Number(),
+    /** Share 0..1 of one core, over all processes of the agent. */
+    cpuShare: Type.Number(),
+    memoryBytes: Type.Integer(),
+    eventsStored: Type.Integer(),
+    revision: Type.Integer(),
+  },
+  { $id: 'DeviceRow' },
+)
+export type DeviceRow = Static<typeof DeviceRow>
+
+/** Everything the Device page shows above its tabs. */
+export const DeviceDetail = Type.Object(
+  {
+    device: DeviceRow,
+    reported: Type.Union([Reported, Type.Null()]),
+    desired: Type.Union([Desired, Type.Null()]),
+    certificate: Type.Object({
+      serial: Type.String(),
+      notAfter: Timestamp,
+    }),
+  },
+  { $id: 'DeviceDetail' },
+)
+export type DeviceDetail = Static<typeof DeviceDetail>

@@ -1,0 +1,224 @@
+/**
+ * Events: immutable facts a device reports. A device numbers them from 1 within one start of its
+ * agent (`bootId`), keeps them until the hub acknowledges a high-water mark, and replaces what it had
+ * to drop by a loss record that carries the dropped range, so that the sequence never has a hole.
+ */
+import { type Static, Type } from 'typebox'
+import { StreamState } from './device.ts'
+import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
+
+const Sequence = Type.Integer({ minimum: 1 })
+const Score = Type.Number({ minimum: 0, maximum: 1 })
+const TrackId = Type.Integer({ minimum: 1 })
+
+/** The track's best moment so far, with the JPEG that shows it where there is one. */
+export const BestFrame = Type.Object({
+  at: Timestamp,
+  box: Box,
+  score: Score,
+  snapshot: Type.Optional(Digest),
+})
+export type BestFrame = Static<typeof BestFrame>
+
+/** An object was confirmed on a stream. */
+export const Appeared = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('appeared'),
+  at: Timestamp,
+  streamId: StreamId,
+  trackId: TrackId,
+  label: Label,
+  score: Score,
+  box: Box,
+  snapshot: Type.Optional(Digest),
+})
+
+/** It is gone; what was learned about it meanwhile. */
+export const Left = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('left'),
+  at: Timestamp,
+  streamId: StreamId,
+  trackId: TrackId,
+  label: Label,
+  /** Best score over its life. */
+  score: Score,
+  box: Box,
+  appearedAt: Timestamp,
+  /** Analysed frames it was seen on. */
+  frames: Type.Integer({ minimum: 1 }),
+  best: BestFrame,
+})
+
+/** A stream went live, stalled, ended… `gapMs`: how long no frame came before this. */
+export const StreamChanged = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('stream'),
+  at: Timestamp,
+  streamId: StreamId,
+  state: StreamState,
+  reason: Type.String({ maxLength: 1000 }),
+  gapMs: Type.Optional(Type.Integer({ minimum: 0 })),
+})
+
+export const alarmCodes = [
+  'mediaCrashed',
+  'mediaHung',
+  'modelFailed',
+  'diskFull',
+  'outboxFull',
+  'clockJumped',
+  'configRefused',
+] as const
+
+/** Something a person should know. `active: false` ends an alarm of the same code and stream. */
+export const Alarm = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('alarm'),
+  at: Timestamp,
+  streamId: Type.Optional(StreamId),
+  code: Type.Union(alarmCodes.map((code) => Type.Literal(code))),
+  active: Type.Boolean(),
+  text: Type.String({ maxLength: 1000 }),
+})
+
+/** Figures of one stream over the interval of a health event. */
+export const StreamFigures = Type.Object({
+  streamId: StreamId,
+  /** Frames per second that came out of the decoder. */
+  inputFps: Type.Number(),
+  /** Frames per second that went through the model. */
+  analysedFps: Type.Number(),
+  /** Frames the motion gate let rest. */
+  gated: Type.Integer(),
+  /** Frames replaced by a newer one before the model got to them. */
+  dropped: Type.Integer(),
+  /** Median and 95th percentile of inference. */
+  inferenceMs: Type.Number(),
+  inferenceP95Ms: Type.Number(),
+  /** 95th percentile from capture to detections. */
+  latencyP95Ms: Type.Number(),
+  reconnects: Type.Integer(),
+  objects: Type.Integer(),
+})
+export type StreamFigures = Static<typeof StreamFigures>
+
+/** How the device does: an aggregate, the first class to give way. */
+export const Health = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('health'),
+  at: Timestamp,
+  intervalMs: Type.Integer({ minimum: 1 }),
+  /** Share of one core, all processes of the agent; may exceed 1. */
+  cpuShare: Type.Number(),
+  /** Resident memory of all processes of the agent. */
+  memoryBytes: Type.Integer(),
+  /** Supervisor event-loop delay. */
+  loopP99Ms: Type.Number(),
+  outboxEvents: Type.Integer(),
+  outboxBytes: Type.Integer(),
+  diskFreeBytes: Type.Integer(),
+  streams: Type.Array(StreamFigures, { maxItems: 256 }),
+})
+export type Health = Static<typeof Health>
+
+/** Classes in the order in which they give way: aggregates first, alarms last. */
+export const eventClasses = ['aggregate', 'event', 'alarm'] as const
+export type EventClass = (typeof eventClasses)[number]
+
+/** Stands for the events `sequence`..`through`, which the device had to drop. */
+export const Loss = Type.Object({
+  sequence: Sequence,
+  through: Sequence,
+  kind: Type.Literal('loss'),
+  /** When the loss happened. */
+  at: Timestamp,
+  reason: Type.Union([
+    Type.Literal('outboxFull'),
+    Type.Literal('diskFull'),
+    Type.Literal('damaged'),
+    /** Written by the hub: the device says that an earlier store acknowledged these. */
+    Type.Literal('acknowledgedEarlier'),
+  ]),
+  /** How many of each class; their sum is `through - sequence + 1` where the classes are known. */
+  aggregates: Type.Integer({ minimum: 0 }),
+  events: Type.Integer({ minimum: 0 }),
+  alarms: Type.Integer({ minimum: 0 }),
+})
+export type Loss = Static<typeof Loss>
+
+export const eventSchemas = {
+  appeared: Appeared,
+  left: Left,
+  stream: StreamChanged,
+  alarm: Alarm,
+  health: Health,
+  loss: Loss,
+} as const
+export type EventKind = keyof typeof eventSchemas
+export const eventKinds = Object.keys(eventSchemas) as readonly EventKind[]
+
+/** One event as it travels. */
+export type Event = { [K in EventKind]: Static<(typeof eventSchemas)[K]> }[EventKind]
+/** An event before the outbox has numbered it. */
+export type NewEvent = {
+  [K in Exclude<EventKind, 'loss'>]: Omit<Extract<Event, { kind: K }>, 'sequence'>
+}[Exclude<EventKind, 'loss'>]
+
+/** Which class an event belongs to when something must give way. */
+export function classOf(kind: Exclude<EventKind, 'loss'>): EventClass {
+  if (kind === 'health') return 'aggregate'
+  return kind === 'alarm' ? 'alarm' : 'event'
+}
+
+/** Most entries in one batch, and most bytes of one entry. */
+export const batchEntriesMax = 500
+export const eventBytesMax = 32 * 1024
+
+/**
+ * A batch as it is parsed first: only what numbering needs. Each entry is then checked by itself, so
+ * that one bad event is quarantined without holding up its neighbours.
+ */
+export const EventBatch = Type.Object({
+  bootId: BootId,
+  /** Everything up to here has been acknowledged to the device, by this hub or an earlier store. */
+  acknowledgedThrough: Type.Integer({ minimum: 0 }),
+  entries: Type.Array(
+    Type.Object(
+      { sequence: Sequence, through: Type.Optional(Sequence) },
+      { additionalProperties: true },
+    ),
+    { minItems: 1, maxItems: batchEntriesMax },
+  ),
+})
+export type EventBatch = Static<typeof EventBatch>
+
+/** The hub has durably stored everything of this boot up to and including `through`. */
+export const Acknowledged = Type.Object({
+  bootId: BootId,
+  through: Type.Integer({ minimum: 0 }),
+})
+export type Acknowledged = Static<typeof Acknowledged>
+
+/** An event as the hub gives it out. `data` is the event as it was received. */
+export const StoredEvent = Type.Object(
+  {
+    eventId: Type.Integer(),
+    deviceId: DeviceId,
+    bootId: BootId,
+    sequence: Sequence,
+    kind: Type.Union(eventKinds.map((kind) => Type.Literal(kind))),
+    at: Timestamp,
+    receivedAt: Timestamp,
+    /** Delivered more than a minute after it happened. */
+    historical: Type.Boolean(),
+    streamId: Type.Union([StreamId, Type.Null()]),
+    label: Type.Union([Label, Type.Null()]),
+    score: Type.Union([Type.Number(), Type.Null()]),
+    /** The JPEG to show beside it: a snapshot whose bytes may still be on their way. */
+    snapshot: Type.Union([Digest, Type.Null()]),
+    data: Type.Record(Type.String(), Type.Unknown()),
+  },
+  { $id: 'StoredEvent' },
+)
+export type StoredEvent = Static<typeof StoredEvent>

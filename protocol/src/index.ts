@@ -1,0 +1,14 @@
+/**
+ * Door of the protocol: every record, message and route of the system as one schema each. It holds
+ * no compiler, so a browser can load it; what checks data against a schema is behind `./check`.
+ * @module
+ */
+export * from './device.ts'
+export * from './event.ts'
+export * from './live.ts'
+export * from './messages.ts'
+export * from './names.ts'
+export * from './nearest.ts'
+export * from './problem.ts'
+export * from './routes.ts'
+export * from './stream.ts'

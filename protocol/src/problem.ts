@@ -1,0 +1,55 @@
+/**
+ * Every way the hub refuses a caller, on one page: code, HTTP status and title. Replies are
+ * problem+json (RFC 9457); `code` is stable and is what programs should look at.
+ */
+import { type Static, Type } from 'typebox'
+
+export const problems = {
+  badRequest: { status: 400, title: 'The request does not fit its schema' },
+  notSignedIn: { status: 401, title: 'Sign in first' },
+  signInRefused: { status: 401, title: 'The sign-in link or token is not valid' },
+  enrolmentRefused: { status: 401, title: 'The enrolment token is not valid' },
+  forbidden: { status: 403, title: 'Your role does not allow this' },
+  foreignOrigin: { status: 403, title: 'The request came from another site' },
+  notFound: { status: 404, title: 'There is no such thing here' },
+  conflict: { status: 409, title: 'Somebody else changed this first' },
+  tooLarge: { status: 413, title: 'The body is larger than this route allows' },
+  wrongMediaType: { status: 415, title: 'This route does not take that content type' },
+  digestDiffers: { status: 422, title: 'The bytes do not have the digest they were sent under' },
+  tooManyRequests: { status: 429, title: 'Too many requests' },
+  internal: { status: 500, title: 'The hub failed' },
+  unavailable: { status: 503, title: 'The hub cannot do this right now' },
+} as const satisfies Record<string, { status: number; title: string }>
+
+export type ProblemCode = keyof typeof problems
+
+/** Body of every refusal. `detail` says what could not be done, why, and a way out. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    instance: Type.Optional(Type.String()),
+  },
+  { $id: 'Problem' },
+)
+export type Problem = Static<typeof Problem>
+
+/** Thrown where a caller is refused; the hub's error handler turns it into a `Problem` reply. */
+export class Refusal extends Error {
+  readonly code: ProblemCode
+  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+    super(detail, options)
+    this.name = 'Refusal'
+    this.code = code
+  }
+}
+
+/** The problem+json body for a code. */
+export function problemOf(code: ProblemCode, detail: string, instance?: string): Problem {
+  const { status, title } = problems[code]
+  const body = { type: `urn:edgeloop:problem:${code}`, title, status, code, detail }
+  return instance === undefined ? body : { ...body, instance }
+}

@@ -1,0 +1,426 @@
+/**
+ * Every HTTP route of the hub: path, role, and the schema of what goes in and out. The hub mounts
+ * from this table, the OpenAPI document and the typed clients are made from it, and a test walks it
+ * to see that each route refuses everybody without its role.
+ */
+import { type Static, type TSchema, Type } from 'typebox'
+import { Desired, DeviceDetail, DeviceRow } from './device.ts'
+import { eventKinds, StoredEvent } from './event.ts'
+import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import { DeviceConfig, StreamConfig } from './stream.ts'
+
+/** What people may do; each role may do what those before it may. */
+export const roles = ['viewer', 'operator', 'admin'] as const
+export type Role = (typeof roles)[number]
+
+/** True where somebody with `role` may do what needs `needed`. */
+export const mayAct = (role: Role, needed: Role): boolean =>
+  roles.indexOf(role) >= roles.indexOf(needed)
+
+/**
+ * `public` needs nothing; a role needs a session or an API token; `device` needs a device's
+ * certificate; `enrolment` needs a one-time token.
+ */
+export type Access = 'public' | Role | 'device' | 'enrolment'
+
+export type Route = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly path: string
+  readonly access: Access
+  /** One sentence for the OpenAPI document. */
+  readonly summary: string
+  readonly params?: TSchema
+  readonly query?: TSchema
+  readonly body?: TSchema
+  /** JSON reply; routes that answer bytes or a stream name the media type in `produces` instead. */
+  readonly response?: TSchema
+  readonly produces?: string
+  /** Media type of a body that is not JSON, and its limit. */
+  readonly consumes?: string
+  readonly bytesMax?: number
+  /** Success status; 200 unless said. */
+  readonly status?: 201 | 204
+}
+
+const closed = { additionalProperties: false } as const
+const Time = Timestamp
+
+export const HubHealth = Type.Object(
+  {
+    status: Type.Union([Type.Literal('ok'), Type.Literal('degraded')]),
+    devicesOnline: Type.Integer(),
+    eventsStored: Type.Integer(),
+    version: Type.String(),
+  },
+  { $id: 'HubHealth' },
+)
+export type HubHealth = Static<typeof HubHealth>
+
+export const Session = Type.Object(
+  {
+    user: Type.String(),
+    role: Type.Union(roles.map((role) => Type.Literal(role))),
+    expiresAt: Time,
+  },
+  { $id: 'Session' },
+)
+export type Session = Static<typeof Session>
+
+export const EnrolmentToken = Type.Object(
+  {
+    token: Type.String(),
+    deviceId: DeviceId,
+    site: SiteId,
+    expiresAt: Time,
+    /** SHA-256 of the hub CA's public key (SPKI, base64): what the device pins. */
+    caFingerprint: Type.String(),
+    /** Where the device enrols. */
+    deviceUrl: Type.String(),
+  },
+  { $id: 'EnrolmentToken' },
+)
+export type EnrolmentToken = Static<typeof EnrolmentToken>
+
+export const EnrolmentRequest = Type.Object(
+  {
+    token: Type.String({ maxLength: 200 }),
+    /** PKCS#10 in PEM; the key never leaves the box. */
+    csr: Type.String({ maxLength: 8192 }),
+  },
+  { $id: 'EnrolmentRequest', ...closed },
+)
+export type EnrolmentRequest = Static<typeof EnrolmentRequest>
+
+export const Enrolment = Type.Object(
+  {
+    site: SiteId,
+    deviceId: DeviceId,
+    certificate: Type.String(),
+    ca: Type.String(),
+    mqttUrl: Type.String(),
+    deviceUrl: Type.String(),
+  },
+  { $id: 'Enrolment' },
+)
+export type Enrolment = Static<typeof Enrolment>
+
+export const EventQuery = Type.Object(
+  {
+    device: Type.Optional(DeviceId),
+    stream: Type.Optional(StreamId),
+    kind: Type.Optional(Type.Union(eventKinds.map((kind) => Type.Literal(kind)))),
+    label: Type.Optional(Label),
+    from: Type.Optional(Time),
+    to: Type.Optional(Time),
+    /** Only events stored before this one: the cursor of the next page. */
+    before: Type.Optional(Type.Integer({ minimum: 1 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+  },
+  closed,
+)
+export type EventQuery = Static<typeof EventQuery>
+
+/** Newest first. `next` is the `before` of the next page, or null at the end. */
+export const EventPage = Type.Object(
+  { events: Type.Array(StoredEvent), next: Type.Union([Type.Integer(), Type.Null()]) },
+  { $id: 'EventPage' },
+)
+export type EventPage = Static<typeof EventPage>
+
+/** Health figures over time, oldest first, at most `points` of them; columns of one length. */
+export const HealthSeries = Type.Object(
+  {
+    /** Unix seconds. */
+    at: Type.Array(Type.Number()),
+    cpuShare: Type.Array(Type.Number()),
+    memoryBytes: Type.Array(Type.Number()),
+    loopP99Ms: Type.Array(Type.Number()),
+    outboxEvents: Type.Array(Type.Number()),
+    streams: Type.Array(
+      Type.Object({
+        streamId: StreamId,
+        inputFps: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+        analysedFps: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+        latencyP95Ms: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+        inferenceMs: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+        dropped: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+      }),
+    ),
+  },
+  { $id: 'HealthSeries' },
+)
+export type HealthSeries = Static<typeof HealthSeries>
+
+const device = Type.Object({ deviceId: DeviceId }, closed)
+const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
+
+export const routes = {
+  health: {
+    method: 'GET',
+    path: '/api/health',
+    access: 'public',
+    summary: 'Says whether the hub works, and how much it has stored',
+    response: HubHealth,
+  },
+  signIn: {
+    method: 'POST',
+    path: '/api/session',
+    access: 'public',
+    summary: 'Buys a session with a one-time sign-in token',
+    body: Type.Object({ token: Type.String({ minLength: 1, maxLength: 200 }) }, closed),
+    response: Session,
+  },
+  session: {
+    method: 'GET',
+    path: '/api/session',
+    access: 'viewer',
+    summary: 'Says who is signed in',
+    response: Session,
+  },
+  signOut: {
+    method: 'DELETE',
+    path: '/api/session',
+    access: 'viewer',
+    summary: 'Ends the session',
+    status: 204,
+  },
+  signInLinkCreate: {
+    method: 'POST',
+    path: '/api/sign-in-links',
+    access: 'admin',
+    summary: 'Makes a one-time sign-in token',
+    response: Type.Object({ token: Type.String(), expiresAt: Time }),
+    status: 201,
+  },
+  deviceList: {
+    method: 'GET',
+    path: '/api/devices',
+    access: 'viewer',
+    summary: 'Lists the devices',
+    response: Type.Array(DeviceRow),
+  },
+  deviceShow: {
+    method: 'GET',
+    path: '/api/devices/:deviceId',
+    access: 'viewer',
+    summary: 'Shows one device: what it reports and what is wanted of it',
+    params: device,
+    response: DeviceDetail,
+  },
+  deviceHealth: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/health',
+    access: 'viewer',
+    summary: 'Gives the health figures of a device over time',
+    params: device,
+    query: Type.Object(
+      {
+        from: Type.Optional(Time),
+        to: Type.Optional(Time),
+        points: Type.Optional(Type.Integer({ minimum: 10, maximum: 2000, default: 360 })),
+      },
+      closed,
+    ),
+    response: HealthSeries,
+  },
+  enrolmentCreate: {
+    method: 'POST',
+    path: '/api/enrolment-tokens',
+    access: 'admin',
+    summary: 'Makes a one-time token that buys one device certificate',
+    body: Type.Object(
+      {
+        deviceId: DeviceId,
+        site: Type.Optional(SiteId),
+        name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+        validMinutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_080, default: 60 })),
+      },
+      closed,
+    ),
+    response: EnrolmentToken,
+    status: 201,
+  },
+  desiredPut: {
+    method: 'PUT',
+    path: '/api/devices/:deviceId/desired',
+    access: 'operator',
+    summary: 'Replaces the desired configuration; `version` is the one that was edited, 0 for none',
+    params: device,
+    body: Type.Object({ version: Type.Integer({ minimum: 0 }), config: DeviceConfig }, closed),
+    response: Desired,
+  },
+  streamAdd: {
+    method: 'POST',
+    path: '/api/devices/:deviceId/streams',
+    access: 'operator',
+    summary: 'Adds a stream to the desired configuration',
+    params: device,
+    body: StreamConfig,
+    response: Desired,
+    status: 201,
+  },
+  streamRemove: {
+    method: 'DELETE',
+    path: '/api/devices/:deviceId/streams/:streamId',
+    access: 'operator',
+    summary: 'Removes a stream from the desired configuration',
+    params: deviceStream,
+    response: Desired,
+  },
+  streamPicture: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/streams/:streamId/picture',
+    access: 'viewer',
+    summary: 'Gives the newest live frame with its detections, as one live message',
+    params: deviceStream,
+    produces: 'application/octet-stream',
+  },
+  eventList: {
+    method: 'GET',
+    path: '/api/events',
+    access: 'viewer',
+    summary: 'Lists stored events, newest first',
+    query: EventQuery,
+    response: EventPage,
+  },
+  eventShow: {
+    method: 'GET',
+    path: '/api/events/:eventId',
+    access: 'viewer',
+    summary: 'Shows one event',
+    params: Type.Object({ eventId: Type.Integer({ minimum: 1 }) }, closed),
+    response: StoredEvent,
+  },
+  blobShow: {
+    method: 'GET',
+    path: '/api/blobs/:digest',
+    access: 'viewer',
+    summary: 'Gives the bytes of a snapshot',
+    params: Type.Object({ digest: Digest }, closed),
+    produces: 'image/jpeg',
+  },
+  changes: {
+    method: 'GET',
+    path: '/api/changes',
+    access: 'viewer',
+    summary: 'Streams what changes, as server-sent events',
+    produces: 'text/event-stream',
+  },
+  live: {
+    method: 'GET',
+    path: '/api/live',
+    access: 'viewer',
+    summary: 'WebSocket: live frames of the streams the client says it wants',
+    produces: 'application/octet-stream',
+  },
+  telemetry: {
+    method: 'POST',
+    path: '/api/telemetry',
+    access: 'viewer',
+    summary: 'Receives Faro beacons of the dashboard',
+    body: Type.Record(Type.String(), Type.Unknown()),
+    bytesMax: 256 * 1024,
+    status: 204,
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    access: 'viewer',
+    summary: 'Prometheus metrics of the hub',
+    produces: 'text/plain',
+  },
+  openapi: {
+    method: 'GET',
+    path: '/api/openapi.json',
+    access: 'viewer',
+    summary: 'This table as an OpenAPI document',
+    produces: 'application/json',
+  },
+} as const satisfies Record<string, Route>
+
+/** Routes of the other listener, where devices speak over mutual TLS. */
+export const deviceRoutes = {
+  enrol: {
+    method: 'POST',
+    path: '/enrol',
+    access: 'enrolment',
+    summary: 'Buys a certificate with a one-time token',
+    body: EnrolmentRequest,
+    response: Enrolment,
+    status: 201,
+  },
+  blobPut: {
+    method: 'PUT',
+    path: '/blobs/:digest',
+    access: 'device',
+    summary: 'Stores bytes under their digest',
+    params: Type.Object({ digest: Digest }, closed),
+    consumes: 'image/jpeg',
+    bytesMax: 4 * 1024 * 1024,
+    status: 204,
+  },
+  livePut: {
+    method: 'PUT',
+    path: '/streams/:streamId/picture',
+    access: 'device',
+    summary: 'Takes one live frame with its detections; nothing is kept but the newest',
+    params: Type.Object({ streamId: StreamId }, closed),
+    consumes: 'application/octet-stream',
+    bytesMax: 1024 * 1024,
+    status: 204,
+  },
+} as const satisfies Record<string, Route>
+
+export type RouteName = keyof typeof routes
+export const routeNames = Object.keys(routes) as readonly RouteName[]
+
+type Part<R, K extends string> = R extends { readonly [P in K]: infer S extends TSchema }
+  ? Static<S>
+  : undefined
+
+/** What a caller gives to a route, and what it gets. */
+export type RouteParams<N extends RouteName> = Part<(typeof routes)[N], 'params'>
+export type RouteQuery<N extends RouteName> = Part<(typeof routes)[N], 'query'>
+export type RouteBody<N extends RouteName> = Part<(typeof routes)[N], 'body'>
+export type RouteReply<N extends RouteName> = Part<(typeof routes)[N], 'response'>
+
+/**
+ * The path of a route with its parameters and query filled in.
+ * @throws {Error} when a parameter is missing
+ */
+export function pathOf(
+  route: Route,
+  params: Record<string, string | number> = {},
+  query: Record<string, string | number | undefined> = {},
+): string {
+  const path = route.path.replace(/:(\w+)/g, (_, key: string) => {
+    const value = params[key]
+    if (value === undefined) throw new Error(`Cannot make path ${route.path}: no ${key}`)
+    return encodeURIComponent(value)
+  })
+  const search = new URLSearchParams()
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) search.set(key, String(value))
+  }
+  return search.size > 0 ? `${path}?${search}` : path
+}
+
+/**
+ * One server-sent change. `device`: patch of a fleet row; `event`: a stored event; `counts`: figures
+ * for the header. The client ignores a patch whose `revision` is not above the one it has.
+ */
+export const Change = Type.Union([
+  Type.Object({
+    kind: Type.Literal('device'),
+    deviceId: DeviceId,
+    revision: Type.Integer(),
+    patch: Type.Partial(DeviceRow),
+  }),
+  Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
+  Type.Object({
+    kind: Type.Literal('counts'),
+    devicesOnline: Type.Integer(),
+    eventsStored: Type.Integer(),
+  }),
+])
+export type Change = Static<typeof Change>

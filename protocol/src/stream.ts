@@ -1,0 +1,63 @@
+/** What a device is asked to do with its cameras: the desired configuration. */
+import { type Static, Type } from 'typebox'
+import { Label, StreamId } from './names.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** When frames count as moving: share of changed gate pixels, and how long to go on afterwards. */
+export const MotionGate = Type.Object(
+  {
+    enabled: Type.Optional(Type.Boolean({ default: true })),
+    /** Grey levels (0..255) a gate pixel must differ from the background by. */
+    levelMin: Type.Optional(Type.Integer({ minimum: 1, maximum: 255, default: 18 })),
+    /** Share (0..1) of the 160×90 gate pixels that must have changed. */
+    areaMin: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.002 })),
+    /** How long analysis goes on after the last motion. */
+    holdMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 600_000, default: 2000 })),
+    /** Analyse at least this often even without motion; 0 turns that off. */
+    idleIntervalMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, default: 10_000 }),
+    ),
+  },
+  closed,
+)
+export type MotionGate = Static<typeof MotionGate>
+
+/** One camera feed and how it is analysed. */
+export const StreamConfig = Type.Object(
+  {
+    streamId: StreamId,
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+    /** `rtsp://…`, `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`. */
+    source: Type.String({ minLength: 1, maxLength: 2048 }),
+    /** Name of a model the device has. Without it, the device's only model. */
+    model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+    /** Frames per second that are looked at; the camera may deliver more. */
+    analysisFps: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 60, default: 5 })),
+    /** Detections below this score are not tracked. */
+    scoreMin: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.4 })),
+    /** Only these labels; all of the model's when left out. */
+    labels: Type.Optional(Type.Array(Label, { maxItems: 1000 })),
+    motionGate: Type.Optional(MotionGate),
+    /** Give up on a camera that has sent nothing for this long, and connect again. */
+    stallTimeoutMs: Type.Optional(Type.Integer({ minimum: 500, maximum: 120_000, default: 5000 })),
+    decoder: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Literal('node-av'), Type.Literal('ffmpeg')], {
+        default: 'auto',
+      }),
+    ),
+  },
+  { $id: 'StreamConfig', ...closed },
+)
+export type StreamConfig = Static<typeof StreamConfig>
+
+/** What the hub wants of one device. */
+export const DeviceConfig = Type.Object(
+  { streams: Type.Array(StreamConfig, { maxItems: 256 }) },
+  { $id: 'DeviceConfig', ...closed },
+)
+export type DeviceConfig = Static<typeof DeviceConfig>
+
+/** A stream as people see it: the source without its password. */
+export const hideSecret = (source: string): string =>
+  source.replace(/^([a-z]+:\/\/[^:/@\s]*):[^@/\s]*@/i, '$1:…@')
