@@ -1,0 +1,48 @@
+/**
+ * The `Runtime` contract: something that executes a model file. `run()` may block its thread for the
+ * whole inference (onnxruntime-node does), so sessions live in a worker.
+ */
+
+export type TensorType = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'float16' | 'bool'
+
+export type TensorInfo = {
+  readonly name: string
+  readonly type: TensorType
+  /** One entry per dimension; a name or -1 for what is free. */
+  readonly shape: readonly (number | string)[]
+}
+
+export type Tensor = {
+  readonly type: TensorType
+  readonly shape: readonly number[]
+  readonly data: Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array | Uint16Array
+}
+
+export type SessionOptions = {
+  /** Threads inside one operator; 1 unless measured otherwise. */
+  readonly threads: number
+}
+
+/** A model, loaded and ready. */
+export interface RuntimeSession extends AsyncDisposable {
+  /** Such as `ort:cpu`. */
+  readonly runtime: string
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  /** @throws {Error} when a tensor is missing or does not fit */
+  run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>>
+}
+
+export interface Runtime {
+  readonly name: string
+  /** @throws {ModelError} when the bytes are no model this runtime can execute */
+  open(file: string, options: SessionOptions): Promise<RuntimeSession>
+}
+
+/** A model cannot be used; the message says which file, why, and what was expected. */
+export class ModelError extends Error {
+  constructor(text: string, options?: ErrorOptions) {
+    super(text, options)
+    this.name = 'ModelError'
+  }
+}
