@@ -1,0 +1,59 @@
+/**
+ * `npm run bench -- NAME [options]`: runs one benchmark, prints its table with the machine it ran on
+ * to standard error, and one JSON line to standard output. Nothing here judges: figures are compared within one run.
+ */
+import { cpus, platform, release, totalmem } from 'node:os'
+import { nearestName } from '@edgeloop/protocol'
+import type { Bench } from './bench.ts'
+
+const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench> }>> = {
+  agent: {
+    says: 'CPU, memory and latency of the agent against its physical limit',
+    load: async () => (await import('./agent.ts')).bench,
+  },
+  ingest: {
+    says: 'events per second committed before acknowledged, 200 agents over mutual TLS',
+    load: async () => (await import('./ingest.ts')).bench,
+  },
+  faults: {
+    says: 'kills and cuts while 100,000 events flow; full disk: what was lost, what was doubled',
+    load: async () => (await import('./faults.ts')).bench,
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+const chosen = name === undefined ? undefined : benches[name]
+if (!chosen) {
+  const near = name && nearestName(name, Object.keys(benches))
+  if (name) console.error(`error: Cannot run benchmark "${name}": there is none of that name`)
+  if (near) console.error(`hint: did you mean "${near}"?`)
+  console.error('\nUsage: npm run bench -- NAME\n')
+  for (const [key, { says }] of Object.entries(benches)) console.error(`  ${key.padEnd(8)} ${says}`)
+  process.exit(2)
+}
+
+const abort = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort())
+
+const cores = cpus()
+const machine = {
+  cpu: cores[0]?.model.trim() ?? 'unknown',
+  cores: cores.length,
+  memoryGb: Math.round(totalmem() / 2 ** 30),
+  os: `${platform()} ${release()}`,
+  node: process.version,
+}
+const bench = await chosen.load()
+const result = await bench({ args, signal: abort.signal })
+console.error(`\n${result.name} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}`)
+console.error(markdownTable(result.rows))
+console.log(JSON.stringify({ name: result.name, machine, ...result.json }))
+// What a benchmark leaves open must not keep a finished run alive.
+process.exit(0)
+
+/** Rows as a Markdown table, so that it can go into docs/benchmarks.md as it is. */
+function markdownTable(rows: readonly Readonly<Record<string, string | number>>[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+  const lines = [columns, columns.map(() => '---'), ...rows.map((row) => columns.map((c) => row[c] ?? ''))]
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
