@@ -1,0 +1,73 @@
+/**
+ * What the supervisor and a media process say to each other over Node's IPC channel (advanced
+ * serialization, so bytes stay bytes). A media process holds a group of streams: it decodes,
+ * detects and tracks, and may be killed at any moment; all that must survive is with the supervisor.
+ */
+import type {
+  LiveRequest,
+  NewEvent,
+  ReportedModel,
+  ReportedStream,
+  StreamConfig,
+  StreamFigures,
+} from '@edgeloop/protocol'
+import type { ModelSource } from '../models/model.ts'
+
+/** First message after the fork. Everything in it stays as it is for the life of the process. */
+export type Start = {
+  readonly kind: 'start'
+  readonly deviceId: string
+  /** JPEGs are written here, named `DIGEST.jpg`, before they are announced. */
+  readonly snapshotFolder: string
+  /** Where rendered demo clips are kept. */
+  readonly cacheFolder: string
+  readonly models: readonly ModelSource[]
+  /** How often the process says that it lives. */
+  readonly heartbeatIntervalMs: number
+  /** How often it reports the figures of its streams. */
+  readonly figuresIntervalMs: number
+}
+
+export type ToMedia =
+  | Start
+  /** The streams it shall run, whole: what is missing is stopped, what is unchanged runs on. */
+  | { readonly kind: 'streams'; readonly streams: readonly StreamConfig[] }
+  /** Live pictures wanted of its streams, whole; an empty list stops them. */
+  | { readonly kind: 'live'; readonly request: LiveRequest }
+  /** The event with this id is committed in the outbox. Sent once for every `event`, in order. */
+  | { readonly kind: 'recorded'; readonly id: number }
+  /** Close everything and exit. The channel closing means the same. */
+  | { readonly kind: 'stop' }
+
+export type FromMedia =
+  /** Sent once, when `start` has been understood. */
+  | { readonly kind: 'ready' }
+  /** Left out while something in the process hangs, so that the supervisor kills it. */
+  | { readonly kind: 'heartbeat' }
+  /** To be recorded. `id` counts from 1 within the process. */
+  | { readonly kind: 'event'; readonly id: number; readonly event: NewEvent }
+  /** A JPEG is complete in the snapshot folder; sent before the event that names it. */
+  | { readonly kind: 'snapshot'; readonly digest: string; readonly sizeBytes: number }
+  /** A stream has changed its state. */
+  | { readonly kind: 'stream'; readonly stream: ReportedStream }
+  /** A model was opened. */
+  | { readonly kind: 'model'; readonly model: ReportedModel }
+  | {
+      readonly kind: 'figures'
+      readonly intervalMs: number
+      readonly streams: readonly StreamFigures[]
+    }
+  /** A message made by `encodeLiveFrame`. */
+  | { readonly kind: 'live'; readonly streamId: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'log'
+      readonly level: 'info' | 'warn' | 'error'
+      readonly text: string
+      readonly fields: Readonly<Record<string, string | number>>
+    }
+
+/**
+ * Most events a media process may have sent without having heard that they are recorded. At that
+ * bound its streams wait, and their frames are dropped and counted by the latest-frame slots.
+ */
+export const unrecordedEventsMax = 256
