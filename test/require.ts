@@ -38,7 +38,7 @@ export type Requirement = keyof typeof requirements
  * @example test('draws a box', needs('chromium'), async () => { … })
  */
 export function needs(...names: Requirement[]): { skip?: string } {
-  const required = (process.env['EDGELOOP_REQUIRE'] ?? '').split(',')
+  const required = (process.env.EDGELOOP_REQUIRE ?? '').split(',')
   for (const name of names) {
     if (required.includes('all') || required.includes(name)) continue
     if (!requirements[name].present()) return { skip: `no ${name}: ${requirements[name].way}` }
@@ -48,11 +48,7 @@ export function needs(...names: Requirement[]): { skip?: string } {
 
 /** Where Chromium is, or undefined. */
 export function chromiumPath(): string | undefined {
-  const candidates = [
-    process.env['CHROMIUM_PATH'],
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-  ]
+  const candidates = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser']
   return candidates.find((path) => path !== undefined && existsSync(path))
 }
 

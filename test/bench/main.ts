@@ -45,7 +45,9 @@ const machine = {
 }
 const bench = await chosen.load()
 const result = await bench({ args, signal: abort.signal })
-console.error(`\n${result.name} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}`)
+console.error(
+  `\n${result.name} on ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}`,
+)
 console.error(markdownTable(result.rows))
 console.log(JSON.stringify({ name: result.name, machine, ...result.json }))
 // What a benchmark leaves open must not keep a finished run alive.
@@ -54,6 +56,10 @@ process.exit(0)
 /** Rows as a Markdown table, so that it can go into docs/benchmarks.md as it is. */
 function markdownTable(rows: readonly Readonly<Record<string, string | number>>[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
-  const lines = [columns, columns.map(() => '---'), ...rows.map((row) => columns.map((c) => row[c] ?? ''))]
+  const lines = [
+    columns,
+    columns.map(() => '---'),
+    ...rows.map((row) => columns.map((c) => row[c] ?? '')),
+  ]
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
