@@ -1,0 +1,19 @@
+/**
+ * The compiler's door. For now it reads, writes and builds ONNX files: `readModel(bytes)` gives the
+ * protobuf itself, with everything in it that we do not know, and `writeModel(model)` gives the same
+ * bytes back. It never runs a model, and it never fetches data that a model keeps elsewhere.
+ */
+export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
+export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'
+export type {
+  AttributeProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  TensorProto,
+  TypeProto,
+  ValueInfoProto,
+} from './onnx/schema.ts'
+export { floatsOf, tensor } from './onnx/tensor.ts'
+export { attributeTypes, type TensorTypeName, tensorTypes } from './onnx/types.ts'
+export { writeModel } from './onnx/write.ts'
