@@ -1,0 +1,122 @@
+/** `edgeloop device …`: the fleet in the terminal. */
+import { Command } from 'commander'
+import { connectHub, type HubOptions } from '../hub-client.ts'
+import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
+
+type Options = HubOptions & { json?: boolean }
+
+export function deviceCommand(): Command {
+  const device = new Command('device').description('List, show and enrol devices').addHelpText(
+    'after',
+    `
+Examples:
+  $ ./edgeloop device list
+  $ ./edgeloop device show demo --json
+  $ ./edgeloop device token gate-7 --site lab      a one-time token that enrols a new box`,
+  )
+  const withHub = (command: Command): Command =>
+    command
+      .addOption(jsonOption())
+      .addOption(hubOption())
+      .addOption(tokenOption())
+      .addOption(dataOption())
+
+  withHub(device.command('list').description('list the devices')).action(
+    async (options: Options) => {
+      const hub = await connectHub(options)
+      const rows = await hub.call('deviceList', {})
+      if (options.json) {
+        for (const row of rows) printJson(row)
+        return
+      }
+      if (rows.length === 0) {
+        process.stderr.write('There are no devices yet. Enrol one: ./edgeloop device token NAME\n')
+        return
+      }
+      const now = Date.now()
+      console.log(
+        formatTable(rows, [
+          { title: 'DEVICE', of: (row) => row.deviceId },
+          { title: 'SITE', of: (row) => row.site },
+          { title: 'HEALTH', of: (row) => row.health },
+          { title: 'STREAMS', of: (row) => `${row.streamsLive}/${row.streamsTotal}`, right: true },
+          { title: 'FPS', of: (row) => row.analysedFps.toFixed(1), right: true },
+          { title: 'CPU', of: (row) => `${Math.round(row.cpuShare * 100)} %`, right: true },
+          { title: 'MEMORY', of: (row) => bytes(row.memoryBytes), right: true },
+          {
+            title: 'SEEN',
+            of: (row) => (row.connectivity === 'online' ? 'now' : ago(row.lastSeenAt, now)),
+          },
+        ]),
+      )
+    },
+  )
+
+  withHub(
+    device.command('show').argument('<device>', 'id of the device').description('show one device'),
+  ).action(async (deviceId: string, options: Options) => {
+    const hub = await connectHub(options)
+    const detail = await hub.call('deviceShow', { params: { deviceId } })
+    if (options.json) return printJson(detail)
+    const { device: row, reported, certificate } = detail
+    const facts: [string, string][] = [
+      ['Device', `${row.deviceId} (site ${row.site})`],
+      ['Health', row.reason === '' ? row.health : `${row.health}: ${row.reason}`],
+      ['Last seen', row.connectivity === 'online' ? 'now' : ago(row.lastSeenAt, Date.now())],
+      [
+        'Agent',
+        reported ? `${reported.agentVersion} on ${reported.platform}` : 'has not reported yet',
+      ],
+      ['Processor', reported ? `${reported.cpu}, ${reported.cores} cores` : ''],
+      [
+        'Configuration',
+        `${reported?.configVersion ?? 0} in force, ${detail.desired?.version ?? 0} wanted`,
+      ],
+      ['Refused because', reported?.configError ?? ''],
+      ['Certificate', `until ${certificate.notAfter}`],
+      ['Events stored', String(row.eventsStored)],
+    ]
+    for (const [name, value] of facts) {
+      if (value !== '') console.log(`${name.padEnd(16)} ${plain(value)}`)
+    }
+    if (!reported) return
+    console.log(
+      `\n${formatTable(reported.streams, [
+        { title: 'STREAM', of: (stream) => stream.streamId },
+        { title: 'STATE', of: (stream) => stream.state },
+        { title: 'SIZE', of: (stream) => (stream.width ? `${stream.width}×${stream.height}` : '') },
+        { title: 'MODEL', of: (stream) => stream.model ?? '' },
+        { title: 'SOURCE', of: (stream) => stream.source },
+        { title: 'WHY', of: (stream) => stream.reason },
+      ])}`,
+    )
+  })
+
+  withHub(
+    device
+      .command('token')
+      .argument('<device>', 'id of the new device')
+      .description('make a one-time token that enrols a device')
+      .option('--site <site>', 'site the device belongs to', 'default')
+      .option('--name <name>', 'name that people see')
+      .option('--valid-minutes <n>', 'how long the token can be used', integer(1, 10_080), 60),
+  ).action(
+    async (
+      deviceId: string,
+      options: Options & { site: string; name?: string; validMinutes: number },
+    ) => {
+      const hub = await connectHub(options)
+      const { site, name, validMinutes } = options
+      const made = await hub.call('enrolmentCreate', {
+        body: { deviceId, site, validMinutes, ...(name === undefined ? {} : { name }) },
+      })
+      if (options.json) return printJson(made)
+      process.stderr.write(`One device can enrol with this until ${made.expiresAt}. On the box:\n`)
+      console.log(
+        `EDGELOOP_ENROLMENT_TOKEN=${made.token} ./edgeloop agent --hub ${made.deviceUrl} --ca-fingerprint ${made.caFingerprint}`,
+      )
+    },
+  )
+  return device
+}

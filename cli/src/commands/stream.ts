@@ -1,0 +1,113 @@
+/** `edgeloop stream …`: which cameras a device looks at. */
+import { hideSecret } from '@edgeloop/protocol'
+import { Command } from 'commander'
+import { connectHub, type HubOptions } from '../hub-client.ts'
+import { dataOption, gather, hubOption, jsonOption, number, tokenOption } from '../options.ts'
+import { formatTable, printJson } from '../output.ts'
+
+type Options = HubOptions & { json?: boolean }
+type AddOptions = Options & {
+  id: string
+  source: string
+  name?: string
+  model?: string
+  analysisFps?: number
+  scoreMin?: number
+  label?: string[]
+}
+
+export function streamCommand(): Command {
+  const stream = new Command('stream')
+    .description('Add, list and remove the streams of a device')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ./edgeloop stream add demo --id gate --source rtsp://user:secret@camera/stream1
+  $ ./edgeloop stream add demo --id street --source clips/street.mp4 --label car --label person
+  $ ./edgeloop stream list demo
+  $ ./edgeloop stream remove demo gate`,
+    )
+  const withHub = (command: Command): Command =>
+    command
+      .addOption(jsonOption())
+      .addOption(hubOption())
+      .addOption(tokenOption())
+      .addOption(dataOption())
+
+  withHub(
+    stream
+      .command('add')
+      .argument('<device>', 'id of the device')
+      .description('add a stream')
+      .requiredOption('--id <stream>', 'id of the stream, unique within the device')
+      .requiredOption('--source <source>', 'rtsp://…, a clip or folder on the device, or demo:SEED')
+      .option('--name <name>', 'name that people see')
+      .option('--model <name>', 'model the device should use; its only one if left out')
+      .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))
+      .option('--score-min <n>', 'ignore detections below this score', number(0, 1))
+      .option('--label <label>', 'only this label; may be repeated', gather),
+  ).action(async (deviceId: string, options: AddOptions) => {
+    const hub = await connectHub(options)
+    const { id: streamId, source, name, model, analysisFps, scoreMin, label: labels } = options
+    const wanted = { streamId, source, name, model, analysisFps, scoreMin, labels }
+    // JSON leaves out what was not given, so that the device's defaults hold.
+    const body = JSON.parse(JSON.stringify(wanted)) as { streamId: string; source: string }
+    const desired = await hub.call('streamAdd', { params: { deviceId }, body })
+    if (options.json) return printJson(desired)
+    process.stderr.write(
+      `Stream "${streamId}" added; device "${deviceId}" is asked for configuration ${desired.version}\n`,
+    )
+  })
+
+  withHub(
+    stream.command('list').argument('<device>', 'id of the device').description('list the streams'),
+  ).action(async (deviceId: string, options: Options) => {
+    const hub = await connectHub(options)
+    const { desired, reported } = await hub.call('deviceShow', { params: { deviceId } })
+    const rows = (desired?.config.streams ?? []).map((wanted) => {
+      const is = reported?.streams.find((candidate) => candidate.streamId === wanted.streamId)
+      return {
+        ...wanted,
+        source: hideSecret(wanted.source),
+        state: is?.state ?? 'not reported',
+        reason: is?.reason ?? '',
+      }
+    })
+    if (options.json) {
+      for (const row of rows) printJson(row)
+      return
+    }
+    if (rows.length === 0) {
+      process.stderr.write(
+        `Device "${deviceId}" has no streams. Add one: ./edgeloop stream add ${deviceId} --id NAME --source SOURCE\n`,
+      )
+      return
+    }
+    console.log(
+      formatTable(rows, [
+        { title: 'STREAM', of: (row) => row.streamId },
+        { title: 'STATE', of: (row) => row.state },
+        { title: 'MODEL', of: (row) => row.model ?? '(only one)' },
+        { title: 'SOURCE', of: (row) => row.source },
+        { title: 'WHY', of: (row) => row.reason },
+      ]),
+    )
+  })
+
+  withHub(
+    stream
+      .command('remove')
+      .argument('<device>', 'id of the device')
+      .argument('<stream>', 'id of the stream')
+      .description('remove a stream'),
+  ).action(async (deviceId: string, streamId: string, options: Options) => {
+    const hub = await connectHub(options)
+    const desired = await hub.call('streamRemove', { params: { deviceId, streamId } })
+    if (options.json) return printJson(desired)
+    process.stderr.write(
+      `Stream "${streamId}" removed; device "${deviceId}" is asked for configuration ${desired.version}\n`,
+    )
+  })
+  return stream
+}

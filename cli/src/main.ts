@@ -1,0 +1,67 @@
+/**
+ * The command line: every command in one table. Each command loads what it needs when it runs, so
+ * that `device list` never waits for an inference runtime.
+ */
+import { Command, CommanderError } from 'commander'
+import { agentCommand } from './commands/agent.ts'
+import { detectCommand } from './commands/detect.ts'
+import { deviceCommand } from './commands/device.ts'
+import { eventsCommand } from './commands/events.ts'
+import { hubCommand } from './commands/hub.ts'
+import { streamCommand } from './commands/stream.ts'
+import { upCommand } from './commands/up.ts'
+import { reportFailure } from './failure.ts'
+import { version } from './version.ts'
+
+const program = new Command('edgeloop')
+  .description(
+    'Cameras that get better by themselves: agents on edge boxes, a hub, and the loop between them',
+  )
+  .version(version, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print help for a command')
+  .showHelpAfterError('hint: add --help to see what this command takes')
+  .configureOutput({ outputError: (text, write) => write(text) })
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ npm start                                     hub, dashboard and a demo camera
+  $ ./edgeloop detect --model m.onnx --layout yolox --labels coco --images photos/
+  $ ./edgeloop device list
+  $ ./edgeloop stream add demo --id gate --source rtsp://camera/stream1
+  $ ./edgeloop events --follow
+
+Commands that talk to a hub take --hub URL and --token (or EDGELOOP_HUB, EDGELOOP_TOKEN);
+by default the hub whose data are in .edgeloop/.`,
+  )
+
+for (const command of [
+  upCommand(),
+  hubCommand(),
+  agentCommand(),
+  detectCommand(),
+  deviceCommand(),
+  streamCommand(),
+  eventsCommand(),
+]) {
+  program.addCommand(inheritManners(command))
+}
+
+/** Settings of the program that commander does not hand down to commands made elsewhere. */
+function inheritManners(command: Command): Command {
+  command.copyInheritedSettings(program)
+  for (const child of command.commands) inheritManners(child)
+  return command
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed the error or the help already; wrong usage is 2 here.
+    process.exitCode = error.exitCode === 0 ? 0 : 2
+  } else {
+    process.exitCode = reportFailure(error)
+  }
+}
