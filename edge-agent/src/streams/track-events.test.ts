@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkEvent } from '@edgeloop/protocol/check'
+import { TrackEvents } from './track-events.ts'
+import type { Track } from './tracker.ts'
+
+const track = (o: Partial<Track> = {}): Track => ({
+  trackId: 1,
+  label: 'car',
+  score: 0.6,
+  box: [0.4, 0.4, 0.1, 0.1],
+  startedAt: 0,
+  seenAt: 0,
+  frames: 3,
+  ...o,
+})
+const digest = (c: string): string => c.repeat(64)
+
+test('TrackEvents.take() tells that an object appeared, and fits the protocol', () => {
+  const events = new TrackEvents('gate')
+  const changes = [{ kind: 'confirmed', track: track() }] as const
+  assert.equal(events.wantsPicture(changes, 1000), true)
+  const [appeared] = events.take(changes, 1000, digest('a'))
+  assert.deepEqual(appeared, {
+    kind: 'appeared',
+    at: '1970-01-01T00:00:01.000Z',
+    streamId: 'gate',
+    trackId: 1,
+    label: 'car',
+    score: 0.6,
+    box: [0.4, 0.4, 0.1, 0.1],
+    snapshot: digest('a'),
+  })
+  assert.deepEqual(checkEvent({ ...appeared, sequence: 1 }), {
+    event: { ...appeared, sequence: 1 },
+  })
+})
+
+test('TrackEvents.take() chooses the frame that shows the object best', () => {
+  const events = new TrackEvents('gate')
+  events.take([{ kind: 'confirmed', track: track() }], 1000, digest('a'))
+  const larger = [
+    { kind: 'seen', track: track({ score: 0.7, box: [0.3, 0.3, 0.3, 0.3] }) },
+  ] as const
+  assert.equal(events.wantsPicture(larger, 1500), false, 'too soon')
+  assert.equal(events.wantsPicture(larger, 2000), true)
+  events.take(larger, 2000, digest('b'))
+  const same = [{ kind: 'seen', track: track({ score: 0.75, box: [0.3, 0.3, 0.3, 0.3] }) }] as const
+  assert.equal(events.wantsPicture(same, 9000), false, 'not better by enough')
+  // A picture that was taken for another track does not become this one's best.
+  events.take(same, 9000, digest('c'))
+  const cutOff = [
+    { kind: 'seen', track: track({ score: 0.9, box: [0, 0.3, 0.35, 0.35] }) },
+  ] as const
+  assert.equal(events.wantsPicture(cutOff, 12_000), false, 'cut off by the edge')
+  const [left] = events.take([{ kind: 'lost', track: track({ frames: 40 }) }], 15_000)
+  assert.deepEqual(left, {
+    kind: 'left',
+    at: '1970-01-01T00:00:15.000Z',
+    streamId: 'gate',
+    trackId: 1,
+    label: 'car',
+    score: 0.75,
+    box: [0.4, 0.4, 0.1, 0.1],
+    appearedAt: '1970-01-01T00:00:01.000Z',
+    frames: 40,
+    best: {
+      at: '1970-01-01T00:00:02.000Z',
+      box: [0.3, 0.3, 0.3, 0.3],
+      score: 0.7,
+      snapshot: digest('b'),
+    },
+  })
+  assert.deepEqual(checkEvent({ ...left, sequence: 2 }), { event: { ...left, sequence: 2 } })
+})
+
+test('TrackEvents asks again for a picture that could not be taken, and not for ever', () => {
+  const events = new TrackEvents('gate')
+  events.take([{ kind: 'confirmed', track: track() }], 0)
+  const seen = (size: number) =>
+    [{ kind: 'seen', track: track({ box: [0.01, 0.01, size, size] }) }] as const
+  assert.equal(events.wantsPicture(seen(0.1), 200), true)
+  let pictures = 0
+  for (let i = 1; i < 40; i++) {
+    const at = i * 1500
+    const change = seen(Math.min(0.9, 0.01 * 1.3 ** i))
+    if (!events.wantsPicture(change, at)) continue
+    events.take(change, at, digest('d'))
+    pictures++
+  }
+  assert.equal(pictures, 6)
+})

@@ -1,0 +1,133 @@
+/**
+ * Turns what happened to tracks into the events the hub is told: `appeared` when an object is
+ * believed, `left` when it is gone, with the frame that shows it best. Decides, too, when a picture
+ * is worth its milliseconds.
+ */
+import type { Box, NewEvent } from '@edgeloop/protocol'
+import type { Track, TrackChange } from './tracker.ts'
+
+/** A later frame is pictured only if it is this much better than the best one so far… */
+const betterBy = 1.25
+/** …and the last picture of the track is this old… */
+const pictureIntervalMs = 1_000
+/** …and the track has fewer pictures than this. */
+const picturesPerTrackMax = 6
+/** A box that touches the frame's edge is probably cut off. */
+const edgeShare = 0.005
+const cutOffWorth = 0.5
+
+type Best = {
+  readonly at: number
+  readonly box: Box
+  readonly score: number
+  readonly worth: number
+  readonly snapshot: string | undefined
+}
+
+type Life = { readonly appearedAt: number; scoreBest: number; best: Best; pictures: number }
+
+/** Events of one stream's tracks. Deterministic; holds what must be remembered between frames. */
+export class TrackEvents {
+  readonly #streamId: string
+  readonly #lives = new Map<number, Life>()
+
+  constructor(streamId: string) {
+    this.#streamId = streamId
+  }
+
+  /** Whether one of these changes deserves a picture of the frame at `at`. */
+  wantsPicture(changes: readonly TrackChange[], at: number): boolean {
+    return changes.some((change) => this.#pictures(change, at))
+  }
+
+  /**
+   * The events of one frame.
+   * @param at capture time of the frame in ms
+   * @param snapshot digest of a picture of this frame, where one was taken
+   */
+  take(changes: readonly TrackChange[], at: number, snapshot?: string): NewEvent[] {
+    const events: NewEvent[] = []
+    for (const change of changes) {
+      const { track } = change
+      const life = this.#lives.get(track.trackId)
+      if (change.kind === 'confirmed') {
+        const best = bestOf(track, at, snapshot)
+        const pictures = snapshot === undefined ? 0 : 1
+        this.#lives.set(track.trackId, {
+          appearedAt: at,
+          scoreBest: track.score,
+          best,
+          pictures,
+        })
+        events.push(this.#appeared(track, at, snapshot))
+      } else if (life && change.kind === 'seen') {
+        life.scoreBest = Math.max(life.scoreBest, track.score)
+        if (snapshot !== undefined && this.#pictures(change, at)) {
+          life.best = bestOf(track, at, snapshot)
+          life.pictures++
+        }
+      } else if (life && change.kind === 'lost') {
+        this.#lives.delete(track.trackId)
+        events.push(this.#left(track, at, life))
+      }
+    }
+    return events
+  }
+
+  #pictures(change: TrackChange, at: number): boolean {
+    if (change.kind === 'confirmed') return true
+    const life = this.#lives.get(change.track.trackId)
+    if (change.kind === 'lost' || !life || life.pictures >= picturesPerTrackMax) return false
+    if (life.best.snapshot === undefined) return true
+    return (
+      at - life.best.at >= pictureIntervalMs && worthOf(change.track) >= life.best.worth * betterBy
+    )
+  }
+
+  #appeared(track: Track, at: number, snapshot: string | undefined): NewEvent {
+    return {
+      kind: 'appeared',
+      at: new Date(at).toISOString(),
+      streamId: this.#streamId,
+      trackId: track.trackId,
+      label: track.label,
+      score: track.score,
+      box: [...track.box],
+      ...(snapshot !== undefined && { snapshot }),
+    }
+  }
+
+  #left(track: Track, at: number, { appearedAt, best, scoreBest }: Life): NewEvent {
+    return {
+      kind: 'left',
+      at: new Date(at).toISOString(),
+      streamId: this.#streamId,
+      trackId: track.trackId,
+      label: track.label,
+      score: scoreBest,
+      box: [...track.box],
+      appearedAt: new Date(appearedAt).toISOString(),
+      frames: track.frames,
+      best: {
+        at: new Date(best.at).toISOString(),
+        box: [...best.box],
+        score: best.score,
+        ...(best.snapshot !== undefined && { snapshot: best.snapshot }),
+      },
+    }
+  }
+}
+
+function bestOf(track: Track, at: number, snapshot: string | undefined): Best {
+  return { at, box: track.box, score: track.score, worth: worthOf(track), snapshot }
+}
+
+/** How well a frame shows an object: sure, large and whole. */
+function worthOf({ score, box: [left, top, width, height] }: Track): number {
+  const cutOff =
+    left < edgeShare ||
+    top < edgeShare ||
+    left + width > 1 - edgeShare ||
+    top + height > 1 - edgeShare
+  return score * Math.sqrt(width * height) * (cutOff ? cutOffWorth : 1)
+}
