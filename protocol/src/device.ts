@@ -12,7 +12,7 @@ export const Status = Type.Object({
 export type Status = Static<typeof Status>
 
 export const streamStates = ['connecting', 'live', 'stalled', 'offline', 'ended', 'failed'] as const
-export const StreamState = Type.Union(streamStates.map((state) => Type.Literal(state)))
+export const StreamState = Type.Enum(streamStates)
 export type StreamState = (typeof streamStates)[number]
 
 /** One stream as the device runs it. */
@@ -71,12 +71,12 @@ export type Desired = Static<typeof Desired>
 
 /** `never`: enrolled but not yet seen. */
 export const connectivities = ['online', 'offline', 'never'] as const
-export const Connectivity = Type.Union(connectivities.map((c) => Type.Literal(c)))
+export const Connectivity = Type.Enum(connectivities)
 export type Connectivity = (typeof connectivities)[number]
 
 /** What a person should think of a device at a glance. `degraded`: online, but a stream is not live. */
 export const deviceHealths = ['ok', 'degraded', 'offline', 'never'] as const
-export const DeviceHealth = Type.Union(deviceHealths.map((h) => Type.Literal(h)))
+export const DeviceHealth = Type.Enum(deviceHealths)
 export type DeviceHealth = (typeof deviceHealths)[number]
 
 /** One row of the fleet. `revision` grows with every change of the row. */

@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox'
 import { StreamState } from './device.ts'
 import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
 
-const Sequence = Type.Integer({ minimum: 1 })
+const Sequence = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Score = Type.Number({ minimum: 0, maximum: 1 })
 const TrackId = Type.Integer({ minimum: 1 })
 
@@ -77,7 +77,7 @@ export const Alarm = Type.Object({
   kind: Type.Literal('alarm'),
   at: Timestamp,
   streamId: Type.Optional(StreamId),
-  code: Type.Union(alarmCodes.map((code) => Type.Literal(code))),
+  code: Type.Enum(alarmCodes),
   active: Type.Boolean(),
   text: Type.String({ maxLength: 1000 }),
 })
@@ -182,7 +182,7 @@ export const eventBytesMax = 32 * 1024
 export const EventBatch = Type.Object({
   bootId: BootId,
   /** Everything up to here has been acknowledged to the device, by this hub or an earlier store. */
-  acknowledgedThrough: Type.Integer({ minimum: 0 }),
+  acknowledgedThrough: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   entries: Type.Array(
     Type.Object(
       { sequence: Sequence, through: Type.Optional(Sequence) },
@@ -207,7 +207,7 @@ export const StoredEvent = Type.Object(
     deviceId: DeviceId,
     bootId: BootId,
     sequence: Sequence,
-    kind: Type.Union(eventKinds.map((kind) => Type.Literal(kind))),
+    kind: Type.Enum(eventKinds),
     at: Timestamp,
     receivedAt: Timestamp,
     /** Delivered more than a minute after it happened. */

@@ -59,7 +59,7 @@ export type HubHealth = Static<typeof HubHealth>
 export const Session = Type.Object(
   {
     user: Type.String(),
-    role: Type.Union(roles.map((role) => Type.Literal(role))),
+    role: Type.Enum(roles),
     expiresAt: Time,
   },
   { $id: 'Session' },
@@ -108,7 +108,7 @@ export const EventQuery = Type.Object(
   {
     device: Type.Optional(DeviceId),
     stream: Type.Optional(StreamId),
-    kind: Type.Optional(Type.Union(eventKinds.map((kind) => Type.Literal(kind)))),
+    kind: Type.Optional(Type.Enum(eventKinds)),
     label: Type.Optional(Label),
     from: Type.Optional(Time),
     to: Type.Optional(Time),
