@@ -3,11 +3,16 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /edgeloop
 RUN npm install --global pnpm@10.34.9
 COPY package.json pnpm-lock.yaml pnpm-workspace.yaml tsconfig.json ./
+COPY cloud-hub/package.json cloud-hub/package.json
+COPY dashboard/package.json dashboard/package.json
+COPY model-compiler/package.json model-compiler/package.json
 COPY protocol protocol
 COPY edge-agent edge-agent
 COPY cli cli
-# --no-optional leaves node-av out; ffmpeg below takes its place.
-RUN pnpm install --prod --no-optional --frozen-lockfile --filter '@edgeloop/edge-agent...' --filter '@edgeloop/cli'
+# node-av is taken out before anything is copied to the image: its binary is under GPLv3 terms, and ffmpeg
+# below takes its place. (`--no-optional` would take sharp's binaries too.)
+RUN pnpm install --prod --frozen-lockfile --filter '@edgeloop/edge-agent...' --filter '@edgeloop/cli' \
+ && rm -rf node_modules/.pnpm/node-av@* node_modules/.pnpm/@seydx* edge-agent/node_modules/node-av
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
