@@ -47,7 +47,8 @@ export type CameraOptions = {
 }
 
 export type CameraInfo = {
-  readonly decoder: 'node-av' | 'ffmpeg'
+  /** What turns packets into pictures; `sharp` for a folder of images. */
+  readonly decoder: 'node-av' | 'ffmpeg' | 'sharp'
   readonly codec: string
   readonly width: number
   readonly height: number

@@ -1,0 +1,74 @@
+/** What can go wrong with a camera, said once for all decoders: what, why, and a way out. */
+import { CameraError, type CameraFault } from './camera.ts'
+
+const causes = {
+  nobody: {
+    fault: 'refused',
+    why: 'nobody answers there',
+    way: 'check address and port, and that the camera is on',
+  },
+  login: {
+    fault: 'refused',
+    why: 'it refuses the user or the password',
+    way: 'put them into the address: rtsp://USER:PASSWORD@HOST/PATH',
+  },
+  path: {
+    fault: 'refused',
+    why: 'it answers, but has no such stream',
+    way: 'check the path after the port in the camera’s manual',
+  },
+  silent: {
+    fault: 'refused',
+    why: 'no picture came in time',
+    way: 'check that the camera sends video over TCP, or allow it more time',
+  },
+  gone: {
+    fault: 'refused',
+    why: 'the file can no longer be opened',
+    way: 'check that it is still there',
+  },
+  noVideo: {
+    fault: 'unreadable',
+    why: 'there is no video in it',
+    way: 'give a clip with a video track, such as MP4, MKV, AVI or GIF',
+  },
+  codec: {
+    fault: 'unreadable',
+    why: 'the decoder does not know its kind of video',
+    way: 'set the camera to H.264, H.265 or MJPEG',
+  },
+  garbage: {
+    fault: 'unreadable',
+    why: 'what it sends cannot be decoded',
+    way: 'check that it plays elsewhere, and the network for lost packets',
+  },
+  stalled: {
+    fault: 'stalled',
+    why: 'it has stopped sending',
+    way: 'check the camera and the network',
+  },
+  ended: {
+    fault: 'ended',
+    why: 'it closed the connection',
+    way: 'connect again; if it happens often, check how many viewers the camera allows',
+  },
+} as const satisfies Record<string, { fault: CameraFault; why: string; way: string }>
+
+export type CameraCause = keyof typeof causes
+
+/**
+ * The error for one cause.
+ * @param act what could not be done: `open` or `read`
+ * @param name the source as people see it, quoted and without its password
+ * @param detail what the decoder itself said, if it helps
+ */
+export function cameraFault(
+  cause: CameraCause,
+  act: 'open' | 'read',
+  name: string,
+  detail?: string,
+): CameraError {
+  const { fault, why, way } = causes[cause]
+  const said = detail === undefined || detail === '' ? '' : ` (${detail})`
+  return new CameraError(fault, `Cannot ${act} camera ${name}: ${why}${said}; ${way}`)
+}

@@ -1,0 +1,54 @@
+/** The door to all cameras: what the source is, and which decoder reads it. */
+import { type Camera, CameraError, type CameraOptions } from './camera.ts'
+import type { LibAv } from './node-av-input.ts'
+import { parseSource, type Source } from './source.ts'
+
+export type OpenCameraOptions = CameraOptions & {
+  /** `auto`: node-av where it can be loaded, else ffmpeg where it answers. */
+  readonly decoder?: 'auto' | 'node-av' | 'ffmpeg'
+  /** Ms since the epoch; the system's clock when left out. */
+  readonly now?: () => number
+}
+
+/**
+ * Opens a source and reads its first picture.
+ * `frames()` of the camera throws a `CameraError` when a live source stalls, ends or sends garbage,
+ * and the signal's reason when that aborts.
+ * @throws {CameraError} refused or unreadable; the message holds no password
+ * @throws the signal's reason when aborted
+ */
+export async function openCamera(options: OpenCameraOptions): Promise<Camera> {
+  options.signal.throwIfAborted()
+  const source = await parseSource(options.source)
+  const now = options.now ?? Date.now
+  if (source.kind === 'folder') {
+    const { openImageFolder } = await import('./image-folder.ts')
+    return openImageFolder(source, options, now)
+  }
+  const av = options.decoder === 'ffmpeg' ? undefined : await nodeAv(source, options.decoder)
+  if (av !== undefined) {
+    const { openNodeAvCamera } = await import('./node-av-camera.ts')
+    return openNodeAvCamera(av, source, options, now)
+  }
+  throw new CameraError(
+    'refused',
+    `Cannot open camera ${source.name}: no decoder is installed; install the optional dependency node-av, or the program ffmpeg`,
+  )
+}
+
+async function nodeAv(
+  source: Source,
+  decoder: 'auto' | 'node-av' = 'auto',
+): Promise<LibAv | undefined> {
+  const { loadLibAv } = await import('./node-av-input.ts')
+  try {
+    return await loadLibAv()
+  } catch (cause) {
+    if (decoder === 'auto') return undefined
+    throw new CameraError(
+      'refused',
+      `Cannot open camera ${source.name}: node-av cannot be loaded; install the optional dependency node-av, or use the decoder ffmpeg`,
+      { cause },
+    )
+  }
+}

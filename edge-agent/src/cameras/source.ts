@@ -1,0 +1,76 @@
+/**
+ * What a source text means: the address of a live camera, a clip or a folder of images. Everything
+ * that cannot be one of them is refused here, before any decoder is asked.
+ */
+import { stat } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { hideSecret, nearestName } from '@edgeloop/protocol'
+import { CameraError } from './camera.ts'
+
+export type Source =
+  | { readonly kind: 'live'; readonly url: string; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string; readonly name: string }
+  | { readonly kind: 'folder'; readonly path: string; readonly name: string }
+
+const schemes = ['rtsp', 'rtsps', 'file'] as const
+const supported = 'rtsp://…, rtsps://…, file:PATH, the path of a clip or of a folder of images'
+
+/**
+ * What `text` names. `name` is how people see it: quoted, without its password.
+ * @throws {CameraError} `refused` where the scheme is not supported or the path does not exist
+ */
+export async function parseSource(text: string): Promise<Source> {
+  const name = `"${hideSecret(text)}"`
+  // Two characters at least: `C:\clips` is a path, not an address.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
+  if (scheme === 'rtsp' || scheme === 'rtsps')
+    return { kind: 'live', url: liveUrl(text, name), name }
+  if (scheme !== undefined && scheme !== 'file') {
+    // http and rtsp are near each other as words, not in meaning.
+    const near = scheme.startsWith('http') ? undefined : nearestName(scheme, schemes)
+    const hint = near === undefined ? '' : ` (did you mean "${near}:"?)`
+    throw new CameraError(
+      'refused',
+      `Cannot open camera ${name}: "${scheme}:" is not supported${hint}; use ${supported}`,
+    )
+  }
+  const path = scheme === 'file' ? filePath(text, name) : text
+  if (path === '') {
+    throw new CameraError(
+      'refused',
+      `Cannot open camera ${name}: no source given; use ${supported}`,
+    )
+  }
+  try {
+    const kind = (await stat(path)).isDirectory() ? 'folder' : 'file'
+    return { kind, path, name }
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code
+    const why = reason === 'ENOENT' ? 'no such file or folder' : `cannot be read (${reason})`
+    throw new CameraError('refused', `Cannot open camera ${name}: ${why}; check the path`, {
+      cause,
+    })
+  }
+}
+
+function liveUrl(text: string, name: string): string {
+  if (URL.canParse(text) && new URL(text).hostname !== '') return text
+  throw new CameraError(
+    'refused',
+    `Cannot open camera ${name}: the address is not complete; write rtsp://USER:PASSWORD@HOST:PORT/PATH`,
+  )
+}
+
+/** `file:PATH`, `file://PATH` with percent escapes, or `file:` before a relative path. */
+function filePath(text: string, name: string): string {
+  if (!text.startsWith('file://')) return text.slice('file:'.length)
+  try {
+    return fileURLToPath(text)
+  } catch (cause) {
+    throw new CameraError(
+      'refused',
+      `Cannot open camera ${name}: not an address of a local file; write file:PATH`,
+      { cause },
+    )
+  }
+}
