@@ -1,0 +1,49 @@
+/** What the decoding thread of a media process and its inference worker say to each other. */
+import type { Detection } from '@edgeloop/protocol'
+import type { InputSpec } from '../models/canvas.ts'
+import type { DetectOptions, ModelSource } from '../models/model.ts'
+
+/** A model as the worker opened it. */
+export type OpenedModel = {
+  readonly name: string
+  readonly digest: string
+  readonly layout: string
+  readonly labels: readonly string[]
+  readonly runtime: string
+  readonly input: InputSpec
+  readonly inputBytes: number
+}
+
+export type ToInference =
+  /** Open a model; answered by `opened` or `refused`. */
+  | { readonly kind: 'open'; readonly source: ModelSource }
+  | { readonly kind: 'close'; readonly model: string }
+  /** A stream's way to a model: canvases come in through `memory`. */
+  | {
+      readonly kind: 'lane'
+      readonly lane: number
+      readonly model: string
+      readonly memory: SharedArrayBuffer
+      readonly options: DetectOptions
+    }
+  | { readonly kind: 'leave'; readonly lane: number }
+  /** A canvas is in the lane's slot. */
+  | { readonly kind: 'ring'; readonly lane: number }
+
+export type FromInference =
+  | { readonly kind: 'opened'; readonly model: OpenedModel }
+  | { readonly kind: 'refused'; readonly name: string; readonly reason: string }
+  | {
+      readonly kind: 'detected'
+      readonly lane: number
+      readonly sequence: number
+      readonly detections: readonly Detection[]
+      readonly inferenceMs: number
+    }
+  /** The model failed on this canvas. */
+  | {
+      readonly kind: 'failed'
+      readonly lane: number
+      readonly sequence: number
+      readonly reason: string
+    }

@@ -1,0 +1,105 @@
+/**
+ * The thread that runs the models. `run()` of onnxruntime-node blocks its thread for the whole
+ * inference, so this thread does nothing else: it takes the newest canvas of one lane after the
+ * other, in turn, so that no stream can starve another.
+ */
+import { parentPort } from 'node:worker_threads'
+import type { DetectOptions, Model } from '../models/model.ts'
+import { openModel } from '../models/open-model.ts'
+import { ortRuntime } from '../runtimes/ort.ts'
+import { SlotReader } from './frame-slot.ts'
+import type { FromInference, ToInference } from './inference-protocol.ts'
+
+type Lane = { readonly model: Model; readonly slot: SlotReader; readonly options: DetectOptions }
+
+const port = parentPort
+if (!port) throw new Error('Cannot start inference: this file runs in a worker thread only')
+
+const models = new Map<string, Model>()
+const lanes = new Map<number, Lane>()
+/** Lanes that may have a canvas, in the order of their turns. */
+const turns = new Set<number>()
+let working = false
+
+port.on('message', (message: ToInference) => {
+  switch (message.kind) {
+    case 'open':
+      void open(message)
+      return
+    case 'close':
+      void close(message.model)
+      return
+    case 'lane':
+      join(message)
+      return
+    case 'leave':
+      lanes.delete(message.lane)
+      turns.delete(message.lane)
+      return
+    case 'ring':
+      turns.add(message.lane)
+      if (!working) void work()
+  }
+})
+
+const send = (message: FromInference): void => port.postMessage(message)
+
+async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise<void> {
+  try {
+    const model = await openModel(source, ortRuntime)
+    models.set(source.name, model)
+    const { digest, layout, labels, input, inputBytes } = model
+    send({
+      kind: 'opened',
+      model: {
+        name: source.name,
+        digest,
+        layout,
+        labels,
+        runtime: model.runtime,
+        input,
+        inputBytes,
+      },
+    })
+  } catch (error) {
+    send({ kind: 'refused', name: source.name, reason: textOf(error) })
+  }
+}
+
+async function close(name: string): Promise<void> {
+  const model = models.get(name)
+  models.delete(name)
+  await model?.[Symbol.asyncDispose]()
+}
+
+function join({ lane, model: name, memory, options }: Extract<ToInference, { kind: 'lane' }>) {
+  const model = models.get(name)
+  // The other thread opens lanes only to models it was told are open.
+  if (!model) throw new Error(`Cannot join lane ${lane}: model "${name}" is not open`)
+  lanes.set(lane, { model, slot: new SlotReader(memory, model.inputBytes), options })
+}
+
+/** Works until no lane has a canvas; a lane that rings meanwhile gets its turn after the others. */
+async function work(): Promise<void> {
+  working = true
+  for (const id of turns) {
+    // A Set goes on with what was added during the loop, behind what was there.
+    turns.delete(id)
+    const lane = lanes.get(id)
+    const frame = lane?.slot.take()
+    if (!lane || !frame) continue
+    const startedAt = performance.now()
+    try {
+      const detections = await lane.model.detect(frame.canvas, frame.view, lane.options)
+      const inferenceMs = performance.now() - startedAt
+      send({ kind: 'detected', lane: id, sequence: frame.sequence, detections, inferenceMs })
+    } catch (error) {
+      send({ kind: 'failed', lane: id, sequence: frame.sequence, reason: textOf(error) })
+    }
+  }
+  working = false
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

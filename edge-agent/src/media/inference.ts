@@ -1,0 +1,223 @@
+/**
+ * The decoding thread's side of inference: one worker thread per media process, the models it holds
+ * open, and one lane per stream, through which canvases go in and detections come back.
+ */
+import { Worker } from 'node:worker_threads'
+import type { Detection } from '@edgeloop/protocol'
+import type { InputView } from '../cameras/camera.ts'
+import { placeFrame } from '../models/canvas.ts'
+import type { DetectOptions, ModelSource } from '../models/model.ts'
+import { ModelError } from '../runtimes/runtime.ts'
+import { SlotWriter, slotMemory } from './frame-slot.ts'
+import type { FromInference, OpenedModel, ToInference } from './inference-protocol.ts'
+
+/** What became of one canvas. */
+export type Detected = { readonly detections: readonly Detection[]; readonly inferenceMs: number }
+
+/** One stream's way to its model. Closing it answers what is under way with undefined. */
+export interface Lane extends Disposable {
+  readonly model: OpenedModel
+  /** Where a source frame of this size lands on the model's canvas. */
+  inputFor(sourceWidth: number, sourceHeight: number): InputView
+  /** The canvas to fill next: height × width × 3 bytes. */
+  readonly canvas: Uint8Array
+  /**
+   * Hands the filled canvas over. Answers undefined when a newer one replaced it first.
+   * @throws {ModelError} when the model fails on it
+   */
+  detect(view: InputView): Promise<Detected | undefined>
+  /** Canvases replaced by a newer one before the model got to them, since the lane was opened. */
+  readonly dropped: number
+}
+
+export interface Inference extends AsyncDisposable {
+  /**
+   * Opens a model, once however many ask.
+   * @throws {ModelError} whose text says which file, why, and what was expected
+   */
+  openModel(source: ModelSource): Promise<OpenedModel>
+  /** Frees a model that no lane uses. */
+  closeModel(name: string): void
+  openLane(model: OpenedModel, options: DetectOptions): Lane
+  /** How long the worker has owed an answer, in ms; 0 when it owes none. */
+  readonly owingMs: number
+}
+
+/**
+ * Starts the inference worker.
+ * @param onCrash called when the worker dies by itself; its native state is then unknown
+ */
+export function openInference(onCrash: (error: Error) => void): Inference {
+  const worker = new Worker(new URL('./inference-worker.ts', import.meta.url), {
+    name: 'inference',
+  })
+  return new WorkerInference(worker, onCrash)
+}
+
+type Waiting = {
+  readonly resolve: (detected: Detected | undefined) => void
+  readonly reject: (error: Error) => void
+}
+
+class WorkerInference implements Inference {
+  readonly #worker: Worker
+  readonly #models = new Map<string, PromiseWithResolvers<OpenedModel>>()
+  readonly #lanes = new Map<number, WorkerLane>()
+  #nextLane = 1
+  #owed = 0
+  #answeredAt = 0
+  #closing = false
+
+  constructor(worker: Worker, onCrash: (error: Error) => void) {
+    this.#worker = worker
+    worker.on('message', (message: FromInference) => this.#hear(message))
+    worker.on('error', onCrash)
+    worker.on('exit', (code) => {
+      if (!this.#closing) onCrash(new Error(`Inference worker exited with code ${code}`))
+    })
+  }
+
+  openModel(source: ModelSource): Promise<OpenedModel> {
+    let opening = this.#models.get(source.name)
+    if (!opening) {
+      opening = Promise.withResolvers<OpenedModel>()
+      this.#models.set(source.name, opening)
+      this.#owe()
+      this.#send({ kind: 'open', source })
+    }
+    return opening.promise
+  }
+
+  closeModel(name: string): void {
+    if ([...this.#lanes.values()].some(({ model }) => model.name === name)) return
+    if (this.#models.delete(name)) this.#send({ kind: 'close', model: name })
+  }
+
+  openLane(model: OpenedModel, options: DetectOptions): Lane {
+    const id = this.#nextLane++
+    const memory = slotMemory(model.inputBytes)
+    this.#send({ kind: 'lane', lane: id, model: model.name, memory, options })
+    const lane = new WorkerLane(model, new SlotWriter(memory, model.inputBytes), {
+      ring: () => {
+        this.#owe()
+        this.#send({ kind: 'ring', lane: id })
+      },
+      answered: () => this.#answered(),
+      leave: () => {
+        this.#lanes.delete(id)
+        this.#send({ kind: 'leave', lane: id })
+      },
+    })
+    this.#lanes.set(id, lane)
+    return lane
+  }
+
+  get owingMs(): number {
+    return this.#owed > 0 ? performance.now() - this.#answeredAt : 0
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true
+    for (const lane of [...this.#lanes.values()]) lane[Symbol.dispose]()
+    await this.#worker.terminate()
+  }
+
+  #send(message: ToInference): void {
+    this.#worker.postMessage(message)
+  }
+
+  #owe(): void {
+    if (this.#owed++ === 0) this.#answeredAt = performance.now()
+  }
+
+  #answered(): void {
+    this.#owed--
+    this.#answeredAt = performance.now()
+  }
+
+  #hear(message: FromInference): void {
+    switch (message.kind) {
+      case 'opened':
+        this.#answered()
+        this.#models.get(message.model.name)?.resolve(message.model)
+        return
+      case 'refused':
+        this.#answered()
+        this.#models.get(message.name)?.reject(new ModelError(message.reason))
+        // The next stream that asks tries again: the file may have been repaired.
+        this.#models.delete(message.name)
+        return
+      case 'detected':
+        this.#lanes.get(message.lane)?.answer(message.sequence, message)
+        return
+      case 'failed':
+        this.#lanes.get(message.lane)?.refuse(message.sequence, new ModelError(message.reason))
+    }
+  }
+}
+
+type Wire = {
+  readonly ring: () => void
+  readonly answered: () => void
+  readonly leave: () => void
+}
+
+class WorkerLane implements Lane {
+  readonly model: OpenedModel
+  readonly #slot: SlotWriter
+  readonly #wire: Wire
+  /** At most two: the canvas being read and the one that waits in the slot. */
+  readonly #waiting = new Map<number, Waiting>()
+  #sequence = 0
+  #dropped = 0
+
+  constructor(model: OpenedModel, slot: SlotWriter, wire: Wire) {
+    this.model = model
+    this.#slot = slot
+    this.#wire = wire
+  }
+
+  get canvas(): Uint8Array {
+    return this.#slot.canvas
+  }
+
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  inputFor(sourceWidth: number, sourceHeight: number): InputView {
+    return placeFrame(this.model.input, sourceWidth, sourceHeight)
+  }
+
+  detect(view: InputView): Promise<Detected | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Detected | undefined>()
+    const sequence = ++this.#sequence
+    const replaced = this.#slot.publish(sequence, view)
+    if (replaced) {
+      this.#dropped++
+      this.#settle(sequence - 1)?.resolve(undefined)
+    }
+    this.#waiting.set(sequence, { resolve, reject })
+    this.#wire.ring()
+    return promise
+  }
+
+  answer(sequence: number, detected: Detected): void {
+    this.#settle(sequence)?.resolve(detected)
+  }
+
+  refuse(sequence: number, error: Error): void {
+    this.#settle(sequence)?.reject(error)
+  }
+
+  [Symbol.dispose](): void {
+    for (const sequence of [...this.#waiting.keys()]) this.#settle(sequence)?.resolve(undefined)
+    this.#wire.leave()
+  }
+
+  #settle(sequence: number): Waiting | undefined {
+    const waiting = this.#waiting.get(sequence)
+    if (this.#waiting.delete(sequence)) this.#wire.answered()
+    return waiting
+  }
+}
