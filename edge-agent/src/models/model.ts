@@ -1,6 +1,7 @@
 /** A detector as the pipeline sees it: bytes of a canvas in, detections of the source frame out. */
 import type { Detection } from '@edgeloop/protocol'
 import type { InputView } from '../cameras/camera.ts'
+import type { InputSpec } from './canvas.ts'
 
 /** Where the files are and what is known about them beforehand. */
 export type ModelSource = {
@@ -33,6 +34,8 @@ export interface Model extends AsyncDisposable {
   readonly layout: string
   readonly labels: readonly string[]
   readonly runtime: string
+  /** What it takes, as data: a thread that only fills canvases places frames by it. */
+  readonly input: InputSpec
   /** Bytes of one canvas: width × height × 3. */
   readonly inputBytes: number
   /** Where a source frame of this size lands on the model's canvas. */

@@ -27,9 +27,14 @@ export type SessionOptions = {
 export interface RuntimeSession extends AsyncDisposable {
   /** Such as `ort:cpu`. */
   readonly runtime: string
+  /** SHA-256 of the bytes that run. */
+  readonly digest: string
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
-  /** @throws {Error} when a tensor is missing or does not fit */
+  /**
+   * One run at a time; what it gives back is valid until the next one.
+   * @throws {Error} when a tensor is missing or does not fit
+   */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>>
 }
 

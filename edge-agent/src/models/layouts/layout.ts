@@ -1,0 +1,71 @@
+/**
+ * What a layout is: the conventions of a family of detectors. It presets the input, says which
+ * outputs it expects, and turns them into candidates. A new layout is one file and one test with a
+ * real model.
+ */
+import type { Tensor, TensorInfo } from '../../runtimes/runtime.ts'
+import type { Candidates } from '../candidates.ts'
+import type { InputSpec } from '../canvas.ts'
+
+/** The part of an input that a layout knows; size, tensor layout and type come from the model. */
+export type InputPreset = Pick<InputSpec, 'channels' | 'fit' | 'pad' | 'mean' | 'std'>
+
+/** What a layout is asked to fit: a model's real outputs at a canvas size. */
+export type ModelShape = {
+  readonly width: number
+  readonly height: number
+  readonly outputs: readonly TensorInfo[]
+  /** Pixels per cell of each map, where the description overrides the layout's own. */
+  readonly strides?: readonly number[] | undefined
+}
+
+export type Outputs = Readonly<Record<string, Tensor>>
+
+/** A layout bound to one model's shapes. */
+export type Decoder = {
+  /** Classes the model's outputs tell apart. */
+  readonly classes: number
+  /**
+   * Adds what scores at least `scoreMin` to `candidates`, one per cell at most: its best class.
+   * Boxes in canvas pixels. Numbers that are not finite are no detection.
+   */
+  decode(outputs: Outputs, scoreMin: number, candidates: Candidates): void
+}
+
+/** Says what outputs were expected: `one output [1, 3549, 5 + classes] (…)`. */
+export type Expectation = { readonly expected: string }
+
+export interface Layout {
+  readonly name: string
+  readonly preset: InputPreset
+  /** Class names, where the layout fixes them. */
+  readonly labels?: readonly string[]
+  /** Pixels per cell of each map, for layouts that have cells. */
+  readonly strides?: readonly number[]
+  /** Binds the layout to a model, or says which outputs it had expected. */
+  check(shape: ModelShape): Decoder | Expectation
+}
+
+/** Cells of a map: one per `stride` pixels, begun ones included. */
+export function cellsOf(pixels: number, stride: number): number {
+  return Math.ceil(pixels / stride)
+}
+
+/** True where `shape` has these sizes; undefined matches any size, and free dimensions match all. */
+export function shapeFits(
+  shape: readonly (number | string)[],
+  sizes: readonly (number | undefined)[],
+): boolean {
+  if (shape.length !== sizes.length) return false
+  return sizes.every((size, at) => {
+    const real = shape[at]
+    return size === undefined || typeof real === 'string' || real === -1 || real === size
+  })
+}
+
+/** The float data of an output. @throws {TypeError} when the runtime gave something else */
+export function floats(outputs: Outputs, name: string): Float32Array {
+  const data = outputs[name]?.data
+  if (data instanceof Float32Array) return data
+  throw new TypeError(`Cannot decode output "${name}": it holds no float32 numbers`)
+}
