@@ -104,8 +104,7 @@ class WorkerInference implements Inference {
       },
       answered: () => this.#answered(),
       leave: () => {
-        this.#lanes.delete(id)
-        this.#send({ kind: 'leave', lane: id })
+        if (this.#lanes.delete(id)) this.#send({ kind: 'leave', lane: id })
       },
     })
     this.#lanes.set(id, lane)

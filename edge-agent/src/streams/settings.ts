@@ -1,0 +1,52 @@
+/** A stream's configuration with every default filled in: what the running stream works with. */
+import { hideSecret, MotionGate, StreamConfig } from '@edgeloop/protocol'
+import type { MotionGateOptions } from './motion-gate.ts'
+
+export type StreamSettings = {
+  readonly streamId: string
+  readonly name: string
+  readonly source: string
+  /** The source without its password. */
+  readonly sourceShown: string
+  /** Undefined: the device's only model. */
+  readonly model: string | undefined
+  readonly analysisFps: number
+  readonly scoreMin: number
+  readonly labels: readonly string[] | undefined
+  readonly motionGate: MotionGateOptions
+  readonly stallTimeoutMs: number
+  readonly decoder: 'auto' | 'node-av' | 'ffmpeg'
+}
+
+/** The defaults are the protocol's: its schemas say them once, for the dashboard too. */
+export function settingsOf(config: StreamConfig): StreamSettings {
+  const gate = config.motionGate ?? {}
+  return {
+    streamId: config.streamId,
+    name: config.name ?? config.streamId,
+    source: config.source,
+    sourceShown: hideSecret(config.source),
+    model: config.model,
+    analysisFps: config.analysisFps ?? defaultOf(StreamConfig, 'analysisFps'),
+    scoreMin: config.scoreMin ?? defaultOf(StreamConfig, 'scoreMin'),
+    labels: config.labels,
+    motionGate: {
+      enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),
+      levelMin: gate.levelMin ?? defaultOf(MotionGate, 'levelMin'),
+      areaMin: gate.areaMin ?? defaultOf(MotionGate, 'areaMin'),
+      holdMs: gate.holdMs ?? defaultOf(MotionGate, 'holdMs'),
+      idleIntervalMs: gate.idleIntervalMs ?? defaultOf(MotionGate, 'idleIntervalMs'),
+    },
+    stallTimeoutMs: config.stallTimeoutMs ?? defaultOf(StreamConfig, 'stallTimeoutMs'),
+    decoder: config.decoder ?? 'auto',
+  }
+}
+
+/** The `default` that a schema states for one of its properties. */
+function defaultOf<T>(schema: { properties: Record<string, object> }, key: string): T {
+  const property = schema.properties[key]
+  if (!property || !('default' in property)) {
+    throw new Error(`Cannot fill in "${key}": its schema states no default`)
+  }
+  return property.default as T
+}

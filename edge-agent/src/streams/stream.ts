@@ -1,0 +1,370 @@
+/**
+ * One stream from its source to its events: camera → motion gate → slot → inference → tracker →
+ * events. A stream never gives up: whatever its camera does, it says so and comes back.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Detection, NewEvent, ReportedStream, StreamState } from '@edgeloop/protocol'
+import type { Camera, Frame } from '../cameras/camera.ts'
+import { CameraError, type CameraFault } from '../cameras/camera.ts'
+import type { OpenCameraOptions } from '../cameras/open-camera.ts'
+import type { Detected, Lane } from '../media/inference.ts'
+import type { OpenedModel } from '../media/inference-protocol.ts'
+import type { DetectOptions } from '../models/model.ts'
+import { ModelError } from '../runtimes/runtime.ts'
+import { Backoff, type BackoffOptions } from './backoff.ts'
+import type { Figures } from './figures.ts'
+import type { LiveTap } from './live-tap.ts'
+import { MotionGate } from './motion-gate.ts'
+import type { StreamSettings } from './settings.ts'
+import { steadyTime } from './steady-time.ts'
+import { TrackEvents } from './track-events.ts'
+import { doubtfulShare, type TrackChange, Tracker, trackerDefaults } from './tracker.ts'
+
+export type StreamDeps = {
+  readonly openCamera: (options: OpenCameraOptions) => Promise<Camera>
+  /** The file or address behind a source, which for `demo:SEED` has to be rendered first. */
+  readonly locate: (source: string, signal: AbortSignal) => Promise<string>
+  /** @throws {ModelError} when there is no such model or it cannot be opened */
+  readonly openModel: (name: string | undefined) => Promise<OpenedModel>
+  readonly openLane: (model: OpenedModel, options: DetectOptions) => Lane
+  /** Hands an event on. Waits while too many are not recorded yet. */
+  readonly record: (event: NewEvent) => Promise<void>
+  /** Keeps a JPEG until the hub has it; gives its digest. */
+  readonly keepSnapshot: (jpeg: Uint8Array) => Promise<string>
+  readonly report: (stream: ReportedStream) => void
+  readonly live: LiveTap
+  readonly figures: Figures
+  readonly firstTrackId: number
+  readonly backoff: BackoffOptions
+  /** Wall clock, ms since the epoch. */
+  readonly now: () => number
+  /** A clock that is never set, ms. */
+  readonly monotonicMs: () => number
+  readonly random: () => number
+  readonly signal: AbortSignal
+}
+
+/** How long a camera may take to show its first picture. */
+const openTimeoutMs = 15_000
+/** Two boxes of one label that overlap more than this are one object. */
+const nmsIou = 0.5
+const detectionsMax = 100
+/** Snapshots: wide enough to recognize what was seen, small enough for a thin uplink. */
+const snapshotJpeg = { widthMax: 960, quality: 75 }
+/** Live pictures are not made wider than this, whatever is asked. */
+export const liveWidthMax = 1280
+/**
+ * A frame is held for its detections at most this share of the analysis interval, so that their
+ * picture can be taken; then decoding goes on and the detections come without one.
+ */
+const holdShare = 0.6
+
+const stateOf: Record<CameraFault, StreamState> = {
+  refused: 'offline',
+  unreadable: 'failed',
+  stalled: 'stalled',
+  ended: 'ended',
+}
+
+/** A running stream, seen from outside. */
+export interface RunningStream {
+  /** Believed objects right now. */
+  readonly objects: number
+  /** Settled when the stream's signal has aborted and everything it held is closed. */
+  readonly done: Promise<void>
+}
+
+/** Runs a stream until its signal aborts. */
+export function runStream(settings: StreamSettings, deps: StreamDeps): RunningStream {
+  const stream = new Stream(settings, deps)
+  return {
+    done: stream.run(),
+    get objects() {
+      return stream.objects
+    },
+  }
+}
+
+class Stream {
+  readonly #settings: StreamSettings
+  readonly #deps: StreamDeps
+  readonly #tracker: Tracker
+  readonly #events: TrackEvents
+  readonly #backoff: Backoff
+  #reported: ReportedStream
+  /** When the last frame came, on the monotonic clock; undefined before the first. */
+  #frameMs: number | undefined
+  #liveSinceMs: number | undefined
+  #modelFailed = false
+
+  constructor(settings: StreamSettings, deps: StreamDeps) {
+    this.#settings = settings
+    this.#deps = deps
+    const { scoreMin, streamId, name, sourceShown } = settings
+    this.#tracker = new Tracker({ ...trackerDefaults, scoreMin }, deps.firstTrackId)
+    this.#events = new TrackEvents(streamId)
+    this.#backoff = new Backoff(deps.backoff, deps.random)
+    this.#reported = {
+      streamId,
+      name,
+      source: sourceShown,
+      state: 'connecting',
+      reason: '',
+      since: new Date(deps.now()).toISOString(),
+    }
+  }
+
+  get objects(): number {
+    return this.#tracker.tracks.length
+  }
+
+  async run(): Promise<void> {
+    const { signal, monotonicMs } = this.#deps
+    this.#deps.report(this.#reported)
+    while (!signal.aborted) {
+      try {
+        await this.#watch()
+      } catch (error) {
+        if (signal.aborted) break
+        await this.#fail(error)
+      }
+      const lastedMs = this.#liveSinceMs === undefined ? 0 : monotonicMs() - this.#liveSinceMs
+      this.#liveSinceMs = undefined
+      await sleep(this.#backoff.next(lastedMs), undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** One connection, from opening to whatever ends it. */
+  async #watch(): Promise<void> {
+    const { source, analysisFps, scoreMin, labels, stallTimeoutMs, decoder } = this.#settings
+    const { signal, figures } = this.#deps
+    const model = await this.#deps.openModel(this.#settings.model)
+    using lane = this.#deps.openLane(model, {
+      scoreMin: scoreMin * doubtfulShare,
+      nmsIou,
+      maxDetections: detectionsMax,
+      ...(labels && { labels }),
+    })
+    await using camera = await this.#deps.openCamera({
+      source: await this.#deps.locate(source, signal),
+      analysisFps,
+      pace: 'live',
+      loop: true,
+      inputFor: (width, height) => lane.inputFor(width, height),
+      jpegWidthMax: liveWidthMax,
+      openTimeoutMs,
+      stallTimeoutMs,
+      decoder,
+      now: this.#deps.now,
+      signal,
+    })
+    const watch = new Watch(this.#settings, this.#deps, lane, this.#tracker, this.#events)
+    try {
+      for await (const frame of camera.frames()) {
+        using held = frame
+        await this.#goLive(camera, model, held)
+        watch.count(camera)
+        await watch.look(held)
+      }
+      throw new CameraError('ended', `Camera "${this.#settings.sourceShown}" has ended`)
+    } finally {
+      watch.count(camera)
+      await watch.settle()
+      if (this.#liveSinceMs !== undefined) figures.reconnected()
+      const at = this.#deps.now()
+      for (const event of this.#events.take(this.#tracker.end(), at)) await this.#deps.record(event)
+    }
+  }
+
+  async #goLive({ info }: Camera, model: OpenedModel, { width, height }: Frame): Promise<void> {
+    const nowMs = this.#deps.monotonicMs()
+    const gapMs = this.#frameMs === undefined ? undefined : Math.round(nowMs - this.#frameMs)
+    this.#frameMs = nowMs
+    const isLive = this.#liveSinceMs !== undefined
+    if (isLive && this.#reported.width === width && this.#reported.height === height) return
+    const since = isLive ? this.#reported.since : new Date(this.#deps.now()).toISOString()
+    const { name, source, streamId } = this.#reported
+    this.#reported = {
+      ...{ streamId, name, source, state: 'live', reason: '', since },
+      ...{ model: model.name, decoder: info.decoder, width, height },
+    }
+    this.#deps.report(this.#reported)
+    if (isLive) return
+    this.#liveSinceMs = nowMs
+    if (this.#modelFailed) await this.#recordModelFailed(false, `Model "${model.name}" works again`)
+    await this.#recordState(gapMs)
+  }
+
+  /** Says what is wrong. Said once: a camera that stays away is not news with every attempt. */
+  async #fail(error: unknown): Promise<void> {
+    const state = error instanceof CameraError ? stateOf[error.fault] : 'failed'
+    const reason = (error instanceof Error ? error.message : String(error)).slice(0, 1000)
+    const before = this.#reported
+    if (before.state === state && before.reason === reason) return
+    const since = new Date(this.#deps.now()).toISOString()
+    this.#reported = { ...before, state, reason, ...(before.state !== state && { since }) }
+    this.#deps.report(this.#reported)
+    if (error instanceof ModelError) await this.#recordModelFailed(true, reason)
+    if (before.state === state) return
+    const { monotonicMs } = this.#deps
+    await this.#recordState(
+      this.#frameMs === undefined ? undefined : Math.round(monotonicMs() - this.#frameMs),
+    )
+  }
+
+  async #recordState(gapMs: number | undefined): Promise<void> {
+    const { streamId, state, reason } = this.#reported
+    const at = new Date(this.#deps.now()).toISOString()
+    const gap = gapMs === undefined ? {} : { gapMs: Math.max(0, gapMs) }
+    await this.#deps.record({ kind: 'stream', at, streamId, state, reason, ...gap })
+  }
+
+  async #recordModelFailed(active: boolean, text: string): Promise<void> {
+    this.#modelFailed = active
+    const at = new Date(this.#deps.now()).toISOString()
+    const { streamId } = this.#reported
+    await this.#deps.record({ kind: 'alarm', at, streamId, code: 'modelFailed', active, text })
+  }
+}
+
+/** What is remembered between two frames of one connection. */
+class Watch {
+  readonly #settings: StreamSettings
+  readonly #deps: StreamDeps
+  readonly #lane: Lane
+  readonly #tracker: Tracker
+  readonly #events: TrackEvents
+  readonly #gate: MotionGate
+  readonly #steady: (at: number) => number
+  readonly #holdMs: number
+  #decoded = 0
+  #dropped = 0
+  /** Detections that had not come when their frame had to go. */
+  #late: Promise<void> | undefined
+
+  constructor(
+    settings: StreamSettings,
+    deps: StreamDeps,
+    lane: Lane,
+    tracker: Tracker,
+    events: TrackEvents,
+  ) {
+    this.#settings = settings
+    this.#deps = deps
+    this.#lane = lane
+    this.#tracker = tracker
+    this.#events = events
+    this.#gate = new MotionGate(settings.motionGate)
+    const intervalMs = 1000 / settings.analysisFps
+    this.#steady = steadyTime(intervalMs)
+    this.#holdMs = intervalMs * holdShare
+  }
+
+  /** Counts what the decoder did since the last call. */
+  count(camera: Camera): void {
+    const { figures } = this.#deps
+    figures.decoded(camera.counts.decoded - this.#decoded)
+    this.#decoded = camera.counts.decoded
+    figures.dropped(this.#lane.dropped - this.#dropped)
+    this.#dropped = this.#lane.dropped
+  }
+
+  /** Takes in the next frame. */
+  async look(frame: Frame): Promise<void> {
+    const steadyAt = this.#steady(frame.at)
+    const { analyse } = this.#gate.look(frame.gate(), steadyAt)
+    // An object that is not yet believed, or was missed, is looked for even in a still picture.
+    if (!analyse && !this.#tracker.unsettled) return this.#rest(frame, steadyAt)
+
+    const before = this.#late
+    const detecting = this.#lane.detect(frame.input(this.#lane.canvas)).then(async (detected) => {
+      await before
+      return detected
+    })
+    const detected = await within(detecting, this.#holdMs)
+    if (detected !== tooLate) {
+      this.#late = undefined
+      return this.#take(detected, frame.at, steadyAt, frame)
+    }
+    const { at } = frame
+    this.#late = detecting.then((late) => this.#take(late, at, steadyAt))
+    // A failure is thrown by the next frame, which waits for this one.
+    this.#late.catch(() => {})
+  }
+
+  /** Waits for what is still under way. */
+  async settle(): Promise<void> {
+    this.#lane[Symbol.dispose]()
+    await this.#late?.catch(() => {})
+  }
+
+  async #rest(frame: Frame, steadyAt: number): Promise<void> {
+    this.#deps.figures.gated()
+    const changes = this.#late === undefined ? this.#tracker.rest(steadyAt) : []
+    await this.#record(changes, frame.at)
+    await this.#show(frame, () =>
+      this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
+        ...{ label, score, trackId },
+        box: [...box],
+      })),
+    )
+  }
+
+  /** What the model saw becomes tracks, events and pictures; without `frame` no pictures. */
+  async #take(
+    detected: Detected | undefined,
+    at: number,
+    steadyAt: number,
+    frame?: Frame,
+  ): Promise<void> {
+    if (!detected) return
+    const { figures, now } = this.#deps
+    figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
+    const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
+    const snapshot =
+      frame && this.#events.wantsPicture(changes, at)
+        ? await this.#deps.keepSnapshot(await frame.jpeg(snapshotJpeg))
+        : undefined
+    await this.#record(changes, at, snapshot)
+    if (!frame) return
+    await this.#show(frame, () =>
+      detected.detections.flatMap((detection, i): Detection[] => {
+        const trackId = trackIds[i]
+        if (detection.score < this.#settings.scoreMin && trackId === undefined) return []
+        return [trackId === undefined ? detection : { ...detection, trackId }]
+      }),
+    )
+  }
+
+  async #record(changes: readonly TrackChange[], at: number, snapshot?: string): Promise<void> {
+    for (const event of this.#events.take(changes, at, snapshot)) await this.#deps.record(event)
+  }
+
+  /** A live picture, where somebody is looking. */
+  async #show(frame: Frame, detections: () => Detection[]): Promise<void> {
+    const wanted = this.#deps.live.wanted(this.#settings.streamId, frame.at)
+    if (!wanted) return
+    const { frame: number, at, width, height } = frame
+    const jpeg = await frame.jpeg({
+      widthMax: Math.min(wanted.widthMax, liveWidthMax),
+      quality: wanted.quality,
+    })
+    const header = { frame: number, at: new Date(at).toISOString(), width, height }
+    this.#deps.live.show(this.#settings.streamId, { ...header, detections: detections() }, jpeg)
+  }
+}
+
+const tooLate = Symbol('tooLate')
+
+/** What `promise` gives, or `tooLate` after `timeoutMs`. */
+async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | typeof tooLate> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<typeof tooLate>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, tooLate)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
