@@ -1,0 +1,163 @@
+/** `edgeloop detect`: a model on images, a clip or a camera, without hub or agent. */
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import type { Detection } from '@edgeloop/protocol'
+import { Command } from 'commander'
+import { Failure, UsageFailure } from '../failure.ts'
+import { gather, integer, jsonOption, number } from '../options.ts'
+import { plain } from '../output.ts'
+import { stopSignal } from '../stopping.ts'
+
+type Options = {
+  model: string
+  layout?: string
+  labels?: string
+  description?: string
+  images?: string[]
+  camera?: string
+  scoreMin: number
+  nmsIou: number
+  maxDetections: number
+  label?: string[]
+  everyFrame?: boolean
+  analysisFps?: number
+  decoder: 'auto' | 'node-av' | 'ffmpeg'
+  runtime: string
+  json?: boolean
+}
+
+type Answer = {
+  readonly source: string
+  readonly frame?: number
+  readonly at?: string
+  readonly detections: readonly Detection[]
+}
+
+export function detectCommand(): Command {
+  return new Command('detect')
+    .description('run a detector on images, a clip or a camera')
+    .requiredOption('--model <file>', 'ONNX detector')
+    .option(
+      '--layout <name>',
+      'input and output conventions: yolox, nanodet, fastestdet, ultraface',
+    )
+    .option('--labels <file>', 'file with one label per line, or coco')
+    .option(
+      '--description <file>',
+      'model description (YAML or JSON); NAME.model.yaml beside the model is found',
+    )
+    .option('--images <path...>', 'images, or folders of images')
+    .option('--camera <source>', 'rtsp://…, or a clip')
+    .option('--score-min <n>', 'leave out detections below this score', number(0, 1), 0.3)
+    .option(
+      '--nms-iou <n>',
+      'of two boxes of one label that overlap more than this, the better stays',
+      number(0, 1),
+      0.6,
+    )
+    .option('--max-detections <n>', 'most detections per image', integer(1, 300), 100)
+    .option('--label <label>', 'only this label; may be repeated', gather)
+    .option('--every-frame', 'analyse every frame of the camera')
+    .option(
+      '--analysis-fps <n>',
+      'frames per second of the camera to analyse (default: 5)',
+      number(0.01, 240),
+    )
+    .option('--decoder <name>', 'auto, node-av or ffmpeg', 'auto')
+    .option('--runtime <name>', 'auto or ort:cpu', 'auto')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ./edgeloop detect --model yolox_nano_416.onnx --layout yolox --labels coco --images photos/ --json
+  $ ./edgeloop detect --model ultraface_rfb_320.onnx --layout ultraface --camera door.mp4 --every-frame
+
+Boxes are left, top, width, height as shares (0..1) of the image.`,
+    )
+    .action(detect)
+}
+
+async function detect(given: Options): Promise<void> {
+  if ((given.images === undefined) === (given.camera === undefined)) {
+    throw new UsageFailure(
+      'Cannot detect: give either --images or --camera',
+      'for example --images photos/',
+    )
+  }
+  const cameraOnly = (['everyFrame', 'analysisFps'] as const).find(
+    (key) => given[key] !== undefined,
+  )
+  if (given.images && cameraOnly) {
+    const flag = cameraOnly === 'everyFrame' ? '--every-frame' : '--analysis-fps'
+    throw new UsageFailure(`Cannot use ${flag} with --images: it is about a camera`, 'leave it out')
+  }
+  const signal = stopSignal()
+  const door = await import('@edgeloop/edge-agent/detect')
+  const { model: file, layout, labels, description } = given
+  await using model = await door.openModel(
+    {
+      name: file,
+      file,
+      ...(layout !== undefined && { layout }),
+      ...(labels !== undefined && { labels }),
+      ...(description !== undefined && { description }),
+    },
+    door.chooseRuntime(given.runtime),
+  )
+  const options = {
+    scoreMin: given.scoreMin,
+    nmsIou: given.nmsIou,
+    maxDetections: given.maxDetections,
+    ...(given.label && { labels: given.label }),
+  }
+  const answers: AsyncIterable<Answer> = given.images
+    ? door.detectImages({ model, images: given.images, options }, signal)
+    : door.detectCamera(
+        {
+          open: (settings) => door.openCamera({ ...settings, decoder: given.decoder }),
+          model,
+          source: given.camera ?? '',
+          everyFrame: given.everyFrame ?? false,
+          ...(given.analysisFps !== undefined && { analysisFps: given.analysisFps }),
+          options,
+        },
+        signal,
+      )
+  try {
+    await print(answers, given.json ?? false)
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+/** Prints answer by answer, never faster than the reader takes them. */
+async function print(answers: AsyncIterable<Answer>, json: boolean): Promise<void> {
+  let count = 0
+  const begin = performance.now()
+  for await (const answer of answers) {
+    count += 1
+    await write(json ? JSON.stringify(answer) : describe(answer))
+  }
+  if (count === 0) throw new Failure('Cannot detect: the source held no frames')
+  const seconds = (performance.now() - begin) / 1000
+  if (process.stderr.isTTY) {
+    process.stderr.write(
+      `${count} in ${seconds.toFixed(1)} s, ${(count / seconds).toFixed(1)} per second\n`,
+    )
+  }
+}
+
+function describe({ source, frame, at, detections }: Answer): string {
+  const head = frame === undefined ? source : `${frame}  ${at}`
+  const found = detections.map(
+    ({ label, score, box }) =>
+      `${label} ${score.toFixed(2)} [${box.map((v) => v.toFixed(3)).join(' ')}]`,
+  )
+  return plain(`${head}  ${found.length === 0 ? '–' : found.join('  ')}`)
+}
+
+async function write(line: string): Promise<void> {
+  const out: Writable = process.stdout
+  if (!out.write(`${line}\n`)) await once(out, 'drain')
+}
