@@ -7,6 +7,11 @@ const causes = {
     why: 'nobody answers there',
     way: 'check address and port, and that the camera is on',
   },
+  strange: {
+    fault: 'refused',
+    why: 'it hangs up, or does not speak RTSP',
+    way: 'check the port (RTSP is usually 554), and how many viewers the camera allows',
+  },
   login: {
     fault: 'refused',
     why: 'it refuses the user or the password',
