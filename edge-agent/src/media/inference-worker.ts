@@ -6,7 +6,7 @@
 import { parentPort } from 'node:worker_threads'
 import type { DetectOptions, Model } from '../models/model.ts'
 import { openModel } from '../models/open-model.ts'
-import { ortRuntime } from '../runtimes/ort.ts'
+import { chooseRuntime } from '../runtimes/choose.ts'
 import { SlotReader } from './frame-slot.ts'
 import type { FromInference, ToInference } from './inference-protocol.ts'
 
@@ -46,7 +46,7 @@ const send = (message: FromInference): void => port.postMessage(message)
 
 async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise<void> {
   try {
-    const model = await openModel(source, ortRuntime)
+    const model = await openModel(source, chooseRuntime(source.runtime))
     models.set(source.name, model)
     const { digest, layout, labels, input, inputBytes } = model
     send({

@@ -32,13 +32,15 @@ export interface Lane extends Disposable {
 
 export interface Inference extends AsyncDisposable {
   /**
-   * Opens a model, once however many ask.
+   * Opens a lane to a model, and the model with its first lane; it is freed with its last.
    * @throws {ModelError} whose text says which file, why, and what was expected
    */
-  openModel(source: ModelSource): Promise<OpenedModel>
-  /** Frees a model that no lane uses. */
-  closeModel(name: string): void
-  openLane(model: OpenedModel, options: DetectOptions): Lane
+  openLane(source: ModelSource, options: DetectOptions): Promise<Lane>
+  /**
+   * What a model is, found by opening it for a moment where no lane has.
+   * @throws {ModelError} as `openLane()`
+   */
+  describe(source: ModelSource): Promise<OpenedModel>
   /** How long the worker has owed an answer, in ms; 0 when it owes none. */
   readonly owingMs: number
 }
@@ -59,9 +61,12 @@ type Waiting = {
   readonly reject: (error: Error) => void
 }
 
+/** A model that is open or being opened, and how many need it. */
+type Held = { readonly opened: PromiseWithResolvers<OpenedModel>; users: number }
+
 class WorkerInference implements Inference {
   readonly #worker: Worker
-  readonly #models = new Map<string, PromiseWithResolvers<OpenedModel>>()
+  readonly #models = new Map<string, Held>()
   readonly #lanes = new Map<number, WorkerLane>()
   #nextLane = 1
   #owed = 0
@@ -77,23 +82,18 @@ class WorkerInference implements Inference {
     })
   }
 
-  openModel(source: ModelSource): Promise<OpenedModel> {
-    let opening = this.#models.get(source.name)
-    if (!opening) {
-      opening = Promise.withResolvers<OpenedModel>()
-      this.#models.set(source.name, opening)
-      this.#owe()
-      this.#send({ kind: 'open', source })
+  async describe(source: ModelSource): Promise<OpenedModel> {
+    const held = this.#hold(source)
+    try {
+      return await held.opened.promise
+    } finally {
+      this.#release(source.name, held)
     }
-    return opening.promise
   }
 
-  closeModel(name: string): void {
-    if ([...this.#lanes.values()].some(({ model }) => model.name === name)) return
-    if (this.#models.delete(name)) this.#send({ kind: 'close', model: name })
-  }
-
-  openLane(model: OpenedModel, options: DetectOptions): Lane {
+  async openLane(source: ModelSource, options: DetectOptions): Promise<Lane> {
+    const held = this.#hold(source)
+    const model = await held.opened.promise
     const id = this.#nextLane++
     const memory = slotMemory(model.inputBytes)
     this.#send({ kind: 'lane', lane: id, model: model.name, memory, options })
@@ -104,11 +104,33 @@ class WorkerInference implements Inference {
       },
       answered: () => this.#answered(),
       leave: () => {
-        if (this.#lanes.delete(id)) this.#send({ kind: 'leave', lane: id })
+        if (!this.#lanes.delete(id)) return
+        this.#send({ kind: 'leave', lane: id })
+        this.#release(source.name, held)
       },
     })
     this.#lanes.set(id, lane)
     return lane
+  }
+
+  #hold(source: ModelSource): Held {
+    let held = this.#models.get(source.name)
+    if (!held) {
+      held = { opened: Promise.withResolvers(), users: 0 }
+      this.#models.set(source.name, held)
+      this.#owe()
+      this.#send({ kind: 'open', source })
+    }
+    held.users++
+    return held
+  }
+
+  #release(name: string, held: Held): void {
+    held.users--
+    // A model that was refused is no longer in the table.
+    if (held.users > 0 || this.#models.get(name) !== held) return
+    this.#models.delete(name)
+    this.#send({ kind: 'close', model: name })
   }
 
   get owingMs(): number {
@@ -138,11 +160,11 @@ class WorkerInference implements Inference {
     switch (message.kind) {
       case 'opened':
         this.#answered()
-        this.#models.get(message.model.name)?.resolve(message.model)
+        this.#models.get(message.model.name)?.opened.resolve(message.model)
         return
       case 'refused':
         this.#answered()
-        this.#models.get(message.name)?.reject(new ModelError(message.reason))
+        this.#models.get(message.name)?.opened.reject(new ModelError(message.reason))
         // The next stream that asks tries again: the file may have been repaired.
         this.#models.delete(message.name)
         return

@@ -22,6 +22,10 @@ export type Start = {
   /** Where rendered demo clips are kept. */
   readonly cacheFolder: string
   readonly models: readonly ModelSource[]
+  /** Open every model once to say what it is, also those that no stream uses. */
+  readonly describeModels: boolean
+  /** Tracks are numbered from here, so that numbers are not given twice within one start of the agent. */
+  readonly firstTrackId: number
   /** How often the process says that it lives. */
   readonly heartbeatIntervalMs: number
   /** How often it reports the figures of its streams. */
@@ -34,8 +38,11 @@ export type ToMedia =
   | { readonly kind: 'streams'; readonly streams: readonly StreamConfig[] }
   /** Live pictures wanted of its streams, whole; an empty list stops them. */
   | { readonly kind: 'live'; readonly request: LiveRequest }
-  /** The event with this id is committed in the outbox. Sent once for every `event`, in order. */
-  | { readonly kind: 'recorded'; readonly id: number }
+  /**
+   * The event with this id is committed in the outbox under `sequence`; without one it could not be,
+   * which is counted as a loss. Sent once for every `event`, in order.
+   */
+  | { readonly kind: 'recorded'; readonly id: number; readonly sequence?: number }
   /** Close everything and exit. The channel closing means the same. */
   | { readonly kind: 'stop' }
 

@@ -9,6 +9,7 @@ import { CameraError, type CameraFault } from '../cameras/camera.ts'
 import type { OpenCameraOptions } from '../cameras/open-camera.ts'
 import type { Detected, Lane } from '../media/inference.ts'
 import type { OpenedModel } from '../media/inference-protocol.ts'
+import type { Snapshots } from '../media/snapshots.ts'
 import type { DetectOptions } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
@@ -17,20 +18,22 @@ import type { LiveTap } from './live-tap.ts'
 import { MotionGate } from './motion-gate.ts'
 import type { StreamSettings } from './settings.ts'
 import { steadyTime } from './steady-time.ts'
-import { TrackEvents } from './track-events.ts'
+import { snapshotOf, TrackEvents, withoutSnapshot } from './track-events.ts'
 import { doubtfulShare, type TrackChange, Tracker, trackerDefaults } from './tracker.ts'
 
 export type StreamDeps = {
   readonly openCamera: (options: OpenCameraOptions) => Promise<Camera>
   /** The file or address behind a source, which for `demo:SEED` has to be rendered first. */
   readonly locate: (source: string, signal: AbortSignal) => Promise<string>
-  /** @throws {ModelError} when there is no such model or it cannot be opened */
-  readonly openModel: (name: string | undefined) => Promise<OpenedModel>
-  readonly openLane: (model: OpenedModel, options: DetectOptions) => Lane
+  /**
+   * Opens a lane to the model of this name; without a name, to the only one.
+   * @throws {ModelError} when there is no such model or it cannot be opened
+   */
+  readonly openLane: (model: string | undefined, options: DetectOptions) => Promise<Lane>
   /** Hands an event on. Waits while too many are not recorded yet. */
   readonly record: (event: NewEvent) => Promise<void>
-  /** Keeps a JPEG until the hub has it; gives its digest. */
-  readonly keepSnapshot: (jpeg: Uint8Array) => Promise<string>
+  readonly snapshots: Snapshots
+  readonly log: (level: 'warn' | 'error', text: string) => void
   readonly report: (stream: ReportedStream) => void
   readonly live: LiveTap
   readonly figures: Figures
@@ -121,30 +124,40 @@ class Stream {
   async run(): Promise<void> {
     const { signal, monotonicMs } = this.#deps
     this.#deps.report(this.#reported)
+    let lane: Lane | undefined
     while (!signal.aborted) {
       try {
-        await this.#watch()
+        lane ??= await this.#openLane()
+        await this.#watch(lane)
       } catch (error) {
         if (signal.aborted) break
+        if (error instanceof ModelError) {
+          lane?.[Symbol.dispose]()
+          lane = undefined
+        }
         await this.#fail(error)
       }
       const lastedMs = this.#liveSinceMs === undefined ? 0 : monotonicMs() - this.#liveSinceMs
       this.#liveSinceMs = undefined
       await sleep(this.#backoff.next(lastedMs), undefined, { signal }).catch(() => {})
     }
+    lane?.[Symbol.dispose]()
   }
 
-  /** One connection, from opening to whatever ends it. */
-  async #watch(): Promise<void> {
-    const { source, analysisFps, scoreMin, labels, stallTimeoutMs, decoder } = this.#settings
-    const { signal, figures } = this.#deps
-    const model = await this.#deps.openModel(this.#settings.model)
-    using lane = this.#deps.openLane(model, {
+  #openLane(): Promise<Lane> {
+    const { model, scoreMin, labels } = this.#settings
+    return this.#deps.openLane(model, {
       scoreMin: scoreMin * doubtfulShare,
       nmsIou,
       maxDetections: detectionsMax,
       ...(labels && { labels }),
     })
+  }
+
+  /** One connection, from opening to whatever ends it. */
+  async #watch(lane: Lane): Promise<void> {
+    const { source, analysisFps, stallTimeoutMs, decoder } = this.#settings
+    const { signal, figures } = this.#deps
     await using camera = await this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
       analysisFps,
@@ -162,17 +175,16 @@ class Stream {
     try {
       for await (const frame of camera.frames()) {
         using held = frame
-        await this.#goLive(camera, model, held)
+        await this.#goLive(camera, lane.model, held)
         watch.count(camera)
         await watch.look(held)
       }
       throw new CameraError('ended', `Camera "${this.#settings.sourceShown}" has ended`)
     } finally {
-      watch.count(camera)
       await watch.settle()
+      watch.count(camera)
       if (this.#liveSinceMs !== undefined) figures.reconnected()
-      const at = this.#deps.now()
-      for (const event of this.#events.take(this.#tracker.end(), at)) await this.#deps.record(event)
+      await watch.record(this.#tracker.end(), this.#deps.now())
     }
   }
 
@@ -252,6 +264,7 @@ class Watch {
     this.#settings = settings
     this.#deps = deps
     this.#lane = lane
+    this.#dropped = lane.dropped
     this.#tracker = tracker
     this.#events = events
     this.#gate = new MotionGate(settings.motionGate)
@@ -292,16 +305,15 @@ class Watch {
     this.#late.catch(() => {})
   }
 
-  /** Waits for what is still under way. */
+  /** Waits for the detections that are still under way; that they failed was said or is too late. */
   async settle(): Promise<void> {
-    this.#lane[Symbol.dispose]()
     await this.#late?.catch(() => {})
   }
 
   async #rest(frame: Frame, steadyAt: number): Promise<void> {
     this.#deps.figures.gated()
     const changes = this.#late === undefined ? this.#tracker.rest(steadyAt) : []
-    await this.#record(changes, frame.at)
+    await this.record(changes, frame.at)
     await this.#show(frame, () =>
       this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
         ...{ label, score, trackId },
@@ -323,9 +335,9 @@ class Watch {
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
     const snapshot =
       frame && this.#events.wantsPicture(changes, at)
-        ? await this.#deps.keepSnapshot(await frame.jpeg(snapshotJpeg))
+        ? await this.#deps.snapshots.hold(await frame.jpeg(snapshotJpeg))
         : undefined
-    await this.#record(changes, at, snapshot)
+    await this.record(changes, at, snapshot)
     if (!frame) return
     await this.#show(frame, () =>
       detected.detections.flatMap((detection, i): Detection[] => {
@@ -336,8 +348,25 @@ class Watch {
     )
   }
 
-  async #record(changes: readonly TrackChange[], at: number, snapshot?: string): Promise<void> {
-    for (const event of this.#events.take(changes, at, snapshot)) await this.#deps.record(event)
+  /** Records what happened to tracks, each event after the picture it names. */
+  async record(changes: readonly TrackChange[], at: number, snapshot?: string): Promise<void> {
+    const { snapshots, record } = this.#deps
+    const { events, unnamed } = this.#events.take(changes, at, snapshot)
+    for (const event of events) await record(await this.#withPicture(event))
+    for (const digest of unnamed) snapshots.drop(digest)
+  }
+
+  /** An event whose picture cannot be kept is recorded without it. */
+  async #withPicture(event: NewEvent): Promise<NewEvent> {
+    const digest = snapshotOf(event)
+    if (digest === undefined) return event
+    try {
+      await this.#deps.snapshots.publish(digest)
+      return event
+    } catch (error) {
+      this.#deps.log('warn', (error as Error).message)
+      return withoutSnapshot(event)
+    }
   }
 
   /** A live picture, where somebody is looking. */

@@ -20,7 +20,7 @@ test('TrackEvents.take() tells that an object appeared, and fits the protocol', 
   const events = new TrackEvents('gate')
   const changes = [{ kind: 'confirmed', track: track() }] as const
   assert.equal(events.wantsPicture(changes, 1000), true)
-  const [appeared] = events.take(changes, 1000, digest('a'))
+  const [appeared] = events.take(changes, 1000, digest('a')).events
   assert.deepEqual(appeared, {
     kind: 'appeared',
     at: '1970-01-01T00:00:01.000Z',
@@ -53,7 +53,8 @@ test('TrackEvents.take() chooses the frame that shows the object best', () => {
     { kind: 'seen', track: track({ score: 0.9, box: [0, 0.3, 0.35, 0.35] }) },
   ] as const
   assert.equal(events.wantsPicture(cutOff, 12_000), false, 'cut off by the edge')
-  const [left] = events.take([{ kind: 'lost', track: track({ frames: 40 }) }], 15_000)
+  const lost = { kind: 'lost', track: track({ frames: 40 }) } as const
+  const [left] = events.take([lost], 15_000).events
   assert.deepEqual(left, {
     kind: 'left',
     at: '1970-01-01T00:00:15.000Z',
@@ -72,6 +73,28 @@ test('TrackEvents.take() chooses the frame that shows the object best', () => {
     },
   })
   assert.deepEqual(checkEvent({ ...left, sequence: 2 }), { event: { ...left, sequence: 2 } })
+})
+
+test('TrackEvents.take() names the pictures that are no longer needed', () => {
+  const events = new TrackEvents('gate')
+  const second = track({ trackId: 2 })
+  events.take(
+    [
+      { kind: 'confirmed', track: track() },
+      { kind: 'confirmed', track: second },
+    ],
+    0,
+    digest('a'),
+  )
+  const larger = (size: number) =>
+    ({ kind: 'seen', track: track({ box: [0.1, 0.1, size, size] }) }) as const
+  const unnamed = (size: number, at: number, picture: string) =>
+    events.take([larger(size)], at, digest(picture)).unnamed
+  assert.deepEqual(unnamed(0.2, 2000, 'b'), [], 'picture a is still the second track’s best')
+  assert.deepEqual(unnamed(0.4, 4000, 'c'), [digest('b')])
+  assert.deepEqual(unnamed(0.4, 6000, 'd'), [digest('d')], 'not better than picture c')
+  const gone = events.take([{ kind: 'lost', track: second }], 7000)
+  assert.deepEqual(gone.unnamed, [], 'picture a is named by the event')
 })
 
 test('TrackEvents asks again for a picture that could not be taken, and not for ever', () => {

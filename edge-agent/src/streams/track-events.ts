@@ -44,8 +44,15 @@ export class TrackEvents {
    * The events of one frame.
    * @param at capture time of the frame in ms
    * @param snapshot digest of a picture of this frame, where one was taken
+   * @returns the events, and the pictures that no event will name any more
    */
-  take(changes: readonly TrackChange[], at: number, snapshot?: string): NewEvent[] {
+  take(
+    changes: readonly TrackChange[],
+    at: number,
+    snapshot?: string,
+  ): { events: NewEvent[]; unnamed: string[] } {
+    const before = this.#bestSnapshots()
+    if (snapshot !== undefined) before.add(snapshot)
     const events: NewEvent[] = []
     for (const change of changes) {
       const { track } = change
@@ -71,7 +78,20 @@ export class TrackEvents {
         events.push(this.#left(track, at, life))
       }
     }
-    return events
+    const still = this.#bestSnapshots()
+    for (const event of events) {
+      const named = snapshotOf(event)
+      if (named !== undefined) still.add(named)
+    }
+    return { events, unnamed: [...before.difference(still)] }
+  }
+
+  #bestSnapshots(): Set<string> {
+    const snapshots = new Set<string>()
+    for (const { best } of this.#lives.values()) {
+      if (best.snapshot !== undefined) snapshots.add(best.snapshot)
+    }
+    return snapshots
   }
 
   #pictures(change: TrackChange, at: number): boolean {
@@ -116,6 +136,23 @@ export class TrackEvents {
       },
     }
   }
+}
+
+/** The picture that an event names. */
+export function snapshotOf(event: NewEvent): string | undefined {
+  if (event.kind === 'appeared') return event.snapshot
+  return event.kind === 'left' ? event.best.snapshot : undefined
+}
+
+/** The event without its picture. */
+export function withoutSnapshot(event: NewEvent): NewEvent {
+  if (event.kind === 'appeared') {
+    const { snapshot: _, ...rest } = event
+    return rest
+  }
+  if (event.kind !== 'left') return event
+  const { snapshot: _, ...best } = event.best
+  return { ...event, best }
 }
 
 function bestOf(track: Track, at: number, snapshot: string | undefined): Best {

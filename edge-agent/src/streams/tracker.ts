@@ -56,10 +56,10 @@ const missesMin = 2
 /**
  * By how much of its size a box is widened on each side, and what overlap is then required: of the
  * same label, and of another one (a detector may change its mind about an object, but then the
- * object must be where it was expected).
+ * object must be where it was expected). Nothing grows or shrinks by more than `sizeRatioMax` in area.
  */
-const near = { widen: 0.3, overlapMin: 0.15, otherLabelOverlapMin: 0.6 }
-const far = { widen: 0.8, overlapMin: 0.05, otherLabelOverlapMin: 1 }
+const near = { widen: 0.3, overlapMin: 0.15, otherLabelOverlapMin: 0.6, sizeRatioMax: 6 }
+const far = { widen: 0.8, overlapMin: 0.05, otherLabelOverlapMin: 1, sizeRatioMax: 2.5 }
 /** What is left of an overlap when the labels differ, so that any equal label wins. */
 const otherLabelShare = 0.4
 
@@ -129,12 +129,13 @@ export class Tracker {
     const match = (
       candidates: readonly number[],
       tracks: readonly Live[],
-      { widen, overlapMin, otherLabelOverlapMin }: typeof near,
+      { widen, overlapMin, otherLabelOverlapMin, sizeRatioMax }: typeof near,
     ): void => {
       const predicted = tracks.map((track) => widened(track.motion.boxAt(at), widen))
       const measured = candidates.map((i) => widened(boxOf(detections[i]!), widen))
       const pairs = assign(tracks.length, candidates.length, (t, d) => {
         const overlap = iou(predicted[t]!, measured[d]!)
+        if (overlap === 0 || sizeRatio(predicted[t]!, measured[d]!) > sizeRatioMax) return 0
         if (tracks[t]!.votes.has(detections[candidates[d]!]!.label)) {
           return overlap >= overlapMin ? overlap : 0
         }
@@ -293,6 +294,12 @@ export function iou(a: Box, b: Box): number {
   if (width <= 0 || height <= 0) return 0
   const shared = width * height
   return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+}
+
+/** How many times larger the larger of two boxes is. */
+function sizeRatio(a: Box, b: Box): number {
+  const ratio = (a[2] * a[3]) / (b[2] * b[3])
+  return Math.max(ratio, 1 / ratio)
 }
 
 function widened([left, top, width, height]: Box, share: number): Box {
