@@ -86,31 +86,65 @@ function rounded(value: number): number {
   return Math.round(value * shareSteps) / shareSteps
 }
 
-/**
- * Makes the function that writes a canvas (height × width × 3 bytes) into a tensor buffer of the
- * same length; both may be shared memory. The arithmetic is one multiply-add per byte.
- */
-export function tensorWriter(
-  spec: InputSpec,
-): (canvas: Uint8Array, target: Float32Array | Uint8Array) => void {
-  const [scale0, scale1, scale2] = spec.std.map((std) => 1 / std) as [number, number, number]
-  const [mean0, mean1, mean2] = spec.mean
-  const [shift0, shift1, shift2] = [-mean0 * scale0, -mean1 * scale1, -mean2 * scale2]
+/** Writes a canvas (height × width × 3 bytes) into a tensor buffer of the same length. */
+export type TensorWriter = (canvas: Uint8Array, target: Float32Array | Uint8Array) => void
+
+/** Makes the function that turns a canvas into the tensor a model takes; both may be shared memory. */
+export function tensorWriter(spec: InputSpec): TensorWriter {
+  const scale = spec.std.map((std) => 1 / std)
+  const shift = spec.mean.map((mean, channel) => -mean * (scale[channel] ?? 1))
   const pixels = spec.width * spec.height
-  if (spec.layout === 'nhwc') {
-    return (canvas, target) => {
-      for (let at = 0; at < pixels * 3; at += 3) {
-        target[at] = canvas[at]! * scale0 + shift0
-        target[at + 1] = canvas[at + 1]! * scale1 + shift1
-        target[at + 2] = canvas[at + 2]! * scale2 + shift2
-      }
+  const asIs = scale.every((factor) => factor === 1) && spec.mean.every((mean) => mean === 0)
+  if (spec.layout === 'nhwc') return asIs ? copy : interleaved(scale, shift)
+  return asIs ? planes(pixels) : scaledPlanes(pixels, scale, shift)
+}
+
+function copy(canvas: Uint8Array, target: Float32Array | Uint8Array): void {
+  target.set(canvas)
+}
+
+function interleaved(scale: readonly number[], shift: readonly number[]): TensorWriter {
+  const [scale0 = 1, scale1 = 1, scale2 = 1] = scale
+  const [shift0 = 0, shift1 = 0, shift2 = 0] = shift
+  return (canvas, target) => {
+    for (let at = 0; at < target.length; at += 3) {
+      target[at] = canvas[at]! * scale0 + shift0
+      target[at + 1] = canvas[at + 1]! * scale1 + shift1
+      target[at + 2] = canvas[at + 2]! * scale2 + shift2
     }
   }
+}
+
+/** Apart from `scaledPlanes`: arithmetic that changes nothing would take half as long again. */
+function planes(pixels: number): TensorWriter {
   return (canvas, target) => {
+    const first = target.subarray(0, pixels)
+    const second = target.subarray(pixels, 2 * pixels)
+    const third = target.subarray(2 * pixels)
     for (let pixel = 0, at = 0; pixel < pixels; pixel++, at += 3) {
-      target[pixel] = canvas[at]! * scale0 + shift0
-      target[pixel + pixels] = canvas[at + 1]! * scale1 + shift1
-      target[pixel + 2 * pixels] = canvas[at + 2]! * scale2 + shift2
+      first[pixel] = canvas[at]!
+      second[pixel] = canvas[at + 1]!
+      third[pixel] = canvas[at + 2]!
+    }
+  }
+}
+
+function scaledPlanes(
+  pixels: number,
+  scale: readonly number[],
+  shift: readonly number[],
+): TensorWriter {
+  const [scale0 = 1, scale1 = 1, scale2 = 1] = scale
+  const [shift0 = 0, shift1 = 0, shift2 = 0] = shift
+  return (canvas, target) => {
+    // Views of the planes spare the loop two additions per pixel.
+    const first = target.subarray(0, pixels)
+    const second = target.subarray(pixels, 2 * pixels)
+    const third = target.subarray(2 * pixels)
+    for (let pixel = 0, at = 0; pixel < pixels; pixel++, at += 3) {
+      first[pixel] = canvas[at]! * scale0 + shift0
+      second[pixel] = canvas[at + 1]! * scale1 + shift1
+      third[pixel] = canvas[at + 2]! * scale2 + shift2
     }
   }
 }

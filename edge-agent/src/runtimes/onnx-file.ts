@@ -7,6 +7,14 @@
 /** Graphs inside of graphs (If, Loop); more is refused rather than recursed into. */
 const depthMax = 32
 
+/**
+ * Bytes a ModelProto can begin with: the tags of its fields 1 to 8, and 14, 20 and 25 in their short
+ * form. Writers begin with field 1, but the format does not demand it.
+ */
+const firstTags: ReadonlySet<number> = new Set([
+  0x08, 0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xa2, 0xca,
+])
+
 export type OnnxFacts = {
   /** Names of tensors whose data lie in another file. */
   readonly externalTensors: readonly string[]
@@ -18,6 +26,7 @@ export type OnnxFacts = {
 export function inspectOnnx(bytes: Uint8Array): OnnxFacts {
   const disguise = disguiseOf(bytes)
   if (disguise !== undefined) throw new OnnxError(disguise)
+  if (!firstTags.has(bytes[0] ?? 0)) throw new OnnxError('it is no ONNX model: it begins otherwise')
   const externalTensors: string[] = []
   let graphs = 0
   for (const field of fields(bytes, 0, bytes.length)) {
@@ -118,7 +127,7 @@ function* fields(bytes: Uint8Array, from: number, to: number): Generator<Field> 
     at = tag.next
     const number = Math.floor(tag.value / 8)
     const wire = tag.value % 8
-    if (number === 0) throw new OnnxError(`it is no ONNX model: byte ${from} begins no field`)
+    if (number === 0) throw new OnnxError(`it is damaged: byte ${at} is in no field`)
     if (wire === 0) {
       const { value, next } = varint(bytes, at, to)
       yield { number, start: at, length: undefined, value }
@@ -127,14 +136,16 @@ function* fields(bytes: Uint8Array, from: number, to: number): Generator<Field> 
     }
     const size = wire === 2 ? varint(bytes, at, to) : undefined
     if (!size && wire !== 1 && wire !== 5) {
-      throw new OnnxError(`it is no ONNX model: byte ${at} begins a field of unknown kind ${wire}`)
+      throw new OnnxError(`it is damaged: byte ${at} is in a field of unknown kind ${wire}`)
     }
     const start = size?.next ?? at
     const length = size?.value ?? (wire === 1 ? 8 : 4)
+    if (start + length > bytes.length) {
+      const missing = start + length - bytes.length
+      throw new OnnxError(`it is cut short: at least ${missing} bytes are missing at its end`)
+    }
     if (start + length > to) {
-      throw new OnnxError(
-        `it is cut short: ${start + length - to} more bytes were expected at its end`,
-      )
+      throw new OnnxError(`it is damaged: the field at byte ${start} is longer than what holds it`)
     }
     yield { number, start, length: size ? length : undefined, value: 0 }
     at = start + length
@@ -150,5 +161,5 @@ function varint(bytes: Uint8Array, from: number, to: number): { value: number; n
     if (byte < 128) return { value, next: at + 1 }
     factor *= 128
   }
-  throw new OnnxError(`it is cut short or damaged: byte ${from} begins a number without an end`)
+  throw new OnnxError(`it is damaged: the number at byte ${from} has no end`)
 }

@@ -83,14 +83,14 @@ function reasonOf(cause: unknown): string {
     /No Op registered for (?<operator>\S+) with domain_version of (?<opset>\d+)/.exec(text)?.groups
   if (unknownOperator) {
     const { operator, opset } = unknownOperator
-    return `it needs operator "${operator}" of opset ${opset}, which ONNX Runtime does not know`
+    return `it needs operator "${operator}" of opset ${opset}, which this runtime does not know`
   }
   const custom = /(?:Fatal error: |implementation for )(?<operator>[\w.:]+)\(-?\d+\)/.exec(text)
     ?.groups?.operator
-  if (custom) return `it needs operator "${custom}", which ONNX Runtime does not know`
-  const domain = /Node \("[^"]*", (\w+), .*No opset import for domain '([^']*)'/.exec(text)
+  if (custom) return `it needs operator "${custom}", which this runtime does not know`
+  const domain = /Node,? \("[^"]*", (\w+), .*No opset import for domain '([^']*)'/.exec(text)
   if (domain) {
-    return `it needs operator "${domain[1]}" of domain "${domain[2]}", which the file does not import`
+    return `it needs operator "${domain[2]}:${domain[1]}", whose domain the file does not import`
   }
   const opset =
     /Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)/s.exec(text)
@@ -110,6 +110,7 @@ class OrtSession implements RuntimeSession {
   readonly #ort: Ort
   readonly #session: InferenceSession
   #given: OrtTensor[] = []
+  #closed = false
 
   constructor(ort: Ort, session: InferenceSession, digest: string) {
     this.#ort = ort
@@ -120,6 +121,7 @@ class OrtSession implements RuntimeSession {
   }
 
   async run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>> {
+    if (this.#closed) throw new Error('Cannot run the model: it was closed')
     this.#release()
     const feeds: Record<string, OrtTensor> = {}
     for (const { name } of this.inputs) {
@@ -146,6 +148,8 @@ class OrtSession implements RuntimeSession {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     this.#release()
     await this.#session.release()
   }

@@ -103,16 +103,16 @@ export function decodeLevel(
 ): void {
   const { stride, columns, rows, bins } = level
   for (let cell = 0, at = 0; cell < columns * rows; cell++, at += classes) {
-    let best = -1
-    let bestScore = scoreMin
-    for (let index = 0; index < classes; index++) {
+    let best = 0
+    let bestScore = scores[at]!
+    for (let index = 1; index < classes; index++) {
       const score = scores[at + index]!
-      if (score >= bestScore && (best < 0 || score > bestScore)) {
+      if (score > bestScore) {
         bestScore = score
         best = index
       }
     }
-    if (best < 0) continue
+    if (!(bestScore >= scoreMin)) continue
     const x = ((cell % columns) + 0.5) * stride
     const y = (Math.floor(cell / columns) + 0.5) * stride
     const side = cell * bins * 4

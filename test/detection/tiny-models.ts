@@ -1,0 +1,57 @@
+/** Models of a few hundred bytes for tests: whole ONNX files that a real runtime executes. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  type ModelParts,
+  model,
+  node,
+  type TensorTypeName,
+  tensor,
+  value,
+  writeModel,
+} from '@edgeloop/model-compiler'
+
+type Shape = readonly (number | string)[]
+
+/** Bytes of a model of these parts. */
+export function modelBytes(parts: Omit<ModelParts, 'name'>): Uint8Array {
+  return writeModel(model({ name: 'tiny', ...parts }))
+}
+
+/** y = x + 1 over any float32 shape; a dimension given by name is free. */
+export function plusOne(shape: Shape): Uint8Array {
+  return modelBytes({
+    nodes: [node('Add', ['x', 'one'], ['y'])],
+    inputs: [value('x', 'float32', shape)],
+    outputs: [value('y', 'float32', shape)],
+    initializers: [tensor('one', [1], Float32Array.of(1))],
+  })
+}
+
+export type ConstantOutput = { readonly shape: readonly number[]; readonly values?: Float32Array }
+
+/**
+ * A detector that looks at nothing and always says the same: what a layout makes of its outputs is
+ * then known to the last digit. Outputs without values are zeros.
+ */
+export function constantDetector(
+  input: { readonly type: TensorTypeName; readonly shape: Shape },
+  outputs: Readonly<Record<string, ConstantOutput>>,
+): Uint8Array {
+  const entries = Object.entries(outputs)
+  return modelBytes({
+    nodes: entries.map(([name]) => node('Identity', [`${name}.values`], [name])),
+    inputs: [value('images', input.type, input.shape)],
+    outputs: entries.map(([name, { shape }]) => value(name, 'float32', shape)),
+    initializers: entries.map(([name, { shape, values }]) =>
+      tensor(`${name}.values`, shape, values ?? new Float32Array(shape.reduce((a, b) => a * b, 1))),
+    ),
+  })
+}
+
+/** Writes a file into a folder and gives its path back. */
+export async function put(folder: string, name: string, bytes: Uint8Array | string) {
+  const file = join(folder, name)
+  await writeFile(file, bytes)
+  return file
+}
