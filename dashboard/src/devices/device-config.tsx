@@ -1,0 +1,89 @@
+/** What is wanted of a device beside what it reports, and what it can run. */
+import { Table } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi } from '@tanstack/react-router'
+import { Ago } from '../shell/now.tsx'
+import { Empty } from '../shell/query-state.tsx'
+import { sayCount } from '../shell/say.ts'
+import { Scroller } from '../shell/scroller.tsx'
+import { Status } from '../shell/status.tsx'
+import streamClasses from '../streams/stream-table.module.css'
+import classes from './device-config.module.css'
+import { deviceQuery } from './device-queries.ts'
+
+const route = getRouteApi('/in/devices/$deviceId')
+
+export function DeviceConfig() {
+  const { deviceId } = route.useParams()
+  const { data: detail } = useQuery(deviceQuery(deviceId))
+  if (!detail) return null
+  const { desired, reported } = detail
+  return (
+    <div className={classes.columns}>
+      <section>
+        <h2>Wanted</h2>
+        {desired ? (
+          <>
+            <p className={classes.line}>
+              Version {desired.version}, <Ago at={desired.at} />{' '}
+              {reported?.configError ? (
+                <Status kind="bad" word="Refused by the device" />
+              ) : reported?.configVersion === desired.version ? (
+                <Status kind="ok" word="In force" />
+              ) : (
+                <Status kind="updating" word="Not in force yet" />
+              )}
+            </p>
+            {reported?.configError && <p className={classes.refused}>{reported.configError}</p>}
+            <pre className={classes.json}>{JSON.stringify(desired.config, null, 2)}</pre>
+          </>
+        ) : (
+          <Empty
+            title="Nothing is wanted yet"
+            text="The device runs the streams of its own configuration file."
+          />
+        )}
+      </section>
+      <section>
+        <h2>Models on the device</h2>
+        {reported && reported.models.length > 0 ? (
+          <Scroller label="Models">
+            <Table className={`${streamClasses.table} ${classes.models}`}>
+              <Table.Thead>
+                <Table.Tr>
+                  <Table.Th>Name</Table.Th>
+                  <Table.Th>Layout</Table.Th>
+                  <Table.Th>Labels</Table.Th>
+                  <Table.Th>Runtime</Table.Th>
+                  <Table.Th>Digest</Table.Th>
+                </Table.Tr>
+              </Table.Thead>
+              <Table.Tbody>
+                {reported.models.map((model) => (
+                  <Table.Tr key={model.digest}>
+                    <Table.Td>{model.name}</Table.Td>
+                    <Table.Td>{model.layout}</Table.Td>
+                    <Table.Td title={model.labels.slice(0, 100).join(', ')}>
+                      {sayCount(model.labels.length)}
+                    </Table.Td>
+                    <Table.Td>{model.runtime}</Table.Td>
+                    <Table.Td className="mono" title={model.digest}>
+                      {model.digest.slice(0, 12)}
+                    </Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Table>
+          </Scroller>
+        ) : (
+          <Empty title="No models reported" text="A device reports its models when it connects." />
+        )}
+        {reported && (
+          <p className={classes.line}>
+            {reported.cpu}, {reported.cores} cores
+          </p>
+        )}
+      </section>
+    </div>
+  )
+}

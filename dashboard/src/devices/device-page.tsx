@@ -1,0 +1,157 @@
+/** One device: what it sees, how it does, and what is wanted of it. */
+import type { DeviceDetail } from '@edgeloop/protocol'
+import { CopyButton, Skeleton } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link, Outlet } from '@tanstack/react-router'
+import { Ago } from '../shell/now.tsx'
+import { Page } from '../shell/page.tsx'
+import { QueryState } from '../shell/query-state.tsx'
+import { sayBytes, sayNumber, sayShare } from '../shell/say.ts'
+import { Status } from '../shell/status.tsx'
+import classes from './device-page.module.css'
+import { deviceQuery } from './device-queries.ts'
+import { healthWords } from './device-status.ts'
+
+const route = getRouteApi('/in/devices/$deviceId')
+
+const tabs = [
+  { to: '/devices/$deviceId', word: 'Overview' },
+  { to: '/devices/$deviceId/metrics', word: 'Metrics' },
+  { to: '/devices/$deviceId/config', word: 'Config' },
+] as const
+
+export function DevicePage() {
+  const { deviceId } = route.useParams()
+  const query = useQuery(deviceQuery(deviceId))
+  const device = query.data?.device
+  return (
+    <Page
+      title={device?.name ?? deviceId}
+      parent={<Link to="/devices">Devices</Link>}
+      heading={
+        <>
+          <bdi>{device?.name ?? deviceId}</bdi>
+          {device && (
+            <span className={classes.status}>
+              <Status
+                kind={healthWords[device.health].kind}
+                word={healthWords[device.health].word}
+                size={16}
+              />
+            </span>
+          )}
+        </>
+      }
+      aside={device && <Figures device={device} />}
+    >
+      <QueryState query={query} skeleton={<Skeleton height={400} />}>
+        {(detail) => (
+          <>
+            {detail.device.reason && <p className={classes.reason}>{detail.device.reason}</p>}
+            <Facts detail={detail} />
+            <nav className={classes.tabs} aria-label="Parts of this device">
+              {tabs.map(({ to, word }) => (
+                <Link
+                  key={to}
+                  to={to}
+                  params={{ deviceId }}
+                  className={classes.tab ?? ''}
+                  activeOptions={{ exact: true, includeSearch: false }}
+                  activeProps={{ 'aria-current': 'page' }}
+                  replace
+                >
+                  {word}
+                </Link>
+              ))}
+            </nav>
+            <Outlet />
+          </>
+        )}
+      </QueryState>
+    </Page>
+  )
+}
+
+/** The figures that matter now, where eyes go first. */
+function Figures(props: { device: DeviceDetail['device'] }) {
+  const { device } = props
+  const online = device.connectivity === 'online'
+  const figures = [
+    ['Streams live', `${device.streamsLive} of ${device.streamsTotal}`],
+    ['Analysed', online ? `${sayNumber(device.analysedFps)} fps` : '–'],
+    ['CPU', online ? sayShare(device.cpuShare) : '–'],
+    ['Memory', online ? sayBytes(device.memoryBytes) : '–'],
+  ] as const
+  return (
+    <dl className={classes.figures}>
+      {figures.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function Facts(props: { detail: DeviceDetail }) {
+  const { device, reported, desired, certificate } = props.detail
+  const pending = desired && reported && desired.version !== reported.configVersion
+  return (
+    <ul className={classes.facts}>
+      <li>
+        <CopyButton value={device.deviceId}>
+          {({ copied, copy }) => (
+            <button
+              type="button"
+              className={`mono ${classes.id}`}
+              onClick={copy}
+              title="Copy the id"
+            >
+              {copied ? 'Copied' : device.deviceId}
+            </button>
+          )}
+        </CopyButton>
+      </li>
+      <li>Site {device.site}</li>
+      <li>
+        {device.lastSeenAt ? (
+          <>
+            Seen <Ago at={device.lastSeenAt} />
+          </>
+        ) : (
+          'Never seen'
+        )}
+      </li>
+      {reported && (
+        <>
+          <li>Agent {reported.agentVersion}</li>
+          <li>
+            {reported.platform}, {reported.cores} cores
+          </li>
+          <li>
+            Up since <Ago at={reported.startedAt} />
+          </li>
+        </>
+      )}
+      <li title={`Certificate ${certificate.serial}`}>
+        Certificate until {certificate.notAfter.slice(0, 10)}
+      </li>
+      {reported?.configError ? (
+        <li>
+          <Status kind="bad" word="Config refused" title={reported.configError} />
+        </li>
+      ) : (
+        pending && (
+          <li>
+            <Status
+              kind="updating"
+              word={`Config ${desired.version} pending`}
+              title={`In force: ${reported.configVersion}`}
+            />
+          </li>
+        )
+      )}
+    </ul>
+  )
+}

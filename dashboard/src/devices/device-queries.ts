@@ -1,0 +1,40 @@
+/** What is fetched about devices, and under which name it is cached. */
+import { queryOptions } from '@tanstack/react-query'
+import { call } from '../api/call.ts'
+
+export const deviceListQuery = queryOptions({
+  queryKey: ['devices'],
+  queryFn: ({ signal }) => call('deviceList', { signal }),
+})
+
+export const deviceQuery = (deviceId: string) =>
+  queryOptions({
+    queryKey: ['device', deviceId],
+    queryFn: ({ signal }) => call('deviceShow', { params: { deviceId }, signal }),
+  })
+
+/** How far back charts look. */
+export const ranges = {
+  '15m': { word: '15 min', ms: 15 * 60_000 },
+  '1h': { word: '1 h', ms: 3_600_000 },
+  '6h': { word: '6 h', ms: 6 * 3_600_000 },
+  '24h': { word: '24 h', ms: 24 * 3_600_000 },
+} as const
+export type Range = keyof typeof ranges
+export const rangeNames = Object.keys(ranges) as readonly Range[]
+
+/** Health figures come every few seconds; charts follow at this pace. */
+const healthEveryMs = 5000
+
+export const deviceHealthQuery = (deviceId: string, range: Range) =>
+  queryOptions({
+    queryKey: ['device', deviceId, 'health', range],
+    queryFn: ({ signal }) =>
+      call('deviceHealth', {
+        params: { deviceId },
+        query: { from: new Date(Date.now() - ranges[range].ms).toISOString(), points: 600 },
+        signal,
+      }),
+    refetchInterval: healthEveryMs,
+    staleTime: 0,
+  })

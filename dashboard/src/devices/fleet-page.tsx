@@ -1,0 +1,195 @@
+/** The fleet: which devices there are and which need somebody. */
+import { type DeviceRow, deviceHealths, mayAct } from '@edgeloop/protocol'
+import { Button, CloseButton, Skeleton, TextInput } from '@mantine/core'
+import { IconPlus, IconSearch, IconServer2 } from '@tabler/icons-react'
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
+import { getRouteApi } from '@tanstack/react-router'
+import { useMemo, useRef, useState } from 'react'
+import { sessionQuery } from '../people/session.ts'
+import { Page } from '../shell/page.tsx'
+import { Empty, QueryState } from '../shell/query-state.tsx'
+import { sayCount, sayOf } from '../shell/say.ts'
+import { Status } from '../shell/status.tsx'
+import { useKeys } from '../shell/use-keys.ts'
+import { deviceListQuery } from './device-queries.ts'
+import { healthWords } from './device-status.ts'
+import { EnrolDevice } from './enrol-device.tsx'
+import classes from './fleet-page.module.css'
+import { FleetTable } from './fleet-table.tsx'
+import { arrange, countByHealth, countMoved, type FleetView, type SortKey } from './fleet-view.ts'
+
+const route = getRouteApi('/in/devices')
+
+export function FleetPage() {
+  const devices = useQuery(deviceListQuery)
+  const { data: session } = useSuspenseQuery(sessionQuery)
+  const [enrolling, setEnrolling] = useState(false)
+  const reason = mayAct(session.role, 'admin') ? undefined : 'Only an admin can enrol devices'
+  return (
+    <Page
+      title="Devices"
+      filled
+      aside={
+        <Button
+          size="xs"
+          leftSection={<IconPlus size={16} aria-hidden />}
+          disabled={reason !== undefined}
+          title={reason}
+          onClick={() => setEnrolling(true)}
+        >
+          Enrol a device
+        </Button>
+      }
+    >
+      <QueryState query={devices} skeleton={<FleetSkeleton />}>
+        {(rows) =>
+          rows.length === 0 ? (
+            <Empty
+              icon={<IconServer2 size={32} stroke={1.5} />}
+              title="No devices yet"
+              text="A device is one box that runs the Edgeloop agent. Enrol the first to see its streams here."
+            />
+          ) : (
+            <Fleet rows={rows} />
+          )
+        }
+      </QueryState>
+      <EnrolDevice opened={enrolling} onClose={() => setEnrolling(false)} />
+    </Page>
+  )
+}
+
+function Fleet(props: { rows: readonly DeviceRow[] }) {
+  const { rows } = props
+  const view = route.useSearch()
+  const navigate = route.useNavigate()
+  const search = useRef<HTMLInputElement>(null)
+  const change = (next: Change) =>
+    void navigate({ search: (before) => withoutUnset({ ...before, ...next }), replace: true })
+  useKeys({ focusFilter: () => search.current?.focus() })
+
+  const { shown, moved, refresh } = useStandingOrder(rows, view)
+  const counts = useMemo(() => countByHealth(rows, view), [rows, view])
+  const sort = (key: SortKey) => {
+    const again = (view.sort ?? 'health') === key
+    change({
+      sort: key === 'health' ? undefined : key,
+      down: again && !view.down ? true : undefined,
+    })
+  }
+
+  return (
+    <>
+      <div className={classes.tools}>
+        <div className={classes.counts} role="group" aria-label="Filter by health">
+          {deviceHealths.map((health) => {
+            const { kind, word, does } = healthWords[health]
+            const on = view.health === health
+            if (counts[health] === 0 && !on && health === 'never') return null
+            return (
+              <button
+                key={health}
+                type="button"
+                className={classes.count}
+                aria-pressed={on}
+                title={does}
+                onClick={() => change({ health: on ? undefined : health })}
+              >
+                <Status kind={kind} word={word} />
+                <b>{sayCount(counts[health])}</b>
+              </button>
+            )
+          })}
+        </div>
+        <TextInput
+          ref={search}
+          className={classes.search ?? ''}
+          size="xs"
+          aria-label="Filter devices"
+          placeholder="Filter by name, site, reason…"
+          leftSection={<IconSearch size={16} aria-hidden />}
+          rightSection={
+            view.q ? (
+              <CloseButton
+                size="sm"
+                aria-label="Clear the filter"
+                onClick={() => change({ q: undefined })}
+              />
+            ) : undefined
+          }
+          value={view.q ?? ''}
+          onChange={(event) => change({ q: event.currentTarget.value || undefined })}
+        />
+        {view.site && (
+          <Button size="compact-xs" variant="default" onClick={() => change({ site: undefined })}>
+            Site {view.site} ×
+          </Button>
+        )}
+        {moved > 0 && (
+          <Button size="compact-xs" variant="default" onClick={refresh}>
+            {sayOf(moved, 'change')}: refresh
+          </Button>
+        )}
+        <span className={classes.total} role="status">
+          {shown.length === rows.length
+            ? sayOf(rows.length, 'device')
+            : `${sayCount(shown.length)} of ${sayOf(rows.length, 'device')}`}
+        </span>
+      </div>
+      {shown.length === 0 ? (
+        <Empty
+          title="No device fits these filters"
+          text={`${sayOf(rows.length, 'device')} without them.`}
+        >
+          <Button variant="default" size="xs" onClick={() => void navigate({ search: {} })}>
+            Clear the filters
+          </Button>
+        </Empty>
+      ) : (
+        <FleetTable
+          rows={shown}
+          sort={view.sort ?? 'health'}
+          down={view.down ?? false}
+          onSort={sort}
+        />
+      )}
+    </>
+  )
+}
+
+/**
+ * The rows in the order that was right when the view last changed. Live figures change in place; a
+ * device that should now stand elsewhere is counted, and moves when somebody asks for it.
+ */
+function useStandingOrder(rows: readonly DeviceRow[], view: FleetView) {
+  const [order, setOrder] = useState(() => ({ view, ids: arrange(rows, view) }))
+  let ids = order.ids
+  if (order.view !== view) {
+    ids = arrange(rows, view)
+    setOrder({ view, ids })
+  }
+  const fresh = useMemo(() => arrange(rows, view), [rows, view])
+  const shown = useMemo(() => {
+    const byId = new Map(rows.map((row) => [row.deviceId, row]))
+    return ids.map((id) => byId.get(id)).filter((row) => row !== undefined)
+  }, [rows, ids])
+  return { shown, moved: countMoved(ids, fresh), refresh: () => setOrder({ view, ids: fresh }) }
+}
+
+/** New values for parts of the view; undefined takes a part out. */
+type Change = { readonly [K in keyof FleetView]?: FleetView[K] | undefined }
+
+const withoutUnset = (view: Change): FleetView =>
+  Object.fromEntries(Object.entries(view).filter(([, value]) => value !== undefined))
+
+function FleetSkeleton() {
+  return (
+    <div>
+      <Skeleton height={32} width={420} maw="100%" mb={12} />
+      {Array.from({ length: 6 }, (_, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: placeholders are all alike and never move
+        <Skeleton key={index} height={32} mb={8} />
+      ))}
+    </div>
+  )
+}

@@ -1,0 +1,71 @@
+/** One event in the grid: its picture, or a plain word where there is none to take. */
+import type { StoredEvent } from '@edgeloop/protocol'
+import { IconPhotoOff } from '@tabler/icons-react'
+import { Link } from '@tanstack/react-router'
+import { memo } from 'react'
+import { classStyle } from '../live/class-colour.ts'
+import { Ago } from '../shell/now.tsx'
+import { Status } from '../shell/status.tsx'
+import classes from './event-card.module.css'
+import { factsOf, pictureBox } from './event-facts.ts'
+import { Snapshot } from './snapshot.tsx'
+
+export const EventCard = memo(function EventCard(props: {
+  event: StoredEvent
+  selected?: boolean
+}) {
+  const { event } = props
+  const { status, title, text } = factsOf(event)
+  const object = event.kind === 'appeared' || event.kind === 'left'
+  return (
+    <Link
+      to="/events/$eventId"
+      params={{ eventId: String(event.eventId) }}
+      search={(before) => before}
+      resetScroll={false}
+      className={classes.card ?? ''}
+      data-event={event.eventId}
+      data-status={object ? undefined : status}
+      aria-current={props.selected ? 'true' : undefined}
+    >
+      {event.snapshot ? (
+        <Snapshot digest={event.snapshot} label={event.label ?? ''} box={pictureBox(event)} close />
+      ) : (
+        <span className={classes.plain}>
+          {object ? (
+            <IconPhotoOff size={24} stroke={1.5} aria-hidden />
+          ) : (
+            <>
+              <Status kind={status} word={title} size={18} />
+              <span className={classes.why}>{text}</span>
+            </>
+          )}
+        </span>
+      )}
+      <span className={classes.words}>
+        {object ? (
+          <>
+            <span className={classes.swatch} style={{ background: classStyle(title).colour }} />
+            <b className="clip">
+              <bdi>{title}</bdi>
+            </b>
+            <span className={classes.score}>{event.score?.toFixed(2)}</span>
+          </>
+        ) : (
+          <b className="clip">
+            {event.kind === 'stream' ? 'Stream' : event.kind === 'loss' ? 'Loss' : 'Alarm'}
+          </b>
+        )}
+        <span className={classes.when}>
+          <Ago at={event.at} />
+        </span>
+      </span>
+      <span className={`clip ${classes.where}`}>
+        {object && `${text} · `}
+        {event.deviceId}
+        {event.streamId && ` / ${event.streamId}`}
+        {event.historical && ' · delivered late'}
+      </span>
+    </Link>
+  )
+})

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { closeUp, factsOf, groupByHour, pictureBox } from './event-facts.ts'
+import { passes, readEventFilter } from './event-queries.ts'
+import { storedEvent } from './stored-event.test-rows.ts'
+
+const at = '2026-11-20T12:00:12.000Z'
+
+test('factsOf() says what was lost, how much and why', () => {
+  const data = {
+    sequence: 5,
+    through: 1404,
+    kind: 'loss',
+    at,
+    reason: 'diskFull',
+    aggregates: 1300,
+    events: 99,
+    alarms: 1,
+  }
+  assert.deepEqual(factsOf(storedEvent(1, { kind: 'loss', data })), {
+    status: 'bad',
+    title: '1,400 events lost',
+    text: 'because the disk was full; 1 alarm, 99 events, 1,300 aggregates',
+  })
+})
+
+test('factsOf() tells an alarm from its end', () => {
+  const data = {
+    sequence: 5,
+    kind: 'alarm',
+    at,
+    code: 'mediaHung',
+    active: true,
+    text: 'No heartbeat for 3 s',
+  }
+  assert.deepEqual(factsOf(storedEvent(1, { kind: 'alarm', data })), {
+    status: 'bad',
+    title: 'Media process hung',
+    text: 'No heartbeat for 3 s',
+  })
+  assert.equal(
+    factsOf(storedEvent(1, { kind: 'alarm', data: { ...data, active: false } })).status,
+    'ok',
+  )
+})
+
+test('factsOf() says how long an object stayed and why a stream stopped', () => {
+  const left = {
+    kind: 'left',
+    at,
+    appearedAt: '2026-11-20T12:00:00.000Z',
+    label: 'car',
+    best: { box: [0, 0, 1, 1] },
+  }
+  assert.equal(factsOf(storedEvent(1, { kind: 'left', data: left })).text, 'Left after 12 s')
+  assert.deepEqual(pictureBox(storedEvent(1, { kind: 'left', data: left })), [0, 0, 1, 1])
+  const stream = { kind: 'stream', at, state: 'stalled', reason: 'No frame', gapMs: 65_000 }
+  assert.deepEqual(factsOf(storedEvent(1, { kind: 'stream', data: stream })), {
+    status: 'warn',
+    title: 'Stream stalled',
+    text: 'No frame; 1 min without a frame',
+  })
+})
+
+test('closeUp() holds the box, stays within the picture and keeps its shape', () => {
+  for (const box of [
+    [0, 0, 0.1, 0.1],
+    [0.9, 0.9, 0.1, 0.1],
+    [0.3, 0.2, 0.5, 0.6],
+    [0, 0, 1, 1],
+  ] as const) {
+    const { left, top, span } = closeUp(box)
+    assert.ok(left >= 0 && top >= 0 && left + span <= 1.000001 && top + span <= 1.000001)
+    assert.ok(left <= box[0] && top <= box[1], `${box}`)
+    assert.ok(
+      left + span >= box[0] + box[2] - 1e-9 && top + span >= box[1] + box[3] - 1e-9,
+      `${box}`,
+    )
+  }
+})
+
+test('groupByHour() keeps the order and opens a group per hour', () => {
+  const times = ['2026-11-20T12:59:00.000Z', '2026-11-20T12:01:00.000Z', '2026-11-20T11:59:00.000Z']
+  const groups = groupByHour(times.map((time, n) => storedEvent(n, { at: time })))
+  assert.deepEqual(
+    groups.map(({ events }) => events.map(({ eventId }) => eventId)),
+    [[0, 1], [2]],
+  )
+})
+
+test('passes() leaves health figures out unless they are asked for', () => {
+  assert.equal(passes(storedEvent(1, { kind: 'health' }), {}), false)
+  assert.equal(passes(storedEvent(1, { kind: 'health' }), { kind: 'health' }), true)
+  assert.equal(passes(storedEvent(1), { label: 'person', device: 'gate-1' }), true)
+  assert.equal(passes(storedEvent(1), { label: 'car' }), false)
+  assert.deepEqual(readEventFilter({ kind: 'nope', device: '', label: 'car', x: 1 }), {
+    label: 'car',
+  })
+})

@@ -1,0 +1,126 @@
+/** What an event says, in words a person reads. */
+import type { alarmCodes, Event, EventKind, Loss, StoredEvent } from '@edgeloop/protocol'
+import { sayCount, sayDuration, sayOf } from '../shell/say.ts'
+import type { StatusKind } from '../shell/status.tsx'
+import { streamStateWord } from '../streams/stream-status.ts'
+
+export const kindWords: Record<EventKind, string> = {
+  appeared: 'Appeared',
+  left: 'Left',
+  stream: 'Stream',
+  alarm: 'Alarm',
+  loss: 'Loss',
+  health: 'Health',
+}
+
+const alarmWords: Record<(typeof alarmCodes)[number], string> = {
+  mediaCrashed: 'Media process crashed',
+  mediaHung: 'Media process hung',
+  modelFailed: 'Model failed',
+  diskFull: 'Disk full',
+  outboxFull: 'Outbox full',
+  clockJumped: 'Clock jumped',
+  configRefused: 'Configuration refused',
+}
+
+const lossWords: Record<Loss['reason'], string> = {
+  outboxFull: 'the outbox was full',
+  diskFull: 'the disk was full',
+  damaged: 'the store was damaged',
+  acknowledgedEarlier: 'an earlier store of the hub had them',
+}
+
+export type EventFacts = {
+  readonly status: StatusKind
+  /** Short: the label, or what happened. */
+  readonly title: string
+  /** The rest, in one line; may be empty. */
+  readonly text: string
+}
+
+/** The event itself. The hub has checked it against its schema before storing it. */
+export const eventOf = (stored: StoredEvent): Event => stored.data as Event
+
+/** What to show of an event wherever it appears. */
+export function factsOf(stored: StoredEvent): EventFacts {
+  const event = eventOf(stored)
+  switch (event.kind) {
+    case 'appeared':
+      return { status: 'info', title: event.label, text: 'Appeared' }
+    case 'left': {
+      const stayMs = Date.parse(event.at) - Date.parse(event.appearedAt)
+      return { status: 'offline', title: event.label, text: `Left after ${sayDuration(stayMs)}` }
+    }
+    case 'stream': {
+      const { kind, word } = streamStateWord(event.state)
+      const gap = event.gapMs ? `${sayDuration(event.gapMs)} without a frame` : ''
+      return { status: kind, title: `Stream ${word.toLowerCase()}`, text: join(event.reason, gap) }
+    }
+    case 'alarm':
+      return {
+        status: event.active ? 'bad' : 'ok',
+        title: event.active ? alarmWords[event.code] : `${alarmWords[event.code]}: over`,
+        text: event.text,
+      }
+    case 'loss': {
+      const count = event.through - event.sequence + 1
+      return {
+        status: 'bad',
+        title: `${sayOf(count, 'event')} lost`,
+        text: join(`because ${lossWords[event.reason]}`, lostClasses(event)),
+      }
+    }
+    case 'health':
+      return { status: 'info', title: 'Health', text: `${sayOf(event.streams.length, 'stream')}` }
+  }
+}
+
+const join = (...parts: string[]): string => parts.filter((part) => part !== '').join('; ')
+
+function lostClasses(loss: Loss): string {
+  const { alarms, events, aggregates } = loss
+  return [
+    [alarms, 'alarm'],
+    [events, 'event'],
+    [aggregates, 'aggregate'],
+  ]
+    .filter(([count]) => count)
+    .map(([count, word]) => `${sayCount(Number(count))} ${word}${count === 1 ? '' : 's'}`)
+    .join(', ')
+}
+
+/** The box to draw on the event's picture, where it has one: the best moment's, or where it appeared. */
+export function pictureBox(stored: StoredEvent): readonly number[] | undefined {
+  const event = eventOf(stored)
+  if (event.kind === 'appeared') return event.box
+  if (event.kind === 'left') return event.best.box
+  return undefined
+}
+
+/**
+ * The part of a picture that shows a box with its surroundings, as shares of the picture: as wide as
+ * high (in shares, so it keeps the picture's shape), at least `spanMin`, within the picture.
+ */
+export function closeUp(
+  box: readonly number[],
+  spanMin = 0.4,
+): { left: number; top: number; span: number } {
+  const [left = 0, top = 0, width = 1, height = 1] = box
+  const span = Math.min(1, Math.max(spanMin, width * 1.8, height * 1.4))
+  const within = (centre: number) => Math.max(0, Math.min(1 - span, centre - span / 2))
+  return { left: within(left + width / 2), top: within(top + height / 2), span }
+}
+
+/** Events by the hour they happened in, in the viewer's zone; the order stays. */
+export function groupByHour(
+  events: readonly StoredEvent[],
+): { hour: number; events: StoredEvent[] }[] {
+  const groups: { hour: number; events: StoredEvent[] }[] = []
+  for (const event of events) {
+    const hour = new Date(event.at).setMinutes(0, 0, 0)
+    const last = groups.at(-1)
+    if (last?.hour === hour) last.events.push(event)
+    else groups.push({ hour, events: [event] })
+  }
+  return groups
+}

@@ -1,0 +1,306 @@
+/** What devices reported, newest first, with the pictures; one of them opened beside the list. */
+import { type EventKind, eventKinds } from '@edgeloop/protocol'
+import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { IconArrowUp, IconBell } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Outlet, useParams } from '@tanstack/react-router'
+import { useEffect, useEffectEvent, useRef, useState } from 'react'
+import { deviceListQuery, deviceQuery } from '../devices/device-queries.ts'
+import { Page } from '../shell/page.tsx'
+import { Empty, QueryState } from '../shell/query-state.tsx'
+import { sayCount, sayMoment, sayOf } from '../shell/say.ts'
+import { useKeys } from '../shell/use-keys.ts'
+import { EventCard } from './event-card.tsx'
+import { groupByHour, kindWords } from './event-facts.ts'
+import { EventListContext } from './event-list-context.ts'
+import type { EventFilter } from './event-queries.ts'
+import classes from './events-page.module.css'
+import { useEventList } from './use-event-list.ts'
+
+const route = getRouteApi('/in/events')
+
+/** So many events on one page are enough to look through; more need a narrower filter. */
+const shownMax = 3000
+
+export function EventsPage() {
+  const search = route.useSearch()
+  const { follow = false, ...filter } = search
+  // The search object keeps its identity while nothing changes; its filter part must too.
+  const [kept, setKept] = useState<EventFilter>(filter)
+  if (JSON.stringify(kept) !== JSON.stringify(filter)) setKept(filter)
+  const list = useEventList(kept, follow)
+  const { eventId } = useParams({ strict: false })
+  const opened = eventId === undefined ? undefined : Number(eventId)
+
+  return (
+    <EventListContext value={list.events ?? []}>
+      <div className={classes.split} data-opened={opened !== undefined}>
+        <div className={classes.list}>
+          <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
+            <QueryState query={list.query} skeleton={<GridSkeleton />}>
+              {() => <EventGrid list={list} filter={kept} opened={opened} />}
+            </QueryState>
+          </Page>
+        </div>
+        <Outlet />
+      </div>
+    </EventListContext>
+  )
+}
+
+function Filters(props: { filter: EventFilter; follow: boolean }) {
+  const { filter } = props
+  const navigate = route.useNavigate()
+  const first = useRef<HTMLSelectElement>(null)
+  useKeys({ focusFilter: () => first.current?.focus() })
+  const { data: devices = [] } = useQuery(deviceListQuery)
+  const { data: detail } = useQuery({
+    ...deviceQuery(filter.device ?? ''),
+    enabled: filter.device !== undefined,
+  })
+  const change = (
+    next: { [K in keyof EventFilter]?: EventFilter[K] | undefined } & { follow?: true | undefined },
+  ) =>
+    void navigate({
+      search: (before) => {
+        const after = Object.entries({ ...before, ...next }).filter(
+          ([, value]) => value !== undefined,
+        )
+        return Object.fromEntries(after)
+      },
+      replace: true,
+    })
+
+  return (
+    <>
+      <NativeSelect
+        ref={first}
+        size="xs"
+        aria-label="Kind"
+        value={filter.kind ?? ''}
+        onChange={({ currentTarget: { value } }) =>
+          change({ kind: value === '' ? undefined : (value as EventKind) })
+        }
+        data={[
+          { value: '', label: 'All kinds' },
+          ...eventKinds.map((kind) => ({ value: kind, label: kindWords[kind] })),
+        ]}
+      />
+      <NativeSelect
+        size="xs"
+        aria-label="Device"
+        value={filter.device ?? ''}
+        onChange={({ currentTarget: { value } }) =>
+          change({ device: value || undefined, stream: undefined })
+        }
+        data={[
+          { value: '', label: 'All devices' },
+          ...withCurrent(
+            devices.map(({ deviceId, name }) => ({ value: deviceId, label: name })),
+            filter.device,
+          ),
+        ]}
+      />
+      {filter.device && (
+        <NativeSelect
+          size="xs"
+          aria-label="Stream"
+          value={filter.stream ?? ''}
+          onChange={({ currentTarget: { value } }) => change({ stream: value || undefined })}
+          data={[
+            { value: '', label: 'All streams' },
+            ...withCurrent(
+              (detail?.reported?.streams ?? []).map(({ streamId, name }) => ({
+                value: streamId,
+                label: name,
+              })),
+              filter.stream,
+            ),
+          ]}
+        />
+      )}
+      <LabelFilter
+        key={filter.label}
+        label={filter.label}
+        onChange={(label) => change({ label })}
+      />
+      <Switch
+        size="xs"
+        label="Follow"
+        title="Show new events as they arrive, instead of counting them"
+        checked={props.follow}
+        onChange={(event) => change({ follow: event.currentTarget.checked || undefined })}
+      />
+    </>
+  )
+}
+
+/** A filter that names what is no longer there still shows itself. */
+const withCurrent = (choices: { value: string; label: string }[], current: string | undefined) =>
+  current === undefined || choices.some(({ value }) => value === current)
+    ? choices
+    : [...choices, { value: current, label: current }]
+
+const labelDelayMs = 300
+
+function LabelFilter(props: {
+  label: string | undefined
+  onChange: (label: string | undefined) => void
+}) {
+  const [text, setText] = useState(props.label ?? '')
+  const say = useDebouncedCallback(
+    (value: string) => props.onChange(value.trim() || undefined),
+    labelDelayMs,
+  )
+  return (
+    <TextInput
+      size="xs"
+      w={120}
+      aria-label="Label"
+      placeholder="Label"
+      maxLength={100}
+      value={text}
+      onChange={(event) => {
+        setText(event.currentTarget.value)
+        say(event.currentTarget.value)
+      }}
+    />
+  )
+}
+
+function EventGrid(props: {
+  list: ReturnType<typeof useEventList>
+  filter: EventFilter
+  opened: number | undefined
+}) {
+  const { query, events = [], arrivals, showArrivals } = props.list
+  const navigate = route.useNavigate()
+  const full = events.length >= shownMax
+  const more = query.hasNextPage && !full
+  const fetchMore = () => void (query.isFetchingNextPage || query.fetchNextPage())
+  const show = () => {
+    showArrivals()
+    window.scrollTo({ top: 0 })
+  }
+
+  return (
+    <>
+      {(arrivals.events.length > 0 || arrivals.overflowed) && (
+        <div className={classes.pillPlace}>
+          <Button
+            size="xs"
+            radius="xl"
+            className={classes.pill ?? ''}
+            leftSection={<IconArrowUp size={14} aria-hidden />}
+            onClick={show}
+          >
+            {arrivals.overflowed ? 'Many new events' : sayOf(arrivals.events.length, 'new event')}
+          </Button>
+        </div>
+      )}
+      <span className="hidden-visually" role="status">
+        {arrivals.events.length > 0 && `${sayOf(arrivals.events.length, 'new event')}`}
+      </span>
+      {events.length === 0 && !more && (
+        <NoEvents
+          filtered={Object.keys(props.filter).length > 0}
+          onClear={() => void navigate({ search: {} })}
+        />
+      )}
+      {groupByHour(events).map((group) => (
+        <section key={group.hour} className={classes.hour} aria-label={sayHour(group.hour)}>
+          <h2 title={sayMoment(group.hour)}>
+            {sayHour(group.hour)} <span className="dim">{sayCount(group.events.length)}</span>
+          </h2>
+          <div className={classes.grid}>
+            {group.events.map((event) => (
+              <EventCard
+                key={event.eventId}
+                event={event}
+                selected={event.eventId === props.opened}
+              />
+            ))}
+          </div>
+        </section>
+      ))}
+      {more && (
+        <MorePages
+          busy={query.isFetchingNextPage}
+          failed={query.isFetchNextPageError}
+          onMore={fetchMore}
+        />
+      )}
+      {full && (
+        <p className={classes.end}>
+          {sayOf(shownMax, 'event')} are shown. Choose a device, stream, kind or label to see older
+          ones.
+        </p>
+      )}
+      {!more && !full && events.length > 0 && <p className={classes.end}>No older events</p>}
+    </>
+  )
+}
+
+function NoEvents(props: { filtered: boolean; onClear: () => void }) {
+  if (props.filtered) {
+    return (
+      <Empty title="No event fits these filters">
+        <Button variant="default" size="xs" onClick={props.onClear}>
+          Clear the filters
+        </Button>
+      </Empty>
+    )
+  }
+  return (
+    <Empty
+      icon={<IconBell size={32} stroke={1.5} />}
+      title="No events yet"
+      text="Events appear here by themselves as soon as a device sees something on one of its streams."
+    />
+  )
+}
+
+/** Loads older events when its place comes near the window. */
+function MorePages(props: { busy: boolean; failed: boolean; onMore: () => void }) {
+  const place = useRef<HTMLDivElement>(null)
+  const near = useEffectEvent(() => {
+    if (!props.failed) props.onMore()
+  })
+  useEffect(() => {
+    if (!place.current || props.busy) return
+    const watcher = new IntersectionObserver(([entry]) => entry?.isIntersecting && near(), {
+      rootMargin: '600px',
+    })
+    watcher.observe(place.current)
+    return () => watcher.disconnect()
+  }, [props.busy])
+  return (
+    <div ref={place} className={classes.end}>
+      <Button variant="default" size="xs" loading={props.busy} onClick={props.onMore}>
+        {props.failed ? 'Older events did not load: try again' : 'Older events'}
+      </Button>
+    </div>
+  )
+}
+
+/** `Today 14:00`, `Thu 19 Nov 14:00` */
+function sayHour(hour: number): string {
+  const date = new Date(hour)
+  const day =
+    date.toDateString() === new Date().toDateString()
+      ? 'Today'
+      : date.toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short' })
+  return `${day} ${date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })}`
+}
+
+function GridSkeleton() {
+  return (
+    <div className={classes.grid}>
+      {Array.from({ length: 12 }, (_, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: placeholders are all alike and never move
+        <Skeleton key={index} className={classes.placeholder ?? ''} />
+      ))}
+    </div>
+  )
+}

@@ -1,0 +1,171 @@
+/**
+ * One stream as one picture: live while somebody can see it, the newest still before that, and an
+ * honest word when the picture is old or the stream is not live.
+ */
+import type { Detection, ReportedStream } from '@edgeloop/protocol'
+import { type ReactNode, useEffect, useEffectEvent, useRef, useState } from 'react'
+import { callBytes } from '../api/call.ts'
+import { useNow } from '../shell/now.tsx'
+import { sayCount, sayDuration, sayMoment } from '../shell/say.ts'
+import { Status } from '../shell/status.tsx'
+import { streamStatus } from '../streams/stream-status.ts'
+import { drawFrame } from './draw.ts'
+import { useLive } from './live-context.tsx'
+import { type LiveFrame, readLiveFrame } from './live-link.ts'
+import classes from './live-tile.module.css'
+
+/** A picture older than this says its age. */
+const ageShownMs = 2000
+/** The spoken list of what is seen changes at most this often. */
+const spokenEveryMs = 2000
+
+type Seen = { readonly at: number; readonly detections: readonly Detection[] }
+
+export function LiveTile(props: {
+  deviceId: string
+  stream: Pick<ReportedStream, 'streamId' | 'name' | 'state' | 'reason'>
+  /** False where the device itself is not connected: then nothing can be live. */
+  online: boolean
+  fpsMax?: number
+  widthMax?: number
+  /** What stands in the lower corner beside the number of objects. */
+  children?: ReactNode
+}) {
+  const { deviceId, stream, online } = props
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const inView = useInView(canvas)
+  const { seen, missing } = useLivePicture(canvas, {
+    deviceId,
+    streamId: stream.streamId,
+    widthMax: props.widthMax ?? 640,
+    fpsMax: props.fpsMax ?? 5,
+    live: inView && online,
+  })
+  const now = useNow()
+  const status = streamStatus(stream, online)
+  const ageMs = seen ? now - seen.at : 0
+  const old = seen !== undefined && ageMs > ageShownMs
+
+  return (
+    <figure className={classes.tile} data-old={old || status.kind !== 'ok'}>
+      <canvas
+        ref={canvas}
+        className={classes.canvas}
+        aria-label={`Picture of ${stream.name}`}
+        role="img"
+      />
+      {!seen && (
+        <div className={classes.waiting}>
+          {status.kind !== 'ok'
+            ? status.sentence
+            : missing
+              ? 'No picture yet'
+              : 'Waiting for the first picture'}
+        </div>
+      )}
+      <figcaption className={classes.name}>
+        <Status kind={status.kind} word={status.word} quiet size={12} />
+        <span className="clip">
+          <bdi>{stream.name}</bdi>
+        </span>
+      </figcaption>
+      <div className={classes.corner}>
+        {old && (
+          <span className={classes.age} title={sayMoment(seen.at)}>
+            {sayDuration(ageMs)} old
+          </span>
+        )}
+        {seen && status.kind !== 'ok' && <span className={classes.age}>{status.sentence}</span>}
+        {props.children}
+      </div>
+      <SpokenDetections detections={seen?.detections ?? []} />
+    </figure>
+  )
+}
+
+/** A canvas says nothing to a screen reader: this list does, without interrupting. */
+function SpokenDetections(props: { detections: readonly Detection[] }) {
+  const [spoken, setSpoken] = useState(props.detections)
+  const newest = useEffectEvent(() => setSpoken(props.detections))
+  useEffect(() => {
+    const timer = setInterval(newest, spokenEveryMs)
+    return () => clearInterval(timer)
+  }, [])
+  return (
+    <span className="hidden-visually" aria-live="off">
+      {sayCount(spoken.length)} objects{spoken.length > 0 && ': '}
+      {spoken.map(({ label, score }) => `${label} ${score.toFixed(2)}`).join(', ')}
+    </span>
+  )
+}
+
+/** Draws the stream on the canvas; gives what is on it now. */
+function useLivePicture(
+  canvas: React.RefObject<HTMLCanvasElement | null>,
+  wanted: { deviceId: string; streamId: string; widthMax: number; fpsMax: number; live: boolean },
+): { seen: Seen | undefined; missing: boolean } {
+  const { deviceId, streamId, widthMax, fpsMax, live } = wanted
+  const link = useLive()
+  const [seen, setSeen] = useState<Seen>()
+  const [missing, setMissing] = useState(false)
+  const last = useRef<{ header: LiveFrame['header']; picture: ImageBitmap }>(undefined)
+
+  const redraw = useEffectEvent(() => {
+    if (!canvas.current || !last.current) return
+    const { header, picture } = last.current
+    drawFrame(canvas.current, picture, header, header.detections)
+  })
+  const show = useEffectEvent(async ({ header, jpeg }: LiveFrame) => {
+    const picture = await createImageBitmap(new Blob([jpeg.slice()], { type: 'image/jpeg' }))
+    // The still and the live link race; the older of the two is not shown.
+    if (last.current && last.current.header.at > header.at) return picture.close()
+    last.current?.picture.close()
+    last.current = { header, picture }
+    redraw()
+    setSeen({ at: Date.parse(header.at), detections: header.detections })
+  })
+
+  useEffect(() => {
+    const stop = new AbortController()
+    const params = { deviceId, streamId }
+    callBytes('streamPicture', { params, signal: stop.signal })
+      .then(readLiveFrame)
+      .then((frame) => (frame && !stop.signal.aborted ? show(frame) : undefined))
+      .catch(() => {
+        if (!stop.signal.aborted) setMissing(true)
+      })
+    return () => {
+      stop.abort()
+      last.current?.picture.close()
+      last.current = undefined
+      setSeen(undefined)
+      setMissing(false)
+    }
+  }, [deviceId, streamId])
+
+  useEffect(() => {
+    if (!live || !link) return
+    return link.look({ deviceId, streamId, widthMax, fpsMax }, show)
+  }, [link, live, deviceId, streamId, widthMax, fpsMax])
+
+  useEffect(() => {
+    const element = canvas.current
+    if (!element) return
+    const watcher = new ResizeObserver(() => redraw())
+    watcher.observe(element)
+    return () => watcher.disconnect()
+  }, [canvas])
+
+  return { seen, missing }
+}
+
+function useInView(element: React.RefObject<Element | null>): boolean {
+  const [inView, setInView] = useState(false)
+  useEffect(() => {
+    if (!element.current) return
+    const watcher = new IntersectionObserver(([entry]) => setInView(entry?.isIntersecting ?? false))
+    watcher.observe(element.current)
+    return () => watcher.disconnect()
+  }, [element])
+  return inView
+}

@@ -1,0 +1,176 @@
+/**
+ * Every place of the dashboard. What a colleague could want to see again is in the address: filters,
+ * order, range, the opened event.
+ */
+import type { QueryClient } from '@tanstack/react-query'
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router'
+import { CallFailed, call, isSignedOut } from './api/call.ts'
+import { DeviceConfig } from './devices/device-config.tsx'
+import { DeviceOverview } from './devices/device-overview.tsx'
+import { DevicePage } from './devices/device-page.tsx'
+import { type Range, rangeNames } from './devices/device-queries.ts'
+import { FleetPage } from './devices/fleet-page.tsx'
+import { type FleetView, readFleetView } from './devices/fleet-view.ts'
+import { EventPanel } from './events/event-panel.tsx'
+import { type EventFilter, readEventFilter } from './events/event-queries.ts'
+import { EventsPage } from './events/events-page.tsx'
+import { HomePage } from './home/home-page.tsx'
+import { sessionQuery } from './people/session.ts'
+import { reasonOf, SignInPage } from './people/sign-in-page.tsx'
+import { NotFound } from './shell/not-found.tsx'
+import { Failed } from './shell/query-state.tsx'
+import { Shell } from './shell/shell.tsx'
+
+export type RouterContext = {
+  readonly queryClient: QueryClient
+  /** Takes the token that came with the address, once. */
+  readonly takeToken: () => string | undefined
+  readonly onSignedOut: () => void
+}
+
+const root = createRootRouteWithContext<RouterContext>()({
+  component: Outlet,
+  notFoundComponent: NotFound,
+})
+
+type SignInSearch = {
+  /** Where to go afterwards; only ever a place on this hub. */
+  readonly to?: string
+  /** Why a link did not work. */
+  readonly refused?: string
+}
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: (search: Record<string, unknown>): SignInSearch => ({
+    ...(typeof search.to === 'string' && /^\/(?!\/|\\)/.test(search.to) ? { to: search.to } : {}),
+    ...(typeof search.refused === 'string' ? { refused: search.refused.slice(0, 300) } : {}),
+  }),
+  component: SignInPage,
+})
+
+/** Everything that needs a session. */
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: 'in',
+  beforeLoad: async ({ context, location }) => {
+    const token = context.takeToken()
+    let refused: string | undefined
+    if (token !== undefined) {
+      try {
+        context.queryClient.setQueryData(
+          sessionQuery.queryKey,
+          await call('signIn', { body: { token } }),
+        )
+      } catch (error) {
+        refused = reasonOf(error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+    try {
+      await context.queryClient.ensureQueryData(sessionQuery)
+    } catch (error) {
+      if (error instanceof CallFailed && !isSignedOut(error) && refused === undefined) throw error
+      const to = location.href === '/' ? {} : { to: location.href }
+      throw redirect({
+        to: '/sign-in',
+        search: { ...to, ...(refused ? { refused } : {}) },
+        replace: true,
+      })
+    }
+  },
+  component: function Inside() {
+    const { onSignedOut } = inside.useRouteContext()
+    return <Shell onSignedOut={onSignedOut} />
+  },
+  errorComponent: ({ error, reset }) => (
+    <main>
+      <h1 className="hidden-visually">Edgeloop</h1>
+      <Failed error={error} onRetry={reset} />
+    </main>
+  ),
+})
+
+const home = createRoute({ getParentRoute: () => inside, path: '/', component: HomePage })
+
+const devices = createRoute({
+  getParentRoute: () => inside,
+  path: '/devices',
+  validateSearch: (search): FleetView => readFleetView(search),
+  component: FleetPage,
+})
+
+const device = createRoute({
+  getParentRoute: () => inside,
+  path: '/devices/$deviceId',
+  component: DevicePage,
+})
+
+const overview = createRoute({ getParentRoute: () => device, path: '/', component: DeviceOverview })
+
+const metrics = createRoute({
+  getParentRoute: () => device,
+  path: '/metrics',
+  validateSearch: (search: Record<string, unknown>): { readonly range?: Range } => {
+    const range = rangeNames.find((each) => each === search.range)
+    return range && range !== '1h' ? { range } : {}
+  },
+  component: lazyRouteComponent(() => import('./devices/device-metrics.tsx'), 'DeviceMetrics'),
+})
+
+const config = createRoute({
+  getParentRoute: () => device,
+  path: '/config',
+  component: DeviceConfig,
+})
+
+const events = createRoute({
+  getParentRoute: () => inside,
+  path: '/events',
+  validateSearch: (search): EventFilter & { readonly follow?: true } => ({
+    ...readEventFilter(search),
+    ...(search.follow === true ? { follow: true } : {}),
+  }),
+  component: EventsPage,
+})
+
+const event = createRoute({
+  getParentRoute: () => events,
+  path: '/$eventId',
+  component: EventPanel,
+})
+
+const tree = root.addChildren([
+  signIn,
+  inside.addChildren([
+    home,
+    devices,
+    device.addChildren([overview, metrics, config]),
+    events.addChildren([event]),
+  ]),
+])
+
+export function makeRouter(context: RouterContext) {
+  return createRouter({
+    routeTree: tree,
+    context,
+    defaultPreload: 'intent',
+    defaultPendingMs: 300,
+    scrollRestoration: true,
+    defaultNotFoundComponent: NotFound,
+    defaultErrorComponent: ({ error, reset }) => <Failed error={error} onRetry={reset} />,
+  })
+}
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof makeRouter>
+  }
+}

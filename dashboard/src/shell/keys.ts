@@ -1,0 +1,56 @@
+/**
+ * Every key of the dashboard in one table: what handles them, the key sheet and the tests all read
+ * it. Letters are matched by `event.key`, so they follow the keyboard's layout.
+ */
+
+export type KeyAction =
+  | 'goHome'
+  | 'goDevices'
+  | 'goEvents'
+  | 'focusFilter'
+  | 'next'
+  | 'previous'
+  | 'sheet'
+
+export type KeyRow = {
+  readonly action: KeyAction
+  readonly keys: readonly string[]
+  readonly does: string
+}
+
+/** One or two keys; of two, the second follows the first within a second. */
+export const keyTable: readonly KeyRow[] = [
+  { action: 'goHome', keys: ['g', 'h'], does: 'Go to Home' },
+  { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
+  { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },
+  { action: 'next', keys: ['j'], does: 'Next (older) event' },
+  { action: 'previous', keys: ['k'], does: 'Previous (newer) event' },
+  { action: 'sheet', keys: ['?'], does: 'Show these keys' },
+]
+
+/** How long the second key of a pair may take. */
+export const chordMsMax = 1000
+
+/** What was typed so far of a pair. */
+export type Pending = { readonly key: string; readonly at: number } | undefined
+
+/**
+ * What a key means after `pending`.
+ * @param at when it was pressed, ms
+ */
+export function actionOf(
+  key: string,
+  pending: Pending,
+  at: number,
+): { action?: KeyAction; pending: Pending } {
+  const before = pending && at - pending.at <= chordMsMax ? pending.key : undefined
+  const row = keyTable.find(({ keys }) =>
+    keys.length === 2
+      ? keys[0] === before && keys[1] === key
+      : before === undefined && keys[0] === key,
+  )
+  if (row) return { action: row.action, pending: undefined }
+  const begins = keyTable.some(({ keys }) => keys.length === 2 && keys[0] === key)
+  return { pending: begins ? { key, at } : undefined }
+}

@@ -1,0 +1,122 @@
+/** What stays while pages change: where one can go, whether the data is live, and who one is. */
+import { ActionIcon, Menu, Tooltip } from '@mantine/core'
+import { Notifications } from '@mantine/notifications'
+import { IconBell, IconHome, IconKeyboard, IconServer2, IconUser } from '@tabler/icons-react'
+import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
+import { Link, Outlet, useRouter } from '@tanstack/react-router'
+import { useState } from 'react'
+import { call } from '../api/call.ts'
+import { ChangesProvider } from '../api/changes.tsx'
+import { useDeviceChanges } from '../devices/device-changes.ts'
+import { LiveProvider } from '../live/live-context.tsx'
+import { sessionQuery } from '../people/session.ts'
+import { Brand } from './brand.tsx'
+import { FeedChip } from './feed-chip.tsx'
+import { KeySheet } from './key-sheet.tsx'
+import { NowProvider } from './now.tsx'
+import classes from './shell.module.css'
+import { useKeys } from './use-keys.ts'
+
+const places = [
+  { to: '/', word: 'Home', icon: IconHome },
+  { to: '/devices', word: 'Devices', icon: IconServer2 },
+  { to: '/events', word: 'Events', icon: IconBell },
+] as const
+
+/** @param onSignedOut called when the hub says that the session has ended */
+export function Shell(props: { onSignedOut: () => void }) {
+  return (
+    <NowProvider>
+      <ChangesProvider onSignedOut={props.onSignedOut}>
+        <LiveProvider>
+          <Frame />
+        </LiveProvider>
+      </ChangesProvider>
+    </NowProvider>
+  )
+}
+
+function Frame() {
+  const router = useRouter()
+  const [sheet, setSheet] = useState(false)
+  useDeviceChanges()
+  useKeys({
+    goHome: () => void router.navigate({ to: '/' }),
+    goDevices: () => void router.navigate({ to: '/devices' }),
+    goEvents: () => void router.navigate({ to: '/events' }),
+    sheet: () => setSheet(true),
+  })
+  return (
+    <div className={classes.shell}>
+      <a className={classes.skip} href="#page">
+        Skip to the page
+      </a>
+      <header className={classes.bar}>
+        <Link to="/" className={classes.home} aria-label="Edgeloop, home">
+          <Brand />
+        </Link>
+        <div className={classes.right}>
+          <FeedChip />
+          <Tooltip label="Keys">
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              c="var(--el-dimmed)"
+              aria-label="Show keys"
+              visibleFrom="sm"
+              onClick={() => setSheet(true)}
+            >
+              <IconKeyboard size={18} stroke={1.75} />
+            </ActionIcon>
+          </Tooltip>
+          <Account />
+        </div>
+      </header>
+      <nav className={classes.nav} aria-label="Main">
+        {places.map(({ to, word, icon: Icon }) => (
+          <Link
+            key={to}
+            to={to}
+            className={classes.place ?? ''}
+            activeOptions={{ exact: to === '/', includeSearch: false }}
+            activeProps={{ 'aria-current': 'page' }}
+          >
+            <Icon size={18} stroke={1.75} aria-hidden />
+            <span>{word}</span>
+          </Link>
+        ))}
+      </nav>
+      <main className={classes.main} id="page" tabIndex={-1}>
+        <Outlet />
+      </main>
+      <KeySheet opened={sheet} onClose={() => setSheet(false)} />
+      <Notifications position="bottom-right" />
+    </div>
+  )
+}
+
+function Account() {
+  const { data: session } = useSuspenseQuery(sessionQuery)
+  const queryClient = useQueryClient()
+  const router = useRouter()
+  const signOut = async () => {
+    await call('signOut', {})
+    await router.navigate({ to: '/sign-in', search: {} })
+    queryClient.clear()
+  }
+  return (
+    <Menu position="bottom-end">
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" c="var(--el-dimmed)" aria-label="Account">
+          <IconUser size={18} stroke={1.75} />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>
+          <bdi>{session.user}</bdi>, {session.role}
+        </Menu.Label>
+        <Menu.Item onClick={() => void signOut()}>Sign out</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  )
+}

@@ -1,0 +1,83 @@
+/** The streams of a device: state, why, since when, where from. */
+import type { ReportedStream } from '@edgeloop/protocol'
+import { ActionIcon, Table } from '@mantine/core'
+import { IconTrash } from '@tabler/icons-react'
+import { useState } from 'react'
+import { Ago } from '../shell/now.tsx'
+import { Scroller } from '../shell/scroller.tsx'
+import { Status } from '../shell/status.tsx'
+import { RemoveStream } from './remove-stream.tsx'
+import { streamStatus } from './stream-status.ts'
+import classes from './stream-table.module.css'
+
+export function StreamTable(props: {
+  deviceId: string
+  online: boolean
+  streams: readonly ReportedStream[]
+  /** Why streams cannot be changed, where they cannot. */
+  refused: string | undefined
+}) {
+  const [removing, setRemoving] = useState<ReportedStream>()
+  return (
+    <Scroller label="Streams">
+      <Table className={classes.table ?? ''}>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Name</Table.Th>
+            <Table.Th>State</Table.Th>
+            <Table.Th>Since</Table.Th>
+            <Table.Th>Source</Table.Th>
+            <Table.Th>Picture</Table.Th>
+            <Table.Th>Model</Table.Th>
+            <Table.Th>
+              <span className="hidden-visually">Actions</span>
+            </Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {props.streams.map((stream) => {
+            const status = streamStatus(stream, props.online)
+            return (
+              <Table.Tr key={stream.streamId}>
+                <Table.Td>
+                  <bdi>{stream.name}</bdi> <span className="dim mono">{stream.streamId}</span>
+                </Table.Td>
+                <Table.Td className={classes.state ?? ''}>
+                  <Status kind={status.kind} word={status.word} />
+                  {stream.reason && <div className="dim">{stream.reason}</div>}
+                </Table.Td>
+                <Table.Td>
+                  <Ago at={stream.since} />
+                </Table.Td>
+                <Table.Td className={`mono ${classes.source}`}>{stream.source}</Table.Td>
+                <Table.Td>
+                  {stream.width ? `${stream.width}×${stream.height}` : '–'}
+                  {stream.decoder && <span className="dim"> {stream.decoder}</span>}
+                </Table.Td>
+                <Table.Td>{stream.model ?? '–'}</Table.Td>
+                <Table.Td>
+                  <ActionIcon
+                    variant="subtle"
+                    color="gray"
+                    c="var(--el-dimmed)"
+                    aria-label={`Remove ${stream.name}`}
+                    disabled={props.refused !== undefined}
+                    title={props.refused}
+                    onClick={() => setRemoving(stream)}
+                  >
+                    <IconTrash size={16} stroke={1.75} />
+                  </ActionIcon>
+                </Table.Td>
+              </Table.Tr>
+            )
+          })}
+        </Table.Tbody>
+      </Table>
+      <RemoveStream
+        deviceId={props.deviceId}
+        stream={removing}
+        onClose={() => setRemoving(undefined)}
+      />
+    </Scroller>
+  )
+}
