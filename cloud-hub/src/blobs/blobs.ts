@@ -1,0 +1,21 @@
+/**
+ * The contract of a place for bytes that are named by their digest: written once, never changed, verified
+ * when they come in and when they go out. `test/contracts/blobs.ts` is this contract as a test suite.
+ */
+
+export type PutOptions = {
+  /** A longer body is refused. */
+  readonly bytesMax: number
+  readonly signal?: AbortSignal
+}
+
+export interface Blobs {
+  /**
+   * Stores bytes under their digest (SHA-256, lower-case hex). When it resolves they survive a power cut.
+   * Storing what is there already is no error, and repairs it where it was damaged.
+   * @throws {Refusal} digestDiffers, or tooLarge; nothing is stored then
+   */
+  put(digest: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions): Promise<void>
+  /** The bytes, or undefined where there are none. @throws {Error} when they have changed on disk */
+  read(digest: string): Promise<Uint8Array | undefined>
+}

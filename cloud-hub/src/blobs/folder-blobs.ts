@@ -1,0 +1,81 @@
+/** Blobs in a folder: `ab/abcd…`, written beside and renamed, so that a name always means whole bytes. */
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Refusal } from '@edgeloop/protocol'
+import type { Blobs, PutOptions } from './blobs.ts'
+
+/** Opens the blobs kept in `folder`; what an earlier start had not finished is removed. */
+export async function openFolderBlobs(folder: string): Promise<Blobs> {
+  const incoming = join(folder, 'incoming')
+  await rm(incoming, { recursive: true, force: true })
+  await mkdir(incoming, { recursive: true })
+  const placeOf = (digest: string) => join(folder, placeName(digest))
+
+  async function put(
+    digest: string,
+    chunks: AsyncIterable<Uint8Array>,
+    options: PutOptions,
+  ): Promise<void> {
+    const temporary = join(incoming, randomUUID())
+    try {
+      await receive(temporary, digest, chunks, options)
+      const place = placeOf(digest)
+      await mkdir(dirname(place), { recursive: true })
+      await rename(temporary, place)
+      await syncFolder(dirname(place))
+    } finally {
+      await rm(temporary, { force: true })
+    }
+  }
+
+  async function read(digest: string): Promise<Uint8Array | undefined> {
+    try {
+      const bytes = await readFile(placeOf(digest))
+      const found = createHash('sha256').update(bytes).digest('hex')
+      if (found === digest) return bytes
+      throw new Error(`Cannot read blob ${digest}: its bytes have changed on disk (now ${found})`)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  return { put, read }
+}
+
+/** Writes chunks to `file`, durably, where they have the digest and are not too many. */
+async function receive(
+  file: string,
+  digest: string,
+  chunks: AsyncIterable<Uint8Array>,
+  { bytesMax, signal }: PutOptions,
+): Promise<void> {
+  await using handle = await open(file, 'wx')
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  for await (const chunk of chunks) {
+    signal?.throwIfAborted()
+    sizeBytes += chunk.length
+    if (sizeBytes > bytesMax) {
+      throw new Refusal('tooLarge', `Cannot store more than ${bytesMax} bytes under one digest`)
+    }
+    hash.update(chunk)
+    await handle.writeFile(chunk)
+  }
+  const found = hash.digest('hex')
+  if (found !== digest) {
+    throw new Refusal('digestDiffers', `Cannot store ${digest}: the bytes have digest ${found}`)
+  }
+  await handle.sync()
+}
+
+function placeName(digest: string): string {
+  if (!/^[0-9a-f]{64}$/.test(digest)) throw new Error(`Cannot name a blob "${digest}"`)
+  return join(digest.slice(0, 2), digest)
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder)
+  await handle.sync()
+}

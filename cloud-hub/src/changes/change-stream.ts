@@ -1,0 +1,32 @@
+/** Server-sent events: one reply that stays open (WHATWG HTML §9.2). */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Changes } from './changes.ts'
+
+/** A comment at least this often; after two missed ones a client gives the connection up. */
+export const beatIntervalMs = 15_000
+/** How long a browser's own EventSource waits before it comes back. */
+const retryMs = 1000
+
+/** Answers with the stream of changes, from where the client was. */
+export function streamChanges(
+  changes: Changes,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(200, {
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  })
+  raw.write(`retry: ${retryMs}\n\n`)
+  const stop = changes.subscribe(request.headers['last-event-id']?.toString(), {
+    write: (text) => void raw.write(text),
+    unsentBytes: () => raw.writableLength,
+    drop: () => raw.destroy(),
+  })
+  raw.once('close', stop)
+  return reply
+}

@@ -1,0 +1,160 @@
+/**
+ * Everything a hub can be told, as one schema: each key with its unit, default and sentence. Nothing else
+ * in the hub reads the environment. An unknown key is an error that names the nearest known one.
+ */
+import { isIP } from 'node:net'
+import { nearestName, SiteId } from '@edgeloop/protocol'
+import { parse } from '@edgeloop/protocol/check'
+import { type Static, Type } from 'typebox'
+import { Value } from 'typebox/value'
+
+const closed = { additionalProperties: false } as const
+const port = (standard: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
+const host = (description: string) =>
+  Type.String({ minLength: 1, maxLength: 253, default: '127.0.0.1', description })
+
+export const HubConfig = Type.Object(
+  {
+    dataDir: Type.String({
+      minLength: 1,
+      default: '.edgeloop/hub',
+      description: 'Folder of the store, blobs, keys and the local token; made where it is missing',
+    }),
+    dashboardDir: Type.String({
+      default: '',
+      description: 'Folder of the built dashboard; without it a page says how to build it',
+    }),
+    browser: Type.Object(
+      {
+        host: host('Address for browsers and the command line; plain HTTP, so loopback only'),
+        port: port(4180, 'TCP port for browsers and the command line; 0 takes any free one'),
+      },
+      { ...closed, default: {} },
+    ),
+    device: Type.Object(
+      {
+        host: host('Address where devices enrol and send pictures'),
+        port: port(4181, 'TCP port where devices enrol and send pictures; 0 takes any free one'),
+      },
+      { ...closed, default: {} },
+    ),
+    mqtt: Type.Object(
+      {
+        host: host('Address of the MQTT broker'),
+        port: port(4182, 'TCP port of the MQTT broker; 0 takes any free one'),
+        connectionsMax: Type.Integer({
+          minimum: 1,
+          maximum: 100_000,
+          default: 5000,
+          description: 'Connections at once; further ones are closed unanswered',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
+    publicHost: Type.String({
+      minLength: 1,
+      maxLength: 253,
+      pattern: '^[A-Za-z0-9.:-]+$',
+      default: 'localhost',
+      description: 'Name or address under which devices reach the hub; stands in its certificate',
+    }),
+    site: Type.Union([SiteId], {
+      default: 'main',
+      description: 'Site of devices that are enrolled without one',
+    }),
+    healthKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 3650,
+      default: 30,
+      description: 'Days for which figures of health are kept for charts',
+    }),
+    eventsKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 36_500,
+      default: 365,
+      description: 'Days for which events are kept after they came in',
+    }),
+  },
+  closed,
+)
+export type HubConfig = Static<typeof HubConfig>
+
+const environmentPrefix = 'EDGELOOP_HUB_'
+
+/**
+ * The hub's configuration from what was given, the environment (`EDGELOOP_HUB_BROWSER_PORT` is
+ * `browser.port`) and the defaults; what was given wins.
+ * @throws {Error} naming the key that is unknown or does not fit
+ */
+export function readHubConfig(
+  given: unknown = {},
+  env: Readonly<Record<string, string | undefined>> = {},
+): HubConfig {
+  const merged = merge(fromEnvironment(env), given)
+  const config = parse(HubConfig, Value.Default(HubConfig, merged), 'hub configuration')
+  if (!isLoopback(config.browser.host)) {
+    throw new Error(
+      `Cannot listen for browsers on "${config.browser.host}": that listener speaks plain HTTP, so passwords ` +
+        'would travel in the clear. Use 127.0.0.1 and put a TLS proxy or an SSH tunnel in front of it',
+    )
+  }
+  return config
+}
+
+/** True for addresses that never leave the machine. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+type Tree = { [key: string]: Tree | string | number }
+
+function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Tree {
+  const paths = new Map(leaves(HubConfig).map((path) => [variableOf(path), path]))
+  const tree: Tree = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(environmentPrefix) || value === undefined) continue
+    const path = paths.get(name)
+    if (!path) {
+      const near = nearestName(name, paths.keys())
+      const hint = near === undefined ? '' : `; did you mean "${near}"?`
+      throw new Error(`Cannot read hub configuration: unknown variable "${name}"${hint}`)
+    }
+    plant(tree, path, /^\d+$/.test(value) ? Number(value) : value)
+  }
+  return tree
+}
+
+function leaves(schema: { properties?: object }, path: readonly string[] = []): string[][] {
+  if (!schema.properties) return [[...path]]
+  return Object.entries(schema.properties).flatMap(([key, child]) => leaves(child, [...path, key]))
+}
+
+/** `['browser', 'port']` → `EDGELOOP_HUB_BROWSER_PORT`. */
+function variableOf(path: readonly string[]): string {
+  const words = path.map((key) => key.replace(/([A-Z])/g, '_$1').toUpperCase())
+  return environmentPrefix + words.join('_')
+}
+
+function plant(tree: Tree, path: readonly string[], value: string | number): void {
+  const [key = '', ...rest] = path
+  if (rest.length === 0) {
+    tree[key] = value
+    return
+  }
+  const branch = tree[key]
+  const child = typeof branch === 'object' ? branch : {}
+  tree[key] = child
+  plant(child, rest, value)
+}
+
+function merge(base: Tree, over: unknown): unknown {
+  if (typeof over !== 'object' || over === null) return over
+  const merged: Record<string, unknown> = { ...base }
+  for (const [key, value] of Object.entries(over)) {
+    if (value === undefined) continue
+    const below = base[key]
+    merged[key] = typeof below === 'object' ? merge(below, value) : value
+  }
+  return merged
+}

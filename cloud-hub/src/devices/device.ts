@@ -1,0 +1,84 @@
+/** One device as the hub holds it in memory, and the fleet row that people see of it. */
+import type { Desired, DeviceRow, Event, Reported } from '@edgeloop/protocol'
+
+export type Health = Extract<Event, { kind: 'health' }>
+
+export type Device = {
+  readonly deviceKey: number
+  readonly deviceId: string
+  readonly site: string
+  name: string
+  readonly enrolledAt: number
+  certificate: { readonly serial: string; readonly notAfter: number }
+  online: boolean
+  lastSeenAt: number | null
+  eventsStored: number
+  reported: Reported | null
+  health: Health | null
+  desired: Desired | null
+  /** Grows with every change of the row, also over restarts of the hub: milliseconds of the clock. */
+  revision: number
+}
+
+/** What a person sees of a device in a list. */
+export function rowOf(device: Device): DeviceRow {
+  const { reported, health } = device
+  const streams = reported?.streams ?? []
+  const judged = judge(device)
+  return {
+    deviceId: device.deviceId,
+    site: device.site,
+    name: device.name,
+    connectivity: connectivityOf(device),
+    health: judged.health,
+    reason: judged.reason,
+    agentVersion: reported?.agentVersion ?? '',
+    lastSeenAt: device.lastSeenAt === null ? null : new Date(device.lastSeenAt).toISOString(),
+    enrolledAt: new Date(device.enrolledAt).toISOString(),
+    streamsLive: streams.filter(({ state }) => state === 'live').length,
+    streamsTotal: streams.length,
+    analysedFps: device.online ? sum(health?.streams.map((s) => s.analysedFps)) : 0,
+    cpuShare: health?.cpuShare ?? 0,
+    memoryBytes: health?.memoryBytes ?? 0,
+    eventsStored: device.eventsStored,
+    revision: device.revision,
+  }
+}
+
+/** The keys in which two rows differ, with the values of the second. */
+export function patchOf(before: DeviceRow, after: DeviceRow): Partial<DeviceRow> {
+  const changed = Object.entries(after).filter(
+    ([key, value]) => before[key as keyof DeviceRow] !== value,
+  )
+  return Object.fromEntries(changed)
+}
+
+function connectivityOf(device: Device): DeviceRow['connectivity'] {
+  if (device.online) return 'online'
+  return device.lastSeenAt === null ? 'never' : 'offline'
+}
+
+function judge(device: Device): Pick<DeviceRow, 'health' | 'reason'> {
+  if (!device.online) {
+    return device.lastSeenAt === null
+      ? { health: 'never', reason: 'Enrolled, and not seen yet' }
+      : { health: 'offline', reason: 'The device is not connected' }
+  }
+  const { reported } = device
+  if (reported?.configError !== undefined) {
+    return { health: 'degraded', reason: `Configuration refused: ${reported.configError}` }
+  }
+  const broken = reported?.streams.filter(({ state }) => state !== 'live') ?? []
+  const [first, ...others] = broken
+  if (!first) return { health: 'ok', reason: '' }
+  const more = others.length > 0 ? ` (and ${others.length} more)` : ''
+  const why = first.reason ? `: ${first.reason}` : ''
+  return {
+    health: 'degraded',
+    reason: `Stream ${first.name || first.streamId} is ${first.state}${why}${more}`,
+  }
+}
+
+function sum(values: readonly number[] = []): number {
+  return values.reduce((total, value) => total + value, 0)
+}

@@ -1,0 +1,120 @@
+/**
+ * Stored events as people ask for them: pages, newest first. A page looks at a bounded number of rows,
+ * so a filter that matches almost nothing gives short pages and a cursor instead of a long wait.
+ */
+import {
+  type EventPage,
+  type EventQuery,
+  eventKinds,
+  Refusal,
+  type StoredEvent,
+} from '@edgeloop/protocol'
+import type { Store } from '../store/store.ts'
+import type { EventTable } from '../store/tables.ts'
+
+/** Rows looked at for one page where no index leads to the matches. */
+export const scanRowsMax = 200_000
+const scanStep = 20_000
+
+export type EventRow = Pick<
+  EventTable,
+  | 'event_id'
+  | 'sequence'
+  | 'kind'
+  | 'at'
+  | 'received_at'
+  | 'historical'
+  | 'stream_id'
+  | 'label'
+  | 'score'
+  | 'snapshot'
+  | 'data'
+> & { device_id: string; boot_id: string }
+
+export type Events = {
+  list(query: EventQuery): Promise<EventPage>
+  /** @throws {Refusal} notFound */
+  show(eventId: number): Promise<StoredEvent>
+}
+
+export function openEvents({ store }: { store: Store }): Events {
+  const select = () =>
+    store.reader
+      .selectFrom('event')
+      .innerJoin('boot', 'boot.boot_key', 'event.boot_key')
+      .innerJoin('device', 'device.device_key', 'event.device_key')
+      .select(['device.device_id', 'boot.boot_id'])
+      .select(['event_id', 'sequence', 'kind', 'at', 'received_at', 'historical'])
+      .select(['stream_id', 'label', 'score', 'snapshot', 'data'])
+
+  /** Matching events with `low <= event_id < high`, newest first. */
+  async function slice(query: EventQuery, low: number, high: number, limit: number) {
+    let rows = select().where('event_id', '<', high).where('event_id', '>=', low)
+    if (query.device !== undefined) {
+      const key = store.reader
+        .selectFrom('device')
+        .select('device_key')
+        .where('device_id', '=', query.device)
+      rows = rows.where('event.device_key', '=', key)
+    }
+    if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
+    if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
+    if (query.label !== undefined) rows = rows.where('label', '=', query.label)
+    if (query.from !== undefined) rows = rows.where('at', '>=', timeOf(query.from))
+    if (query.to !== undefined) rows = rows.where('at', '<', timeOf(query.to))
+    return await rows.orderBy('event_id', 'desc').limit(limit).execute()
+  }
+
+  async function list(query: EventQuery): Promise<EventPage> {
+    const limit = query.limit ?? 50
+    const newest = await store.reader
+      .selectFrom('event')
+      .select(({ fn }) => fn.max('event_id').as('event_id'))
+      .executeTakeFirst()
+    const found: EventRow[] = []
+    let high = Math.min(query.before ?? Number.MAX_SAFE_INTEGER, (newest?.event_id ?? 0) + 1)
+    const lowest = Math.max(1, high - scanRowsMax)
+    while (found.length < limit && high > lowest) {
+      const low = Math.max(lowest, high - scanStep)
+      const rows = await slice(query, low, high, limit - found.length)
+      found.push(...rows)
+      high = found.length === limit ? (rows.at(-1)?.event_id ?? low) : low
+    }
+    return { events: found.map(storedEventOf), next: high > 1 ? high : null }
+  }
+
+  async function show(eventId: number): Promise<StoredEvent> {
+    const row = await select().where('event_id', '=', eventId).executeTakeFirst()
+    if (!row) throw new Refusal('notFound', `Cannot find event ${eventId}`)
+    return storedEventOf(row)
+  }
+
+  return { list, show }
+}
+
+/** An event as the API gives it out. */
+export function storedEventOf(row: EventRow): StoredEvent {
+  const kind = eventKinds.find((known) => known === row.kind)
+  if (!kind) throw new Error(`Cannot read event ${row.event_id}: its kind is "${row.kind}"`)
+  return {
+    eventId: row.event_id,
+    deviceId: row.device_id,
+    bootId: row.boot_id,
+    sequence: row.sequence,
+    kind,
+    at: new Date(row.at).toISOString(),
+    receivedAt: new Date(row.received_at).toISOString(),
+    historical: row.historical === 1,
+    streamId: row.stream_id,
+    label: row.label,
+    score: row.score,
+    snapshot: row.snapshot,
+    data: JSON.parse(row.data) as Record<string, unknown>,
+  }
+}
+
+function timeOf(timestamp: string): number {
+  const time = Date.parse(timestamp)
+  if (Number.isNaN(time)) throw new Refusal('badRequest', `Cannot read the time "${timestamp}"`)
+  return time
+}

@@ -1,0 +1,138 @@
+/** What each route of the table does, in one place: every handler is a call into the room that knows. */
+
+import { Refusal } from '@edgeloop/protocol'
+import type { Logger } from 'pino'
+import type { Blobs } from '../blobs/blobs.ts'
+import { streamChanges } from '../changes/change-stream.ts'
+import type { Changes } from '../changes/changes.ts'
+import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
+import { rowOf } from '../devices/device.ts'
+import type { EnrolmentDesk } from '../devices/enrolment.ts'
+import type { Fleet } from '../devices/fleet.ts'
+import { readHealthSeries } from '../devices/health-series.ts'
+import type { Events } from '../events/events.ts'
+import type { Live } from '../live/live.ts'
+import { type People, sessionMs, sessionOf } from '../people/people.ts'
+import type { Store } from '../store/store.ts'
+import { receiveBeacon } from '../telemetry/faro.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { sessionCookie } from './access.ts'
+import type { Handlers } from './mount.ts'
+import { openApi } from './openapi.ts'
+
+export type Rooms = {
+  readonly store: Store
+  readonly fleet: Fleet
+  readonly people: People
+  readonly enrolment: EnrolmentDesk
+  readonly desired: DesiredDesk
+  readonly events: Events
+  readonly blobs: Blobs
+  readonly live: Live
+  readonly changes: Changes
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly clock: () => number
+  /** False while events cannot be committed. */
+  readonly storing: () => boolean
+  readonly version: string
+}
+
+const dayMs = 86_400_000
+
+/** Exhaustive: a row of the route table without a handler is a type error. */
+export function apiHandlers(rooms: Rooms): Handlers {
+  const { fleet, people, clock } = rooms
+  return {
+    health: async () => ({
+      status: rooms.storing() ? 'ok' : 'degraded',
+      devicesOnline: fleet.online,
+      eventsStored: fleet.eventsStored,
+      version: rooms.version,
+    }),
+
+    signIn: async ({ body, reply }) => {
+      const { secret, session } = await people.signIn(body.token)
+      reply.setCookie(sessionCookie, secret, {
+        path: '/',
+        httpOnly: true,
+        sameSite: 'strict',
+        maxAge: sessionMs / 1000,
+      })
+      return session
+    },
+    session: async ({ person }) => sessionOf(signedIn(person)),
+    signOut: async ({ request, reply }) => {
+      const secret = request.cookies[sessionCookie]
+      if (secret !== undefined) await people.signOut(secret)
+      reply.clearCookie(sessionCookie, { path: '/' })
+    },
+    signInLinkCreate: async ({ person }) => {
+      const { user } = signedIn(person)
+      const { token, expiresAt } = await people.createSignInToken(user, 'admin')
+      return { token, expiresAt: new Date(expiresAt).toISOString() }
+    },
+
+    deviceList: async () => [...fleet.all()].map(rowOf),
+    deviceShow: async ({ params }) => {
+      const device = fleet.get(params.deviceId)
+      const { serial, notAfter } = device.certificate
+      return {
+        device: rowOf(device),
+        reported: device.reported,
+        desired: device.desired && withoutSecrets(device.desired),
+        certificate: { serial, notAfter: new Date(notAfter).toISOString() },
+      }
+    },
+    deviceHealth: async ({ params, query }) => {
+      const { deviceKey } = fleet.get(params.deviceId)
+      const to = query.to === undefined ? clock() + 1 : timeOf(query.to)
+      const from = query.from === undefined ? to - dayMs : timeOf(query.from)
+      return await readHealthSeries(rooms.store, {
+        deviceKey,
+        from,
+        to,
+        points: query.points ?? 360,
+      })
+    },
+    enrolmentCreate: ({ body }) => rooms.enrolment.createToken(body),
+    desiredPut: async ({ params, body }) =>
+      withoutSecrets(await rooms.desired.replace(params.deviceId, body.version, body.config)),
+    streamAdd: async ({ params, body }) =>
+      withoutSecrets(await rooms.desired.addStream(params.deviceId, body)),
+    streamRemove: async ({ params }) =>
+      withoutSecrets(await rooms.desired.removeStream(params.deviceId, params.streamId)),
+    streamPicture: async ({ params, request }) => {
+      const device = fleet.get(params.deviceId)
+      return Buffer.from(await rooms.live.picture(device, params.streamId, request.signal))
+    },
+
+    eventList: ({ query }) => rooms.events.list(query),
+    eventShow: ({ params }) => rooms.events.show(params.eventId),
+    blobShow: async ({ params, reply }) => {
+      const bytes = await rooms.blobs.read(params.digest)
+      if (!bytes) throw new Refusal('notFound', `Cannot find blob ${params.digest}`)
+      reply.header('cache-control', 'private, max-age=31536000, immutable')
+      return bytes
+    },
+
+    changes: async ({ request, reply }) => streamChanges(rooms.changes, request, reply),
+    telemetry: async ({ body }) => receiveBeacon(body, rooms),
+    metrics: async ({ reply }) => {
+      reply.type(rooms.metrics.registry.contentType)
+      return await rooms.metrics.registry.metrics()
+    },
+    openapi: async () => JSON.stringify(openApi()),
+  }
+}
+
+function signedIn<P>(person: P | undefined): P {
+  if (!person) throw new Error('A route that needs a role was reached without one')
+  return person
+}
+
+function timeOf(timestamp: string): number {
+  const time = Date.parse(timestamp)
+  if (Number.isNaN(time)) throw new Refusal('badRequest', `Cannot read the time "${timestamp}"`)
+  return time
+}

@@ -1,0 +1,65 @@
+/** The listener for people and programs: plain HTTP on the machine itself, so loopback only. */
+
+import { Refusal } from '@edgeloop/protocol'
+import cookie from '@fastify/cookie'
+import rateLimit from '@fastify/rate-limit'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { mountLive } from '../live/live-socket.ts'
+import type { Visitors } from './access.ts'
+import { apiHandlers, type Rooms } from './api.ts'
+import { contentSecurityPolicy, serveDashboard } from './dashboard.ts'
+import { mountRoutes } from './mount.ts'
+import { answerProblems } from './problems.ts'
+import { checkSchemas } from './schemas.ts'
+
+const requestTimeoutMs = 30_000
+
+const securityHeaders = {
+  'content-security-policy': contentSecurityPolicy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+} as const
+
+/** Builds the listener with every route; it does not listen yet. */
+export async function buildBrowserListener(
+  rooms: Rooms,
+  { dashboardDir }: { dashboardDir: string },
+): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: true,
+  })
+  const visitors: Visitors = new WeakMap()
+  app.removeContentTypeParser('text/plain')
+  answerProblems(app, rooms.log)
+  checkSchemas(app)
+  logRequests(app, rooms.log)
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers(securityHeaders)
+  })
+  await app.register(cookie)
+  await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
+  await mountLive(app, { live: rooms.live, people: rooms.people, visitors })
+  mountRoutes(app, apiHandlers(rooms), { people: rooms.people, visitors })
+  await serveDashboard(app, dashboardDir)
+  return app
+}
+
+/** One line per request, by its route and never by its address: addresses hold tokens. */
+export function logRequests(app: FastifyInstance, log: Logger): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const ms = Math.round(reply.elapsedTime)
+    const route = request.routeOptions.url ?? 'none'
+    log.debug({ method: request.method, route, status: reply.statusCode, ms }, 'request')
+  })
+}
+
+/** What a caller hears who tries secrets too fast. */
+export function tooMany(_request: unknown, { after }: { after: string }): Error {
+  return new Refusal('tooManyRequests', `Cannot take another try yet: wait ${after}`)
+}

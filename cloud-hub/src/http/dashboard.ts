@@ -1,0 +1,62 @@
+/** The built dashboard as files: hashed names for ever, the page itself never kept, every path the page. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Refusal } from '@edgeloop/protocol'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+import { refuse } from './problems.ts'
+
+/**
+ * What pages may load: only from here. Styles may be inline, which Mantine needs; scripts may not, and
+ * nothing is evaluated.
+ */
+export const contentSecurityPolicy = [
+  "default-src 'self'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' blob: data:",
+  "connect-src 'self'",
+  "worker-src 'self' blob:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Edgeloop</title>
+<body style="font:16px system-ui;max-width:40em;margin:4em auto;padding:0 1em">
+<h1>The dashboard is not built</h1>
+<p>The hub works; only its pages are missing. Start it with <code>npm start</code>, which builds them.</p>
+</body></html>`
+
+/** Serves `folder` and answers everything no route knows. */
+export async function serveDashboard(app: FastifyInstance, folder: string): Promise<void> {
+  const built = folder !== '' && existsSync(join(folder, 'index.html'))
+  if (built) {
+    await app.register(fastifyStatic, {
+      root: folder,
+      cacheControl: false,
+      setHeaders: (reply, path) => {
+        const hashed = path.includes('/assets/')
+        reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-store')
+      },
+    })
+  }
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?')
+    const isPage =
+      request.method === 'GET' &&
+      !path.startsWith('/api/') &&
+      !path.startsWith('/assets/') &&
+      (request.headers.accept ?? '').includes('text/html')
+    if (!isPage) {
+      return refuse(
+        request,
+        reply,
+        new Refusal('notFound', `Cannot find ${request.method} ${path}`),
+      )
+    }
+    reply.header('cache-control', 'no-store')
+    return built ? reply.sendFile('index.html') : reply.type('text/html').send(notBuilt)
+  })
+}

@@ -1,0 +1,145 @@
+/**
+ * The listener for boxes: HTTPS where they enrol with a token, and with their certificate send snapshots
+ * and live pictures. Who sends is who the certificate says, never what is in the request.
+ */
+import type { Server } from 'node:https'
+import type { Readable } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { deviceRoutes, Refusal, type Route } from '@edgeloop/protocol'
+import rateLimit from '@fastify/rate-limit'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import type { Blobs } from '../blobs/blobs.ts'
+import type { Device } from '../devices/device.ts'
+import type { EnrolmentDesk } from '../devices/enrolment.ts'
+import { type DeviceIdentity, identityOf } from '../identity/device-identity.ts'
+import type { Live } from '../live/live.ts'
+import { logRequests, tooMany } from './browser-listener.ts'
+import { limitOf, schemaOf } from './mount.ts'
+import { answerProblems } from './problems.ts'
+import { checkSchemas } from './schemas.ts'
+
+/** A body that takes longer than this is cut off. */
+const requestTimeoutMs = 60_000
+const handshakeTimeoutMs = 5000
+const enrolBytesMax = 16 * 1024
+
+export type DeviceListenerOptions = {
+  readonly authority: {
+    readonly certificate: string
+    readonly server: { key: string; cert: string }
+  }
+  readonly connectionsMax: number
+  readonly enrolment: EnrolmentDesk
+  readonly blobs: Blobs
+  readonly live: Live
+  readonly log: Logger
+  /** The device of a verified certificate, or why there is none. */
+  readonly admit: (identity: DeviceIdentity) => Device | { readonly refusal: string }
+}
+
+/** Builds the listener; it does not listen yet. */
+export async function buildDeviceListener(
+  options: DeviceListenerOptions,
+): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: true,
+    https: {
+      ...options.authority.server,
+      ca: options.authority.certificate,
+      // Asked for, and demanded by each route that needs it: enrolment comes before the certificate.
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3',
+      handshakeTimeout: handshakeTimeoutMs,
+    },
+  }) as unknown as FastifyInstance
+  const server = app.server as unknown as Server
+  server.maxConnections = options.connectionsMax
+  app.removeContentTypeParser('text/plain')
+  answerProblems(app, options.log)
+  checkSchemas(app)
+  logRequests(app, options.log)
+  app.setNotFoundHandler((request) => {
+    throw new Refusal('notFound', `Cannot find ${request.method} ${request.url.slice(0, 200)}`)
+  })
+  app.addContentTypeParser('image/jpeg', async (_request: FastifyRequest, body: Readable) => body)
+  app.addContentTypeParser(
+    'application/octet-stream',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => body,
+  )
+  await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
+  mountDeviceRoutes(app, options)
+  return app
+}
+
+function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions): void {
+  const mount = (route: Route, handler: (request: FastifyRequest) => Promise<unknown>): void => {
+    app.route({
+      method: route.method,
+      url: route.path,
+      schema: schemaOf(route),
+      bodyLimit: route.bytesMax ?? enrolBytesMax,
+      config: limitOf(route),
+      onRequest: async (request) => {
+        // Before the body is read: a stranger's bytes are not.
+        if (route.access === 'device') deviceOf(request, options)
+      },
+      handler: async (request, reply) => {
+        reply.code(route.status ?? 200)
+        const answer = await handler(request)
+        return route.status === 204 ? reply.send() : answer
+      },
+    })
+  }
+  mount(deviceRoutes.enrol, async ({ body }) => {
+    return await options.enrolment.enrol(body as { token: string; csr: string })
+  })
+  mount(deviceRoutes.blobPut, async ({ params, body, signal }) => {
+    const { digest } = params as { digest: string }
+    const { bytesMax } = deviceRoutes.blobPut
+    await options.blobs.put(digest, jpegOnly(body as Readable), { bytesMax, signal })
+  })
+  mount(deviceRoutes.livePut, async (request) => {
+    const { streamId } = request.params as { streamId: string }
+    options.live.receive(deviceOf(request, options), streamId, request.body as Buffer)
+  })
+}
+
+/** @throws {Refusal} notSignedIn when the request carries no certificate of a device of this hub */
+function deviceOf(request: FastifyRequest, { admit }: DeviceListenerOptions): Device {
+  const socket = request.raw.socket as TLSSocket
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
+  const identity = certificate && identityOf(certificate)
+  if (!identity) {
+    throw new Refusal('notSignedIn', 'Cannot take this: it needs a device certificate of this hub')
+  }
+  const device = admit(identity)
+  if ('refusal' in device) throw new Refusal('forbidden', `Cannot take this: ${device.refusal}`)
+  return device
+}
+
+/** Passes a body on that begins like a JPEG (ISO/IEC 10918-1: SOI, then a marker). */
+async function* jpegOnly(body: Readable): AsyncGenerator<Uint8Array> {
+  let head: Buffer | undefined = Buffer.alloc(0)
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    if (head === undefined) {
+      yield chunk
+      continue
+    }
+    head = Buffer.concat([head, chunk])
+    if (head.length < 3) continue
+    checkJpeg(head)
+    yield head
+    head = undefined
+  }
+  if (head !== undefined) checkJpeg(head)
+}
+
+function checkJpeg(head: Uint8Array): void {
+  if (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff) return
+  throw new Refusal('wrongMediaType', 'Cannot store these bytes: they are no JPEG')
+}

@@ -1,0 +1,46 @@
+/** Every refusal leaves the hub as problem+json, whoever raised it: a room, fastify, or a bug. */
+import { type ProblemCode, problemOf, Refusal } from '@edgeloop/protocol'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+
+/** What fastify refuses by itself, in our words. */
+const codeOfStatus: Readonly<Record<number, ProblemCode>> = {
+  400: 'badRequest',
+  404: 'notFound',
+  413: 'tooLarge',
+  415: 'wrongMediaType',
+  429: 'tooManyRequests',
+}
+
+/** Answers errors of every route of `app`. */
+export function answerProblems(app: FastifyInstance, log: Logger): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const refusal = refusalOf(error)
+    if (refusal) return refuse(request, reply, refusal)
+    log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
+    const detail = 'The hub failed on this request; its log says why'
+    return refuse(request, reply, new Refusal('internal', detail))
+  })
+}
+
+/** Sends a refusal as problem+json. */
+export function refuse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: Refusal,
+): FastifyReply {
+  const [path] = request.url.split('?')
+  const problem = problemOf(refusal.code, refusal.message, path)
+  // A string, so that no response schema is applied to it.
+  return reply
+    .code(problem.status)
+    .header('content-type', 'application/problem+json')
+    .header('cache-control', 'no-store')
+    .send(JSON.stringify(problem))
+}
+
+function refusalOf(error: FastifyError): Refusal | undefined {
+  if (error instanceof Refusal) return error
+  const code = error.statusCode === undefined ? undefined : codeOfStatus[error.statusCode]
+  return code && new Refusal(code, error.message)
+}

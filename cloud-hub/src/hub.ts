@@ -1,0 +1,243 @@
+/**
+ * The hub, wired: every room is opened here, given what it needs, and closed in reverse. Read this file to
+ * see how an event gets from a device's connection into the store and onto a page.
+ */
+import { mkdir } from 'node:fs/promises'
+import type { Server } from 'node:net'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import packageJson from '../package.json' with { type: 'json' }
+import { openFolderBlobs } from './blobs/folder-blobs.ts'
+import { type Broker, openBroker } from './broker/broker.ts'
+import { beatIntervalMs } from './changes/change-stream.ts'
+import { openChanges } from './changes/changes.ts'
+import type { HubConfig } from './configuration.ts'
+import { openDesiredDesk } from './devices/desired.ts'
+import type { Device } from './devices/device.ts'
+import { openEnrolmentDesk } from './devices/enrolment.ts'
+import { openFleet } from './devices/fleet.ts'
+import { openReports } from './devices/reports.ts'
+import { openEvents } from './events/events.ts'
+import { tellStored } from './events/tell-stored.ts'
+import { buildBrowserListener } from './http/browser-listener.ts'
+import { buildDeviceListener } from './http/device-listener.ts'
+import { listen } from './http/listen.ts'
+import { openAuthority } from './identity/authority.ts'
+import type { DeviceIdentity } from './identity/device-identity.ts'
+import { openIngest } from './ingest/ingest.ts'
+import { openLive } from './live/live.ts'
+import { readLocalToken } from './people/local-token.ts'
+import { openPeople } from './people/people.ts'
+import { pruneStore } from './store/retention.ts'
+import { openSqliteStore } from './store/sqlite-store.ts'
+import { openMetrics } from './telemetry/metrics.ts'
+
+export type HubUrls = {
+  /** For people and the command line. */
+  readonly browser: string
+  /** Where devices enrol and send pictures. */
+  readonly device: string
+  /** The broker. */
+  readonly mqtt: string
+}
+
+export type Hub = AsyncDisposable & {
+  readonly urls: HubUrls
+  /** File with the API token of the machine's owner. */
+  readonly localTokenFile: string
+  /** SHA-256 of the CA's public key, base64: what devices pin. */
+  readonly caFingerprint: string
+  /** An address that signs its bearer in once, within a day. */
+  signInLink(): Promise<string>
+}
+
+const pruneIntervalMs = 3_600_000
+
+/**
+ * Opens a hub; when the promise resolves every listener is open.
+ * @throws {Error} when the store, the keys or a port cannot be opened; what was opened is closed again
+ */
+export async function openHub(
+  config: HubConfig,
+  deps: { log: Logger; clock?: () => number },
+): Promise<Hub> {
+  const { log, clock = Date.now } = deps
+  const { dataDir, publicHost } = config
+  const failed = (error: unknown): void => log.error({ err: error }, 'a task of the hub failed')
+  await using opened = new AsyncDisposableStack()
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+
+  // What is kept.
+  const store = opened.use(await openSqliteStore({ file: join(dataDir, 'hub.db') }))
+  const blobs = await openFolderBlobs(join(dataDir, 'blobs'))
+  const authority = await openAuthority({ folder: join(dataDir, 'keys'), publicHost, clock })
+  const localTokenFile = join(dataDir, 'local-token')
+  const localToken = await readLocalToken(localTokenFile)
+
+  // Who is there, and what is told of it. An epoch per start: clients of the last one fetch anew.
+  const changes = openChanges({ epoch: clock().toString(36), clock })
+  const fleet = opened.use(await openFleet({ store, clock, tell: changes.publish, failed }))
+  const people = openPeople({ store, localToken, clock })
+  const metrics = openMetrics({
+    devicesOnline: () => fleet.online,
+    eventsStored: () => fleet.eventsStored,
+    changeClients: () => changes.subscribers,
+    liveClients: () => live.viewers,
+  })
+  const beat = setInterval(changes.beat, beatIntervalMs)
+  opened.defer(() => clearInterval(beat))
+
+  // The rooms that talk to devices reach the broker through these; it opens last.
+  let broker: Broker | undefined
+  const publishDesired = (device: Device): void => {
+    if (device.desired) broker?.publish('desired', device, device.desired)
+  }
+  const urls: { -readonly [K in keyof HubUrls]: string } = { browser: '', device: '', mqtt: '' }
+  const enrolment = openEnrolmentDesk({
+    store,
+    fleet,
+    authority,
+    clock,
+    defaultSite: config.site,
+    urls: () => urls,
+    enrolled: ({ deviceId }) => broker?.disconnect(deviceId),
+  })
+  const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
+  const live = opened.use(
+    openLive({
+      fleet,
+      clock,
+      metrics,
+      request: (device, request) => broker?.publish('liveRequest', device, request),
+    }),
+  )
+  const reports = openReports({
+    fleet,
+    clock,
+    log,
+    isConnected: (deviceId) => broker?.isConnected(deviceId) ?? false,
+  })
+  const ingest = opened.use(
+    openIngest({
+      store,
+      clock,
+      log,
+      metrics,
+      acknowledge: (device, bootId, through) =>
+        broker?.publish('acknowledged', device, { bootId, through }),
+      stored: (stored) => tellStored(stored, { fleet, changes, metrics }),
+    }),
+  )
+
+  /** The device behind a verified certificate. */
+  const admit = ({ site, deviceId, serial }: DeviceIdentity): Device | { refusal: string } => {
+    const device = fleet.find(deviceId)
+    if (!device || device.site !== site) {
+      return { refusal: `device "${deviceId}" of site "${site}" is not known to this hub` }
+    }
+    if (device.certificate.serial !== serial) {
+      return {
+        refusal: `device "${deviceId}" was enrolled again; this certificate is an older one`,
+      }
+    }
+    return device
+  }
+
+  broker = opened.use(
+    await openBroker({
+      ...config.mqtt,
+      authority,
+      log,
+      metrics,
+      refusal: (identity) => {
+        const device = admit(identity)
+        return 'refusal' in device ? device.refusal : undefined
+      },
+      receive: (name, deviceId, payload) => {
+        const device = fleet.find(deviceId)
+        if (!device) return
+        if (name === 'events') ingest.take(device, payload)
+        else reports.take(name, device, payload)
+      },
+      room: (name) => (name === 'events' ? ingest.room() : undefined),
+      left: (deviceId) => {
+        const device = fleet.find(deviceId)
+        if (device) reports.left(device)
+      },
+    }),
+  )
+  urls.mqtt = `mqtts://${bracket(publicHost)}:${broker.port}`
+  for (const device of fleet.all()) publishDesired(device)
+
+  const deviceListener = await buildDeviceListener({
+    authority,
+    connectionsMax: config.mqtt.connectionsMax,
+    enrolment,
+    blobs,
+    live,
+    log,
+    admit,
+  })
+  opened.defer(() => deviceListener.close())
+  await deviceListener.ready()
+  const devicePort = await listen(deviceListener.server as Server, {
+    ...config.device,
+    flag: '--device-port',
+  })
+  urls.device = `https://${bracket(publicHost)}:${devicePort}`
+
+  const rooms = { store, fleet, people, enrolment, desired, events: openEvents({ store }) }
+  const browserListener = await buildBrowserListener(
+    {
+      ...rooms,
+      blobs,
+      live,
+      changes,
+      metrics,
+      log,
+      clock,
+      storing: () => ingest.storing,
+      version: packageJson.version,
+    },
+    { dashboardDir: config.dashboardDir },
+  )
+  opened.defer(() => browserListener.close())
+  await browserListener.ready()
+  const browserPort = await listen(browserListener.server as Server, {
+    ...config.browser,
+    flag: '--port',
+  })
+  const browserHost = config.browser.host === '127.0.0.1' ? 'localhost' : config.browser.host
+  urls.browser = `http://${bracket(browserHost)}:${browserPort}`
+
+  const closing = new AbortController()
+  const pruneAll = async (): Promise<void> => {
+    await people.prune()
+    await enrolment.prune()
+    await pruneStore(store, { ...config, now: clock(), signal: closing.signal })
+  }
+  let pruning: Promise<void> = pruneAll().catch(failed)
+  const prune = setInterval(() => {
+    pruning = pruning.then(pruneAll).catch(failed)
+  }, pruneIntervalMs)
+  opened.defer(async () => {
+    clearInterval(prune)
+    closing.abort()
+    await pruning
+  })
+
+  log.info({ ...urls, dataDir, devices: fleet.size }, 'the hub is open')
+  const resources = opened.move()
+  return {
+    urls,
+    localTokenFile,
+    caFingerprint: authority.fingerprint,
+    signInLink: async () => {
+      const { token } = await people.createSignInToken('owner', 'admin')
+      return `${urls.browser}/?token=${token}`
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+const bracket = (host: string): string => (host.includes(':') ? `[${host}]` : host)

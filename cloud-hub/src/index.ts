@@ -1,0 +1,6 @@
+/**
+ * Door of the hub: `readHubConfig` gives checked data, `openHub` builds a hub from it.
+ * @module
+ */
+export { HubConfig, readHubConfig } from './configuration.ts'
+export { type Hub, type HubUrls, openHub } from './hub.ts'

@@ -1,0 +1,125 @@
+/**
+ * The store's schema as numbered steps. A step that has been released is never edited: the next change
+ * is the next number. SQLite tables are STRICT, so that a wrong type is an error and not a surprise.
+ */
+import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/** Every migration by name; names sort in the order in which they run. */
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-devices-events-people': { up: first },
+}
+
+async function first(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('device'))
+    .addColumn('device_key', 'integer', (c) => c.primaryKey())
+    .addColumn('device_id', 'text', (c) => c.notNull().unique())
+    .addColumn('site', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('enrolled_at', 'integer', (c) => c.notNull())
+    .addColumn('certificate_serial', 'text', (c) => c.notNull())
+    .addColumn('certificate_not_after', 'integer', (c) => c.notNull())
+    .addColumn('last_seen_at', 'integer')
+    .addColumn('events_stored', 'integer', (c) => c.notNull().defaultTo(0))
+    .addColumn('reported', 'text')
+    .addColumn('health', 'text')
+    .addColumn('desired_version', 'integer', (c) => c.notNull().defaultTo(0))
+    .addColumn('desired', 'text')
+    .execute()
+  await strict(db.schema.createTable('enrolment_token'))
+    .addColumn('token_hash', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('device_id', 'text', (c) => c.notNull())
+    .addColumn('site', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .addColumn('used_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('sign_in_token'))
+    .addColumn('token_hash', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('user_name', 'text', (c) => c.notNull())
+    .addColumn('role', 'text', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .addColumn('used_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('session'))
+    .addColumn('session_hash', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('user_name', 'text', (c) => c.notNull())
+    .addColumn('role', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('boot'))
+    .addColumn('boot_key', 'integer', (c) => c.primaryKey())
+    .addColumn('device_key', 'integer', (c) => c.notNull().references('device.device_key'))
+    .addColumn('boot_id', 'text', (c) => c.notNull())
+    .addColumn('through', 'integer', (c) => c.notNull())
+    .addColumn('first_at', 'integer', (c) => c.notNull())
+    .addUniqueConstraint('boot_of_device', ['device_key', 'boot_id'])
+    .execute()
+  await strict(db.schema.createTable('event'))
+    .addColumn('event_id', 'integer', (c) => c.primaryKey())
+    .addColumn('device_key', 'integer', (c) => c.notNull().references('device.device_key'))
+    .addColumn('boot_key', 'integer', (c) => c.notNull().references('boot.boot_key'))
+    .addColumn('sequence', 'integer', (c) => c.notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addColumn('received_at', 'integer', (c) => c.notNull())
+    .addColumn('historical', 'integer', (c) => c.notNull())
+    .addColumn('stream_id', 'text')
+    .addColumn('label', 'text')
+    .addColumn('score', 'real')
+    .addColumn('snapshot', 'text')
+    .addColumn('data', 'text', (c) => c.notNull())
+    .execute()
+  // The mark already keeps doubles out; this makes a bug there an error instead of a double.
+  await db.schema
+    .createIndex('event_sequence')
+    .on('event')
+    .columns(['boot_key', 'sequence'])
+    .unique()
+    .execute()
+  // Pages of events are read backwards from a cursor; SQLite appends the row id to every index.
+  await db.schema.createIndex('event_device').on('event').column('device_key').execute()
+  await db.schema
+    .createIndex('event_label')
+    .on('event')
+    .column('label')
+    .where('label', 'is not', null)
+    .execute()
+  await db.schema
+    .createIndex('event_rare_kind')
+    .on('event')
+    .column('kind')
+    .where('kind', 'in', ['stream', 'alarm', 'loss'])
+    .execute()
+  await strict(db.schema.createTable('health_figure'))
+    .addColumn('event_id', 'integer', (c) => c.primaryKey())
+    .addColumn('device_key', 'integer', (c) => c.notNull().references('device.device_key'))
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addColumn('cpu_share', 'real', (c) => c.notNull())
+    .addColumn('memory_bytes', 'real', (c) => c.notNull())
+    .addColumn('loop_p99_ms', 'real', (c) => c.notNull())
+    .addColumn('outbox_events', 'real', (c) => c.notNull())
+    .addColumn('streams', 'text', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('health_figure_time')
+    .on('health_figure')
+    .columns(['device_key', 'at'])
+    .execute()
+  await strict(db.schema.createTable('quarantine'))
+    .addColumn('quarantine_id', 'integer', (c) => c.primaryKey())
+    .addColumn('device_key', 'integer', (c) => c.notNull().references('device.device_key'))
+    .addColumn('boot_id', 'text')
+    .addColumn('sequence', 'integer')
+    .addColumn('received_at', 'integer', (c) => c.notNull())
+    .addColumn('reason', 'text', (c) => c.notNull())
+    .addColumn('data', 'text', (c) => c.notNull())
+    .execute()
+}
+
+function strict<T extends string>(
+  table: CreateTableBuilder<T, never>,
+): CreateTableBuilder<T, never> {
+  return table.modifyEnd(sql`strict`)
+}

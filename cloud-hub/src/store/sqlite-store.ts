@@ -1,0 +1,55 @@
+/** The store in one SQLite file: a writer and a reader, each in its own thread. */
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { migrations } from './migrations.ts'
+import { SqliteConnection, sqliteDialect } from './sqlite-connection.ts'
+import type { CheckedBatch, CommitOutcome, Store } from './store.ts'
+import type { Tables } from './tables.ts'
+
+/**
+ * Opens the store in `file`, which is made where there is none, and brings its schema up to date.
+ * @throws {Error} when the file is no database, or was written by a newer hub
+ */
+export async function openSqliteStore({ file }: { file: string }): Promise<Store> {
+  await mkdir(dirname(file), { recursive: true })
+  await using opened = new AsyncDisposableStack()
+  try {
+    const writing = opened.use(await SqliteConnection.open({ file, role: 'writer' }))
+    const writer = new Kysely<Tables>({ dialect: sqliteDialect(writing) })
+    await migrate(writer)
+    const reading = opened.use(await SqliteConnection.open({ file, role: 'reader' }))
+    const reader = new Kysely<Tables>({ dialect: sqliteDialect(reading) })
+    const resources = opened.move()
+    return {
+      reader,
+      writer,
+      commit: (group) => commit(writing, group),
+      [Symbol.asyncDispose]: () => resources.disposeAsync(),
+    }
+  } catch (cause) {
+    throw new Error(`Cannot open the store "${file}": ${(cause as Error).message}`, { cause })
+  }
+}
+
+async function commit(
+  writing: SqliteConnection,
+  group: readonly CheckedBatch[],
+): Promise<readonly CommitOutcome[]> {
+  const release = await writing.hold()
+  try {
+    return await writing.commit(group)
+  } finally {
+    release()
+  }
+}
+
+async function migrate(db: Kysely<Tables>): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ ...migrations }) },
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}

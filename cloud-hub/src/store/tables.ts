@@ -1,0 +1,114 @@
+/**
+ * The hub's tables as the queries see them. Times are integer milliseconds, JSON is text, booleans are
+ * 0 and 1, so that the same queries run on SQLite and on PostgreSQL.
+ */
+import type { Generated } from 'kysely'
+
+/** One row per device that was ever enrolled. */
+export type DeviceTable = {
+  device_key: Generated<number>
+  device_id: string
+  site: string
+  name: string
+  enrolled_at: number
+  certificate_serial: string
+  certificate_not_after: number
+  last_seen_at: number | null
+  /** Rows of `event` that came from it; counted in the transaction that inserts them. */
+  events_stored: Generated<number>
+  /** The newest `reported` message, as JSON. */
+  reported: string | null
+  /** The newest `health` event, as JSON. */
+  health: string | null
+  /** Version of `desired`; 0 before the first. */
+  desired_version: Generated<number>
+  desired: string | null
+}
+
+/** A token that buys one certificate; only its hash is kept. */
+export type EnrolmentTokenTable = {
+  token_hash: string
+  device_id: string
+  site: string
+  name: string
+  expires_at: number
+  used_at: number | null
+}
+
+/** A token that buys one browser session; only its hash is kept. */
+export type SignInTokenTable = {
+  token_hash: string
+  user_name: string
+  role: string
+  expires_at: number
+  used_at: number | null
+}
+
+export type SessionTable = {
+  session_hash: string
+  user_name: string
+  role: string
+  created_at: number
+  expires_at: number
+}
+
+/** The high-water mark: everything of this boot up to `through` has been received. */
+export type BootTable = {
+  boot_key: Generated<number>
+  device_key: number
+  boot_id: string
+  through: number
+  first_at: number
+}
+
+export type EventTable = {
+  event_id: number
+  device_key: number
+  boot_key: number
+  sequence: number
+  kind: string
+  at: number
+  received_at: number
+  historical: number
+  stream_id: string | null
+  label: string | null
+  score: number | null
+  snapshot: string | null
+  /** The event as it was received, as JSON. */
+  data: string
+}
+
+/** Figures of `health` events, kept apart because charts read thousands of them at once. */
+export type HealthFigureTable = {
+  event_id: number
+  device_key: number
+  at: number
+  cpu_share: number
+  memory_bytes: number
+  loop_p99_ms: number
+  outbox_events: number
+  /** `StreamFigures[]` as JSON. */
+  streams: string
+}
+
+/** What came in but could not be taken, and why. Bounded: the oldest rows give way. */
+export type QuarantineTable = {
+  quarantine_id: Generated<number>
+  device_key: number
+  boot_id: string | null
+  sequence: number | null
+  received_at: number
+  reason: string
+  data: string
+}
+
+export type Tables = {
+  device: DeviceTable
+  enrolment_token: EnrolmentTokenTable
+  sign_in_token: SignInTokenTable
+  session: SessionTable
+  boot: BootTable
+  event: EventTable
+  health_figure: HealthFigureTable
+  quarantine: QuarantineTable
+}
