@@ -6,6 +6,7 @@
  */
 import type { Frame as AvFrame, CodecContext, FormatContext, Packet } from 'node-av/lib'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
+import { damageGate, type PictureState } from './damage-gate.ts'
 import type { Source } from './source.ts'
 import { believableFps } from './timeline.ts'
 
@@ -21,9 +22,6 @@ export type InputLimits = {
 
 /** Added to the library's own socket timeout: ours fires first, it is there so that exit never hangs. */
 const socketTimeoutExtraMs = 2000
-
-/** A damaged picture is followed by others that refer to it; without a key frame for this long, go on. */
-const damagedSkipMaxMs = 10_000
 
 /** Formats that FFmpeg finds in plain text: character art, never a clip. */
 const textFormats = new Set(['tty', 'bin', 'xbin', 'adf', 'idf', 'sbg', 'txd'])
@@ -64,7 +62,9 @@ export class NodeAvInput implements AsyncDisposable {
   #drained = false
   #holding = false
   #picturedAt = performance.now()
-  #damagedAt: number | undefined
+  readonly #isShown = damageGate()
+  #lostPacket = false
+  #spoilt = false
 
   /**
    * Opens the source and decodes its first picture.
@@ -184,7 +184,7 @@ export class NodeAvInput implements AsyncDisposable {
 
   /** True where the picture must not be shown: it refers to one that was damaged. */
   get spoilt(): boolean {
-    return this.#damagedAt !== undefined
+    return this.#spoilt
   }
 
   /** Ends a pending `next()` soon; it fails with `ended`. */
@@ -275,7 +275,7 @@ export class NodeAvInput implements AsyncDisposable {
       return
     }
     if (this.#packet.streamIndex === this.#stream) {
-      if (this.#decoder.sendPacketSync(this.#packet) < 0) this.#damage()
+      if (this.#decoder.sendPacketSync(this.#packet) < 0) this.#lose()
     }
     this.#packet.unref()
   }
@@ -284,25 +284,28 @@ export class NodeAvInput implements AsyncDisposable {
   #receive(): boolean {
     const code = this.#decoder.receiveFrameSync(this.#frame)
     if (code < 0) {
-      if (code !== this.#av.AVERROR_EAGAIN && code !== this.#av.AVERROR_EOF) this.#damage()
+      if (code !== this.#av.AVERROR_EAGAIN && code !== this.#av.AVERROR_EOF) this.#lose()
       return false
     }
     this.decoded++
     this.#picturedAt = performance.now()
-    const { flags } = this.#frame
-    if ((flags & this.#av.AV_FRAME_FLAG_CORRUPT) !== 0) this.#damagedAt ??= this.#picturedAt
-    else if (this.#damagedAt !== undefined) {
-      const whole = (flags & this.#av.AV_FRAME_FLAG_KEY) !== 0
-      if (whole || this.#picturedAt - this.#damagedAt > damagedSkipMaxMs)
-        this.#damagedAt = undefined
-    }
-    if (this.#damagedAt !== undefined) this.damaged++
+    this.#spoilt = !this.#isShown(this.#pictureState(), this.#picturedAt)
+    if (this.#spoilt) this.damaged++
     return true
   }
 
-  #damage(): void {
+  #pictureState(): PictureState {
+    const { flags, decodeErrorFlags } = this.#frame
+    const lost = this.#lostPacket
+    this.#lostPacket = false
+    if ((flags & this.#av.AV_FRAME_FLAG_CORRUPT) !== 0 || decodeErrorFlags !== 0) return 'damaged'
+    if ((flags & this.#av.AV_FRAME_FLAG_KEY) !== 0) return 'whole key'
+    return lost ? 'damaged' : 'whole'
+  }
+
+  #lose(): void {
     this.damaged++
-    this.#damagedAt ??= performance.now()
+    this.#lostPacket = true
   }
 }
 

@@ -30,10 +30,9 @@ export async function openCamera(options: OpenCameraOptions): Promise<Camera> {
     const { openNodeAvCamera } = await import('./node-av-camera.ts')
     return openNodeAvCamera(av, source, options, now)
   }
-  throw new CameraError(
-    'refused',
-    `Cannot open camera ${source.name}: no decoder is installed; install the optional dependency node-av, or the program ffmpeg`,
-  )
+  const version = await ffmpeg(source, options.decoder)
+  const { openFfmpegCamera } = await import('./ffmpeg-camera.ts')
+  return openFfmpegCamera(version, source, options, now)
 }
 
 async function nodeAv(
@@ -50,5 +49,23 @@ async function nodeAv(
       `Cannot open camera ${source.name}: node-av cannot be loaded; install the optional dependency node-av, or use the decoder ffmpeg`,
       { cause },
     )
+  }
+}
+
+async function ffmpeg(source: Source, decoder: 'auto' | 'ffmpeg' | 'node-av' = 'auto') {
+  const { ffmpegVersion } = await import('./ffmpeg-probe.ts')
+  try {
+    return await ffmpegVersion()
+  } catch (cause) {
+    const [missing, way] =
+      decoder === 'ffmpeg'
+        ? ['the program ffmpeg does not answer', 'install it, or use the decoder node-av']
+        : [
+            'no decoder is installed',
+            'install the optional dependency node-av or the program ffmpeg',
+          ]
+    throw new CameraError('refused', `Cannot open camera ${source.name}: ${missing}; ${way}`, {
+      cause,
+    })
   }
 }

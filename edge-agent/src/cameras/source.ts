@@ -74,3 +74,12 @@ function filePath(text: string, name: string): string {
     )
   }
 }
+
+/** `text` of a program that was given the source, without the password it may repeat. */
+export function secretless(text: string, source: Source): string {
+  if (source.kind !== 'live') return text
+  const { password } = new URL(source.url)
+  const hidden = text.replaceAll(source.url, source.name)
+  if (password === '') return hidden
+  return hidden.replaceAll(password, '…').replaceAll(decodeURIComponent(password), '…')
+}

@@ -1,0 +1,335 @@
+/**
+ * The `Camera` behind which the `ffmpeg` executable works: one process per camera, which decodes,
+ * selects and scales; only the pictures of analysed frames reach us. For where node-av is not
+ * installed, as in our images.
+ */
+import sharp from 'sharp'
+import { BufferedFrame } from './buffered-frame.ts'
+import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
+import { gateHeight, gateWidth } from './camera.ts'
+import { type CameraCause, cameraFault } from './camera-fault.ts'
+import { checkedView, sizeWithin } from './canvas.ts'
+import { damageGate } from './damage-gate.ts'
+import { type FfmpegVersion, ffmpegArguments } from './ffmpeg-arguments.ts'
+import type { LogEntry } from './ffmpeg-log.ts'
+import { type Probed, probe } from './ffmpeg-probe.ts'
+import { FfmpegProcess, type Joined, type Picked } from './ffmpeg-process.ts'
+import { pace, waitFor } from './pace.ts'
+import { type Source, secretless } from './source.ts'
+import { timeline } from './timeline.ts'
+
+/**
+ * Opens a clip or a live camera and waits for its first picture.
+ * @param now ms since the epoch
+ * @throws {CameraError} refused or unreadable
+ */
+export async function openFfmpegCamera(
+  version: FfmpegVersion,
+  source: Source,
+  options: CameraOptions,
+  now: () => number,
+): Promise<Camera> {
+  const began = performance.now()
+  const probed = await probe(source, version, options)
+  const camera = new FfmpegCamera(version, source, options, now, probed)
+  try {
+    await camera.start(options.openTimeoutMs - (performance.now() - began))
+    return camera
+  } catch (error) {
+    await camera[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** A frame selected for analysis. */
+type Shot = Picked & {
+  readonly frame: number
+  readonly positionMs: number
+  /** When its line was read, ms since the epoch. */
+  readonly arrivedAt: number
+}
+
+type Size = { readonly width: number; readonly height: number }
+
+class FfmpegCamera implements Camera {
+  readonly info: CameraInfo
+  readonly #version: FfmpegVersion
+  readonly #source: Source
+  readonly #options: CameraOptions
+  readonly #now: () => number
+  readonly #signal: AbortSignal
+  readonly #closing = new AbortController()
+  readonly #position: ReturnType<typeof timeline>
+  readonly #isShown = damageGate()
+  readonly #firstSize: Size
+  #pictures: SizedPictures
+  #process: FfmpegProcess<Shot> | undefined
+  #first: Joined<Shot> | undefined
+  #decoded = 0
+  #damaged = 0
+  #taken = false
+  #tickSeconds = 0
+  #fromSeconds: number | undefined
+  #shot: Shot | undefined
+  /** Set when the source has changed its size: the next process is to be asked for this. */
+  #resized: { readonly size: Size; readonly fromSeconds: number | undefined } | undefined
+  #isSpoilt = false
+  #lastWords = ''
+  #heardAt = performance.now()
+  #damagedAt = Number.NEGATIVE_INFINITY
+
+  constructor(
+    version: FfmpegVersion,
+    source: Source,
+    options: CameraOptions,
+    now: () => number,
+    probed: Probed,
+  ) {
+    this.#version = version
+    this.#source = source
+    this.#options = options
+    this.#now = now
+    this.#signal = AbortSignal.any([options.signal, this.#closing.signal])
+    this.#position = timeline(probed.fps)
+    this.#firstSize = probed
+    this.#pictures = sizedPictures(probed, options)
+    this.info = { decoder: 'ffmpeg', ...probed }
+  }
+
+  get counts(): CameraCounts {
+    return { decoded: this.#decoded, damaged: this.#damaged }
+  }
+
+  /** Starts the process and waits for the first picture. */
+  async start(timeoutMs: number): Promise<void> {
+    this.#launch()
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), Math.max(0, timeoutMs))
+    try {
+      this.#first = await this.#next(AbortSignal.any([this.#signal, late.signal]))
+    } catch (error) {
+      this.#options.signal.throwIfAborted()
+      if (late.signal.aborted) throw this.#fault(this.#isBlind() ? 'garbage' : 'silent', 'open')
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+    if (this.#first !== undefined) return
+    if (this.#source.kind === 'live')
+      throw this.#fault(this.#isBlind() ? 'garbage' : 'ended', 'open')
+    throw this.#fault(this.#isBlind() ? 'garbage' : 'noVideo', 'open')
+  }
+
+  async *frames(): AsyncGenerator<Frame> {
+    if (this.#taken) throw new Error('Cannot take the frames of a camera twice: open it again')
+    this.#taken = true
+    const isLive = this.#source.kind === 'live'
+    const clock = pace(!isLive && this.#options.pace === 'live', this.#now)
+    for (;;) {
+      this.#signal.throwIfAborted()
+      const joined = this.#first ?? (await this.#watched())
+      this.#first = undefined
+      if (joined === undefined) {
+        if (this.#resized === undefined) return
+        await this.#relaunch()
+        continue
+      }
+      const { frame, positionMs, arrivedAt } = joined.picked
+      if (!isLive) await waitFor(clock, positionMs, this.#signal)
+      yield this.#frame(joined, frame, isLive ? arrivedAt : clock.at(positionMs))
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new Error('The camera was closed'))
+    await this.#process?.[Symbol.asyncDispose]()
+  }
+
+  #launch(): void {
+    const { view, snapshot, sizeBytes } = this.#pictures
+    const { analysisFps, loop, openTimeoutMs, stallTimeoutMs } = this.#options
+    this.#process = new FfmpegProcess<Shot>({
+      args: ffmpegArguments({
+        source: this.#source,
+        version: this.#version,
+        view,
+        snapshot,
+        analysisFps,
+        loop,
+        fromSeconds: this.#fromSeconds,
+        socketTimeoutMs: Math.max(openTimeoutMs, stallTimeoutMs) + 1000,
+      }),
+      sizeBytes,
+      isLive: this.#source.kind === 'live',
+      onEntry: (entry) => this.#hear(entry),
+    })
+    this.#heardAt = performance.now()
+  }
+
+  /** The decoder's process is bound to one size of pictures: a new size takes a new one. */
+  async #relaunch(): Promise<void> {
+    const resized = this.#resized!
+    await this.#process?.[Symbol.asyncDispose]()
+    this.#resized = undefined
+    this.#pictures = sizedPictures(resized.size, this.#options)
+    this.#fromSeconds = resized.fromSeconds
+    this.#launch()
+  }
+
+  #hear(entry: LogEntry): Shot | 'end' | undefined {
+    switch (entry.kind) {
+      case 'time base':
+        this.#tickSeconds = entry.tickSeconds
+        return undefined
+      case 'decoded':
+        return this.#count(entry)
+      case 'picked':
+        return this.#shot
+      case 'damage':
+        this.#damaged++
+        this.#damagedAt = performance.now()
+        this.#isSpoilt = true
+        this.#lastWords = entry.text
+        return undefined
+      case 'other':
+        this.#lastWords = entry.text
+        return undefined
+    }
+  }
+
+  #count(entry: LogEntry & { kind: 'decoded' }): 'end' | undefined {
+    this.#heardAt = performance.now()
+    const { ticks, width, height, isKey } = entry
+    const seconds = ticks === undefined ? undefined : ticks * this.#tickSeconds
+    // Read again only to come to where the last process stopped.
+    if (this.#fromSeconds !== undefined && seconds !== undefined) {
+      if (seconds < this.#fromSeconds - stampTolerance) return undefined
+      this.#fromSeconds = undefined
+    }
+    if (width !== this.#pictures.source.width || height !== this.#pictures.source.height) {
+      this.#resized = { size: { width, height }, fromSeconds: this.#resumeAt(entry, seconds) }
+      return 'end'
+    }
+    const state = this.#isSpoilt ? 'damaged' : isKey ? 'whole key' : 'whole'
+    this.#isSpoilt = false
+    this.#shot = {
+      frame: this.#decoded++,
+      positionMs: this.#position(seconds === undefined ? undefined : seconds * 1000),
+      arrivedAt: this.#now(),
+      isShown: this.#isShown(state, this.#heardAt),
+    }
+    return undefined
+  }
+
+  /** A looped clip that comes back to its first size is at its beginning again. */
+  #resumeAt({ width, height }: Size, seconds: number | undefined): number | undefined {
+    if (this.#source.kind === 'live') return undefined
+    const isFirst = width === this.#firstSize.width && height === this.#firstSize.height
+    return this.#options.loop && isFirst ? undefined : seconds
+  }
+
+  /** The next joined frame of a source that is watched for stalls. */
+  async #watched(): Promise<Joined<Shot> | undefined> {
+    if (this.#source.kind !== 'live') return this.#orFault(await this.#next(this.#signal))
+    const { stallTimeoutMs } = this.#options
+    let stalled = false
+    const watch = setInterval(
+      () => {
+        if (performance.now() - this.#heardAt < stallTimeoutMs) return
+        stalled = true
+        this.#process?.kill()
+      },
+      Math.min(stallTimeoutMs, watchIntervalMs),
+    )
+    try {
+      const joined = await this.#next(this.#signal)
+      if (joined !== undefined || this.#resized !== undefined) return joined
+    } finally {
+      clearInterval(watch)
+    }
+    if (this.#isBlind()) throw this.#fault('garbage', 'read')
+    throw this.#fault(stalled ? 'stalled' : 'ended', 'read')
+  }
+
+  #orFault(joined: Joined<Shot> | undefined): Joined<Shot> | undefined {
+    const failed = joined === undefined && this.#resized === undefined
+    if (failed && this.#process?.exitCode !== 0) throw this.#fault('garbage', 'read')
+    return joined
+  }
+
+  /** `next()` of the process, given up when `signal` aborts. */
+  async #next(signal: AbortSignal): Promise<Joined<Shot> | undefined> {
+    signal.throwIfAborted()
+    const process = this.#process!
+    const kill = () => process.kill()
+    signal.addEventListener('abort', kill)
+    try {
+      const joined = await process.next()
+      signal.throwIfAborted()
+      return joined
+    } finally {
+      signal.removeEventListener('abort', kill)
+    }
+  }
+
+  #frame(joined: Joined<Shot>, frame: number, at: number): Frame {
+    const { source, view, snapshot } = this.#pictures
+    const process = this.#process!
+    let snapshotIsFree = true
+    return new BufferedFrame({
+      frame,
+      at,
+      ...source,
+      view,
+      gate: joined.gate,
+      content: joined.content,
+      jpeg: async ({ widthMax, quality }) => {
+        // sharp may still read it when the frame has been disposed of.
+        snapshotIsFree = false
+        const { width, height } = sizeWithin(source.width, source.height, widthMax)
+        const raw = { ...snapshot, channels: 3 as const }
+        const picture = sharp(joined.snapshot, { raw })
+        if (width < snapshot.width) picture.resize(width, height, { fit: 'fill' })
+        return picture.jpeg({ quality }).toBuffer()
+      },
+      release: () => process.recycle(joined, { snapshot: snapshotIsFree }),
+    })
+  }
+
+  /** It sends, but for as long as a stall lasts nothing could be decoded. */
+  #isBlind(): boolean {
+    return this.#damagedAt > this.#heardAt
+  }
+
+  #fault(cause: CameraCause, act: 'open' | 'read') {
+    const said = secretless(this.#lastWords, this.#source).slice(0, wordsMax)
+    return cameraFault(cause, act, this.#source.name, said)
+  }
+}
+
+/** Time stamps that went through text and back may be off by less than this (s). */
+const stampTolerance = 1e-6
+const watchIntervalMs = 250
+const wordsMax = 200
+
+type SizedPictures = {
+  readonly source: Size
+  readonly view: InputView
+  readonly snapshot: Size
+  readonly sizeBytes: { readonly gate: number; readonly content: number; readonly snapshot: number }
+}
+
+function sizedPictures({ width, height }: Size, options: CameraOptions): SizedPictures {
+  const view = checkedView(options.inputFor(width, height))
+  const snapshot = sizeWithin(width, height, options.jpegWidthMax)
+  return {
+    source: { width, height },
+    view,
+    snapshot,
+    sizeBytes: {
+      gate: gateWidth * gateHeight,
+      content: view.content.width * view.content.height * 3,
+      snapshot: snapshot.width * snapshot.height * 3,
+    },
+  }
+}
