@@ -1,0 +1,252 @@
+/**
+ * All media processes of the agent: puts every stream into one, keeps what they report, and turns
+ * their deaths into alarms and stream states.
+ */
+import {
+  hideSecret,
+  type LiveRequest,
+  type NewEvent,
+  type ReportedModel,
+  type ReportedStream,
+  type StreamConfig,
+  type StreamFigures,
+} from '@edgeloop/protocol'
+import type { Logger } from 'pino'
+import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'
+import { type GroupBounds, overfill, planGroups } from './groups.ts'
+import { type MediaDown, MediaHost } from './media-host.ts'
+import type { FromMedia, Start } from './protocol.ts'
+
+export type MediaFleetOptions = GroupBounds & {
+  readonly module: string | URL
+  readonly start: Omit<Start, 'kind' | 'describeModels' | 'firstTrackId'>
+  readonly heartbeatTimeoutMs: number
+  readonly backoff?: BackoffOptions
+  /** Commits an event; gives its sequence, or undefined where it could not be. */
+  readonly record: (event: NewEvent) => Promise<number | undefined>
+  /** A picture is complete in the snapshot folder. */
+  readonly onSnapshot: (digest: string, sizeBytes: number) => void
+  readonly onLive: (streamId: string, bytes: Uint8Array) => void
+  /** What `streams` or `models` give has changed. */
+  readonly onChange: () => void
+  readonly log: Logger
+  readonly now: () => number
+  readonly monotonicMs: () => number
+  readonly random: () => number
+  readonly signal: AbortSignal
+}
+
+const startTimeoutMs = 20_000
+
+type Group = {
+  readonly host: MediaHost
+  streams: readonly StreamConfig[]
+  alarm: MediaDown['code'] | undefined
+  figures: readonly StreamFigures[]
+}
+
+export class MediaFleet {
+  readonly #options: MediaFleetOptions
+  readonly #groups = new Map<number, Group>()
+  readonly #streams = new Map<string, ReportedStream>()
+  readonly #models = new Map<string, ReportedModel>()
+  /** When a stream was last known live whose process then died; for the gap it leaves. */
+  readonly #goneMs = new Map<string, number>()
+  #configs: readonly StreamConfig[] = []
+  #live: LiveRequest | undefined
+  #nextTrackId = 1
+
+  constructor(options: MediaFleetOptions) {
+    this.#options = options
+    // The first process runs even without streams: it says which models the device can run.
+    if (options.start.models.length > 0) this.#group(0)
+  }
+
+  /** Streams in the order in which they are wanted. */
+  get streams(): ReportedStream[] {
+    return this.#configs.flatMap(({ streamId }) => this.#streams.get(streamId) ?? [])
+  }
+
+  /** Models that could be opened, in the order of the configuration. */
+  get models(): ReportedModel[] {
+    return this.#options.start.models.flatMap(({ name }) => this.#models.get(name) ?? [])
+  }
+
+  /** Figures of the last interval that each process reported. */
+  get figures(): StreamFigures[] {
+    return [...this.#groups.values()].flatMap(({ figures }) => figures)
+  }
+
+  get pids(): number[] {
+    return [...this.#groups.values()].flatMap(({ host }) => host.pid ?? [])
+  }
+
+  /** Settled when the signal has aborted and every process is gone. */
+  async done(): Promise<void> {
+    await Promise.all([...this.#groups.values()].map(({ host }) => host.done))
+  }
+
+  /**
+   * Makes these the streams that run; what is unchanged runs on.
+   * @throws {RangeError} when they are more than fit; then nothing changes
+   */
+  setStreams(configs: readonly StreamConfig[]): void {
+    const groups = planGroups(configs, this.#placement(), this.#options)
+    const before = new Map(this.#configs.map((config) => [config.streamId, JSON.stringify(config)]))
+    this.#configs = configs
+    const wanted = new Set(configs.map(({ streamId }) => streamId))
+    for (const streamId of this.#streams.keys()) {
+      if (!wanted.has(streamId)) this.#streams.delete(streamId)
+    }
+    for (const config of configs) {
+      if (before.get(config.streamId) === JSON.stringify(config)) continue
+      this.#streams.set(config.streamId, connecting(config, this.#options.now()))
+    }
+    for (const [number, streams] of groups.entries()) {
+      if (streams.length === 0 && !this.#groups.has(number)) continue
+      const group = this.#group(number)
+      group.streams = streams
+      group.host.setStreams(streams)
+    }
+    this.#options.onChange()
+  }
+
+  setLive(request: LiveRequest): void {
+    this.#live = request
+    for (const { host } of this.#groups.values()) host.setLive(request)
+  }
+
+  #placement(): Map<string, number> {
+    return new Map(
+      [...this.#groups].flatMap(([number, { streams }]) =>
+        streams.map(({ streamId }): [string, number] => [streamId, number]),
+      ),
+    )
+  }
+
+  #group(number: number): Group {
+    const known = this.#groups.get(number)
+    if (known) return known
+    const { module, heartbeatTimeoutMs, streamsPerProcess, backoff } = this.#options
+    const { monotonicMs, random, signal, start } = this.#options
+    const group: Group = {
+      host: new MediaHost({
+        module,
+        start: () => ({
+          kind: 'start',
+          ...start,
+          describeModels: number === 0,
+          firstTrackId: this.#nextTrackId,
+        }),
+        streamsMax: streamsPerProcess * overfill,
+        heartbeatTimeoutMs,
+        startTimeoutMs,
+        backoff: backoff ?? backoffDefaults,
+        onMessage: (message) => this.#hear(group, message),
+        onDown: (down) => this.#down(group, down),
+        onSteady: () => this.#steady(group),
+        ...{ monotonicMs, random, signal },
+      }),
+      streams: [],
+      alarm: undefined,
+      figures: [],
+    }
+    this.#groups.set(number, group)
+    if (this.#live) group.host.setLive(this.#live)
+    return group
+  }
+
+  #hear(group: Group, message: FromMedia): void {
+    const { onSnapshot, onLive, onChange, log } = this.#options
+    switch (message.kind) {
+      case 'ready':
+      case 'heartbeat':
+        return
+      case 'event':
+        void this.#record(group, message)
+        return
+      case 'snapshot':
+        onSnapshot(message.digest, message.sizeBytes)
+        return
+      case 'stream':
+        if (!group.streams.some(({ streamId }) => streamId === message.stream.streamId)) return
+        this.#streams.set(message.stream.streamId, message.stream)
+        onChange()
+        return
+      case 'model':
+        if (this.#models.get(message.model.name)?.digest === message.model.digest) return
+        this.#models.set(message.model.name, message.model)
+        onChange()
+        return
+      case 'figures':
+        group.figures = message.streams
+        return
+      case 'live':
+        onLive(message.streamId, message.bytes)
+        return
+      case 'log':
+        log[message.level](message.fields, message.text)
+    }
+  }
+
+  async #record(group: Group, { id, event }: Extract<FromMedia, { kind: 'event' }>): Promise<void> {
+    if (event.kind === 'appeared') {
+      this.#nextTrackId = Math.max(this.#nextTrackId, event.trackId + 1)
+    }
+    const sequence = await this.#options.record(this.#withGap(event))
+    group.host.send({ kind: 'recorded', id, ...(sequence !== undefined && { sequence }) })
+  }
+
+  /** A stream that comes back in a new process cannot know how long it was away. */
+  #withGap(event: NewEvent): NewEvent {
+    if (event.kind !== 'stream' || event.state !== 'live') return event
+    const goneMs = this.#goneMs.get(event.streamId)
+    this.#goneMs.delete(event.streamId)
+    if (goneMs === undefined || event.gapMs !== undefined) return event
+    return { ...event, gapMs: Math.round(this.#options.monotonicMs() - goneMs) }
+  }
+
+  #down(group: Group, { code, text }: MediaDown): void {
+    const { log, record, onChange, monotonicMs } = this.#options
+    log.error({ code }, text)
+    group.figures = []
+    const at = new Date(this.#options.now()).toISOString()
+    if (group.alarm !== code) this.#endAlarm(group, at)
+    if (group.alarm === undefined) {
+      group.alarm = code
+      void record({ kind: 'alarm', at, code, active: true, text: text.slice(0, 1000) })
+    }
+    for (const { streamId } of group.streams) {
+      const stream = this.#streams.get(streamId)
+      if (!stream) continue
+      const wasLive = stream.state === 'live'
+      if (wasLive) this.#goneMs.set(streamId, monotonicMs())
+      this.#streams.set(streamId, { ...stream, state: 'offline', reason: text, since: at })
+      if (wasLive) void record({ kind: 'stream', at, streamId, state: 'offline', reason: text })
+    }
+    onChange()
+  }
+
+  #steady(group: Group): void {
+    this.#endAlarm(group, new Date(this.#options.now()).toISOString())
+  }
+
+  #endAlarm(group: Group, at: string): void {
+    const code = group.alarm
+    if (code === undefined) return
+    group.alarm = undefined
+    const text = 'The media process works again'
+    void this.#options.record({ kind: 'alarm', at, code, active: false, text })
+  }
+}
+
+function connecting({ streamId, name, source }: StreamConfig, now: number): ReportedStream {
+  return {
+    streamId,
+    name: name ?? streamId,
+    source: hideSecret(source),
+    state: 'connecting',
+    reason: '',
+    since: new Date(now).toISOString(),
+  }
+}
