@@ -13,13 +13,20 @@ export function checkSchemas(app: FastifyInstance): void {
   app.setSerializerCompiler(serializer)
 }
 
+const partNames: Readonly<Record<string, string>> = {
+  body: 'the body',
+  querystring: 'the query',
+  params: 'the path',
+}
+
 const validator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  // Path and query are text: numbers in them are converted, those in a body must be numbers.
+  // Path and query are text: numbers in them are converted. Those in a body must be numbers, and what
+  // a body leaves out stays left out, so that a default that changes later applies to it too.
   const isText = httpPart !== 'body'
   return (data: unknown) => {
     try {
-      const complete = Value.Default(schema, isText ? Value.Convert(schema, data) : data)
-      return { value: parse(schema, complete, httpPart ?? 'request') }
+      const converted = isText ? Value.Convert(schema, data) : data
+      return { value: parse(schema, converted, partNames[httpPart ?? ''] ?? 'request') }
     } catch (error) {
       if (error instanceof Misfit) return { error: new Refusal('badRequest', error.message) }
       throw error

@@ -1,0 +1,186 @@
+/**
+ * A real hub on free ports, and devices that enrol with it and speak to it over mutual TLS, for tests of
+ * the hub and of what people see of it. Everything is closed, and its folder removed, with the test.
+ */
+import 'reflect-metadata'
+import { webcrypto } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
+import type { Enrolment, EnrolmentToken } from '@edgeloop/protocol'
+import * as x509 from '@peculiar/x509'
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
+import { pino } from 'pino'
+
+export type TestHub = {
+  /** The hub that is open now. */
+  readonly hub: Hub
+  readonly dataDir: string
+  /** Calls the API as the machine's owner. */
+  api(method: string, path: string, body?: unknown): Promise<Response>
+  /** Makes a token, enrols with it, and gives what a device then has. */
+  enrol(deviceId: string): Promise<TestDevice>
+  close(): Promise<void>
+  /** Opens it again on the same data and the same ports. */
+  reopen(): Promise<void>
+}
+
+export type TestDevice = {
+  readonly deviceId: string
+  readonly site: string
+  readonly key: string
+  readonly enrolment: Enrolment
+  /** Connects to the broker as the device; options override what a good device says. */
+  connect(options?: IClientOptions): Promise<MqttClient>
+  /** Sends bytes to the device listener under the device's certificate. */
+  put(path: string, type: string, body: Uint8Array): Promise<Answer>
+}
+
+export type Answer = { readonly status: number; readonly text: string }
+
+/** Opens a hub for a test. @param given configuration beside the ports and the folder */
+export async function openTestHub(
+  t: Pick<TestContext, 'after'>,
+  given: Readonly<Record<string, unknown>> = {},
+  clock: () => number = Date.now,
+): Promise<TestHub> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
+  const clients: MqttClient[] = []
+  const open = (ports: { browser: number; device: number; mqtt: number }): Promise<Hub> => {
+    const config = readHubConfig({
+      dataDir,
+      browser: { port: ports.browser },
+      device: { port: ports.device },
+      mqtt: { port: ports.mqtt },
+      ...given,
+    })
+    // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
+    const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
+    return openHub(config, { log: pino({ level }, pino.destination(2)), clock })
+  }
+  let hub = await open({ browser: 0, device: 0, mqtt: 0 })
+  let isOpen = true
+  const token = (await readFile(hub.localTokenFile, 'utf8')).trim()
+  const { urls } = hub
+
+  async function close(): Promise<void> {
+    if (!isOpen) return
+    isOpen = false
+    await hub[Symbol.asyncDispose]()
+  }
+  t.after(async () => {
+    for (const client of clients) client.end(true)
+    await close()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+
+  async function api(method: string, path: string, body?: unknown): Promise<Response> {
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` }
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    return await fetch(hub.urls.browser + path, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+  }
+
+  async function enrol(deviceId: string): Promise<TestDevice> {
+    const made = await api('POST', '/api/enrolment-tokens', { deviceId })
+    const offer = (await made.json()) as EnrolmentToken
+    const { key, csr } = await makeRequest()
+    const reply = await send(`${urls.device}/enrol`, 'POST', {}, { token: offer.token, csr })
+    if (reply.status !== 201) throw new Error(`Cannot enrol "${deviceId}": ${reply.text}`)
+    const enrolment = JSON.parse(reply.text) as Enrolment
+    const tls = { key, cert: enrolment.certificate, ca: enrolment.ca }
+    return {
+      deviceId,
+      site: enrolment.site,
+      key,
+      enrolment,
+      connect: async (options = {}) => {
+        const client = mqtt.connect(enrolment.mqttUrl, {
+          ...tls,
+          clientId: deviceId,
+          reconnectPeriod: 0,
+          ...options,
+        })
+        clients.push(client)
+        await connected(client)
+        return client
+      },
+      put: (path, type, body) =>
+        send(urls.device + path, 'PUT', { ...tls, headers: { 'content-type': type } }, body),
+    }
+  }
+
+  return {
+    get hub() {
+      return hub
+    },
+    dataDir,
+    api,
+    enrol,
+    close,
+    reopen: async () => {
+      await close()
+      const port = (url: string): number => Number(new URL(url).port)
+      hub = await open({
+        browser: port(urls.browser),
+        device: port(urls.device),
+        mqtt: port(urls.mqtt),
+      })
+      isOpen = true
+    },
+  }
+}
+
+/** A P-256 key and the certificate request of it, both PEM. */
+export async function makeRequest(
+  algorithm: webcrypto.EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' },
+): Promise<{ key: string; csr: string }> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const csr = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: ['whatever a box may claim'] }],
+    keys,
+    signingAlgorithm: { ...algorithm, hash: 'SHA-256' },
+  })
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
+  return { key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'), csr: csr.toString('pem') }
+}
+
+/** Sends one request to the device listener; without a `ca` the hub's certificate is not checked. */
+export async function send(
+  url: string,
+  method: string,
+  options: { key?: string; cert?: string; ca?: string; headers?: Record<string, string> },
+  body: Uint8Array | object,
+): Promise<Answer> {
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
+  const headers = { 'content-type': 'application/json', ...options.headers }
+  const sent = request(url, {
+    ...options,
+    method,
+    headers: { ...headers, 'content-length': bytes.length },
+    rejectUnauthorized: options.ca !== undefined,
+    agent: false,
+  })
+  sent.end(bytes)
+  const [reply] = await once(sent, 'response')
+  const chunks: Buffer[] = []
+  for await (const chunk of reply) chunks.push(chunk)
+  return { status: reply.statusCode, text: Buffer.concat(chunks).toString() }
+}
+
+async function connected(client: MqttClient): Promise<void> {
+  const gone = new AbortController()
+  await Promise.race([
+    once(client, 'connect', { signal: gone.signal }),
+    once(client, 'close', { signal: gone.signal }).then(() => {
+      throw new Error('Cannot connect: the broker closed the connection')
+    }),
+  ]).finally(() => gone.abort())
+}
