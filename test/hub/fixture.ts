@@ -23,7 +23,7 @@ export type TestHub = {
   /** Calls the API as the machine's owner. */
   api(method: string, path: string, body?: unknown): Promise<Response>
   /** Makes a token, enrols with it, and gives what a device then has. */
-  enrol(deviceId: string): Promise<TestDevice>
+  enrol(deviceId: string, name?: string): Promise<TestDevice>
   close(): Promise<void>
   /** Opens it again on the same data and the same ports. */
   reopen(): Promise<void>
@@ -88,8 +88,8 @@ export async function openTestHub(
     })
   }
 
-  async function enrol(deviceId: string): Promise<TestDevice> {
-    const made = await api('POST', '/api/enrolment-tokens', { deviceId })
+  async function enrol(deviceId: string, name = deviceId): Promise<TestDevice> {
+    const made = await api('POST', '/api/enrolment-tokens', { deviceId, name })
     const offer = (await made.json()) as EnrolmentToken
     const { key, csr } = await makeRequest()
     const reply = await send(`${urls.device}/enrol`, 'POST', {}, { token: offer.token, csr })
@@ -176,11 +176,11 @@ export async function send(
 }
 
 async function connected(client: MqttClient): Promise<void> {
-  const gone = new AbortController()
-  await Promise.race([
-    once(client, 'connect', { signal: gone.signal }),
-    once(client, 'close', { signal: gone.signal }).then(() => {
-      throw new Error('Cannot connect: the broker closed the connection')
-    }),
-  ]).finally(() => gone.abort())
+  await new Promise<void>((resolve, reject) => {
+    client.once('connect', () => resolve())
+    client.once('error', reject)
+    client.once('close', () =>
+      reject(new Error('Cannot connect: the broker closed the connection')),
+    )
+  })
 }

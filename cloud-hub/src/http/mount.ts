@@ -40,8 +40,10 @@ export type Handlers = {
 }
 
 const minuteMs = 60_000
-/** Tries per minute and address where a secret could be guessed. */
-export const guessesPerMinuteMax = 20
+/** Sign-ins per minute and address: a person needs one. */
+export const signInsPerMinuteMax = 20
+/** Enrolments per minute and address: a site full of boxes behind one address comes at once. */
+export const enrolmentsPerMinuteMax = 600
 const bodyBytesMax = 1024 * 1024
 
 /** Mounts every route of the table but the WebSocket. */
@@ -95,6 +97,8 @@ export function schemaOf(route: Route): Record<string, unknown> {
 
 /** Only what buys something with a secret is limited: everything else needs a session already. */
 export function limitOf(route: Route): { rateLimit?: { max: number; timeWindow: number } } {
-  const guessable = route.access === 'enrolment' || (route.access === 'public' && route.body)
-  return guessable ? { rateLimit: { max: guessesPerMinuteMax, timeWindow: minuteMs } } : {}
+  if (route.access === 'enrolment') return perMinute(enrolmentsPerMinuteMax)
+  return route.access === 'public' && route.body ? perMinute(signInsPerMinuteMax) : {}
 }
+
+const perMinute = (max: number) => ({ rateLimit: { max, timeWindow: minuteMs } })

@@ -1,0 +1,54 @@
+/** The hub of the ingest bench, in a process of its own so that its memory and time are its own. */
+import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
+import { pino } from 'pino'
+
+export type HubReady = {
+  readonly browser: string
+  readonly device: string
+  readonly localTokenFile: string
+}
+export type HubFigures = {
+  readonly eventsStored: number
+  readonly cpuMs: number
+  /** Most resident memory since the last time it was asked. */
+  readonly rssPeakBytes: number
+}
+
+const sampleMs = 200
+let hub: Hub | undefined
+let rssPeakBytes = 0
+const sampling = setInterval(() => {
+  rssPeakBytes = Math.max(rssPeakBytes, process.memoryUsage.rss())
+}, sampleMs)
+
+process.on('message', (message: { kind: 'open'; dataDir: string } | { kind: 'figures' }) => {
+  void (message.kind === 'open' ? open(message.dataDir) : tell())
+})
+process.once('disconnect', async () => {
+  clearInterval(sampling)
+  await hub?.[Symbol.asyncDispose]()
+})
+
+async function open(dataDir: string): Promise<void> {
+  const config = readHubConfig({
+    dataDir,
+    browser: { port: 0 },
+    device: { port: 0 },
+    mqtt: { port: 0 },
+  })
+  hub = await openHub(config, { log: pino({ level: 'warn' }, pino.destination(2)) })
+  const { urls, localTokenFile } = hub
+  process.send?.({ browser: urls.browser, device: urls.device, localTokenFile } satisfies HubReady)
+}
+
+async function tell(): Promise<void> {
+  const { user, system } = process.cpuUsage()
+  const reply = await fetch(`${hub?.urls.browser}/api/health`)
+  const { eventsStored } = (await reply.json()) as { eventsStored: number }
+  process.send?.({
+    eventsStored,
+    cpuMs: (user + system) / 1000,
+    rssPeakBytes,
+  } satisfies HubFigures)
+  rssPeakBytes = 0
+}

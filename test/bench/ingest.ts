@@ -1,0 +1,140 @@
+/**
+ * How many events a second the hub commits before it acknowledges them, and how long a device waits: a real
+ * hub in one process, 200 agents over mutual TLS in another, stop-and-wait, `synchronous = full`.
+ * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--profile DIR]`
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { EnrolmentToken } from '@edgeloop/protocol'
+import { makeRequest, send } from '../hub/fixture.ts'
+import type { Bench } from './bench.ts'
+import type { HubFigures, HubReady } from './ingest-hub.ts'
+import type { Credentials, LoadOrder, LoadResult } from './ingest-load.ts'
+
+/** What the issue asks for. */
+const target = { eventsPerSecond: 50_000, p99Ms: 250 }
+/** Enrolments at once: each costs the hub three durable writes. */
+const enrolmentsAtOnce = 8
+
+export const bench: Bench = async ({ args, signal }) => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      seconds: { type: 'string', default: '10' },
+      agents: { type: 'string', default: '200' },
+      batch: { type: 'string', multiple: true, default: ['50', '5'] },
+      profile: { type: 'string' },
+    },
+  })
+  const agents = Number(values.agents)
+  await using opened = new AsyncDisposableStack()
+  const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-ingest-'))
+  opened.defer(() => rm(dataDir, { recursive: true, force: true }))
+  const profile =
+    values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
+  const hub = start('./ingest-hub.ts', profile, signal)
+  opened.defer(() => stop(hub))
+  hub.send({ kind: 'open', dataDir })
+  const ready = await answer<HubReady>(hub)
+  const credentials = await enrolAll(ready, agents)
+
+  const rows = []
+  for (const batch of values.batch.map(Number)) {
+    rows.push(await measure(hub, { credentials, batch, seconds: Number(values.seconds) }, signal))
+  }
+  const [first] = rows
+  const reached =
+    first !== undefined &&
+    first.lost === 0 &&
+    first.eventsPerSecond >= target.eventsPerSecond &&
+    first.p99Ms <= target.p99Ms
+  return { name: 'ingest', rows, json: { agents, target, reached, rows } }
+}
+
+async function measure(
+  hub: ChildProcess,
+  order: { credentials: readonly Credentials[]; batch: number; seconds: number },
+  signal: AbortSignal,
+) {
+  const before = await figures(hub)
+  const load = start('./ingest-load.ts', [], signal)
+  try {
+    load.send(order satisfies LoadOrder)
+    const result = await answer<LoadResult>(load)
+    const after = await figures(hub)
+    const stored = after.eventsStored - before.eventsStored
+    return {
+      batch: order.batch,
+      agents: order.credentials.length,
+      eventsPerSecond: Math.round(result.eventsPerSecond),
+      p50Ms: round(result.p50Ms),
+      p99Ms: round(result.p99Ms),
+      hubRssMb: Math.round(after.rssPeakBytes / 1e6),
+      hubCores: round((after.cpuMs - before.cpuMs) / result.elapsedMs),
+      loadCores: round(result.cpuMs / result.elapsedMs),
+      events: stored,
+      /** Acknowledged and not stored, or stored twice. */
+      lost: result.eventsAcknowledged - stored,
+    }
+  } finally {
+    await stop(load)
+  }
+}
+
+async function enrolAll(ready: HubReady, agents: number): Promise<Credentials[]> {
+  const token = (await readFile(ready.localTokenFile, 'utf8')).trim()
+  const { key, csr } = await makeRequest()
+  const enrol = async (deviceId: string): Promise<Credentials> => {
+    const made = await fetch(`${ready.browser}/api/enrolment-tokens`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ deviceId }),
+    })
+    const offer = (await made.json()) as EnrolmentToken
+    const reply = await send(`${ready.device}/enrol`, 'POST', {}, { token: offer.token, csr })
+    if (reply.status !== 201) throw new Error(`Cannot enrol "${deviceId}": ${reply.text}`)
+    return { deviceId, key, ...(JSON.parse(reply.text) as Omit<Credentials, 'deviceId' | 'key'>) }
+  }
+  const names = Array.from({ length: agents }, (_, i) => `agent-${i + 1}`)
+  const credentials: Credentials[] = []
+  for (let i = 0; i < names.length; i += enrolmentsAtOnce) {
+    credentials.push(...(await Promise.all(names.slice(i, i + enrolmentsAtOnce).map(enrol))))
+  }
+  return credentials
+}
+
+function start(module: string, execArgv: string[], signal: AbortSignal): ChildProcess {
+  return fork(new URL(module, import.meta.url), { execArgv, signal, serialization: 'advanced' })
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.disconnect()
+  await exited
+}
+
+async function figures(hub: ChildProcess): Promise<HubFigures> {
+  hub.send({ kind: 'figures' })
+  return await answer<HubFigures>(hub)
+}
+
+async function answer<T>(child: ChildProcess): Promise<T> {
+  return await new Promise((resolve, reject) => {
+    const exited = (code: number | null) =>
+      reject(new Error(`A process of the bench ended: ${code}`))
+    child.once('exit', exited)
+    child.once('error', reject)
+    child.once('message', (message) => {
+      child.off('exit', exited)
+      // Each process answers one kind of order with one kind of message; the callers name it.
+      resolve(message as T)
+    })
+  })
+}
+
+const round = (value: number): number => Math.round(value * 100) / 100
