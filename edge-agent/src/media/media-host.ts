@@ -102,17 +102,21 @@ export class MediaHost {
     const startedMs = monotonicMs()
     let heardMs = startedMs + startTimeoutMs - heartbeatTimeoutMs
     let checkedMs = startedMs
+    let ready = false
     let hung = false
     let steady = false
     child.on('message', (message: FromMedia) => {
       heardMs = Math.max(heardMs, monotonicMs())
-      if (message.kind === 'ready') heardMs = monotonicMs()
+      if (message.kind === 'ready') {
+        heardMs = monotonicMs()
+        ready = true
+      }
       if (message.kind !== 'heartbeat') onMessage(message)
     })
     const watchdog = setInterval(() => {
       const nowMs = monotonicMs()
       // This process has itself been asleep: what was sent meanwhile has not been read yet.
-      if (nowMs - checkedMs > heartbeatTimeoutMs / 2) heardMs = nowMs
+      if (nowMs - checkedMs > checkIntervalMs + heartbeatTimeoutMs / 2) heardMs = nowMs
       checkedMs = nowMs
       if (nowMs - heardMs > heartbeatTimeoutMs) {
         hung = true
@@ -140,9 +144,11 @@ export class MediaHost {
     // Decoders it had started as processes of their own must not outlive it.
     killGroup(child)
     const name = `Media process ${child.pid ?? ''}`.trim()
-    return hung
-      ? { code: 'mediaHung', text: `${name} gave no heartbeat for ${heartbeatTimeoutMs} ms` }
-      : { code: 'mediaCrashed', text: `${name} ended with ${ended}` }
+    if (!hung) return { code: 'mediaCrashed', text: `${name} ended with ${ended}` }
+    const what = ready
+      ? `gave no heartbeat for ${heartbeatTimeoutMs} ms`
+      : `was not ready ${startTimeoutMs} ms after its start`
+    return { code: 'mediaHung', text: `${name} ${what}` }
   }
 
   #fork(): ChildProcess {
