@@ -1,0 +1,109 @@
+/** `edgeloop hub`: runs the hub; `edgeloop hub link` makes a sign-in link for a running one. */
+import { rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { connectHub, type HubOptions, hubAddressFile } from '../hub-client.ts'
+import { type LogLevel, logLevelOption, openLog } from '../log.ts'
+import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { printJson } from '../output.ts'
+import { stopSignal } from '../stopping.ts'
+
+type Options = {
+  data: string
+  port?: number
+  devicePort?: number
+  mqttPort?: number
+  deviceHost?: string
+  publicHost?: string
+  logLevel: LogLevel
+}
+
+export function hubCommand(): Command {
+  const hub = new Command('hub')
+    .description('run the hub: broker, store, API and dashboard')
+    .option(
+      '--port <n>',
+      'port for browsers and the command line (default: 4180)',
+      integer(0, 65_535),
+    )
+    .option(
+      '--device-port <n>',
+      'port where devices enrol and send pictures (default: 4181)',
+      integer(0, 65_535),
+    )
+    .option('--mqtt-port <n>', 'port of the MQTT broker (default: 4182)', integer(0, 65_535))
+    .option(
+      '--device-host <address>',
+      'address that devices reach, such as 0.0.0.0 (default: 127.0.0.1)',
+    )
+    .option(
+      '--public-host <name>',
+      'name or address under which devices reach this hub (default: localhost)',
+    )
+    .addOption(dataOption())
+    .addOption(logLevelOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ./edgeloop hub
+  $ ./edgeloop hub --device-host 0.0.0.0 --public-host hub.example.org
+  $ ./edgeloop hub link                            a sign-in link for the running hub`,
+    )
+    .action(runHub)
+  hub
+    .command('link')
+    .description('make a one-time sign-in link for a running hub')
+    .addOption(jsonOption())
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .addOption(dataOption())
+    .action(async (options: HubOptions & { json?: boolean }) => {
+      const client = await connectHub(options)
+      const { token, expiresAt } = await client.call('signInLinkCreate', {})
+      const url = new URL(`/?token=${token}`, client.url).href
+      if (options.json) printJson({ url, expiresAt })
+      else console.log(url)
+    })
+  return hub
+}
+
+async function runHub(options: Options): Promise<void> {
+  const signal = stopSignal()
+  const log = openLog('hub', options.logLevel)
+  const data = resolve(options.data)
+  const { buildDashboard } = await import('@edgeloop/dashboard/build')
+  const dashboardDir = await buildDashboard()
+  const { openHub, readHubConfig } = await import('@edgeloop/cloud-hub')
+  const config = readHubConfig(
+    {
+      dataDir: join(data, 'hub'),
+      dashboardDir,
+      browser: given({ port: options.port }),
+      device: given({ port: options.devicePort, host: options.deviceHost }),
+      mqtt: given({ port: options.mqttPort, host: options.deviceHost }),
+      ...given({ publicHost: options.publicHost }),
+    },
+    process.env,
+  )
+  await using hub = await openHub(config, { log })
+  const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
+  const address = hubAddressFile(data)
+  await writeFile(address, JSON.stringify({ url }))
+  const signInUrl = await hub.signInLink()
+  // `up` prints its own line; a person who runs the hub alone gets the link here.
+  if (process.send) process.send({ kind: 'ready', url, signInUrl, deviceUrl, mqttUrl })
+  else console.log(`Edgeloop hub is running: ${signInUrl}`)
+  await new Promise<void>((done) => {
+    if (signal.aborted) done()
+    signal.addEventListener('abort', () => done(), { once: true })
+  })
+  await rm(address, { force: true })
+}
+
+/** What was given, so that defaults hold for the rest. */
+function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as never
+}
