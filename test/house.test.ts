@@ -26,19 +26,23 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 }
 
 const importsOf = (file: string): string[] =>
-  [...read(file).matchAll(/(?:from|import|import\()\s*['"]([^'"]+)['"]/g)].map(([, name = '']) => name)
+  [...read(file).matchAll(/(?:from|import|import\()\s*['"]([^'"]+)['"]/g)].map(
+    ([, name = '']) => name,
+  )
 
 test('packages import only what the house allows', () => {
   const wrong: string[] = []
   for (const [folder, allowed] of Object.entries(mayImport)) {
     const sources = tracked.filter(
-      (file) => file.startsWith(`${folder}/src/`) && /\.tsx?$/.test(file) && !/\.test\.tsx?$/.test(file),
+      (file) =>
+        file.startsWith(`${folder}/src/`) && /\.tsx?$/.test(file) && !/\.test\.tsx?$/.test(file),
     )
     for (const file of sources) {
       for (const name of importsOf(file)) {
         const other = /^@edgeloop\/([^/]+)/.exec(name)?.[1]
         if (other !== undefined && !allowed.includes(other)) wrong.push(`${file} imports ${name}`)
-        const inside = !name.startsWith('.') || normalize(join(dirname(file), name)).startsWith(`${folder}/`)
+        const inside =
+          !name.startsWith('.') || normalize(join(dirname(file), name)).startsWith(`${folder}/`)
         // The command line reads the version of the checkout from its root.
         if (!inside && !name.endsWith('/package.json')) wrong.push(`${file} reaches out to ${name}`)
       }
@@ -51,12 +55,16 @@ test('every source file is reached from a door, a test or a script', () => {
   const code = tracked.filter((file) => /\.(tsx?|mjs)$/.test(file))
   const mentioned = new Set<string>()
   for (const file of code) {
-    for (const [, path = ''] of read(file).matchAll(/['"]((?:\.\.?\/)[^'"]*?\.(?:tsx?|mjs|css))['"]/g)) {
+    for (const [, path = ''] of read(file).matchAll(
+      /['"]((?:\.\.?\/)[^'"]*?\.(?:tsx?|mjs|css))['"]/g,
+    )) {
       mentioned.add(normalize(join(dirname(file), path)))
     }
   }
   const doors = tracked
-    .filter((file) => file.endsWith('package.json') || file.endsWith('.html') || file === 'edgeloop')
+    .filter(
+      (file) => file.endsWith('package.json') || file.endsWith('.html') || file === 'edgeloop',
+    )
     .map(read)
     .join('\n')
   const dead = code.filter(
@@ -84,7 +92,11 @@ test('the architecture page names every dependency that the packages have', () =
   const missing = tracked
     .filter((file) => file.endsWith('package.json'))
     .flatMap((file) => {
-      const { dependencies = {}, optionalDependencies = {}, devDependencies = {} } = JSON.parse(read(file))
+      const {
+        dependencies = {},
+        optionalDependencies = {},
+        devDependencies = {},
+      } = JSON.parse(read(file))
       return Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies })
     })
     .filter((name) => !name.startsWith('@edgeloop/') && !page.includes(`\`${name}\``))
