@@ -40,7 +40,8 @@ const schema = `
   ) STRICT;
   CREATE INDEX giving ON entries (class, id) WHERE class < 3;
   CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE filler (blob BLOB NOT NULL) STRICT;
+  CREATE TABLE filler (id INTEGER PRIMARY KEY, blob BLOB NOT NULL) STRICT;
+  INSERT INTO filler VALUES (1, randomblob(${fillerBytes}));
   PRAGMA user_version = ${formatVersion};
 `
 
@@ -113,6 +114,7 @@ export function reserveSpace(
   // What is written here is filler: nothing is lost when a power cut takes it.
   db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0')
   try {
+    setPagesMax(db, pagesOf(db))
     const ballast = ballastOf(file)
     const kept = existsSync(ballast)
     rmSync(ballast, { force: true })
@@ -136,12 +138,12 @@ export function growFile(db: DatabaseSync, file: string, free: FreeBytes): boole
   try {
     // Free pages inside the file are taken first; filling goes on until the file itself has grown.
     while (pagesOf(db) < pages + (growBytes - fillerBytes) / pageSizeOf(db)) {
-      db.exec(`INSERT INTO filler VALUES (zeroblob(${fillerBytes}))`)
+      db.exec(`INSERT INTO filler (blob) VALUES (zeroblob(${fillerBytes}))`)
     }
   } catch (error) {
     if (!isFull(error)) throw error
   } finally {
-    db.exec('DELETE FROM filler')
+    db.exec('DELETE FROM filler WHERE id > 1')
     checkpoint(db)
     setPagesMax(db, pagesOf(db))
   }
@@ -203,7 +205,7 @@ function openDatabase(file: string): DatabaseSync {
     if (version === 0) db.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`)
     const check = Object.values(db.prepare('PRAGMA quick_check(1)').get() ?? {})[0]
     if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: sqlite.corrupt })
-    db.exec('DELETE FROM filler')
+    db.exec('DELETE FROM filler WHERE id > 1')
     return db
   } catch (error) {
     db.close()
@@ -213,13 +215,11 @@ function openDatabase(file: string): DatabaseSync {
 
 const ballastOf = (file: string): string => `${file}.ballast`
 
+/** Writes the same pages over and over: the WAL grows, the database does not. */
 function growWal(db: DatabaseSync, file: string): void {
-  const wal = `${file}-wal`
-  const size = () => (existsSync(wal) ? statSync(wal).size : 0)
   try {
-    while (size() < walReserveBytes) {
-      db.exec(`INSERT INTO filler VALUES (zeroblob(${fillerBytes}))`)
-      db.exec('DELETE FROM filler')
+    while (sizeOnDisk(`${file}-wal`) < walReserveBytes) {
+      db.exec(`UPDATE filler SET blob = randomblob(${fillerBytes}) WHERE id = 1`)
     }
   } catch (error) {
     if (!isFull(error)) throw error
@@ -228,8 +228,15 @@ function growWal(db: DatabaseSync, file: string): void {
 }
 
 function checkpoint(db: DatabaseSync): void {
-  db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+  try {
+    db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+  } catch (error) {
+    // The WAL keeps what could not be written back; the next checkpoint tries again.
+    if (!isFull(error)) throw error
+  }
 }
+
+const sizeOnDisk = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
 const pragma = (db: DatabaseSync, name: string): number =>
   Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0])

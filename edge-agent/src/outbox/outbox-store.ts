@@ -46,8 +46,9 @@ import {
 export const entryOverheadBytes = 64
 /** Largest payload of a batch: what the message table allows, less the frame around the entries. */
 const batchBytesMax = messages.events.bytesMax - 1024
-/** The file may be larger than what is in it: pages are filled to two thirds at the least. */
+/** The file may be larger than what is in it: pages are not full, and it holds some filler. */
 const fileBytesFactor = 1.5
+const fileBytesBeside = 1024 * 1024
 /** First room made on a full disk; doubled until the write fits. */
 const roomBytesMin = 16 * 1024
 
@@ -127,7 +128,9 @@ export class OutboxStore {
     const { db, salvage } = openOutboxFile(file)
     this.#db = db
     this.salvage = salvage
-    reserveSpace(db, file, reserveBytes, this.#free)
+    const savedBytes = (salvage?.entries ?? []).reduce((sum, { bytes }) => sum + bytes, 0)
+    const restoreBytes = savedBytes * fileBytesFactor + fileBytesBeside
+    reserveSpace(db, file, Math.max(reserveBytes, salvage ? restoreBytes : 0), this.#free)
     this.#sql = prepare(db)
     if (salvage) restore(db, this.#sql, salvage, at)
     const boot = this.#sql.bootById.get(bootId) as BootRow | undefined
@@ -246,7 +249,10 @@ export class OutboxStore {
   #grow(): boolean {
     const { bytesMax, file } = this.#options
     const fileBytes = this.#number(this.#sql.fileBytes.get())
-    return fileBytes < bytesMax * fileBytesFactor && growFile(this.#db, file, this.#free)
+    return (
+      fileBytes < bytesMax * fileBytesFactor + fileBytesBeside &&
+      growFile(this.#db, file, this.#free)
+    )
   }
 
   /** @returns false where nothing more can give way */
