@@ -87,7 +87,11 @@ function describe(file: string, bytes: Uint8Array): Description {
 
 function refuse(file: string) {
   return (cause: NodeJS.ErrnoException): never => {
-    const reason = cause.code === 'ENOENT' ? 'there is no such file' : cause.message
+    const known: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a folder',
+    }
+    const reason = known[cause.code ?? ''] ?? cause.message
     throw new ModelError(`Cannot read description "${file}": ${reason}`, { cause })
   }
 }

@@ -128,7 +128,7 @@ function refuseWithoutLayout(
   session: RuntimeSession,
   description: Description,
 ): never {
-  const names = layouts.map(({ name }) => name).join(', ')
+  const names = layouts.map(({ name }) => name)
   let fitting: string[] = []
   try {
     // Which size the canvas has does not depend on the layout, so any preset will do.
@@ -137,7 +137,10 @@ function refuseWithoutLayout(
   } catch {
     // A model that no layout can feed gets the general answer.
   }
-  const way = fitting.length > 0 ? `--layout ${fitting.join(' or ')} fits it` : `--layout ${names}`
+  const way =
+    fitting.length > 0
+      ? `--layout ${fitting.join(' or ')} fits it`
+      : `--layout ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
   throw new ModelError(`Cannot use model "${file}": it does not say its layout; ${way}`)
 }
 
