@@ -1,0 +1,228 @@
+/**
+ * The supervisor: wires the rooms of the agent together and holds no native media code itself.
+ * What media processes see is recorded in the outbox; the link takes it to the hub; what the hub
+ * wishes is checked, kept and handed to the media processes.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Desired, LiveRequest, NewEvent, Reported } from '@edgeloop/protocol'
+import type { Logger } from 'pino'
+import type { AgentConfig } from './configuration.ts'
+import { checkDesired, readDesired, writeDesired } from './desired.ts'
+import { reportHealth } from './health/health.ts'
+import { describeMachine, type Machine } from './health/machine.ts'
+import { streamsMaxOf } from './media/groups.ts'
+import { MediaFleet } from './media/media-fleet.ts'
+import { type Outbox, openOutbox } from './outbox/outbox.ts'
+
+/** The agent's way to the hub. */
+export interface AgentLink extends AsyncDisposable {
+  /** Tells the hub what runs here; only the newest counts. */
+  report(reported: Reported): void
+  /** A picture is complete in the snapshot folder. */
+  offerSnapshot(digest: string, sizeBytes: number): void
+  /** A live picture, for whoever looks now. */
+  showLive(streamId: string, bytes: Uint8Array): void
+}
+
+/** What the agent gives a link to work with, and does with what comes in over it. */
+export type LinkDeps = {
+  readonly outbox: Outbox
+  readonly config: AgentConfig
+  readonly snapshotFolder: string
+  readonly log: Logger
+  readonly record: (event: NewEvent) => Promise<number | undefined>
+  /** A wish as it came: not checked yet. */
+  readonly onDesired: (value: unknown) => void
+  readonly onLiveRequest: (request: LiveRequest) => void
+}
+
+export type AgentOptions = {
+  readonly config: AgentConfig
+  readonly deviceId: string
+  readonly connect: (deps: LinkDeps) => Promise<AgentLink>
+  readonly log: Logger
+  /** Another program in place of the media process; for tests. */
+  readonly mediaModule?: string | URL
+  /** Stops everything when it aborts. */
+  readonly signal: AbortSignal
+}
+
+const heartbeatIntervalMs = 1_000
+
+/**
+ * Runs the agent until `signal` aborts; then everything it had started is gone.
+ * @throws {Error} when its data folder cannot be used, or the outbox can no longer be written
+ */
+export async function superviseAgent(options: AgentOptions): Promise<void> {
+  const { config, log } = options
+  const bootId = randomUUID()
+  const startedAt = new Date().toISOString()
+  const snapshotFolder = join(config.dataDir, 'snapshots')
+  const cacheFolder = join(config.dataDir, 'cache')
+  for (const folder of [snapshotFolder, cacheFolder]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+  }
+  const machine = await describeMachine()
+  const failure = new AbortController()
+  const signal = AbortSignal.any([options.signal, failure.signal])
+
+  await using stack = new AsyncDisposableStack()
+  const outbox = stack.use(
+    await openOutbox({
+      file: join(config.dataDir, 'outbox.db'),
+      bootId,
+      bytesMax: config.outboxBytesMax,
+      onDamage: (text) => log.error(text),
+      onFailure: (error) => failure.abort(error),
+    }),
+  )
+  const agent = new Agent({ ...options, signal, snapshotFolder, cacheFolder }, outbox, {
+    bootId,
+    startedAt,
+    ...machine,
+  })
+  const link = await options.connect({
+    ...{ outbox, config, snapshotFolder, log },
+    record: (event) => outbox.append(event),
+    onDesired: (value) => agent.wish(value),
+    onLiveRequest: (request) => agent.fleet.setLive(request),
+  })
+  stack.use(link)
+  await agent.run(link)
+  if (failure.signal.aborted) throw failure.signal.reason
+}
+
+type AgentFolders = { readonly snapshotFolder: string; readonly cacheFolder: string }
+type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
+
+class Agent {
+  readonly fleet: MediaFleet
+  readonly #options: AgentOptions & AgentFolders
+  readonly #outbox: Outbox
+  readonly #identified: Identified
+  readonly #streamsMax: number
+  readonly #desiredFile: string
+  #link: AgentLink | undefined
+  #desired: Desired | undefined
+  #configError: string | undefined
+  /** Wishes are taken one after the other. */
+  #wishing: Promise<void> = Promise.resolve()
+
+  constructor(options: AgentOptions & AgentFolders, outbox: Outbox, identified: Identified) {
+    const { config, deviceId, log, signal, snapshotFolder, cacheFolder } = options
+    this.#options = options
+    this.#outbox = outbox
+    this.#identified = identified
+    this.#streamsMax = streamsMaxOf(config)
+    this.#desiredFile = join(config.dataDir, 'desired.json')
+    this.fleet = new MediaFleet({
+      module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
+      start: {
+        ...{ deviceId, snapshotFolder, cacheFolder, heartbeatIntervalMs },
+        models: config.models,
+        figuresIntervalMs: config.healthIntervalMs,
+      },
+      processesMax: config.processesMax,
+      streamsPerProcess: config.streamsPerProcess,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      record: (event) => outbox.append(event),
+      onSnapshot: (digest, sizeBytes) => this.#link?.offerSnapshot(digest, sizeBytes),
+      onLive: (streamId, bytes) => this.#link?.showLive(streamId, bytes),
+      onChange: () => this.#report(),
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      random: Math.random,
+      ...{ log, signal },
+    })
+  }
+
+  /** Runs until the signal aborts and every media process has gone. */
+  async run(link: AgentLink): Promise<void> {
+    const { config, signal, log } = this.#options
+    this.#link = link
+    await this.#resume()
+    this.#report()
+    await reportHealth({
+      intervalMs: config.healthIntervalMs,
+      dataDir: config.dataDir,
+      pids: () => [process.pid, ...this.fleet.pids],
+      outbox: () => this.#outbox.figures,
+      streams: () => this.fleet.figures,
+      record: (event) => void this.#outbox.append(event),
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      signal,
+    })
+    await this.fleet.done()
+    await this.#wishing
+    log.info('All media processes have stopped')
+  }
+
+  /** Takes the hub's wish, or says why not and goes on as before. */
+  wish(value: unknown): void {
+    this.#wishing = this.#wishing.then(() => this.#take(value))
+  }
+
+  /** Goes on with the last wish that was in force: the hub may be away. */
+  async #resume(): Promise<void> {
+    try {
+      const desired = await readDesired(this.#desiredFile, this.#streamsMax)
+      // The hub may have been faster.
+      if (!desired || this.#desired) return
+      this.fleet.setStreams(desired.config.streams)
+      this.#desired = desired
+    } catch (error) {
+      this.#options.log.error(`${(error as Error).message}; waiting for the hub to send it again`)
+    }
+  }
+
+  async #take(value: unknown): Promise<void> {
+    const { log, signal } = this.#options
+    if (signal.aborted) return
+    try {
+      const desired = checkDesired(value, this.#streamsMax)
+      const isNew = desired.version !== this.#desired?.version || desired.at !== this.#desired.at
+      if (isNew) {
+        this.fleet.setStreams(desired.config.streams)
+        this.#desired = desired
+        log.info({ version: desired.version }, 'Desired configuration is in force')
+        // In force all the same: the hub sends it again after the next start.
+        await writeDesired(this.#desiredFile, desired).catch((error: Error) =>
+          log.error(`Cannot keep the desired configuration for the next start: ${error.message}`),
+        )
+      }
+      await this.#refuse(undefined)
+    } catch (error) {
+      await this.#refuse((error as Error).message)
+    }
+    this.#report()
+  }
+
+  /** Reports why a wish was not taken, or with undefined that the last one was. */
+  async #refuse(reason: string | undefined): Promise<void> {
+    const before = this.#configError
+    this.#configError = reason?.slice(0, 2000)
+    if (before === this.#configError) return
+    if (reason !== undefined) this.#options.log.error(reason)
+    await this.#outbox.append({
+      kind: 'alarm',
+      at: new Date().toISOString(),
+      code: 'configRefused',
+      active: reason !== undefined,
+      text: (reason ?? 'The desired configuration was taken').slice(0, 1000),
+    })
+  }
+
+  #report(): void {
+    this.#link?.report({
+      at: new Date().toISOString(),
+      ...this.#identified,
+      configVersion: this.#desired?.version ?? 0,
+      ...(this.#configError !== undefined && { configError: this.#configError }),
+      streams: this.fleet.streams,
+      models: this.fleet.models,
+    })
+  }
+}
