@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { startHub } from '../../../test/faults/hub-process.ts'
+import { enrol } from './enrol.ts'
+import { isEnrolled, readIdentity } from './identity.ts'
+
+const { signal } = new AbortController()
+
+async function tempFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'enrol-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+test('enrol() buys a certificate from a real hub, once', async (t) => {
+  await using hub = await startHub({ dataDir: join(await tempFolder(t), 'hub') })
+  const { token, caFingerprint, deviceUrl } = await hub.createToken('box-1')
+  const folder = join(await tempFolder(t), 'agent')
+  assert.equal(await isEnrolled(folder), false)
+
+  const wrongPin = enrol({ deviceUrl, token, caFingerprint: 'AAAA', folder, signal })
+  await assert.rejects(wrongPin, /its authority has the fingerprint ".+", expected "AAAA"/)
+  const wrongToken = enrol({ deviceUrl, token: 'nonsense', caFingerprint, folder, signal })
+  await assert.rejects(wrongToken, /Cannot enrol at .*it is not one of this hub/)
+  assert.equal(await isEnrolled(folder), false, 'a refusal leaves nothing')
+
+  const identity = await enrol({ deviceUrl, token, caFingerprint, folder, signal })
+  assert.equal(identity.deviceId, 'box-1')
+  assert.deepEqual(await readIdentity(folder), identity)
+  const key = await stat(join(folder, 'identity', 'device.key'))
+  assert.equal(key.mode & 0o777, 0o600)
+  assert.deepEqual(await readdir(folder), ['identity'])
+
+  const again = enrol({ deviceUrl, token, caFingerprint, folder, signal })
+  await assert.rejects(again, /is device "box-1" of site ".+" already/)
+  const other = join(await tempFolder(t), 'agent')
+  const used = enrol({ deviceUrl, token, caFingerprint, folder: other, signal })
+  await assert.rejects(used, /it was used before/)
+})
+
+test('enrol() says what is wrong with an address, and with a hub that is not there', async (t) => {
+  const folder = await tempFolder(t)
+  const rest = { token: 't', caFingerprint: 'f', folder, signal }
+  await assert.rejects(enrol({ deviceUrl: 'hub:4181', ...rest }), /expected an address such as/)
+  await assert.rejects(enrol({ deviceUrl: 'https://127.0.0.1:1', ...rest }), /Cannot reach the hub/)
+})
+
+test('enrol() does not spend a token where it cannot keep what it buys', async (t) => {
+  await using hub = await startHub({ dataDir: join(await tempFolder(t), 'hub') })
+  const { token, caFingerprint, deviceUrl } = await hub.createToken('box-1')
+  const file = join(await tempFolder(t), 'file')
+  await writeFile(file, '')
+  await assert.rejects(enrol({ deviceUrl, token, caFingerprint, folder: file, signal }))
+  const folder = await tempFolder(t)
+  assert.equal((await enrol({ deviceUrl, token, caFingerprint, folder, signal })).deviceId, 'box-1')
+})
