@@ -191,7 +191,7 @@ class FfmpegCamera implements Camera {
         this.#isSpoilt = true
         this.#lastWords = entry.text
         return undefined
-      case 'other':
+      case 'complaint':
         this.#lastWords = entry.text
         return undefined
     }

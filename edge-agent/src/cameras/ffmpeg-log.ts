@@ -21,11 +21,13 @@ export type LogEntry =
   | { readonly kind: 'picked' }
   /** The decoder had to invent something, or the network lost a packet. */
   | { readonly kind: 'damage'; readonly text: string }
-  /** Anything else, for the error message. */
-  | { readonly kind: 'other'; readonly text: string }
+  /** Why it gives up, or is about to: for the error message. */
+  | { readonly kind: 'complaint'; readonly text: string }
 
 const damage =
   /error while decoding|concealing|corrupt|decode_slice|no frame!|invalid data|RTP: missed|missing reference|reference picture missing|non-existing|cabac decode|out of range intra/i
+const complaint =
+  /error|fail|invalid|refused|timed out|unauthorized|forbidden|not found|not implemented|unsupported|denied|unable|could not/i
 const numbers = /pts:\s*(-?\d+|NOPTS) .* s:(\d+)x(\d+) .*iskey:(\d)/
 const timeBase = /config in time_base: (\d+)\/(\d+)/
 
@@ -50,8 +52,8 @@ export function parseLogLine(line: string): LogEntry | undefined {
   if (line.startsWith(`[${pickedFilter}`))
     return numbers.test(line) ? { kind: 'picked' } : undefined
   const text = line.replace(/^\[[^\]]* @ 0x[0-9a-f]+\]\s*/, '').trim()
-  if (text === '') return undefined
-  return { kind: damage.test(text) ? 'damage' : 'other', text }
+  if (damage.test(text)) return { kind: 'damage', text }
+  return complaint.test(text) ? { kind: 'complaint', text } : undefined
 }
 
 /** Longest line kept while its end has not come: side data is printed as hex without a bound. */

@@ -75,11 +75,14 @@ function filePath(text: string, name: string): string {
   }
 }
 
-/** `text` of a program that was given the source, without the password it may repeat. */
+/**
+ * What a program said about the source it was given: shorter by the address it repeats, and without
+ * the password.
+ */
 export function secretless(text: string, source: Source): string {
-  if (source.kind !== 'live') return text
+  if (source.kind !== 'live') return text.replaceAll(`file:${source.path}: `, '')
   const { password } = new URL(source.url)
-  const hidden = text.replaceAll(source.url, source.name)
+  const hidden = text.replaceAll(`${source.url}: `, '').replaceAll(source.url, source.name)
   if (password === '') return hidden
   return hidden.replaceAll(password, '…').replaceAll(decodeURIComponent(password), '…')
 }
