@@ -1,0 +1,287 @@
+/**
+ * Streams as they really run: in a forked media process, on a real RTSP server that misbehaves, with a
+ * real ONNX model in the inference worker.
+ */
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { NewEvent, StreamConfig } from '@edgeloop/protocol'
+import { checkEvent } from '@edgeloop/protocol/check'
+import pino from 'pino'
+import { constantDetector, put } from '../../../test/detection/tiny-models.ts'
+import { needs } from '../../../test/require.ts'
+import { readClip } from '../../../test/rtsp/access-units.ts'
+import { makeClip } from '../../../test/rtsp/make-clip.ts'
+import { type CameraFaults, RtspServer } from '../../../test/rtsp/rtsp-server.ts'
+import { MediaFleet } from '../media/media-fleet.ts'
+
+/** YOLOX cells of a 64×64 canvas: 8² + 4² + 2². */
+const cells = 84
+/** Always sees one `square` in the middle of the picture. */
+function squareDetector(): Uint8Array {
+  const values = new Float32Array(cells * 6)
+  // Cell (4, 4) of stride 8: centre at (4 + 0) · 8 = 32, size e^ln(2) · 8 = 16.
+  values.set([0, 0, Math.log(2), Math.log(2), 1, 0.9], (4 * 8 + 4) * 6)
+  return constantDetector(
+    { type: 'float32', shape: [1, 3, 64, 64] },
+    { output: { shape: [1, cells, 6], values } },
+  )
+}
+
+/** One box with a real media process; everything it recorded, and its camera servers. */
+class Box {
+  readonly folder: string
+  readonly events: NewEvent[] = []
+  readonly snapshots: string[] = []
+  readonly live: Uint8Array[] = []
+  readonly fleet: MediaFleet
+  readonly #abort = new AbortController()
+  readonly #servers: RtspServer[] = []
+  #configs: StreamConfig[] = []
+
+  static async open(): Promise<Box> {
+    const folder = await mkdtemp(join(tmpdir(), 'edgeloop-streams-'))
+    await mkdir(join(folder, 'snapshots'))
+    const model = await put(folder, 'square.onnx', squareDetector())
+    const labels = await put(folder, 'labels.txt', 'square\n')
+    const html = await put(folder, 'page.onnx', '<!doctype html><html></html>')
+    return new Box(folder, { model, labels, html })
+  }
+
+  private constructor(folder: string, files: { model: string; labels: string; html: string }) {
+    this.folder = folder
+    const { model, labels, html } = files
+    this.fleet = new MediaFleet({
+      module: new URL('../media/media-process.ts', import.meta.url),
+      start: {
+        deviceId: 'box',
+        snapshotFolder: join(folder, 'snapshots'),
+        cacheFolder: join(folder, 'cache'),
+        models: [
+          { name: 'square', file: model, layout: 'yolox', labels },
+          { name: 'page', file: html, layout: 'yolox', labels },
+        ],
+        heartbeatIntervalMs: 500,
+        figuresIntervalMs: 1000,
+      },
+      processesMax: 1,
+      streamsPerProcess: 16,
+      heartbeatTimeoutMs: 5000,
+      record: async (event) => this.events.push(event),
+      onSnapshot: (digest) => this.snapshots.push(digest),
+      onLive: (_, bytes) => this.live.push(bytes),
+      onChange: () => {},
+      log: pino({ level: 'silent' }),
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      random: Math.random,
+      signal: this.#abort.signal,
+    })
+  }
+
+  /** A camera of test pictures; its faults may be changed later. */
+  async camera(faults: CameraFaults = {}): Promise<RtspServer> {
+    const size = { fps: 15, seconds: 2 }
+    const clip = await readClip(await makeClip({ ...size, width: 320, height: 180 }))
+    const second = await readClip(await makeClip({ ...size, width: 256, height: 144 }))
+    const server = await RtspServer.open({ clip, second, faults })
+    this.#servers.push(server)
+    return server
+  }
+
+  add(config: StreamConfig): void {
+    this.#configs = [...this.#configs, config]
+    this.fleet.setStreams(this.#configs)
+  }
+
+  remove(id: string): void {
+    this.#configs = this.#configs.filter(({ streamId }) => streamId !== id)
+    this.fleet.setStreams(this.#configs)
+  }
+
+  stream(id: string) {
+    return this.fleet.streams.find(({ streamId }) => streamId === id)
+  }
+
+  /** The states a stream has told, in order. */
+  states(id: string): string[] {
+    return this.events.flatMap((e) => (e.kind === 'stream' && e.streamId === id ? [e.state] : []))
+  }
+
+  of<K extends NewEvent['kind']>(kind: K, id: string) {
+    return this.events.filter(
+      (e): e is Extract<NewEvent, { kind: K }> =>
+        e.kind === kind && 'streamId' in e && e.streamId === id,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort()
+    await this.fleet.done()
+    for (const server of this.#servers) await server[Symbol.asyncDispose]()
+    await rm(this.folder, { recursive: true })
+  }
+}
+
+const able = needs('node-av')
+let box: Box
+before(async () => {
+  if (able.skip !== undefined) return
+  box = await Box.open()
+  const { url } = await box.camera()
+  box.add({ streamId: 'good', source: url, model: 'square', analysisFps: 5 })
+})
+after(() => box?.[Symbol.asyncDispose]())
+
+const soon = { timeout: 15_000, interval: 50 }
+const concurrently = { ...able, concurrency: true }
+
+test('a stream, whatever happens to the others', concurrently, async (t) => {
+  const cases: Promise<void>[] = []
+  const story = (name: string, run: () => Promise<void>) => {
+    cases.push(t.test(name, run))
+  }
+
+  story('goes live, follows what it sees, and keeps the picture before the event', async () => {
+    await t.waitFor(() => assert.equal(box.of('appeared', 'good').length, 1), soon)
+    const [live] = box.of('stream', 'good')
+    assert.deepEqual([live?.state, live?.reason, live?.gapMs], ['live', '', undefined])
+    const [appeared] = box.of('appeared', 'good')
+    assert.ok(appeared)
+    assert.equal(appeared.label, 'square')
+    assert.equal(appeared.score, 0.9)
+    assert.ok(appeared.snapshot !== undefined && box.snapshots.includes(appeared.snapshot))
+    const { state, model, decoder, width, height } = box.stream('good') ?? {}
+    assert.deepEqual([state, model, width, height], ['live', 'square', 320, 180])
+    assert.ok(decoder)
+  })
+
+  story('that is refused is offline, and comes back when it is let in', async () => {
+    const camera = await box.camera({ refuse: true })
+    box.add({ streamId: 'refused', source: camera.url, model: 'square' })
+    await t.waitFor(() => assert.deepEqual(box.states('refused'), ['offline']), soon)
+    assert.match(box.stream('refused')?.reason ?? '', /^Cannot open camera /)
+    camera.faults = {}
+    await t.waitFor(() => assert.deepEqual(box.states('refused'), ['offline', 'live']), soon)
+  })
+
+  story('that stalls says so, and how long the gap was', async () => {
+    const camera = await box.camera({ stallAfterFrames: 20 })
+    const settings = { model: 'square', stallTimeoutMs: 1000 }
+    box.add({ streamId: 'stalled', source: camera.url, ...settings })
+    await t.waitFor(() => assert.deepEqual(box.states('stalled'), ['live', 'stalled']), soon)
+    camera.faults = {}
+    await t.waitFor(() => assert.equal(box.stream('stalled')?.state, 'live'), soon)
+    const back = box.of('stream', 'stalled').at(-1)
+    assert.ok((back?.gapMs ?? 0) >= 1000, `gap of ${back?.gapMs} ms`)
+    // What was followed before the gap was lost with it.
+    assert.equal(box.of('left', 'stalled').length, 1)
+  })
+
+  story('whose camera hangs up has ended, and is connected again', async () => {
+    const camera = await box.camera({ closeAfterFrames: 20 })
+    box.add({ streamId: 'closed', source: camera.url, model: 'square' })
+    await t.waitFor(
+      () => assert.deepEqual(box.states('closed').slice(0, 2), ['live', 'ended']),
+      soon,
+    )
+    camera.faults = {}
+    await t.waitFor(() => assert.equal(box.stream('closed')?.state, 'live'), soon)
+    assert.ok(camera.connections >= 2)
+  })
+
+  story('that gets garbage recovers when there are pictures again', async () => {
+    const camera = await box.camera({ garbageAfterFrames: 20 })
+    const settings = { model: 'square', stallTimeoutMs: 1500 }
+    box.add({ streamId: 'garbage', source: camera.url, ...settings })
+    await t.waitFor(() => assert.ok(box.states('garbage').length >= 2), soon)
+    assert.notEqual(box.states('garbage')[1], 'live')
+    camera.faults = {}
+    await t.waitFor(() => assert.equal(box.stream('garbage')?.state, 'live'), soon)
+  })
+
+  story('whose camera changes its resolution stays live', async () => {
+    const camera = await box.camera({ resolutionChangeAfterFrames: 20 })
+    box.add({ streamId: 'resized', source: camera.url, model: 'square' })
+    await t.waitFor(() => assert.equal(box.stream('resized')?.width, 256), soon)
+    assert.deepEqual(box.states('resized'), ['live'])
+    assert.equal(box.of('left', 'resized').length, 0, 'the object is followed across the change')
+  })
+
+  story('of a file that is no video fails with the reason, again and again', async () => {
+    const file = join(box.folder, 'page.mp4')
+    await writeFile(file, '<!doctype html><html><body>Not found</body></html>')
+    box.add({ streamId: 'page', source: file, model: 'square' })
+    await t.waitFor(() => assert.deepEqual(box.states('page'), ['failed']), soon)
+    assert.match(box.stream('page')?.reason ?? '', /page\.mp4/)
+  })
+
+  story('whose model cannot be opened fails with its text and an alarm', async () => {
+    const { url } = await box.camera()
+    box.add({ streamId: 'no-model', source: url, model: 'page' })
+    await t.waitFor(() => assert.deepEqual(box.states('no-model'), ['failed']), soon)
+    const alarms = box.of('alarm', 'no-model')
+    assert.deepEqual([alarms[0]?.code, alarms[0]?.active], ['modelFailed', true])
+    assert.match(alarms[0]?.text ?? '', /HTML/)
+    assert.equal(box.stream('no-model')?.reason, alarms[0]?.text)
+  })
+
+  story('that names a model the device does not have hears of the nearest', async () => {
+    const { url } = await box.camera()
+    box.add({ streamId: 'misspelt', source: url, model: 'sqare' })
+    await t.waitFor(() => assert.deepEqual(box.states('misspelt'), ['failed']), soon)
+    assert.equal(
+      box.stream('misspelt')?.reason,
+      'Cannot use model "sqare": the device has square, page; did you mean "square"?',
+    )
+  })
+
+  story('loops over a clip as if it were live', async () => {
+    const clip = await makeClip({ width: 320, height: 180, fps: 15, seconds: 2 })
+    box.add({ streamId: 'clip', source: clip, model: 'square', analysisFps: 10 })
+    await t.waitFor(() => assert.equal(box.of('appeared', 'clip').length, 1), soon)
+    const startedMs = performance.now()
+    await t.waitFor(() => assert.ok(performance.now() - startedMs > 3000), soon)
+    assert.deepEqual(box.states('clip'), ['live'])
+  })
+
+  await Promise.all(cases)
+  // None of it has touched the stream beside them.
+  assert.deepEqual(box.states('good'), ['live'])
+  assert.equal(box.of('appeared', 'good').length, 1)
+  for (const event of box.events) {
+    const checked = checkEvent({ ...event, sequence: 1 })
+    assert.ok('event' in checked, JSON.stringify(checked))
+  }
+})
+
+test('a removed stream tells that its objects left, and the others run on', able, async (t) => {
+  box.remove('good')
+  await t.waitFor(() => assert.equal(box.of('left', 'good').length, 1), soon)
+  const [left] = box.of('left', 'good')
+  assert.ok((left?.frames ?? 0) >= 3)
+  assert.equal(box.stream('good'), undefined)
+  assert.equal(box.stream('clip')?.state, 'live')
+})
+
+test('figures tell what came in and what was analysed', able, async (t) => {
+  await t.waitFor(() => {
+    const clip = box.fleet.figures.find(({ streamId }) => streamId === 'clip')
+    assert.ok(clip && clip.inputFps > 10 && clip.analysedFps > 5, JSON.stringify(clip))
+    assert.equal(clip.objects, 1)
+  }, soon)
+})
+
+test('live pictures come while they are wanted, and stop', able, async (t) => {
+  const want = { streamId: 'clip', widthMax: 160, fpsMax: 5 }
+  const until = new Date(Date.now() + 1500).toISOString()
+  box.fleet.setLive({ until, streams: [want] })
+  await t.waitFor(() => assert.ok(box.live.length >= 3), soon)
+  await t.waitFor(() => assert.ok(Date.now() > Date.parse(until) + 500), soon)
+  const count = box.live.length
+  assert.ok(count <= 10, `${count} pictures in 1.5 s at 5 per second`)
+  await t.waitFor(() => assert.ok(Date.now() > Date.parse(until) + 1000), soon)
+  assert.equal(box.live.length, count)
+})
