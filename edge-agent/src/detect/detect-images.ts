@@ -1,7 +1,7 @@
 /** `detect` on still images: one answer per image, in order. */
 import type { Detection } from '@edgeloop/protocol'
 import type { DetectOptions, Model } from '../models/model.ts'
-import { ImageError, listImages, readImage } from './images.ts'
+import { type CanvasImage, ImageError, type ImageFile, listImages, readImage } from './images.ts'
 
 /** What was found in one image. Size in pixels; boxes as shares of it. */
 export type ImageDetections = {
@@ -30,21 +30,43 @@ export async function* detectImages(
   { model, images, options }: DetectImagesOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<ImageDetections, void, undefined> {
-  const canvas = new Uint8Array(model.inputBytes)
-  const inputFor = (width: number, height: number) => model.inputFor(width, height)
   const files = await listImages(images)
   const failures: string[] = []
-  for (const { source, file } of files) {
+  for await (const { source, canvas, image } of readAhead(files, model)) {
     signal?.throwIfAborted()
-    const image = await readImage(file, inputFor, canvas).catch((error: unknown) => {
-      if (!(error instanceof ImageError)) throw error
-      failures.push(error.message)
-    })
-    if (!image) continue
+    if (image instanceof ImageError) {
+      failures.push(image.message)
+      continue
+    }
     const detections = await model.detect(canvas, image.view, options)
     yield { source, width: image.width, height: image.height, detections }
   }
   if (failures.length > 0) throw new ImageError(failureText(failures, files.length))
+}
+
+type Read = {
+  readonly source: string
+  readonly canvas: Uint8Array
+  readonly image: CanvasImage | ImageError
+}
+
+/** Reads one image ahead: the next is decoded in sharp's threads while the model has this one. */
+async function* readAhead(files: readonly ImageFile[], model: Model): AsyncGenerator<Read> {
+  const canvases = [new Uint8Array(model.inputBytes), new Uint8Array(model.inputBytes)] as const
+  const inputFor = (width: number, height: number) => model.inputFor(width, height)
+  const read = async ({ source, file }: ImageFile, canvas: Uint8Array): Promise<Read> => {
+    // A failure is a value, as nobody waits for this promise yet when it is made.
+    const image = await readImage(file, inputFor, canvas).catch((error: ImageError) => error)
+    return { source, canvas, image }
+  }
+  const [first] = files
+  let next = first && read(first, canvases[0])
+  for (let index = 1; next; index++) {
+    const current = await next
+    const file = files[index]
+    next = file && read(file, canvases[index % 2 === 0 ? 0 : 1])
+    yield current
+  }
 }
 
 function failureText(failures: readonly string[], total: number): string {

@@ -5,6 +5,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { Detection } from '@edgeloop/protocol'
+import { fits } from '@edgeloop/protocol/check'
+import fc from 'fast-check'
 import { constantDetector, put } from '../../../test/detection/tiny-models.ts'
 import { material, needs } from '../../../test/require.ts'
 import { ortRuntime } from '../runtimes/ort.ts'
@@ -86,6 +89,26 @@ test('Model.detect() keeps to its options', async (t) => {
     name: 'ModelError',
     message: 'Cannot look for "gaer": model "tiny" has no such label; did you mean "gear"?',
   })
+})
+
+test('Model.detect() gives what the protocol allows, whatever boxes the model gives', async (t) => {
+  const wild = fc.oneof(fc.float(), fc.float({ min: -4, max: 4 }))
+  const score = fc.float({ min: 0, max: 1, noNaN: true })
+  const row = fc.tuple(wild, wild, wild, wild, score, score, score)
+  const folder = await folderFor(t)
+  await put(folder, 'm.model.yaml', tinyDescription)
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { minLength: 8, maxLength: 8 }), async (rows) => {
+      const output = { shape: [1, 8, 7], values: Float32Array.from(rows.flat()) }
+      const file = await put(folder, 'm.onnx', constantDetector(image, { output }))
+      await using model = await openModel({ name: 'm', file }, ortRuntime)
+      const canvas = new Uint8Array(model.inputBytes)
+      const view = model.inputFor(1920, 1080)
+      const detections = await model.detect(canvas, view, { ...options, scoreMin: 0 })
+      for (const detection of detections) assert(fits(Detection, detection))
+    }),
+    { numRuns: 50 },
+  )
 })
 
 test('Model.detect() refuses a canvas of another size and a second canvas at a time', async (t) => {
@@ -191,6 +214,16 @@ const misfits: Readonly<Record<string, Misfit>> = {
   'the labels of another model': {
     description: tinyDescription.replace('[bolt, gear]', 'coco'),
     reason: ': model has 2 classes, coco has 80',
+  },
+  'scores that went through no sigmoid': {
+    outputs: { output: { shape: [1, 8, 7], values: new Float32Array(56).fill(-4.5) } },
+    reason:
+      'with layout yolox: its scores must lie within 0..1, it gave -4.50; export it with the sigmoid at its end',
+  },
+  'scores that are no numbers': {
+    outputs: { output: { shape: [1, 8, 7], values: new Float32Array(56).fill(Number.NaN) } },
+    reason:
+      'with layout yolox: its scores must lie within 0..1, it gave NaN; export it with the sigmoid at its end',
   },
   'no labels': {
     description: tinyDescription.replace(/labels.*\n/, ''),

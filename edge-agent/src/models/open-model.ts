@@ -18,7 +18,7 @@ import { type Description, readDescription } from './description.ts'
 import { inputSpecOf, shown } from './input-spec.ts'
 import { checkedLabels, type Labels, readLabels } from './labels.ts'
 import { layoutNamed, layouts } from './layouts/index.ts'
-import type { Decoder, Layout, ModelShape } from './layouts/layout.ts'
+import type { Decoder, Layout, ModelShape, Outputs } from './layouts/layout.ts'
 import type { DetectOptions, Model, ModelSource } from './model.ts'
 import { suppress } from './nms.ts'
 
@@ -60,7 +60,8 @@ async function bind(
   const what = `Cannot use model "${file}" with layout ${layout.name}`
   try {
     const spec = inputSpecOf(session.inputs, layout.preset, description.input)
-    const outputs = await realOutputs(session, spec)
+    const results = await firstRun(session, spec)
+    const outputs = session.outputs.map((info) => realShape(info, results))
     const shape = { ...spec, outputs, strides: description.strides }
     const decoder = layout.check(shape)
     if ('expected' in decoder) {
@@ -69,19 +70,36 @@ async function bind(
     }
     const odd = outputs.find(({ type }) => type !== 'float32')
     if (odd) throw new Error(`its output "${odd.name}" is of type ${odd.type}, expected float32`)
+    checkScores(decoder, results)
     return { spec, decoder }
   } catch (cause) {
     throw new ModelError(`${what}: ${(cause as Error).message}`, { cause })
   }
 }
 
-/** The outputs with the shapes they really have: found by running the model on an empty canvas. */
-async function realOutputs(session: RuntimeSession, spec: InputSpec): Promise<TensorInfo[]> {
+/** What the model makes of an empty canvas. */
+function firstRun(session: RuntimeSession, spec: InputSpec): Promise<Outputs> {
   const canvas = new Uint8Array(spec.width * spec.height * 3).fill(spec.pad)
-  const results = await session.run(tensorFeeder(session, spec)(canvas))
-  return session.outputs.map((info) => {
-    const result = results[info.name]
-    return result ? { name: info.name, type: result.type, shape: result.shape } : info
+  return session.run(tensorFeeder(session, spec)(canvas))
+}
+
+/** An output with the shape it really has, where the file leaves some of it free. */
+function realShape(info: TensorInfo, results: Outputs): TensorInfo {
+  const result = results[info.name]
+  return result ? { name: info.name, type: result.type, shape: result.shape } : info
+}
+
+/** A float's rounding above 1 is none of the model's faults. */
+const scoreSlack = 1e-3
+
+/** @throws {Error} when what should be scores is none: usually the last sigmoid was not exported */
+function checkScores(decoder: Decoder, results: Outputs): void {
+  decoder.scores(results, (score) => {
+    if (score >= -scoreSlack && score <= 1 + scoreSlack) return
+    const shown = Number.isFinite(score) ? score.toFixed(2) : score
+    throw new Error(
+      `its scores must lie within 0..1, it gave ${shown}; export it with the sigmoid at its end`,
+    )
   })
 }
 

@@ -97,8 +97,9 @@ function reasonOf(cause: unknown): string {
   if (opset) {
     return `it needs opset ${opset[1]} of ${opset[2]}, ONNX Runtime knows up to ${opset[3]}; export it with an older opset`
   }
-  const plain =
-    text.split(/\[ONNXRuntimeError\] : \d+ : \w+ : |\/onnxruntime_src\S+ /).at(-1) ?? text
+  // What stands behind the last code or C++ place is the reason itself.
+  const place = /\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ [\w:]+(?:\([^)]*\))? /
+  const plain = text.split(place).at(-1) ?? text
   return `ONNX Runtime refused it: ${plain.trim().replace(/\.$/, '')}`
 }
 

@@ -53,6 +53,12 @@ function checkFastestdet(shape: ModelShape): Decoder | Expectation {
     classes,
     decode: (tensors, scoreMin, candidates) =>
       decodeFastestdet(floats(tensors, output.name), classes, map, scoreMin, candidates),
+    scores(tensors, visit) {
+      for (const [at, value] of floats(tensors, output.name).entries()) {
+        const channel = Math.floor(at / (columns * rows))
+        if (channel === 0 || channel >= channelHead) visit(value)
+      }
+    },
   }
 }
 

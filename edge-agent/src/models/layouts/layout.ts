@@ -30,6 +30,8 @@ export type Decoder = {
    * Boxes in canvas pixels. Numbers that are not finite are no detection.
    */
   decode(outputs: Outputs, scoreMin: number, candidates: Candidates): void
+  /** Visits every number that must lie within 0..1, for the check when a model is opened. */
+  scores(outputs: Outputs, visit: (score: number) => void): void
 }
 
 /** Says what outputs were expected: `one output [1, 3549, 5 + classes] (…)`. */

@@ -70,6 +70,9 @@ function checkNanodet(shape: ModelShape): Decoder | Expectation {
         decodeLevel(scores, distances, classes, level, scoreMin, candidates)
       }
     },
+    scores(tensors, visit) {
+      for (const level of levels) for (const score of floats(tensors, level.scores)) visit(score)
+    },
   }
 }
 

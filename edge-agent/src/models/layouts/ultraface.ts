@@ -41,6 +41,9 @@ function checkUltraface({ width, height, outputs }: ModelShape): Decoder | Expec
         scoreMin,
         candidates,
       ),
+    scores(tensors, visit) {
+      for (const score of floats(tensors, scores.name)) visit(score)
+    },
   }
 }
 

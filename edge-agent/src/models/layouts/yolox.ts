@@ -41,6 +41,11 @@ function checkYolox(shape: ModelShape): Decoder | Expectation {
     classes,
     decode: (outputs, scoreMin, candidates) =>
       decodeYolox(floats(outputs, output.name), classes, cells, scoreMin, candidates),
+    scores(outputs, visit) {
+      for (const [at, value] of floats(outputs, output.name).entries()) {
+        if (at % (rowHead + classes) >= 4) visit(value)
+      }
+    },
   }
 }
 
