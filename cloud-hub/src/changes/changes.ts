@@ -44,7 +44,7 @@ export function openChanges({ epoch, clock }: { epoch: string; clock: () => numb
   let newest = 0
   let second = 0
   let inSecond = 0
-  let lastWantedAt = clock()
+  let lastWantedAt = Number.NEGATIVE_INFINITY
 
   function keep(change: Change | 'reset', at: number): void {
     newest++

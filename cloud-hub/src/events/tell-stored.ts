@@ -1,9 +1,10 @@
 /** Events that have just become durable: into the fleet's figures, the metrics, and onto open pages. */
-import type { StoredEvent } from '@edgeloop/protocol'
+import type { Event, StoredEvent } from '@edgeloop/protocol'
 import type { Changes } from '../changes/changes.ts'
-import type { Device, Health } from '../devices/device.ts'
+import type { Health } from '../devices/device.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Stored } from '../ingest/ingest.ts'
+import { historicalAfterMs } from '../ingest/plan-batch.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Health events reach pages as the figures of their device, not as events. */
@@ -11,52 +12,61 @@ export function tellStored(
   stored: Stored,
   { fleet, changes, metrics }: { fleet: Fleet; changes: Changes; metrics: Metrics },
 ): void {
-  const { device, events } = stored
+  const { device, batch, events } = stored
   const health = newestHealth(stored)
   fleet.change(device, {
-    lastSeenAt: stored.receivedAt,
+    lastSeenAt: batch.receivedAt,
     eventsStored: device.eventsStored + events.length,
     ...(health ? { health } : {}),
   })
-  for (const [kind, count] of countKinds(stored)) metrics.ingestEvents.inc({ kind }, count)
+  for (const [kind, count] of countKinds(events)) metrics.ingestEvents.inc({ kind }, count)
   if (!changes.wanted) return
-  for (const [index, planned] of events.entries()) {
-    if (planned.event.kind === 'health') continue
-    changes.publish({ kind: 'event', event: storedEventAt(stored, index) })
+  for (const [index, event] of events.entries()) {
+    if (event.kind === 'health') continue
+    changes.publish({ kind: 'event', event: storedEvent(stored, event, index) })
   }
 }
 
 /** The newest figures, where they are newer than those of the device: old ones may come in late. */
 function newestHealth({ device, events }: Stored): Health | undefined {
   let newest = device.health ?? undefined
-  for (const { event } of events) {
+  for (const event of events) {
     if (event.kind === 'health' && (!newest || event.at > newest.at)) newest = event
   }
   return newest === device.health ? undefined : newest
 }
 
-function countKinds({ events }: Stored): Map<string, number> {
+function countKinds(events: readonly Event[]): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const { event } of events) counts.set(event.kind, (counts.get(event.kind) ?? 0) + 1)
+  for (const { kind } of events) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   return counts
 }
 
-function storedEventAt(stored: Stored, index: number): StoredEvent {
-  const { event, historical, streamId, label, score, snapshot } = stored.events[index]!
-  const device: Device = stored.device
+function storedEvent(
+  { device, firstEventId, batch }: Stored,
+  event: Event,
+  index: number,
+): StoredEvent {
+  const { receivedAt } = batch
   return {
-    eventId: stored.firstEventId + index,
+    eventId: firstEventId + index,
     deviceId: device.deviceId,
-    bootId: stored.bootId,
+    bootId: batch.bootId,
     sequence: event.sequence,
     kind: event.kind,
     at: event.at,
-    receivedAt: new Date(stored.receivedAt).toISOString(),
-    historical,
-    streamId,
-    label,
-    score,
-    snapshot,
+    receivedAt: new Date(receivedAt).toISOString(),
+    historical: receivedAt - Date.parse(event.at) > historicalAfterMs,
+    streamId: 'streamId' in event ? (event.streamId ?? null) : null,
+    label: 'label' in event ? event.label : null,
+    score: 'score' in event ? event.score : null,
+    snapshot: snapshotOf(event),
     data: { ...event },
   }
+}
+
+/** The JPEG to show beside an event: of a track that has left, the best it ever had. */
+function snapshotOf(event: Event): string | null {
+  if (event.kind === 'appeared') return event.snapshot ?? null
+  return event.kind === 'left' ? (event.best.snapshot ?? null) : null
 }

@@ -3,13 +3,19 @@
  * one group at a time, and acknowledged when they are durable. What cannot be stored is not acknowledged,
  * so the device keeps it and sends it again.
  */
-import type { EventBatch } from '@edgeloop/protocol'
-import { Misfit, parsePayload } from '@edgeloop/protocol/check'
+import type { Event } from '@edgeloop/protocol'
+import { Misfit } from '@edgeloop/protocol/check'
 import type { Logger } from 'pino'
 import type { Device } from '../devices/device.ts'
-import { type CommitOutcome, quarantineRowsMax, type Store } from '../store/store.ts'
+import {
+  type CheckedBatch,
+  type CommitOutcome,
+  quarantineRowsMax,
+  type Store,
+} from '../store/store.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { type Plan, type PlannedEvent, planBatch } from './plan-batch.ts'
+import { type Plan, planBatch } from './plan-batch.ts'
+import { type ReceivedBatch, readBatch } from './read-batch.ts'
 
 /** Payload bytes that may wait; beyond it devices are not read from until there is room. */
 export const queueBytesMax = 64 * 1024 * 1024
@@ -24,10 +30,10 @@ const quarantineIntervalMs = 1000
 
 export type Stored = {
   readonly device: Device
-  readonly bootId: string
-  readonly receivedAt: number
   readonly firstEventId: number
-  readonly events: readonly PlannedEvent[]
+  readonly batch: CheckedBatch
+  /** The events of `batch`, in its order. */
+  readonly events: readonly Event[]
 }
 
 export type Ingest = AsyncDisposable & {
@@ -41,7 +47,7 @@ export type Ingest = AsyncDisposable & {
 
 type Work = {
   readonly device: Device
-  readonly batch: EventBatch
+  readonly received: ReceivedBatch
   readonly receivedAt: number
   readonly sizeBytes: number
   readonly plan: Plan
@@ -70,10 +76,10 @@ export function openIngest(deps: {
   function take(device: Device, payload: Uint8Array): void {
     const receivedAt = clock()
     try {
-      const batch = parsePayload('events', payload)
+      const received = readBatch(payload)
       queueBytes += payload.length
       metrics.ingestQueueBytes.set(queueBytes)
-      plan({ device, batch, receivedAt, sizeBytes: payload.length, attempt: 1 })
+      plan({ device, received, receivedAt, sizeBytes: payload.length, attempt: 1 })
     } catch (error) {
       if (!(error instanceof Misfit)) throw error
       quarantine(device, receivedAt, error.message, payload)
@@ -84,7 +90,7 @@ export function openIngest(deps: {
     const key = markKey(work)
     const mark = marks.get(key) ?? 0
     const { deviceKey } = work.device
-    const planned = planBatch({ deviceKey, mark, receivedAt: work.receivedAt }, work.batch)
+    const planned = planBatch({ deviceKey, mark, receivedAt: work.receivedAt }, work.received)
     remember(key, planned.batch.through)
     group.push({ ...work, plan: planned })
     committing ??= commitAll().finally(() => {
@@ -141,7 +147,7 @@ export function openIngest(deps: {
       account(work, outcome.firstEventId)
     }
     for (const { work, through } of newest.values()) {
-      deps.acknowledge(work.device, work.batch.bootId, through)
+      deps.acknowledge(work.device, work.plan.batch.bootId, through)
     }
   }
 
@@ -154,10 +160,10 @@ export function openIngest(deps: {
     }
     release(work)
     metrics.ingestBatches.inc({ result: 'contended' })
-    deps.acknowledge(work.device, work.batch.bootId, mark)
+    deps.acknowledge(work.device, work.plan.batch.bootId, mark)
   }
 
-  function account({ device, batch, receivedAt, plan }: Work, firstEventId: number): void {
+  function account({ device, plan }: Work, firstEventId: number): void {
     metrics.ingestBatches.inc({ result: plan.beyondGap > 0 ? 'gap' : 'committed' })
     if (plan.duplicates > 0) metrics.ingestDuplicates.inc(plan.duplicates)
     if (plan.quarantined > 0) {
@@ -168,7 +174,7 @@ export function openIngest(deps: {
       )
     }
     if (plan.events.length > 0) {
-      deps.stored({ device, bootId: batch.bootId, receivedAt, firstEventId, events: plan.events })
+      deps.stored({ device, firstEventId, batch: plan.batch, events: plan.events })
     }
   }
 
@@ -224,8 +230,8 @@ export function openIngest(deps: {
   }
 }
 
-const markKey = ({ device, batch }: Pick<Work, 'device' | 'batch'>): string =>
-  `${device.deviceKey}/${batch.bootId}`
+const markKey = ({ device, received }: Pick<Work, 'device' | 'received'>): string =>
+  `${device.deviceKey}/${received.batch.bootId}`
 
 /** Bytes of an unreadable batch that are kept. */
 const unreadableBytesMax = 4096

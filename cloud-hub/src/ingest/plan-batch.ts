@@ -4,27 +4,19 @@
  */
 import { type Event, type EventBatch, eventBytesMax, type Loss } from '@edgeloop/protocol'
 import { checkEvent } from '@edgeloop/protocol/check'
-import type { Cell, CheckedBatch } from '../store/store.ts'
+import { type Cell, type CheckedBatch, quarantineColumns } from '../store/store.ts'
+import type { ReceivedBatch } from './read-batch.ts'
 
 /** An event that came in later than this after it happened is marked historical. */
 export const historicalAfterMs = 60_000
 /** Characters of a quarantined entry that are kept for whoever looks into it. */
 const quarantineTextMax = 4096
 
-/** One event of a plan, for those who tell of it. */
-export type PlannedEvent = {
-  readonly event: Event
-  readonly at: number
-  readonly historical: boolean
-  readonly streamId: string | null
-  readonly label: string | null
-  readonly score: number | null
-  readonly snapshot: string | null
-}
-
 export type Plan = {
   readonly batch: CheckedBatch
-  readonly events: readonly PlannedEvent[]
+  /** The events of `batch`, in its order. */
+  readonly events: readonly Event[]
+  /** Entries that had been received before. */
   readonly duplicates: number
   readonly quarantined: number
   /** Entries beyond a gap, which were not taken. */
@@ -38,52 +30,33 @@ export type Plan = {
  */
 export function planBatch(
   { deviceKey, mark, receivedAt }: { deviceKey: number; mark: number; receivedAt: number },
-  { bootId, acknowledgedThrough, entries }: EventBatch,
+  { batch: { bootId, acknowledgedThrough, entries }, texts }: ReceivedBatch,
 ): Plan {
-  const events: PlannedEvent[] = []
-  const eventCells: Cell[] = []
-  const health: Cell[] = []
-  const quarantined: Cell[] = []
+  const draft: Draft = { receivedAt, events: [], eventCells: [], health: [], quarantined: [] }
   let through = mark
   let duplicates = 0
   let beyondGap = 0
-
-  function take(event: Event, data: string, at: number): void {
-    const historical = receivedAt - at > historicalAfterMs
-    const planned = { event, at, historical, ...subjectOf(event) }
-    if (event.kind === 'health') {
-      health.push(events.length, at, event.cpuShare, event.memoryBytes, event.loopP99Ms)
-      health.push(event.outboxEvents, JSON.stringify(event.streams))
-    }
-    eventCells.push(event.sequence, event.kind, at, historical ? 1 : 0)
-    eventCells.push(planned.streamId, planned.label, planned.score, planned.snapshot, data)
-    events.push(planned)
-  }
-
   if (acknowledgedThrough > mark) {
     // An earlier store acknowledged these, and the device has let go of them: this store is older.
     const loss = earlierLoss(mark + 1, acknowledgedThrough, receivedAt)
-    take(loss, JSON.stringify(loss), receivedAt)
+    take(draft, loss, JSON.stringify(loss), receivedAt)
     through = acknowledgedThrough
   }
-  for (const [index, entry] of entries.entries()) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i]!
     const end = endOf(entry)
     if (end <= through) {
       duplicates++
       continue
     }
     if (entry.sequence > through + 1) {
-      beyondGap = entries.length - index
+      beyondGap = entries.length - i
       break
     }
-    const checked = check(entry, through + 1)
-    if ('misfit' in checked) {
-      quarantined.push(entry.sequence, checked.misfit, textOf(entry))
-    } else {
-      take(checked.event, checked.data, checked.at)
-    }
+    judge(draft, entry, texts[i]!, through + 1)
     through = end
   }
+  const { events, eventCells, health, quarantined } = draft
   return {
     batch: {
       deviceKey,
@@ -97,73 +70,86 @@ export function planBatch(
     },
     events,
     duplicates,
-    quarantined: quarantined.length / 3,
+    quarantined: quarantined.length / quarantineColumns.length,
     beyondGap,
   }
 }
 
 type Entry = EventBatch['entries'][number]
+type Draft = {
+  readonly receivedAt: number
+  readonly events: Event[]
+  readonly eventCells: Cell[]
+  readonly health: Cell[]
+  readonly quarantined: Cell[]
+}
 
-/** Last sequence that an entry stands for. Only a loss stands for more than one, whatever else is wrong with it. */
+/**
+ * Last sequence that an entry stands for. Only a loss stands for more than one, and it does whatever else is
+ * wrong with it: otherwise the device could never get past its range.
+ */
 function endOf(entry: Entry): number {
   const isLoss = (entry as { kind?: unknown }).kind === 'loss'
   return isLoss ? Math.max(entry.sequence, entry.through ?? 0) : entry.sequence
 }
 
 /** @param first lowest sequence that has not been received: a loss that begins before it is cut there */
-function check(
-  entry: Entry,
-  first: number,
-): { event: Event; data: string; at: number } | { misfit: string } {
+function judge(draft: Draft, entry: Entry, text: string, first: number): void {
   const checked = checkEvent(entry)
-  if ('misfit' in checked) return checked
-  const { event } = checked
+  const at = 'misfit' in checked ? Number.NaN : Date.parse(checked.event.at)
+  const misfit = 'misfit' in checked ? checked.misfit : misfitOf(checked.event, text, at)
+  if (misfit !== undefined) {
+    draft.quarantined.push(entry.sequence, misfit, text.slice(0, quarantineTextMax))
+  } else if ('event' in checked && checked.event.sequence >= first) {
+    take(draft, checked.event, text, at)
+  } else if ('event' in checked) {
+    const cut = { ...checked.event, sequence: first }
+    take(draft, cut, JSON.stringify(cut), at)
+  }
+}
+
+/** What no schema can say. */
+function misfitOf(event: Event, text: string, at: number): string | undefined {
+  if (text.length > eventBytesMax) {
+    return `/ has ${text.length} characters, allowed ${eventBytesMax}`
+  }
+  if (Number.isNaN(at)) return `/at "${event.at}" is no time`
   if (event.kind === 'loss' && event.through < event.sequence) {
-    return { misfit: `/through ${event.through} is below /sequence ${event.sequence}` }
+    return `/through ${event.through} is below /sequence ${event.sequence}`
   }
-  const at = Date.parse(event.at)
-  if (Number.isNaN(at)) return { misfit: `/at "${event.at}" is no time` }
-  if (event.kind === 'health' && !isFiniteHealth(event)) {
-    return { misfit: '/ holds a figure that is not finite' }
-  }
-  const cut = event.sequence < first ? { ...event, sequence: first } : event
-  const data = JSON.stringify(cut)
-  if (data.length > eventBytesMax) {
-    return { misfit: `/ has ${data.length} characters, allowed ${eventBytesMax}` }
-  }
-  return { event: cut, data, at }
+  return undefined
 }
 
-function isFiniteHealth(event: Extract<Event, { kind: 'health' }>): boolean {
-  const { cpuShare, memoryBytes, loopP99Ms, outboxEvents } = event
-  return Number.isFinite(cpuShare + memoryBytes + loopP99Ms + outboxEvents)
-}
-
-/** Columns by which events are found. */
-function subjectOf(event: Event): Pick<PlannedEvent, 'streamId' | 'label' | 'score' | 'snapshot'> {
+function take(draft: Draft, event: Event, text: string, at: number): void {
+  const { events, eventCells, health, receivedAt } = draft
+  const historical = receivedAt - at > historicalAfterMs ? 1 : 0
+  eventCells.push(event.sequence, event.kind, at, historical)
+  // Columns by which events are found: stream, label, score, snapshot.
   switch (event.kind) {
     case 'appeared':
-    case 'left': {
-      const { streamId, label, score } = event
-      const snapshot = event.kind === 'left' ? event.best.snapshot : event.snapshot
-      return { streamId, label, score, snapshot: snapshot ?? null }
-    }
+      eventCells.push(event.streamId, event.label, event.score, event.snapshot ?? null)
+      break
+    case 'left':
+      eventCells.push(event.streamId, event.label, event.score, event.best.snapshot ?? null)
+      break
     case 'stream':
-      return { streamId: event.streamId, label: null, score: null, snapshot: null }
     case 'alarm':
-      return { streamId: event.streamId ?? null, label: null, score: null, snapshot: null }
+      eventCells.push(event.streamId ?? null, null, null, null)
+      break
     case 'health':
+      health.push(events.length, at, event.cpuShare, event.memoryBytes, event.loopP99Ms)
+      health.push(event.outboxEvents, JSON.stringify(event.streams))
+      eventCells.push(null, null, null, null)
+      break
     case 'loss':
-      return { streamId: null, label: null, score: null, snapshot: null }
+      eventCells.push(null, null, null, null)
   }
+  eventCells.push(text)
+  events.push(event)
 }
 
 function earlierLoss(sequence: number, through: number, receivedAt: number): Loss {
   const at = new Date(receivedAt).toISOString()
   const unknown = { aggregates: 0, events: 0, alarms: 0 }
   return { sequence, through, kind: 'loss', at, reason: 'acknowledgedEarlier', ...unknown }
-}
-
-function textOf(entry: unknown): string {
-  return JSON.stringify(entry).slice(0, quarantineTextMax)
 }
