@@ -4,10 +4,10 @@
  */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { misfitOf } from '@edgeloop/protocol/check'
 import { type Static, Type } from 'typebox'
-import { parse } from 'yaml'
+import { parse, YAMLParseError } from 'yaml'
 import type { ModelSource } from './models/model.ts'
 
 const closed = { additionalProperties: false } as const
@@ -150,59 +150,60 @@ export type AgentConfig = {
   readonly healthIntervalMs: number
 }
 
-export type AgentConfigOptions = {
-  readonly dataDir: string
-  /** The file; `agent.yaml` in `dataDir` unless said. There need not be one there. */
-  readonly file?: string
-  /** Models given on the command line; each replaces one of the same name. */
-  readonly models?: readonly ModelSource[]
-}
-
 /**
- * Reads the agent's configuration.
+ * Reads the agent's configuration: `agent.yaml` in `dataDir`, where there is one.
+ * @param given what the command line says, in the shape of the file; its models come beside those of
+ * the file and replace what is called the same, its other keys replace the file's
  * @throws {Error} naming the file, the key and, for an unknown key, the nearest known one
  */
-export async function readAgentConfig(options: AgentConfigOptions): Promise<AgentConfig> {
-  const dataDir = resolve(options.dataDir)
-  const path = resolve(options.file ?? join(dataDir, 'agent.yaml'))
-  const file = await readAgentFile(path, options.file === undefined)
-  const given = options.models ?? []
-  const replaced = new Set(given.map(({ name }) => name))
-  const fromFile = (file.models ?? []).map((model) => absolute(dirname(path), model))
-  const twice = fromFile.find(({ name }, i) => fromFile.findIndex((m) => m.name === name) !== i)
-  if (twice) throw new Error(`Cannot use "${path}": two models are called "${twice.name}"`)
+export async function readAgentConfig(dataDir: string, given: object = {}): Promise<AgentConfig> {
+  const folder = resolve(dataDir)
+  const path = join(folder, 'agent.yaml')
+  const file = checkAgentFile(await readYaml(path), `"${path}"`)
+  const wish = checkAgentFile(given, 'the command line')
+  const models = [
+    ...modelsOf(file, folder, `"${path}"`).filter(
+      ({ name }) => !wish.models?.some((model) => model.name === name),
+    ),
+    ...modelsOf(wish, process.cwd(), 'the command line'),
+  ]
+  const { outbox, snapshots, link, media, health } = { ...file, ...wish }
   return {
-    dataDir,
-    models: [...fromFile.filter(({ name }) => !replaced.has(name)), ...given],
-    outboxBytesMax: file.outbox?.bytesMax ?? 64 * mebibyte,
-    snapshotsBytesMax: file.snapshots?.bytesMax ?? 256 * mebibyte,
-    linkBytesPerSecondMax: file.link?.bytesPerSecondMax ?? 0,
-    processesMax: file.media?.processesMax ?? availableParallelism(),
-    streamsPerProcess: file.media?.streamsPerProcess ?? 8,
-    heartbeatTimeoutMs: file.media?.heartbeatTimeoutMs ?? 5_000,
-    healthIntervalMs: file.health?.intervalMs ?? 10_000,
+    dataDir: folder,
+    models,
+    outboxBytesMax: outbox?.bytesMax ?? 64 * mebibyte,
+    snapshotsBytesMax: snapshots?.bytesMax ?? 256 * mebibyte,
+    linkBytesPerSecondMax: link?.bytesPerSecondMax ?? 0,
+    processesMax: media?.processesMax ?? availableParallelism(),
+    streamsPerProcess: media?.streamsPerProcess ?? 8,
+    heartbeatTimeoutMs: media?.heartbeatTimeoutMs ?? 5_000,
+    healthIntervalMs: health?.intervalMs ?? 10_000,
   }
 }
 
-async function readAgentFile(path: string, mayBeMissing: boolean): Promise<AgentFile> {
-  let text: string
+/** What the file says; nothing where there is none. */
+async function readYaml(path: string): Promise<unknown> {
   try {
-    text = await readFile(path, 'utf8')
+    return parse(await readFile(path, 'utf8')) ?? {}
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT' && mayBeMissing) return {}
-    throw new Error(`Cannot read "${path}": ${message}`, { cause })
+    if (code === 'ENOENT') return {}
+    const [firstLine] = message.split('\n')
+    const why = cause instanceof YAMLParseError ? `it is no YAML (${firstLine})` : message
+    throw new Error(`Cannot read "${path}": ${why}`, { cause })
   }
-  let value: unknown
-  try {
-    value = parse(text) ?? {}
-  } catch (cause) {
-    const [firstLine] = (cause as Error).message.split('\n')
-    throw new Error(`Cannot read "${path}": it is no YAML (${firstLine})`, { cause })
-  }
+}
+
+function checkAgentFile(value: unknown, from: string): AgentFile {
   const misfit = misfitOf(AgentFile, value)
-  if (misfit !== undefined) throw new Error(`Cannot use "${path}": ${misfit}`)
+  if (misfit !== undefined) throw new Error(`Cannot use ${from}: ${misfit}`)
   return value as AgentFile
+}
+
+function modelsOf({ models = [] }: AgentFile, folder: string, from: string): ModelSource[] {
+  const twice = models.find(({ name }, i) => models.findIndex((m) => m.name === name) !== i)
+  if (twice) throw new Error(`Cannot use ${from}: two models are called "${twice.name}"`)
+  return models.map((model) => absolute(folder, model))
 }
 
 /** Paths in the file are meant from where the file is. */

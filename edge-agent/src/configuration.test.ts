@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { readAgentConfig } from './configuration.ts'
+
+async function folderWith(t: TestContext, yaml?: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-config-'))
+  t.after(() => rm(folder, { recursive: true }))
+  if (yaml !== undefined) await writeFile(join(folder, 'agent.yaml'), yaml)
+  return folder
+}
+
+test('readAgentConfig() without a file gives the defaults', async (t) => {
+  const folder = await folderWith(t)
+  const { processesMax, ...config } = await readAgentConfig(folder)
+  assert.ok(processesMax >= 1)
+  assert.deepEqual(config, {
+    dataDir: folder,
+    models: [],
+    outboxBytesMax: 67_108_864,
+    snapshotsBytesMax: 268_435_456,
+    linkBytesPerSecondMax: 0,
+    streamsPerProcess: 8,
+    heartbeatTimeoutMs: 5000,
+    healthIntervalMs: 10_000,
+  })
+})
+
+test('readAgentConfig() finds files from where agent.yaml is, and puts the command line first', async (t) => {
+  const folder = await folderWith(
+    t,
+    `models:
+  - { name: street, file: models/street.onnx, layout: yolox, labels: coco }
+  - { name: door, file: /models/door.onnx, labels: door.txt }
+outbox: { bytesMax: 10000000 }
+health: { intervalMs: 2000 }`,
+  )
+  const { models, outboxBytesMax, healthIntervalMs } = await readAgentConfig(folder, {
+    models: [{ name: 'door', file: '/new/door.onnx' }],
+    health: { intervalMs: 3000 },
+  })
+  assert.deepEqual(models, [
+    {
+      name: 'street',
+      file: join(folder, 'models/street.onnx'),
+      layout: 'yolox',
+      labels: 'coco',
+    },
+    { name: 'door', file: '/new/door.onnx' },
+  ])
+  assert.deepEqual([outboxBytesMax, healthIntervalMs], [10_000_000, 3000])
+})
+
+test('readAgentConfig() refuses what it does not understand, and says where', async (t) => {
+  const cases: [yaml: string, message: RegExp][] = [
+    [
+      'medai: {}',
+      /^Cannot use ".*agent\.yaml": \/ has the unknown key "medai"; did you mean "media"\?$/,
+    ],
+    [
+      'media: { proccessesMax: 2 }',
+      /\/media has the unknown key "proccessesMax"; did you mean "processesMax"\?$/,
+    ],
+    ['outbox: { bytesMax: 5 }', /\/outbox\/bytesMax must be >= 2097152$/],
+    ['models: [', /^Cannot read ".*agent\.yaml": it is no YAML \(/],
+    ['models: [{ name: a, file: a }, { name: a, file: b }]', /two models are called "a"$/],
+    ['models: [{ name: a }]', /\/models\/0 must have required properties file$/],
+  ]
+  for (const [yaml, message] of cases) {
+    await assert.rejects(readAgentConfig(await folderWith(t, yaml)), { message }, yaml)
+  }
+})
