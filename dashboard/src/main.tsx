@@ -9,7 +9,6 @@ import { makeQueryClient } from './api/query-client.ts'
 import { sessionQuery, takeToken } from './people/session.ts'
 import { makeRouter } from './router.tsx'
 import { cssVariablesResolver, theme } from './shell/theme.ts'
-import { monitorLater } from './telemetry/real-user.ts'
 
 // Before anything else runs: no router, beacon or bookmark ever sees the token.
 let token = takeToken(location, history)
@@ -47,4 +46,3 @@ createRoot(root).render(
     </MantineProvider>
   </StrictMode>,
 )
-monitorLater(router, __EDGELOOP_VERSION__)

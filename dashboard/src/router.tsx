@@ -11,7 +11,7 @@ import {
   Outlet,
   redirect,
 } from '@tanstack/react-router'
-import { CallFailed, call, isSignedOut } from './api/call.ts'
+import { CallFailed, call, isRefused, isSignedOut } from './api/call.ts'
 import { DeviceConfig } from './devices/device-config.tsx'
 import { DeviceOverview } from './devices/device-overview.tsx'
 import { DevicePage } from './devices/device-page.tsx'
@@ -23,7 +23,7 @@ import { type EventFilter, readEventFilter } from './events/event-queries.ts'
 import { EventsPage } from './events/events-page.tsx'
 import { HomePage } from './home/home-page.tsx'
 import { sessionQuery } from './people/session.ts'
-import { reasonOf, SignInPage } from './people/sign-in-page.tsx'
+import { SignInPage } from './people/sign-in-page.tsx'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
 import { Shell } from './shell/shell.tsx'
@@ -43,8 +43,8 @@ const root = createRootRouteWithContext<RouterContext>()({
 type SignInSearch = {
   /** Where to go afterwards; only ever a place on this hub. */
   readonly to?: string
-  /** Why a link did not work. */
-  readonly refused?: string
+  /** A link was tried: it was `used` or too old, or the hub `failed` to look at it. */
+  readonly refused?: 'used' | 'failed'
 }
 
 const signIn = createRoute({
@@ -52,7 +52,9 @@ const signIn = createRoute({
   path: '/sign-in',
   validateSearch: (search: Record<string, unknown>): SignInSearch => ({
     ...(typeof search.to === 'string' && /^\/(?!\/|\\)/.test(search.to) ? { to: search.to } : {}),
-    ...(typeof search.refused === 'string' ? { refused: search.refused.slice(0, 300) } : {}),
+    ...(search.refused === 'used' || search.refused === 'failed'
+      ? { refused: search.refused }
+      : {}),
   }),
   component: SignInPage,
 })
@@ -63,7 +65,7 @@ const inside = createRoute({
   id: 'in',
   beforeLoad: async ({ context, location }) => {
     const token = context.takeToken()
-    let refused: string | undefined
+    let refused: SignInSearch['refused']
     if (token !== undefined) {
       try {
         context.queryClient.setQueryData(
@@ -71,7 +73,7 @@ const inside = createRoute({
           await call('signIn', { body: { token } }),
         )
       } catch (error) {
-        refused = reasonOf(error instanceof Error ? error : new Error(String(error)))
+        refused = isRefused(error) ? 'used' : 'failed'
       }
     }
     try {

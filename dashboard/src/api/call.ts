@@ -97,6 +97,10 @@ async function failureOf(reply: Response): Promise<CallFailed> {
   )
 }
 
+/** True where `error` says that a sign-in link or token is not valid (any more). */
+export const isRefused = (error: unknown): boolean =>
+  error instanceof CallFailed && error.code === 'signInRefused'
+
 /** True where `error` says that somebody must sign in (again). */
 export const isSignedOut = (error: unknown): boolean =>
   error instanceof CallFailed && error.code === 'notSignedIn'

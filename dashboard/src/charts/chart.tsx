@@ -6,6 +6,7 @@ import { useComputedColorScheme } from '@mantine/core'
 import { useEffect, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
+import { sayClock } from '../shell/say.ts'
 import classes from './chart.module.css'
 
 export type Line = {
@@ -21,7 +22,17 @@ const lineColours = {
   dark: ['#4fc7be', '#7ab5ff', '#f0b84a', '#b99bff', '#ff7b7b', '#5fcf86', '#e68ac0', '#a3adb0'],
 } as const
 
-const heightPx = 148
+const heightPx = 144
+
+/** Times as everywhere else: 24 hours, in the viewer's zone; a new day by its date. */
+const sayTicks = (_: uPlot, ticks: number[]): string[] =>
+  ticks.map((tick) => {
+    const at = new Date(tick * 1000)
+    const midnight = at.getHours() + at.getMinutes() === 0
+    return midnight
+      ? at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })
+      : sayClock(tick * 1000)
+  })
 
 export function Chart(props: {
   title: string
@@ -64,7 +75,10 @@ export function Chart(props: {
         legend: { show: false },
         cursor: { sync: { key: syncKey }, points: { size: 6 }, drag: { x: false, y: false } },
         scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(say) }],
+        axes: [
+          { ...axis, size: 28, space: 72, values: sayTicks },
+          { ...axis, size: 64, values: (_, ticks) => ticks.map(say) },
+        ],
         series: [
           {},
           ...lines.map((line, index) => ({

@@ -40,7 +40,7 @@ export function DeviceConfig() {
         ) : (
           <Empty
             title="Nothing is wanted yet"
-            text="The device runs the streams of its own configuration file."
+            text="A stream that is added on the Overview becomes version 1 of what is wanted of this device."
           />
         )}
       </section>

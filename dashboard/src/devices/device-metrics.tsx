@@ -1,4 +1,4 @@
-/** How the device did over time: five charts, one cursor. Loaded when somebody asks for it. */
+/** How the device did over time: charts, one cursor. Loaded when somebody asks for it. */
 import type { HealthSeries } from '@edgeloop/protocol'
 import { SegmentedControl, Skeleton } from '@mantine/core'
 import { IconChartLine } from '@tabler/icons-react'
@@ -50,6 +50,9 @@ export function DeviceMetrics() {
   )
 }
 
+const sayMs = (value: number) => `${sayNumber(value)} ms`
+const sayFps = (value: number) => `${sayNumber(value)} fps`
+
 type StreamColumn = Exclude<keyof HealthSeries['streams'][number], 'streamId'>
 
 function Charts(props: { series: HealthSeries; toMs: number; range: Range; deviceId: string }) {
@@ -62,11 +65,13 @@ function Charts(props: { series: HealthSeries; toMs: number; range: Range; devic
         dashed,
       }))
     return {
-      fps: [...perStream('analysedFps'), ...perStream('inputFps', ' input', true)],
+      analysed: perStream('analysedFps'),
+      input: perStream('inputFps'),
       latency: [...perStream('latencyP95Ms'), ...perStream('inferenceMs', ' inference', true)],
       cpu: [{ name: 'Agent', values: series.cpuShare }],
       memory: [{ name: 'Agent', values: series.memoryBytes }],
       dropped: perStream('dropped'),
+      loop: [{ name: 'Supervisor', values: series.loopP99Ms }],
       outbox: [{ name: 'Events', values: series.outboxEvents }],
     }
   }, [series])
@@ -76,15 +81,9 @@ function Charts(props: { series: HealthSeries; toMs: number; range: Range; devic
     from: (toMs - ranges[range].ms) / 1000,
     to: toMs / 1000,
   }
-  const sayMs = (value: number) => `${sayNumber(value)} ms`
   return (
     <div className={classes.charts}>
-      <Chart
-        title="Frames per second, analysed"
-        lines={lines.fps}
-        say={(value) => `${sayNumber(value)} fps`}
-        {...shared}
-      />
+      <Chart title="Frames per second, analysed" lines={lines.analysed} say={sayFps} {...shared} />
       <Chart
         title="Capture to detections, 95th percentile"
         lines={lines.latency}
@@ -95,11 +94,18 @@ function Charts(props: { series: HealthSeries; toMs: number; range: Range; devic
       <Chart title="Memory, all processes" lines={lines.memory} say={sayBytes} {...shared} />
       <Chart title="Frames dropped" lines={lines.dropped} say={sayNumber} {...shared} />
       <Chart
+        title="Frames per second, from the camera"
+        lines={lines.input}
+        say={sayFps}
+        {...shared}
+      />
+      <Chart
         title="Events waiting on the device"
         lines={lines.outbox}
         say={sayNumber}
         {...shared}
       />
+      <Chart title="Event-loop delay, 99th percentile" lines={lines.loop} say={sayMs} {...shared} />
     </div>
   )
 }
@@ -107,7 +113,7 @@ function Charts(props: { series: HealthSeries; toMs: number; range: Range; devic
 function ChartsSkeleton() {
   return (
     <div className={classes.charts}>
-      {Array.from({ length: 6 }, (_, index) => (
+      {Array.from({ length: 8 }, (_, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: placeholders are all alike and never move
         <Skeleton key={index} height={190} />
       ))}

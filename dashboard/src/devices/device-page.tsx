@@ -76,11 +76,12 @@ export function DevicePage() {
 function Figures(props: { device: DeviceDetail['device'] }) {
   const { device } = props
   const online = device.connectivity === 'online'
+  const measured = online && device.memoryBytes > 0
   const figures = [
-    ['Streams live', `${device.streamsLive} of ${device.streamsTotal}`],
-    ['Analysed', online ? `${sayNumber(device.analysedFps)} fps` : '–'],
-    ['CPU', online ? sayShare(device.cpuShare) : '–'],
-    ['Memory', online ? sayBytes(device.memoryBytes) : '–'],
+    ['Streams live', online ? `${device.streamsLive} of ${device.streamsTotal}` : '–'],
+    ['Analysed', measured ? `${sayNumber(device.analysedFps)} fps` : '–'],
+    ['CPU', measured ? sayShare(device.cpuShare) : '–'],
+    ['Memory', measured ? sayBytes(device.memoryBytes) : '–'],
   ] as const
   return (
     <dl className={classes.figures}>

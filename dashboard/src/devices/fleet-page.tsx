@@ -81,7 +81,7 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
   return (
     <>
       <div className={classes.tools}>
-        <div className={classes.counts} role="group" aria-label="Filter by health">
+        <fieldset className={classes.counts} aria-label="Filter by health">
           {deviceHealths.map((health) => {
             const { kind, word, does } = healthWords[health]
             const on = view.health === health
@@ -100,7 +100,7 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
               </button>
             )
           })}
-        </div>
+        </fieldset>
         <TextInput
           ref={search}
           className={classes.search ?? ''}

@@ -24,8 +24,9 @@ const column = createColumnHelper<typeof features, DeviceRow>()
 
 /** Not known yet, or not known any more. */
 const unknown = <span className="dim">–</span>
+/** Figures of a device that is connected and has reported any. */
 const figure = (row: DeviceRow, text: string): ReactNode =>
-  row.connectivity === 'online' ? text : unknown
+  row.connectivity === 'online' && row.memoryBytes > 0 ? text : unknown
 
 const columns = column.columns([
   column.accessor('name', {
@@ -52,8 +53,9 @@ const columns = column.columns([
   column.accessor('site', { header: 'Site', cell: ({ getValue }) => getValue() }),
   column.accessor('streamsLive', {
     id: 'streams',
-    header: 'Streams live',
-    cell: ({ row: { original: row } }) => `${row.streamsLive} of ${row.streamsTotal}`,
+    header: 'Streams',
+    cell: ({ row: { original: row } }) =>
+      row.connectivity === 'online' ? `${row.streamsLive} of ${row.streamsTotal}` : unknown,
   }),
   column.accessor('analysedFps', {
     id: 'fps',

@@ -3,17 +3,14 @@ import type { StoredEvent } from '@edgeloop/protocol'
 import { IconPhotoOff } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { memo } from 'react'
-import { classStyle } from '../live/class-colour.ts'
+import { classColour } from '../live/class-colour.ts'
 import { Ago } from '../shell/now.tsx'
 import { Status } from '../shell/status.tsx'
 import classes from './event-card.module.css'
 import { factsOf, pictureBox } from './event-facts.ts'
 import { Snapshot } from './snapshot.tsx'
 
-export const EventCard = memo(function EventCard(props: {
-  event: StoredEvent
-  selected?: boolean
-}) {
+export const EventCard = memo(function EventCard(props: { event: StoredEvent }) {
   const { event } = props
   const { status, title, text } = factsOf(event)
   const object = event.kind === 'appeared' || event.kind === 'left'
@@ -25,8 +22,7 @@ export const EventCard = memo(function EventCard(props: {
       resetScroll={false}
       className={classes.card ?? ''}
       data-event={event.eventId}
-      data-status={object ? undefined : status}
-      aria-current={props.selected ? 'true' : undefined}
+      data-tone={object ? undefined : status}
     >
       {event.snapshot ? (
         <Snapshot digest={event.snapshot} label={event.label ?? ''} box={pictureBox(event)} close />
@@ -45,7 +41,7 @@ export const EventCard = memo(function EventCard(props: {
       <span className={classes.words}>
         {object ? (
           <>
-            <span className={classes.swatch} style={{ background: classStyle(title).colour }} />
+            <span className={classes.swatch} style={{ background: classColour(title) }} />
             <b className="clip">
               <bdi>{title}</bdi>
             </b>
@@ -64,7 +60,7 @@ export const EventCard = memo(function EventCard(props: {
         {object && `${text} · `}
         {event.deviceId}
         {event.streamId && ` / ${event.streamId}`}
-        {event.historical && ' · delivered late'}
+        {event.historical && ' · late'}
       </span>
     </Link>
   )

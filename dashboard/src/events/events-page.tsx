@@ -39,7 +39,7 @@ export function EventsPage() {
         <div className={classes.list}>
           <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
             <QueryState query={list.query} skeleton={<GridSkeleton />}>
-              {() => <EventGrid list={list} filter={kept} opened={opened} />}
+              {() => <EventGrid list={list} filter={kept} />}
             </QueryState>
           </Page>
         </div>
@@ -77,6 +77,7 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
       <NativeSelect
         ref={first}
         size="xs"
+        w={120}
         aria-label="Kind"
         value={filter.kind ?? ''}
         onChange={({ currentTarget: { value } }) =>
@@ -89,6 +90,7 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
       />
       <NativeSelect
         size="xs"
+        w={180}
         aria-label="Device"
         value={filter.device ?? ''}
         onChange={({ currentTarget: { value } }) =>
@@ -105,6 +107,7 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
       {filter.device && (
         <NativeSelect
           size="xs"
+          w={160}
           aria-label="Stream"
           value={filter.stream ?? ''}
           onChange={({ currentTarget: { value } }) => change({ stream: value || undefined })}
@@ -169,11 +172,7 @@ function LabelFilter(props: {
   )
 }
 
-function EventGrid(props: {
-  list: ReturnType<typeof useEventList>
-  filter: EventFilter
-  opened: number | undefined
-}) {
+function EventGrid(props: { list: ReturnType<typeof useEventList>; filter: EventFilter }) {
   const { query, events = [], arrivals, showArrivals } = props.list
   const navigate = route.useNavigate()
   const full = events.length >= shownMax
@@ -215,11 +214,7 @@ function EventGrid(props: {
           </h2>
           <div className={classes.grid}>
             {group.events.map((event) => (
-              <EventCard
-                key={event.eventId}
-                event={event}
-                selected={event.eventId === props.opened}
-              />
+              <EventCard key={event.eventId} event={event} />
             ))}
           </div>
         </section>

@@ -4,7 +4,7 @@
  */
 import { pathOf, routes } from '@edgeloop/protocol'
 import { useState } from 'react'
-import { classStyle } from '../live/class-colour.ts'
+import { classColour } from '../live/class-colour.ts'
 import { closeUp } from './event-facts.ts'
 import classes from './snapshot.module.css'
 
@@ -23,7 +23,6 @@ export function Snapshot(props: {
   const [attempt, setAttempt] = useState(0)
   const [shape, setShape] = useState(16 / 9)
   const [failed, setFailed] = useState(false)
-  const { colour, dashed } = classStyle(props.label)
   const view = props.close && props.box ? closeUp(props.box) : { left: 0, top: 0, span: 1 }
   const [left = 0, top = 0, width = 0, height = 0] = props.box ?? []
   const share = (value: number) => `${(value / view.span) * 100}%`
@@ -61,13 +60,12 @@ export function Snapshot(props: {
         {props.box && !failed && (
           <span
             className={classes.box}
-            data-dashed={dashed}
             style={{
               left: share(left - view.left),
               top: share(top - view.top),
               width: share(width),
               height: share(height),
-              borderColor: colour,
+              borderColor: classColour(props.label),
             }}
           />
         )}

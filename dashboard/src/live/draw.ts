@@ -3,7 +3,7 @@
  * are shares of the source frame; the picture may come in any size.
  */
 import type { Detection } from '@edgeloop/protocol'
-import { classStyle } from './class-colour.ts'
+import { classColour } from './class-colour.ts'
 
 /** Where a picture of `width`×`height` lies in an area, whole and centred, in the area's units. */
 export type Placed = {
@@ -81,16 +81,12 @@ const area = ({ box }: Detection): number => (box[2] ?? 0) * (box[3] ?? 0)
 
 function drawBox(context: CanvasRenderingContext2D, detection: Detection, placed: Placed): void {
   const { x, y, width, height } = boxWithin(detection.box, placed)
-  const { colour, dashed } = classStyle(detection.label)
-  context.setLineDash([])
   context.strokeStyle = '#000000'
   context.lineWidth = 4
   context.strokeRect(x, y, width, height)
-  context.setLineDash(dashed ? [6, 4] : [])
-  context.strokeStyle = colour
+  context.strokeStyle = classColour(detection.label)
   context.lineWidth = 2
   context.strokeRect(x, y, width, height)
-  context.setLineDash([])
 }
 
 const plateHeight = 18
@@ -113,7 +109,7 @@ function drawPlate(
   const y = box.y - plateHeight >= placed.y ? box.y - plateHeight : box.y
   context.fillStyle = 'rgba(0, 0, 0, 0.72)'
   context.fillRect(x, y, width, plateHeight)
-  context.fillStyle = classStyle(detection.label).colour
+  context.fillStyle = classColour(detection.label)
   context.fillRect(x, y, 3, plateHeight)
   context.fillStyle = '#ffffff'
   context.fillText(text, x + 9, y + plateHeight / 2 + 0.5)

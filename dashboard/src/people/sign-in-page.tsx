@@ -3,7 +3,7 @@ import { Button, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, useRouter } from '@tanstack/react-router'
 import { type FormEvent, useEffect, useEffectEvent, useState } from 'react'
-import { CallFailed, call } from '../api/call.ts'
+import { call, isRefused } from '../api/call.ts'
 import { Brand } from '../shell/brand.tsx'
 import { usePageTitle } from '../shell/page.tsx'
 import { sessionQuery, tokenIn } from './session.ts'
@@ -45,7 +45,7 @@ export function SignInPage() {
     event.preventDefault()
     if (token) signIn.mutate(token)
   }
-  const refusal = signIn.error ? reasonOf(signIn.error) : refused
+  const refusal = signIn.error ? reasonOf(signIn.error) : refused && refusals[refused]
 
   return (
     <main className={classes.page}>
@@ -82,10 +82,10 @@ export function SignInPage() {
   )
 }
 
-/** What to tell somebody whose token was refused. */
-export function reasonOf(error: Error): string {
-  if (error instanceof CallFailed && error.code === 'signInRefused') {
-    return 'This sign-in link has expired or was already used. Each link works once.'
-  }
-  return error.message
-}
+/** What to tell somebody whose link did not work. */
+const refusals = {
+  used: 'This sign-in link has expired or was already used. Each link works once.',
+  failed: 'The hub could not look at this sign-in link. Try a new one.',
+} as const
+
+const reasonOf = (error: Error): string => (isRefused(error) ? refusals.used : error.message)

@@ -4,12 +4,13 @@ import { Notifications } from '@mantine/notifications'
 import { IconBell, IconHome, IconKeyboard, IconServer2, IconUser } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouter } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { call } from '../api/call.ts'
 import { ChangesProvider } from '../api/changes.tsx'
 import { useDeviceChanges } from '../devices/device-changes.ts'
 import { LiveProvider } from '../live/live-context.tsx'
 import { sessionQuery } from '../people/session.ts'
+import { monitorLater } from '../telemetry/real-user.ts'
 import { Brand } from './brand.tsx'
 import { FeedChip } from './feed-chip.tsx'
 import { KeySheet } from './key-sheet.tsx'
@@ -40,6 +41,7 @@ function Frame() {
   const router = useRouter()
   const [sheet, setSheet] = useState(false)
   useDeviceChanges()
+  useEffect(() => monitorLater(router, __EDGELOOP_VERSION__), [router])
   useKeys({
     goHome: () => void router.navigate({ to: '/' }),
     goDevices: () => void router.navigate({ to: '/devices' }),

@@ -66,6 +66,20 @@ const accent: MantineColorsTuple = [
   '#053634',
 ]
 
+/** What Mantine's components use for surfaces in the dark scheme: text, lines, inputs, background. */
+const darkGreys: MantineColorsTuple = [
+  dark.text,
+  dark.dimmed,
+  dark.dimmed,
+  '#767f82',
+  dark['border-strong'],
+  dark.raised,
+  dark.surface,
+  dark.background,
+  '#111415',
+  video,
+]
+
 const variantColorResolver: VariantColorsResolver = (input) => {
   if (input.variant === 'filled' && (input.color ?? 'accent') === 'accent') {
     return {
@@ -94,7 +108,7 @@ const mono = 'ui-monospace, "SF Mono", "Cascadia Mono", "Roboto Mono", Menlo, Co
 export const theme = createTheme({
   primaryColor: 'accent',
   primaryShade: { light: 6, dark: 3 },
-  colors: { accent },
+  colors: { accent, dark: darkGreys },
   fontFamily: sans,
   fontFamilyMonospace: mono,
   fontSizes: { xs: '12px', sm: '13px', md: '14px', lg: '16px', xl: '20px' },

@@ -5,16 +5,23 @@
 import { routes } from '@edgeloop/protocol'
 import type { AnyRouter } from '@tanstack/react-router'
 
-/** Starts monitoring once the browser is idle. Never throws, writes nothing to the console. */
-export function monitorLater(router: AnyRouter, version: string): void {
-  const begin = () => void monitor(router, version).catch(() => {})
-  if ('requestIdleCallback' in window) requestIdleCallback(begin, { timeout: 5000 })
-  else setTimeout(begin, 2000)
+/** The first page has been painted and its pictures have come by then. */
+const idleMs = 3000
+
+/**
+ * Starts monitoring soon, unless it runs already: Faro lives as long as its page. Only somebody who is
+ * signed in may send beacons. Never throws, writes nothing to the console.
+ * @returns how to call it off while it has not begun
+ */
+export function monitorLater(router: AnyRouter, version: string): () => void {
+  const timer = setTimeout(() => void monitor(router, version).catch(() => {}), idleMs)
+  return () => clearTimeout(timer)
 }
 
 async function monitor(router: AnyRouter, version: string): Promise<void> {
   const {
     ErrorsInstrumentation,
+    faro: existing,
     FetchTransport,
     initializeFaro,
     InternalLoggerLevel,
@@ -22,6 +29,7 @@ async function monitor(router: AnyRouter, version: string): Promise<void> {
     ViewInstrumentation,
     WebVitalsInstrumentation,
   } = await import('@grafana/faro-web-sdk')
+  if (existing?.api) return
   const faro = initializeFaro({
     app: { name: 'edgeloop-dashboard', version },
     internalLoggerLevel: InternalLoggerLevel.OFF,

@@ -1,0 +1,207 @@
+/**
+ * A device that speaks the real protocol without a camera: it enrols, reports, numbers its events and
+ * waits for them to be acknowledged, and sends live pictures while the hub asks for them.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { cpus } from 'node:os'
+import {
+  type Acknowledged,
+  type Event,
+  type EventBatch,
+  encodeLiveFrame,
+  type LiveHeader,
+  type LiveRequest,
+  type Loss,
+  messages,
+  type NewEvent,
+  type Reported,
+  type ReportedStream,
+  topicFor,
+} from '@edgeloop/protocol'
+import type { MqttClient } from 'mqtt'
+import type { TestDevice } from '../hub/fixture.ts'
+import type { Part } from './scene.ts'
+
+export type Shot = { readonly jpeg: Uint8Array; readonly parts: readonly Part[] }
+
+/** What a stream's camera shows at its nth frame. */
+export type Scene = (frame: number) => Promise<Shot>
+
+export class SimulatedDevice implements AsyncDisposable {
+  readonly deviceId: string
+  readonly #device: TestDevice
+  readonly #bootId = randomUUID()
+  readonly #scenes: ReadonlyMap<string, Scene>
+  readonly #stop = new AbortController()
+  readonly #sending = new Set<Promise<void>>()
+  readonly #live = new Map<string, { until: number; fpsMax: number }>()
+  #client: MqttClient | undefined
+  #sequence = 0
+  #acknowledged = 0
+  #waiting: (() => void)[] = []
+
+  private constructor(device: TestDevice, scenes: ReadonlyMap<string, Scene>) {
+    this.deviceId = device.deviceId
+    this.#device = device
+    this.#scenes = scenes
+  }
+
+  /** Connects and says that it is there. */
+  static async open(
+    device: TestDevice,
+    scenes: ReadonlyMap<string, Scene> = new Map(),
+  ): Promise<SimulatedDevice> {
+    const simulated = new SimulatedDevice(device, scenes)
+    await simulated.#connect()
+    return simulated
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await Promise.allSettled(this.#sending)
+    await this.#client?.endAsync(true)
+  }
+
+  async #connect(): Promise<void> {
+    const client = await this.#device.connect({ reconnectPeriod: 200 })
+    this.#client = client
+    client.on('error', () => {}) // the hub may be restarting: mqtt tries again by itself
+    client.on('message', (topic, payload) => this.#receive(topic, payload))
+    const begin = async () => {
+      await client.subscribeAsync([this.#topic('acknowledged'), this.#topic('liveRequest')])
+      await this.#publish('status', { state: 'online', at: now(), bootId: this.#bootId })
+    }
+    client.on('connect', () => void begin().catch(() => {}))
+    await begin()
+  }
+
+  #topic(name: 'acknowledged' | 'liveRequest' | 'status' | 'reported' | 'events'): string {
+    return topicFor(name, this.#device)
+  }
+
+  async #publish(name: 'status' | 'reported' | 'events', payload: object): Promise<void> {
+    const { qos, retain } = messages[name]
+    await this.#client?.publishAsync(this.#topic(name), JSON.stringify(payload), { qos, retain })
+  }
+
+  /** Says which streams it runs. */
+  async report(
+    streams: readonly (Pick<ReportedStream, 'streamId'> & Partial<ReportedStream>)[],
+    other: Partial<Reported> = {},
+  ): Promise<void> {
+    await this.#publish('reported', {
+      at: now(),
+      bootId: this.#bootId,
+      startedAt: now(),
+      agentVersion: '0.1.0',
+      platform: 'linux x64',
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      memoryBytes: 8e9,
+      configVersion: 0,
+      models: [
+        {
+          name: 'demo-parts',
+          digest: '0'.repeat(64),
+          layout: 'yolox',
+          labels: ['gear', 'bracket', 'washer', 'nut'],
+          runtime: 'onnxruntime-node cpu',
+        },
+      ],
+      ...other,
+      streams: streams.map((stream) => ({
+        name: stream.streamId,
+        source: 'demo:1',
+        state: 'live',
+        reason: '',
+        since: now(),
+        model: 'demo-parts',
+        decoder: 'node-av',
+        width: 1280,
+        height: 720,
+        ...stream,
+      })),
+    } satisfies Reported)
+  }
+
+  /** Reports events in order; resolves when the hub has stored them. */
+  async tell(...events: (NewEvent | Omit<Loss, 'sequence' | 'through'>)[]): Promise<void> {
+    const entries = events.map((event): Event => {
+      this.#sequence++
+      if (event.kind !== 'loss') return { ...event, sequence: this.#sequence } as Event
+      const first = this.#sequence
+      this.#sequence += event.aggregates + event.events + event.alarms - 1
+      return { ...event, sequence: first, through: this.#sequence }
+    })
+    const through = this.#sequence
+    await this.#publish('events', {
+      bootId: this.#bootId,
+      acknowledgedThrough: this.#acknowledged,
+      entries,
+    } satisfies EventBatch)
+    while (this.#acknowledged < through) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  /** Sends a JPEG under its digest, which it gives back. */
+  async snapshot(jpeg: Uint8Array): Promise<string> {
+    const digest = createHash('sha256').update(jpeg).digest('hex')
+    const { status, text } = await this.#device.put(`/blobs/${digest}`, 'image/jpeg', jpeg)
+    if (status !== 204) throw new Error(`Cannot send a snapshot: ${status} ${text}`)
+    return digest
+  }
+
+  /** Until when pictures are wanted of a stream, ms since the epoch; 0 when they are not. */
+  wantedUntil(streamId: string): number {
+    return this.#live.get(streamId)?.until ?? 0
+  }
+
+  #receive(topic: string, payload: Buffer): void {
+    if (topic === this.#topic('acknowledged')) {
+      const { bootId, through } = JSON.parse(payload.toString()) as Acknowledged
+      if (bootId === this.#bootId) this.#acknowledged = Math.max(this.#acknowledged, through)
+      for (const resolve of this.#waiting.splice(0)) resolve()
+      return
+    }
+    const { until, streams } = JSON.parse(payload.toString()) as LiveRequest
+    const wanted = new Map(streams.map((stream) => [stream.streamId, stream]))
+    for (const streamId of this.#scenes.keys()) {
+      const want = wanted.get(streamId)
+      const before = this.#live.get(streamId)
+      this.#live.set(streamId, { until: want ? Date.parse(until) : 0, fpsMax: want?.fpsMax ?? 1 })
+      if (want && (before?.until ?? 0) <= Date.now()) this.#sendLive(streamId)
+    }
+  }
+
+  #sendLive(streamId: string): void {
+    const sending = this.#streamLive(streamId)
+      .catch(() => {}) // a hub that is away gets the next picture
+      .finally(() => this.#sending.delete(sending))
+    this.#sending.add(sending)
+  }
+
+  async #streamLive(streamId: string): Promise<void> {
+    const scene = this.#scenes.get(streamId)
+    if (!scene) return
+    for (let frame = 0; !this.#stop.signal.aborted; frame++) {
+      const want = this.#live.get(streamId)
+      if (!want || want.until <= Date.now()) return
+      const { jpeg, parts } = await scene(frame)
+      const header: LiveHeader = {
+        deviceId: this.deviceId,
+        streamId,
+        frame,
+        at: now(),
+        width: 1280,
+        height: 720,
+        detections: parts.map(({ label, score, box }) => ({ label, score, box: [...box] })),
+      }
+      const bytes = encodeLiveFrame(header, jpeg)
+      await this.#device.put(`/streams/${streamId}/picture`, 'application/octet-stream', bytes)
+      await new Promise((resolve) => setTimeout(resolve, 1000 / Math.min(want.fpsMax, 5)))
+    }
+  }
+}
+
+const now = (): string => new Date().toISOString()
