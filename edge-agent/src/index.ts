@@ -1,0 +1,26 @@
+/**
+ * Door of the agent. What it takes to run one is loaded when it is run: commands that only look at
+ * files start fast, and native libraries stay out of every process that does not decode.
+ * @module
+ */
+import type { EnrolOptions } from './identity/enrol.ts'
+import type { Identity } from './identity/identity.ts'
+import type { RunAgentOptions } from './run-agent.ts'
+
+export { type AgentConfig, AgentFile, readAgentConfig } from './configuration.ts'
+export { demoModel } from './demo/demo-model.ts'
+export { type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
+export type { ModelSource } from './models/model.ts'
+export type { EnrolOptions, RunAgentOptions }
+
+/** Runs the agent of an enrolled device until its signal aborts. */
+export async function runAgent(options: RunAgentOptions): Promise<void> {
+  const door = await import('./run-agent.ts')
+  await door.runAgent(options)
+}
+
+/** Makes this box's key and buys its certificate with a one-time token. */
+export async function enrol(options: EnrolOptions): Promise<Identity> {
+  const door = await import('./identity/enrol.ts')
+  return await door.enrol(options)
+}
