@@ -32,8 +32,11 @@ export async function pruneStore(
       .selectFrom('health_figure')
       .select('event_id')
       .where('at', '<', now - kept.healthKeptDays * dayMs)
-      .orderBy('event_id')
-      .limit(stepRows)
+      .where('event_id', '<=', (eb) =>
+        eb
+          .selectFrom('health_figure')
+          .select((e) => e(e.fn.min('event_id'), '+', stepRows).as('last')),
+      )
     const { numDeletedRows } = await store.writer
       .deleteFrom('health_figure')
       .where('event_id', 'in', old)

@@ -1,0 +1,92 @@
+/** What any place for blobs must do. Run it for the folder, and for whatever comes next. */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import type { Blobs } from '../../cloud-hub/src/blobs/blobs.ts'
+
+const bytesMax = 1000
+
+/** @param open an empty place; `damage` changes a byte of what is stored under a digest */
+export function testBlobs(
+  name: string,
+  open: (t: TestContext) => Promise<{ blobs: Blobs; damage: (digest: string) => Promise<void> }>,
+): void {
+  test(`${name}: read() gives what put() stored, in one piece`, async (t) => {
+    const { blobs } = await open(t)
+    const bytes = Buffer.from('a picture of a gate')
+    await blobs.put(digestOf(bytes), pieces(bytes), { bytesMax })
+    assert.deepEqual(Buffer.from((await blobs.read(digestOf(bytes))) ?? []), bytes)
+  })
+
+  test(`${name}: read() of what is not there is undefined`, async (t) => {
+    const { blobs } = await open(t)
+    assert.equal(await blobs.read('0'.repeat(64)), undefined)
+  })
+
+  test(`${name}: put() refuses bytes that do not have the digest, and stores nothing`, async (t) => {
+    const { blobs } = await open(t)
+    const digest = digestOf(Buffer.from('other'))
+    const put = blobs.put(digest, pieces(Buffer.from('bytes')), { bytesMax })
+    await assert.rejects(put, { code: 'digestDiffers' })
+    assert.equal(await blobs.read(digest), undefined)
+  })
+
+  test(`${name}: put() refuses more bytes than allowed without reading them all`, async (t) => {
+    const { blobs } = await open(t)
+    let asked = 0
+    async function* endless() {
+      for (;;) {
+        asked++
+        yield Buffer.alloc(bytesMax / 2)
+      }
+    }
+    const put = blobs.put('0'.repeat(64), endless(), { bytesMax })
+    await assert.rejects(put, { code: 'tooLarge' })
+    assert.ok(asked <= 4, `asked for ${asked} chunks`)
+  })
+
+  test(`${name}: put() of the same bytes twice, also at once, is no error`, async (t) => {
+    const { blobs } = await open(t)
+    const bytes = Buffer.from('twice')
+    const digest = digestOf(bytes)
+    await Promise.all([1, 2, 3].map(() => blobs.put(digest, pieces(bytes), { bytesMax })))
+    assert.deepEqual(Buffer.from((await blobs.read(digest)) ?? []), bytes)
+  })
+
+  test(`${name}: read() refuses bytes that have changed, put() repairs them`, async (t) => {
+    const { blobs, damage } = await open(t)
+    const bytes = Buffer.from('to be damaged')
+    const digest = digestOf(bytes)
+    await blobs.put(digest, pieces(bytes), { bytesMax })
+    await damage(digest)
+    await assert.rejects(blobs.read(digest), /have changed/)
+    await blobs.put(digest, pieces(bytes), { bytesMax })
+    assert.deepEqual(Buffer.from((await blobs.read(digest)) ?? []), bytes)
+  })
+
+  test(`${name}: a body that breaks off leaves nothing behind`, async (t) => {
+    const { blobs } = await open(t)
+    const bytes = Buffer.from('cut off')
+    async function* broken() {
+      yield bytes.subarray(0, 3)
+      throw new Error('the connection is gone')
+    }
+    const digest = digestOf(bytes)
+    await assert.rejects(blobs.put(digest, broken(), { bytesMax }), /gone/)
+    assert.equal(await blobs.read(digest), undefined)
+  })
+
+  test(`${name}: names that are no digests are refused`, async (t) => {
+    const { blobs } = await open(t)
+    for (const digest of ['../../etc/passwd', 'ABCDEF', '']) {
+      await assert.rejects(blobs.put(digest, pieces(Buffer.from('x')), { bytesMax }))
+      await assert.rejects(blobs.read(digest))
+    }
+  })
+}
+
+async function* pieces(bytes: Buffer): AsyncGenerator<Buffer> {
+  for (let i = 0; i < bytes.length; i += 4) yield bytes.subarray(i, i + 4)
+}
+
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
