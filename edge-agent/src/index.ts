@@ -9,7 +9,7 @@ import type { RunAgentOptions } from './run-agent.ts'
 
 export { type AgentConfig, AgentFile, readAgentConfig } from './configuration.ts'
 export { demoModel } from './demo/demo-model.ts'
-export { type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
+export { forgetIdentity, type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
 export type { ModelSource } from './models/model.ts'
 export type { EnrolOptions, RunAgentOptions }
 

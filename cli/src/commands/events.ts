@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 import { Failure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
-import { formatTable, plain, printJson } from '../output.ts'
+import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { readServerSentEvents } from '../server-sent-events.ts'
 import { stopSignal } from '../stopping.ts'
 
@@ -115,5 +115,8 @@ function describe({ label, score, data }: StoredEvent): string {
   if (typeof data.state === 'string') return text ? `${data.state}: ${text}` : data.state
   if (typeof data.through === 'number')
     return `${data.sequence}…${data.through} lost: ${data.reason}`
+  if (typeof data.cpuShare === 'number' && typeof data.memoryBytes === 'number') {
+    return `cpu ${Math.round(data.cpuShare * 100)} %, memory ${bytes(data.memoryBytes)}`
+  }
   return typeof text === 'string' ? text : ''
 }

@@ -187,8 +187,10 @@ async function prepareAgent(given: {
   args.push('--hub', ready.deviceUrl, '--mqtt', ready.mqttUrl)
   const env: Record<string, string> = {}
   const known = await hub.call('deviceList', {})
-  const { isEnrolled } = await import('@edgeloop/edge-agent')
-  if (!(await isEnrolled(folder)) || !known.some((row) => row.deviceId === deviceId)) {
+  const { forgetIdentity, isEnrolled } = await import('@edgeloop/edge-agent')
+  // A hub whose data were deleted has a new authority: the identity of the old one is of no use.
+  if (!known.some((row) => row.deviceId === deviceId)) await forgetIdentity(folder)
+  if (!(await isEnrolled(folder))) {
     const made = await hub.call('enrolmentCreate', {
       body: { deviceId, site: 'demo', name: 'Demo agent' },
     })

@@ -2,7 +2,7 @@
  * Who this box is: the key that was made on it, the certificate the hub gave for it, and where the hub
  * is. Kept in `identity/` of the agent's data folder, whole or not at all.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeviceId, SiteId } from '@edgeloop/protocol'
 import { parse, parseJson } from '@edgeloop/protocol/check'
@@ -38,6 +38,11 @@ export const identityFiles = {
 /** True where the data folder holds an identity, readable or not. */
 export async function isEnrolled(dataDir: string): Promise<boolean> {
   return (await readIfThere(join(identityFolder(dataDir), identityFiles.addresses))) !== undefined
+}
+
+/** Removes the identity, so that the box can enrol again; what it has recorded stays. */
+export async function forgetIdentity(dataDir: string): Promise<void> {
+  await rm(identityFolder(dataDir), { recursive: true, force: true })
 }
 
 /**
