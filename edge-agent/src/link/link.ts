@@ -1,0 +1,190 @@
+/**
+ * The agent's way to the hub: one MQTT connection at a time, made again when it breaks; over it the
+ * status, what runs here, and the outbox; beside it pictures by HTTPS.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { batchEntriesMax, messages, type Reported, type Status } from '@edgeloop/protocol'
+import { parseJson, parsePayload } from '@edgeloop/protocol/check'
+import type { AgentLink, LinkDeps } from '../agent.ts'
+import type { Identity } from '../identity/identity.ts'
+import { reconnectBackoff, waitMs } from './backoff.ts'
+import { BlobUpload } from './blob-upload.ts'
+import { watchClock } from './clock-watch.ts'
+import { openDeviceHttps } from './device-https.ts'
+import { LiveUpload } from './live-upload.ts'
+import { Acknowledgements, sendEvents } from './sender.ts'
+import { openSession, type Session } from './session.ts'
+import { openUploadBudget } from './upload-budget.ts'
+
+/** Changes of what runs here come in swarms at a start; they are told together. */
+const reportDelayMs = 200
+/** A connection that lasted so long was a good one: the next failure is a first one again. */
+const goodConnectionMs = 10_000
+/** How often it is looked whether it is the turn of snapshots. */
+const turnIntervalMs = 250
+/** Messages that make no sense are logged so often at most. */
+const nonsenseLogIntervalMs = 60_000
+
+export type LinkOptions = LinkDeps & {
+  readonly identity: Identity
+  readonly random?: () => number
+}
+
+/** Opens the link; it connects by itself, now and whenever it has to. */
+export async function openLink(options: LinkOptions): Promise<AgentLink> {
+  const { config, identity, snapshotFolder, log, record } = options
+  const random = options.random ?? Math.random
+  const stop = new AbortController()
+  const { signal } = stop
+  const https = openDeviceHttps(identity)
+  const budget = openUploadBudget(config.linkBytesPerSecondMax)
+  const connection = new Connection({ ...options, random, budget, signal })
+  const live = new LiveUpload(https, budget, signal)
+  const blobs = await BlobUpload.open({
+    ...{ folder: snapshotFolder, bytesMax: config.snapshotsBytesMax },
+    ...{ https, budget, log, random, signal },
+    turn: () => connection.snapshotsTurn(),
+  })
+  const running = [
+    connection.run(),
+    blobs.run(),
+    watchClock({
+      read: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
+      ...{ record, signal },
+    }),
+  ]
+  return {
+    report: (reported) => connection.report(reported),
+    offerSnapshot: (digest, sizeBytes) => blobs.offer(digest, sizeBytes),
+    showLive: (streamId, bytes) => live.show(streamId, bytes),
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('the agent stops'))
+      await Promise.all(running)
+      await https[Symbol.asyncDispose]()
+    },
+  }
+}
+
+type ConnectionOptions = LinkOptions & {
+  readonly random: () => number
+  readonly budget: ReturnType<typeof openUploadBudget>
+  readonly signal: AbortSignal
+}
+
+/** Connects, converses until the connection breaks, waits, connects again. */
+class Connection {
+  readonly #options: ConnectionOptions
+  readonly #acknowledgements = new Acknowledgements()
+  #online = false
+  #reported: Reported | undefined
+  #reportChanged = Promise.withResolvers<void>()
+  #nonsenseLoggedAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  report(reported: Reported): void {
+    this.#reported = reported
+    this.#reportChanged.resolve()
+  }
+
+  /** Resolves when the hub is there and not more than a batch of events waits. */
+  async snapshotsTurn(): Promise<void> {
+    const { outbox, signal } = this.#options
+    while (!this.#online || outbox.figures.entries > batchEntriesMax) {
+      await sleep(turnIntervalMs, undefined, { signal, ref: false })
+    }
+  }
+
+  async run(): Promise<void> {
+    const { log, random, signal, identity } = this.#options
+    let failures = 0
+    while (!signal.aborted) {
+      const startedAt = performance.now()
+      try {
+        await this.#connectAndConverse()
+      } catch (error) {
+        if (signal.aborted) return
+        const why = (error as Error).message
+        const lastedMs = this.#online ? performance.now() - startedAt : 0
+        if (lastedMs >= goodConnectionMs) failures = 0
+        const level = this.#online || failures === 0 ? 'warn' : 'debug'
+        log[level]({ hub: identity.mqttUrl, why }, 'No connection to the hub')
+      } finally {
+        this.#online = false
+      }
+      const delayMs = waitMs(reconnectBackoff, failures++, random())
+      await sleep(delayMs, undefined, { signal, ref: false }).catch(() => {})
+    }
+  }
+
+  async #connectAndConverse(): Promise<void> {
+    const { identity, log, outbox, signal, budget } = this.#options
+    using session = await openSession({
+      ...{ identity, signal },
+      lastWill: this.#status('offline'),
+      onMessage: (name, payload) => this.#hear(name, payload),
+    })
+    await session.publish('status', JSON.stringify(this.#status('online')))
+    this.#online = true
+    log.info({ hub: identity.mqttUrl }, 'Connected to the hub')
+    const tasks = [
+      sendEvents({
+        ...{ outbox, budget, signal: session.ended },
+        acknowledgements: this.#acknowledgements,
+        publishEvents: (payload) => session.publish('events', payload),
+      }),
+      this.#tellReports(session),
+    ]
+    try {
+      await Promise.race(tasks)
+    } finally {
+      session[Symbol.dispose]()
+      // Both are over before a new connection starts: there is one sender at a time.
+      await Promise.allSettled(tasks)
+    }
+  }
+
+  #status(state: Status['state']): Status {
+    return { state, at: new Date().toISOString(), bootId: this.#options.outbox.bootId }
+  }
+
+  /** Takes what the hub says; what makes no sense is logged and changes nothing. */
+  #hear(name: 'acknowledged' | 'desired' | 'liveRequest', payload: Uint8Array): void {
+    const { onDesired, onLiveRequest, log } = this.#options
+    try {
+      if (name === 'acknowledged') {
+        this.#acknowledgements.offer(parsePayload(name, payload))
+      } else if (name === 'liveRequest') {
+        onLiveRequest(parsePayload(name, payload))
+      } else if (payload.length > 0) {
+        // An empty retained message is a cleared one: nothing is wished.
+        onDesired(parseJson(payload.subarray(0, messages.desired.bytesMax), 'desired payload'))
+      }
+    } catch (error) {
+      const now = performance.now()
+      if (now - this.#nonsenseLoggedAt < nonsenseLogIntervalMs) return
+      this.#nonsenseLoggedAt = now
+      log.warn(
+        { message: name, why: (error as Error).message },
+        'The hub said something unreadable',
+      )
+    }
+  }
+
+  /** Sends what runs here, and again whenever it has changed; only the newest counts. */
+  async #tellReports(session: Session): Promise<never> {
+    const { ended } = session
+    for (;;) {
+      this.#reportChanged = Promise.withResolvers()
+      if (this.#reported) await session.publish('reported', JSON.stringify(this.#reported))
+      const stop = () => this.#reportChanged.resolve()
+      ended.addEventListener('abort', stop, { once: true })
+      await this.#reportChanged.promise
+      ended.removeEventListener('abort', stop)
+      ended.throwIfAborted()
+      await sleep(reportDelayMs, undefined, { signal: ended, ref: false })
+    }
+  }
+}
