@@ -119,7 +119,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
   },
   text: {
     file: (folder) => put(folder, 'm.onnx', 'model: yolox\n'),
-    reason: 'it is no ONNX model: it begins otherwise',
+    reason: 'it is no ONNX model: it does not begin like one',
   },
   'a model that was cut short': {
     file: (folder) => put(folder, 'm.onnx', plusOne([1, 3]).slice(0, -20)),

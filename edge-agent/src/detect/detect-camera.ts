@@ -1,10 +1,11 @@
 /** `detect` on a camera or a clip: one answer per analysed frame, in order. */
-import type { Detection } from '@edgeloop/protocol'
+import { type Detection, hideSecret } from '@edgeloop/protocol'
 import type { CameraOptions, OpenCamera } from '../cameras/camera.ts'
 import type { DetectOptions, Model } from '../models/model.ts'
 
 /** What was found in one frame. */
 export type FrameDetections = {
+  /** As it was given, without its password. */
   readonly source: string
   /** Number of the decoded frame, from 0. */
   readonly frame: number
@@ -20,8 +21,6 @@ export type DetectCameraOptions = {
   readonly model: Model
   /** `rtsp://…`, a clip, a folder of images. */
   readonly source: string
-  /** How results speak of it; the source itself when left out. */
-  readonly shownAs?: string
   /** Analyse every decoded frame instead of `analysisFps`. */
   readonly everyFrame: boolean
   /** Frames per second; 5 when left out. */
@@ -38,7 +37,7 @@ const stallTimeoutMs = 10_000
  * @throws {CameraError} when the source cannot be opened or fails
  */
 export async function* detectCamera(
-  { open, model, source, shownAs = source, everyFrame, analysisFps, options }: DetectCameraOptions,
+  { open, model, source, everyFrame, analysisFps, options }: DetectCameraOptions,
   signal: AbortSignal,
 ): AsyncGenerator<FrameDetections, void, undefined> {
   const settings: CameraOptions = {
@@ -61,7 +60,7 @@ export async function* detectCamera(
     const { frame: number, at, width, height } = frame
     const detections = await model.detect(canvas, view, options)
     yield {
-      source: shownAs,
+      source: hideSecret(source),
       frame: number,
       at: new Date(at).toISOString(),
       width,

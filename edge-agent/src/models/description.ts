@@ -1,9 +1,7 @@
 /**
- * The description file beside a model: what the model's own file does not say about itself, as YAML
- * or JSON. It overrides the layout's preset and is found by its name, `NAME.model.yaml`.
+ * What a description says: all that a model's own file does not say about itself, as YAML or JSON.
+ * It overrides the layout's preset.
  */
-import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
 import { parse } from '@edgeloop/protocol/check'
 import { type Static, Type } from 'typebox'
 import { parse as parseYaml } from 'yaml'
@@ -59,42 +57,6 @@ export type Description = Static<typeof Description>
 
 /** Most bytes of a description: a list of 10,000 labels fits. */
 const sizeBytesMax = 2 * 1024 * 1024
-const endings = ['.model.yaml', '.model.yml', '.model.json'] as const
-
-/**
- * The description of a model: the file named, else the one beside the model, else an empty one.
- * Paths in it are made absolute.
- * @throws {ModelError} when the file named is not there, or a file is no description
- */
-export async function readDescription(modelFile: string, named?: string): Promise<Description> {
-  if (named !== undefined) return describe(named, await readFile(named).catch(refuse(named)))
-  for (const ending of endings) {
-    const beside = modelFile.replace(/\.onnx$/i, '') + ending
-    const bytes = await readFile(beside).catch((cause: NodeJS.ErrnoException) => {
-      return cause.code === 'ENOENT' ? undefined : refuse(beside)(cause)
-    })
-    if (bytes) return describe(beside, bytes)
-  }
-  return {}
-}
-
-function describe(file: string, bytes: Uint8Array): Description {
-  const description = parseDescription(bytes, `description "${file}"`)
-  const { labels } = description
-  if (typeof labels !== 'string' || labels === 'coco') return description
-  return { ...description, labels: resolve(dirname(file), labels) }
-}
-
-function refuse(file: string) {
-  return (cause: NodeJS.ErrnoException): never => {
-    const known: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EISDIR: 'it is a folder',
-    }
-    const reason = known[cause.code ?? ''] ?? cause.message
-    throw new ModelError(`Cannot read description "${file}": ${reason}`, { cause })
-  }
-}
 
 /**
  * @param what names the data in errors

@@ -2,7 +2,8 @@
  * Opens a model: loads the file, binds it to a layout, and refuses whatever does not fit before the
  * first frame is looked at.
  */
-import { type Detection, nearestName } from '@edgeloop/protocol'
+import type { Detection } from '@edgeloop/protocol'
+import { nearestName } from '@edgeloop/protocol/nearest'
 import type { InputView } from '../cameras/camera.ts'
 import {
   ModelError,
@@ -14,7 +15,8 @@ import {
 } from '../runtimes/runtime.ts'
 import { Candidates } from './candidates.ts'
 import { type InputSpec, placeFrame, tensorWriter, toSourceBox } from './canvas.ts'
-import { type Description, readDescription } from './description.ts'
+import type { Description } from './description.ts'
+import { readDescription } from './description-file.ts'
 import { inputSpecOf, shown } from './input-spec.ts'
 import { checkedLabels, type Labels, readLabels } from './labels.ts'
 import { layoutNamed, layouts } from './layouts/index.ts'

@@ -1,5 +1,5 @@
 /** Which runtime a wish such as `auto` or `ort:cpu` means. */
-import { nearestName } from '@edgeloop/protocol'
+import { nearestName } from '@edgeloop/protocol/nearest'
 import { ortRuntime } from './ort.ts'
 import { ModelError, type Runtime } from './runtime.ts'
 

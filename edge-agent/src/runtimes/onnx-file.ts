@@ -26,7 +26,8 @@ export type OnnxFacts = {
 export function inspectOnnx(bytes: Uint8Array): OnnxFacts {
   const disguise = disguiseOf(bytes)
   if (disguise !== undefined) throw new OnnxError(disguise)
-  if (!firstTags.has(bytes[0] ?? 0)) throw new OnnxError('it is no ONNX model: it begins otherwise')
+  if (!firstTags.has(bytes[0] ?? 0))
+    throw new OnnxError('it is no ONNX model: it does not begin like one')
   const externalTensors: string[] = []
   let graphs = 0
   for (const field of fields(bytes, 0, bytes.length)) {

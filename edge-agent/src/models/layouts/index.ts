@@ -1,5 +1,5 @@
 /** The layouts we speak, by name. */
-import { nearestName } from '@edgeloop/protocol'
+import { nearestName } from '@edgeloop/protocol/nearest'
 import { ModelError } from '../../runtimes/runtime.ts'
 import { fastestdet } from './fastestdet.ts'
 import type { Layout } from './layout.ts'
