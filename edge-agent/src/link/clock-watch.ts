@@ -49,7 +49,7 @@ export async function watchClock(options: ClockWatchOptions): Promise<void> {
     if (jumpMs !== 0) {
       jumpedAtMs = after.monotonicMs
       const way = jumpMs > 0 ? 'forward' : 'back'
-      alarm(true, `The clock jumped ${way} by ${Math.abs(jumpMs) / 1000} s`)
+      alarm(true, `The clock jumped ${way} by ${Math.round(Math.abs(jumpMs) / 1000)} s`)
     } else if (
       jumpedAtMs !== undefined &&
       after.monotonicMs - jumpedAtMs >= (options.steadyMs ?? steadyMs)

@@ -2,7 +2,7 @@
  * Who may send when the way to the hub is narrow. Events come first, then pictures somebody looks at
  * now, then snapshots. Status messages are few and small and do not wait at all. Among events the
  * order is that of their numbers, as delivery exactly once needs; alarms do not overtake
- * (docs/decisions/outbox.md).
+ * (docs/decisions/0005-outbox.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 

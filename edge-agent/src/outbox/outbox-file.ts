@@ -17,8 +17,7 @@ const formatVersion = 1
 const checkpointPages = 256
 /** Size the WAL is given at the start: a checkpoint's worth and the largest transaction. */
 const walReserveBytes = 4 * 1024 * 1024
-/** The file grows by so much at a time, and only while the disk keeps this much beside it. */
-const growBytes = 1024 * 1024
+/** The file grows only while the disk keeps this much beside it. */
 const freeBytesMin = 4 * 1024 * 1024
 const fillerBytes = 256 * 1024
 
@@ -119,7 +118,7 @@ export function reserveSpace(
     const kept = existsSync(ballast)
     rmSync(ballast, { force: true })
     if (kept || free(file) >= walReserveBytes + freeBytesMin) growWal(db, file)
-    while (sizeOf(db) < bytes && growFile(db, file, free)) {}
+    if (sizeOf(db) < bytes) growFile(db, file, bytes - sizeOf(db), free)
   } finally {
     db.exec(`PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${checkpointPages}`)
     setPagesMax(db, pagesOf(db))
@@ -128,16 +127,18 @@ export function reserveSpace(
 }
 
 /**
- * Gives the database another megabyte of pages that are on disk.
- * @returns false where the disk has not enough free space
+ * Gives the database more pages that are on disk: about `bytes`, or what the disk can spare.
+ * @returns false where the disk can spare nothing
  */
-export function growFile(db: DatabaseSync, file: string, free: FreeBytes): boolean {
-  if (free(file) < freeBytesMin + growBytes) return false
+export function growFile(db: DatabaseSync, file: string, bytes: number, free: FreeBytes): boolean {
+  const spareBytes = Math.min(bytes, free(file) - freeBytesMin)
+  if (spareBytes < Math.min(bytes, fillerBytes)) return false
   const pages = pagesOf(db)
-  setPagesMax(db, pages + growBytes / pageSizeOf(db))
+  const wanted = pages + Math.ceil(spareBytes / pageSizeOf(db))
+  setPagesMax(db, wanted + fillerBytes / pageSizeOf(db))
   try {
     // Free pages inside the file are taken first; filling goes on until the file itself has grown.
-    while (pagesOf(db) < pages + (growBytes - fillerBytes) / pageSizeOf(db)) {
+    while (pagesOf(db) < wanted) {
       db.exec(`INSERT INTO filler (blob) VALUES (zeroblob(${fillerBytes}))`)
     }
   } catch (error) {

@@ -359,7 +359,7 @@ for (const [what, damage] of [
 
 test('whatever happens, every number reaches the hub once, in order, as its event or a counted loss', async (t) => {
   const folder = await folderFor(t)
-  const seed = Number(process.env['EDGELOOP_SEED'] ?? Date.now() % 2 ** 31)
+  const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
   t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
   const step = fc.oneof(
     {

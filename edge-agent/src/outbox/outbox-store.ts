@@ -3,7 +3,7 @@
  * them give way in the stated order when there is no room, and forgets what the hub acknowledged.
  * It runs inside the outbox's worker; tests drive it directly.
  *
- * Three rules carry exactly-once (docs/decisions/outbox.md):
+ * Three rules carry exactly-once (docs/decisions/0005-outbox.md):
  * 1. A sequence number is spent only by the transaction that stores its event or its loss record.
  * 2. At most one batch is unacknowledged at a time, and its acknowledgement is stored before the next
  *    batch is taken. So what a hub may already have is known, even after a power cut: it is the first
@@ -49,6 +49,8 @@ const batchBytesMax = messages.events.bytesMax - 1024
 /** The file may be larger than what is in it: pages are not full, and it holds some filler. */
 const fileBytesFactor = 1.5
 const fileBytesBeside = 1024 * 1024
+/** It grows by so much at a time. */
+const growBytes = 1024 * 1024
 /** First room made on a full disk; doubled until the write fits. */
 const roomBytesMin = 16 * 1024
 
@@ -251,7 +253,7 @@ export class OutboxStore {
     const fileBytes = this.#number(this.#sql.fileBytes.get())
     return (
       fileBytes < bytesMax * fileBytesFactor + fileBytesBeside &&
-      growFile(this.#db, file, this.#free)
+      growFile(this.#db, file, growBytes, this.#free)
     )
   }
 
