@@ -28,6 +28,10 @@ export function inputSpecOf(
   if (described.type !== undefined && described.type !== type) {
     throw new Error(`the description says input.type ${described.type}, it takes ${type}`)
   }
+  const takesBytes = type === 'uint8'
+  if (takesBytes && (described.mean !== undefined || described.std !== undefined)) {
+    throw new Error(`its input takes bytes as they are; leave input.mean and input.std out`)
+  }
   const [height, width] = layout === 'nchw' ? input.shape.slice(2) : input.shape.slice(1)
   return {
     width: sideOf('width', width, described.width, input),
@@ -35,8 +39,9 @@ export function inputSpecOf(
     channels: described.channels ?? preset.channels,
     fit: described.fit ?? preset.fit,
     pad: described.pad ?? preset.pad,
-    mean: perChannel(described.mean) ?? preset.mean,
-    std: perChannel(described.std) ?? preset.std,
+    // A model that takes bytes does the arithmetic itself.
+    mean: takesBytes ? [0, 0, 0] : (perChannel(described.mean) ?? preset.mean),
+    std: takesBytes ? [1, 1, 1] : (perChannel(described.std) ?? preset.std),
     layout,
     type,
   }

@@ -207,6 +207,12 @@ const misfits: Readonly<Record<string, Misfit>> = {
     description: tinyDescription.replace('stretch', 'stretch, type: uint8'),
     reason: 'with layout yolox: the description says input.type uint8, it takes float32',
   },
+  'arithmetic on an input that takes bytes': {
+    input: { type: 'uint8', shape: [1, 16, 32, 3] },
+    description: tinyDescription.replace('stretch', 'stretch, std: 255'),
+    reason:
+      'with layout yolox: its input takes bytes as they are; leave input.mean and input.std out',
+  },
   'too few labels': {
     description: tinyDescription.replace('[bolt, gear]', '[bolt]'),
     reason: ': model has 2 classes, its description has 1',

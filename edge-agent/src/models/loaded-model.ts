@@ -1,0 +1,115 @@
+/** A model at work: canvas in, session, decoder, suppression, detections out. */
+import type { Detection } from '@edgeloop/protocol'
+import { nearestName } from '@edgeloop/protocol/nearest'
+import type { InputView } from '../cameras/camera.ts'
+import { ModelError, type RuntimeSession } from '../runtimes/runtime.ts'
+import { Candidates } from './candidates.ts'
+import { type InputSpec, placeFrame, toSourceBox } from './canvas.ts'
+import type { Decoder } from './layouts/layout.ts'
+import type { DetectOptions, Model } from './model.ts'
+import { suppress } from './nms.ts'
+import type { TensorFeeder } from './tensor-feeder.ts'
+
+/** What `openModel` found to fit together. */
+export type LoadedParts = {
+  readonly name: string
+  readonly session: RuntimeSession
+  readonly layout: string
+  readonly labels: readonly string[]
+  readonly spec: InputSpec
+  readonly feed: TensorFeeder
+  readonly decoder: Decoder
+}
+
+/** Steps per unit that scores are rounded to. */
+const scoreSteps = 1e4
+
+export class LoadedModel implements Model {
+  readonly name: string
+  readonly digest: string
+  readonly layout: string
+  readonly labels: readonly string[]
+  readonly runtime: string
+  readonly input: InputSpec
+  readonly inputBytes: number
+  readonly #session: RuntimeSession
+  readonly #decoder: Decoder
+  readonly #feed: TensorFeeder
+  readonly #candidates = new Candidates()
+  /** Class indexes by the label lists they were asked with. */
+  readonly #wanted = new WeakMap<readonly string[], ReadonlySet<number>>()
+  #busy = false
+
+  constructor({ name, session, layout, labels, spec, feed, decoder }: LoadedParts) {
+    this.name = name
+    this.digest = session.digest
+    this.layout = layout
+    this.labels = labels
+    this.runtime = session.runtime
+    this.input = spec
+    this.inputBytes = spec.width * spec.height * 3
+    this.#session = session
+    this.#decoder = decoder
+    this.#feed = feed
+  }
+
+  inputFor(sourceWidth: number, sourceHeight: number): InputView {
+    return placeFrame(this.input, sourceWidth, sourceHeight)
+  }
+
+  async detect(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Detection[]> {
+    if (canvas.length !== this.inputBytes) {
+      const wanted = `${this.input.width}×${this.input.height}×3 = ${this.inputBytes}`
+      throw new RangeError(`Cannot detect: canvas has ${canvas.length} bytes, expected ${wanted}`)
+    }
+    if (this.#busy) throw new Error('Cannot detect: the model is busy with another canvas')
+    this.#busy = true
+    try {
+      const classes = options.labels && this.#classesOf(options.labels)
+      const outputs = await this.#session.run(this.#feed(canvas))
+      this.#candidates.clear()
+      this.#decoder.decode(outputs, options.scoreMin, this.#candidates)
+      const kept = suppress(this.#candidates, {
+        iouMax: options.nmsIou,
+        keepMax: options.maxDetections,
+        ...(classes && { classes }),
+      })
+      return kept.flatMap((index) => this.#detection(index, view) ?? [])
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  #detection(index: number, view: InputView): Detection | undefined {
+    const { scores, classes, corners } = this.#candidates
+    const [left = 0, top = 0, right = 0, bottom = 0] = corners.subarray(index * 4, index * 4 + 4)
+    const box = toSourceBox(view, left, top, right, bottom)
+    const label = this.labels[classes[index] ?? 0]
+    if (!box || label === undefined) return undefined
+    const score = Math.round(Math.min(1, scores[index] ?? 0) * scoreSteps) / scoreSteps
+    return { label, score, box: [...box] }
+  }
+
+  #classesOf(labels: readonly string[]): ReadonlySet<number> {
+    let classes = this.#wanted.get(labels)
+    if (!classes) {
+      classes = new Set(labels.map((label) => this.#classOf(label)))
+      this.#wanted.set(labels, classes)
+    }
+    return classes
+  }
+
+  #classOf(label: string): number {
+    const index = this.labels.indexOf(label)
+    if (index >= 0) return index
+    const near = nearestName(label, this.labels)
+    const hint = near ? `; did you mean "${near}"?` : ''
+    throw new ModelError(
+      `Cannot look for "${label}": model "${this.name}" has no such label${hint}`,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]()
+  }
+}
