@@ -1,0 +1,136 @@
+/**
+ * The physical limit of one stream, in a process of its own: the native calls that the agent cannot do
+ * without (decode every frame, scale the analysed ones, infer those that moved) and nothing else. No
+ * queue, no gate, no tracker, no events. Prints one JSON line.
+ */
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as av from 'node-av/constants'
+import { CodecContext, FormatContext, Frame, Packet, SoftwareScaleContext } from 'node-av/lib'
+import * as ort from 'onnxruntime-node'
+
+export type LimitTask = {
+  readonly clip: string
+  readonly model: string
+  readonly seconds: number
+  /** Frames scaled for gate and model per second, of the clip's 30. */
+  readonly analysisFps: number
+  readonly inferencesPerSecond: number
+  /** Wait for each frame's time, as a camera makes one wait; else as fast as it goes. */
+  readonly paced: boolean
+}
+export type LimitResult = { readonly cpuMsPerStreamSecond: number; readonly inferenceMs: number }
+
+const fps = 30
+const canvas = 416
+const warmUpSeconds = 2
+
+const task = JSON.parse(process.argv[2] ?? '{}') as LimitTask
+const session = await ort.InferenceSession.create(await readFile(task.model), {
+  executionProviders: ['cpu'],
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+})
+const images = new ort.Tensor('float32', new Float32Array(3 * canvas * canvas), [
+  1,
+  3,
+  canvas,
+  canvas,
+])
+const inputName = session.inputNames[0] ?? 'images'
+
+const grey = scaler(160, 90, av.AV_PIX_FMT_GRAY8, 'fast_bilinear')
+const input = scaler(canvas, 234, av.AV_PIX_FMT_BGR24, 'area')
+const packet = new Packet()
+packet.alloc()
+const frame = new Frame()
+frame.alloc()
+
+let frames = 0
+let inferenceMs = 0
+let inferences = 0
+let cpuBefore = process.cpuUsage()
+const startedMs = performance.now()
+const framesMax = (warmUpSeconds + task.seconds) * fps
+while (frames < framesMax) await playOnce()
+const { user, system } = process.cpuUsage(cpuBefore)
+const result: LimitResult = {
+  cpuMsPerStreamSecond: (user + system) / 1000 / task.seconds,
+  inferenceMs: inferenceMs / Math.max(1, inferences),
+}
+console.log(JSON.stringify(result))
+process.exit(0)
+
+/** Decodes the clip from its start to its end. */
+async function playOnce(): Promise<void> {
+  const format = new FormatContext()
+  format.allocContext()
+  await format.openInput(`file:${task.clip}`, null, null)
+  await format.findStreamInfo(null)
+  const { streamIndex, decoder } = format.findBestStream(av.AVMEDIA_TYPE_VIDEO, -1, -1, true)
+  const stream = format.streams[streamIndex]
+  if (!stream || !decoder) throw new Error(`Cannot decode "${task.clip}"`)
+  const context = new CodecContext()
+  context.allocContext3(decoder)
+  context.parametersToContext(stream.codecpar)
+  context.threadCount = 1
+  context.open2Sync(decoder, null)
+  while (frames < framesMax && format.readFrameSync(packet) >= 0) {
+    if (packet.streamIndex === streamIndex) {
+      context.sendPacketSync(packet)
+      while (frames < framesMax && context.receiveFrameSync(frame) >= 0) await take()
+    }
+    packet.unref()
+  }
+  context.freeContext()
+  await format.closeInput()
+}
+
+async function take(): Promise<void> {
+  const number = frames++
+  if (number === warmUpSeconds * fps) {
+    cpuBefore = process.cpuUsage()
+    inferenceMs = 0
+    inferences = 0
+  }
+  const analysed = isNth(number, task.analysisFps)
+  if (analysed) {
+    if (task.paced) {
+      const waitMs = startedMs + (number * 1000) / fps - performance.now()
+      if (waitMs > 1) await sleep(waitMs)
+    }
+    grey.context.scaleFrameSync(grey.target, frame)
+    if (isNth(number, task.inferencesPerSecond)) {
+      input.context.scaleFrameSync(input.target, frame)
+      const before = performance.now()
+      await session.run({ [inputName]: images })
+      inferenceMs += performance.now() - before
+      inferences++
+    }
+  }
+  frame.unref()
+}
+
+/** True for `perSecond` of every second's frames, evenly. */
+function isNth(number: number, perSecond: number): boolean {
+  return Math.floor(((number + 1) * perSecond) / fps) > Math.floor((number * perSecond) / fps)
+}
+
+function scaler(
+  width: number,
+  height: number,
+  pixelFormat: (typeof av)['AV_PIX_FMT_GRAY8'] | (typeof av)['AV_PIX_FMT_BGR24'],
+  flags: string,
+) {
+  const target = new Frame()
+  target.alloc()
+  target.width = width
+  target.height = height
+  target.format = pixelFormat
+  target.getBuffer(32)
+  const context = new SoftwareScaleContext()
+  context.allocContext()
+  context.setOption('sws_flags', flags)
+  return { target, context }
+}
