@@ -2,6 +2,7 @@
  * The process that renders one demo clip: native encoders and seconds of drawing have no place in the
  * supervisor. Started by `demoClip`; speaks over the IPC channel and ends with it.
  */
+import { setImmediate } from 'node:timers/promises'
 import { type ClipEncoder, openClipEncoder } from './clip-encoder.ts'
 import { createScene } from './scene.ts'
 import { toYuv420, yuvBytes } from './yuv.ts'
@@ -45,6 +46,8 @@ async function renderClip({ seed, seconds, file, encoder: name }: RenderClip): P
     await encoder.write(yuv)
     if (frame % progressFrames === 0) {
       report({ kind: 'progress', share: frame / scene.frameCount })
+      // Lets go for a moment, so that it notices when its parent is gone.
+      await setImmediate()
     }
   }
   await encoder.finish()

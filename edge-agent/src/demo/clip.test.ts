@@ -1,6 +1,6 @@
 /** The demo clip: a real video of the scene, whole or not there, made once. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -80,6 +80,10 @@ for (const encoder of clipEncoders) {
 
 test('demoClip() leaves nothing behind when it is aborted', async (t) => {
   const folder = await temporaryFolder(t)
+  const abandoned = join(folder, 'demo-1-48s-v1.mp4.77-1.part')
+  await writeFile(abandoned, 'of a process that is long gone')
+  const longAgo = new Date(Date.now() - 3_600_000)
+  await utimes(abandoned, longAgo, longAgo)
   const stop = new AbortController()
   const onProgress = () => stop.abort(new Error('enough'))
   await assert.rejects(demoClip({ seed, seconds, folder, onProgress, signal: stop.signal }))

@@ -3,7 +3,7 @@
  * loops without a seam, and kept. What the agent then opens is a file like any other.
  */
 import { fork } from 'node:child_process'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ClipEncoder } from './clip-encoder.ts'
@@ -43,6 +43,7 @@ export async function demoClip(options: DemoClipOptions): Promise<string> {
   const file = join(folder, `demo-${seed}-${seconds}s-v${sceneVersion}.mp4`)
   if (await isFile(file)) return file
   await mkdir(folder, { recursive: true })
+  await sweep(folder)
   const unfinished = `${file}.${process.pid}-${Math.trunc(performance.now())}.part`
   try {
     const { encoder } = options
@@ -82,6 +83,19 @@ function render(task: RenderClip, { onProgress, signal }: DemoClipOptions): Prom
   })
   child.send(task)
   return promise
+}
+
+/** An unfinished clip this old belongs to nobody: rendering takes seconds. */
+const abandonedMs = 10 * 60_000
+
+/** Removes what a power cut left unfinished. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!/^demo-.*\.part$/.test(name)) continue
+    const path = join(folder, name)
+    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs
+    if (age > abandonedMs) await rm(path, { force: true })
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {
