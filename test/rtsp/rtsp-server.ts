@@ -30,7 +30,7 @@ export type CameraFaults = {
   readonly dropShare?: number
   /** Share (0..1) of RTP packets with a few bytes changed. */
   readonly corruptShare?: number
-  /** Goes on with the server's second clip. */
+  /** Goes on with the server's second clip, also for those who connect later. */
   readonly resolutionChangeAfterFrames?: number
 }
 
@@ -57,6 +57,7 @@ export class RtspServer implements AsyncDisposable {
   readonly #clips: readonly PackedClip[]
   readonly #seed: number
   #connections = 0
+  #hasChanged = false
 
   static async open(options: RtspServerOptions): Promise<RtspServer> {
     const camera = new RtspServer(options)
@@ -108,7 +109,11 @@ export class RtspServer implements AsyncDisposable {
       socket.resetAndDestroy()
       return
     }
-    const viewer = new Viewer(socket, this.faults, this.#clips, seed)
+    const second = this.#clips[1]
+    const clips = this.#hasChanged && second !== undefined ? [second] : this.#clips
+    const viewer = new Viewer(socket, this.faults, clips, seed, () => {
+      this.#hasChanged = true
+    })
     this.#viewers.add(viewer)
     socket.on('close', () => this.#viewers.delete(viewer))
   }
@@ -138,6 +143,7 @@ class Viewer {
   readonly #faults: CameraFaults
   readonly #clips: readonly PackedClip[]
   readonly #random: () => number
+  readonly #onChange: () => void
   readonly #nonce = randomUUID().replaceAll('-', '')
   readonly #session = randomUUID().slice(0, 8)
   #requests = Buffer.alloc(0)
@@ -150,7 +156,14 @@ class Viewer {
   /** RTP time of the pass that is being sent, in ms. */
   #passStampMs: number
 
-  constructor(socket: Socket, faults: CameraFaults, clips: readonly PackedClip[], seed: number) {
+  constructor(
+    socket: Socket,
+    faults: CameraFaults,
+    clips: readonly PackedClip[],
+    seed: number,
+    onChange: () => void,
+  ) {
+    this.#onChange = onChange
     this.#socket = socket
     this.#faults = faults
     this.#clips = clips
@@ -262,7 +275,10 @@ class Viewer {
       }
       if (this.#sent === resolutionChangeAfterFrames && this.#clip === this.#clips[0]) {
         const second = this.#clips[1]
-        if (second !== undefined) this.#nextPass(second)
+        if (second !== undefined) {
+          this.#nextPass(second)
+          this.#onChange()
+        }
       }
       if (this.#index === this.#clip.packed.length) this.#nextPass(this.#clip)
       const waitMs = this.#passStart + this.#clip.sendMs[this.#index]! - performance.now()

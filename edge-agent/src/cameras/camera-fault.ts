@@ -49,7 +49,7 @@ const causes = {
   },
   stalled: {
     fault: 'stalled',
-    why: 'it has stopped sending',
+    why: 'it has stopped sending pictures',
     way: 'check the camera and the network',
   },
   ended: {

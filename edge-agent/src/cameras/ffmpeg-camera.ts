@@ -76,6 +76,8 @@ class FfmpegCamera implements Camera {
   #isSpoilt = false
   #lastWords = ''
   #heardAt = performance.now()
+  /** A process that was just started may take as long as opening may. */
+  #quietMaxMs = 0
   #damagedAt = Number.NEGATIVE_INFINITY
 
   constructor(
@@ -106,7 +108,8 @@ class FfmpegCamera implements Camera {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), Math.max(0, timeoutMs))
     try {
-      this.#first = await this.#next(AbortSignal.any([this.#signal, late.signal]))
+      const signal = AbortSignal.any([this.#signal, late.signal])
+      this.#first = await this.#advance(() => this.#next(signal))
     } catch (error) {
       this.#options.signal.throwIfAborted()
       if (late.signal.aborted) throw this.#fault(this.#isBlind() ? 'garbage' : 'silent', 'open')
@@ -127,13 +130,9 @@ class FfmpegCamera implements Camera {
     const clock = pace(!isLive && this.#options.pace === 'live', this.#now)
     for (;;) {
       this.#signal.throwIfAborted()
-      const joined = this.#first ?? (await this.#watched())
+      const joined = this.#first ?? (await this.#advance(() => this.#watched()))
       this.#first = undefined
-      if (joined === undefined) {
-        if (this.#resized === undefined) return
-        await this.#relaunch()
-        continue
-      }
+      if (joined === undefined) return
       const { frame, positionMs, arrivedAt } = joined.picked
       if (!isLive) await waitFor(clock, positionMs, this.#signal)
       yield this.#frame(joined, frame, isLive ? arrivedAt : clock.at(positionMs))
@@ -164,6 +163,16 @@ class FfmpegCamera implements Camera {
       onEntry: (entry) => this.#hear(entry),
     })
     this.#heardAt = performance.now()
+    this.#quietMaxMs = openTimeoutMs
+  }
+
+  /** The next frame, over as many processes as the source has changed its size. */
+  async #advance(next: () => Promise<Joined<Shot> | undefined>): Promise<Joined<Shot> | undefined> {
+    for (;;) {
+      const joined = await next()
+      if (joined !== undefined || this.#resized === undefined) return joined
+      await this.#relaunch()
+    }
   }
 
   /** The decoder's process is bound to one size of pictures: a new size takes a new one. */
@@ -199,6 +208,7 @@ class FfmpegCamera implements Camera {
 
   #count(entry: LogEntry & { kind: 'decoded' }): 'end' | undefined {
     this.#heardAt = performance.now()
+    this.#quietMaxMs = this.#options.stallTimeoutMs
     const { ticks, width, height, isKey } = entry
     const seconds = ticks === undefined ? undefined : ticks * this.#tickSeconds
     // Read again only to come to where the last process stopped.
@@ -231,16 +241,12 @@ class FfmpegCamera implements Camera {
   /** The next joined frame of a source that is watched for stalls. */
   async #watched(): Promise<Joined<Shot> | undefined> {
     if (this.#source.kind !== 'live') return this.#orFault(await this.#next(this.#signal))
-    const { stallTimeoutMs } = this.#options
     let stalled = false
-    const watch = setInterval(
-      () => {
-        if (performance.now() - this.#heardAt < stallTimeoutMs) return
-        stalled = true
-        this.#process?.kill()
-      },
-      Math.min(stallTimeoutMs, watchIntervalMs),
-    )
+    const watch = setInterval(() => {
+      if (performance.now() - this.#heardAt < this.#quietMaxMs) return
+      stalled = true
+      this.#process?.kill()
+    }, watchIntervalMs)
     try {
       const joined = await this.#next(this.#signal)
       if (joined !== undefined || this.#resized !== undefined) return joined

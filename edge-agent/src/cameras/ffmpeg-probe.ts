@@ -72,6 +72,7 @@ function lastLine(stderr: string): string {
 function probeCause(source: Source, stderr: string): CameraCause {
   if (/\b40[13]\b/.test(stderr)) return 'login'
   if (/\b40[04]\b/.test(stderr)) return 'path'
+  if (/reset by peer|broken pipe/i.test(stderr)) return 'strange'
   if (/Invalid data|End of file|moov atom not found/i.test(stderr)) {
     return source.kind === 'live' ? 'strange' : 'noVideo'
   }

@@ -3,11 +3,15 @@
  * people. Scalers and their targets live as long as the camera; nothing is allocated per frame.
  */
 
+import assert from 'node:assert/strict'
 import type { AVPixelFormat } from 'node-av/constants'
 import type { Frame as AvFrame, CodecContext, Packet, SoftwareScaleContext } from 'node-av/lib'
 import { gateHeight, gateWidth, type InputView } from './camera.ts'
 import { checkedView, paintCanvas, sizeWithin } from './canvas.ts'
 import type { LibAv } from './node-av-input.ts'
+
+/** Bytes: rows start where the widest vectors that swscale uses on x86 and ARM may be loaded. */
+const alignment = 32
 
 /** JPEG encoders kept, one per picture size; the oldest goes when another size is asked for. */
 const encodersMax = 2
@@ -18,19 +22,24 @@ export class NodeAvPictures implements Disposable {
   readonly #gate: Scaled
   #input: Scaled | undefined
   #view: { readonly key: string; readonly view: InputView } | undefined
+  #isClosed = false
   readonly #encoders = new Map<string, JpegEncoder>()
 
   constructor(av: LibAv, inputFor: (width: number, height: number) => InputView) {
     this.#av = av
     this.#inputFor = inputFor
     this.#gate = new Scaled(av, gateWidth, gateHeight, av.AV_PIX_FMT_GRAY8, 'fast_bilinear')
+    // 160 bytes are whole vectors at the alignment asked for, so no row is padded.
+    assert.equal(this.#gate.stride, gateWidth)
   }
 
   gate(frame: AvFrame): Uint8Array {
-    return this.#gate.scale(frame)
+    this.#assertOpen()
+    return this.#gate.scale(frame).subarray(0, gateWidth * gateHeight)
   }
 
   input(frame: AvFrame, target: Uint8Array): InputView {
+    this.#assertOpen()
     const view = this.#viewFor(frame.width, frame.height)
     const { width, height } = view.content
     const format = view.channels === 'rgb' ? this.#av.AV_PIX_FMT_RGB24 : this.#av.AV_PIX_FMT_BGR24
@@ -43,6 +52,7 @@ export class NodeAvPictures implements Disposable {
   }
 
   jpeg(frame: AvFrame, options: { widthMax: number; quality: number }): Uint8Array {
+    this.#assertOpen()
     const { width, height } = sizeWithin(frame.width, frame.height, options.widthMax)
     const key = `${width}x${height}`
     let encoder = this.#encoders.get(key)
@@ -55,9 +65,14 @@ export class NodeAvPictures implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true
     this.#gate[Symbol.dispose]()
     this.#input?.[Symbol.dispose]()
     while (this.#encoders.size > 0) this.#dropEncoder()
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new Error('Cannot use a frame: its camera was closed')
   }
 
   #viewFor(width: number, height: number): InputView {
@@ -103,7 +118,7 @@ class Scaled implements Disposable {
     this.target.height = height
     this.target.format = format
     if (fullRange) this.target.colorRange = av.AVCOL_RANGE_JPEG
-    av.FFmpegError.throwIfError(this.target.getBuffer(0), 'allocate a picture')
+    av.FFmpegError.throwIfError(this.target.getBuffer(alignment), 'allocate a picture')
     // Taken once: every look at `data` makes new external buffers, which the collector pays for.
     const [pixels] = this.target.data ?? []
     if (pixels === undefined) throw new Error('Cannot allocate a picture: it has no planes')

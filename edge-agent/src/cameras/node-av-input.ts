@@ -334,6 +334,7 @@ function openOptions(source: Source, limits: InputLimits): Record<string, string
 function openCause(av: LibAv, source: Source, code: number): CameraCause {
   if (code === av.AVERROR_HTTP_UNAUTHORIZED || code === av.AVERROR_HTTP_FORBIDDEN) return 'login'
   if (code === av.AVERROR_HTTP_NOT_FOUND || code === av.AVERROR_HTTP_BAD_REQUEST) return 'path'
+  if (code === -constants.errno.ECONNRESET) return 'strange'
   if (code === av.AVERROR_INVALIDDATA) return source.kind === 'live' ? 'strange' : 'noVideo'
   return source.kind === 'live' ? 'nobody' : 'gone'
 }
