@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { CameraError } from './camera.ts'
+import { parseSource, secretless } from './source.ts'
+
+test('parseSource() knows addresses, clips and folders', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-source-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const clip = join(folder, 'a b:c.mp4')
+  await writeFile(clip, '')
+  await mkdir(join(folder, 'images'))
+  const of = async (text: string) => {
+    const source = await parseSource(text)
+    return [source.kind, 'path' in source ? source.path : source.url]
+  }
+  assert.deepEqual(await of(clip), ['file', clip])
+  assert.deepEqual(await of(`file:${clip}`), ['file', clip])
+  assert.deepEqual(await of(pathToFileURL(clip).href), ['file', clip])
+  assert.deepEqual(await of(join(folder, 'images')), ['folder', join(folder, 'images')])
+  assert.deepEqual(await of('rtsp://cam/1'), ['live', 'rtsp://cam/1'])
+  assert.deepEqual(await of('RTSPS://cam/1'), ['live', 'RTSPS://cam/1'])
+})
+
+const refused: [source: string, text: RegExp][] = [
+  ['', /no source given/],
+  ['/no/such/clip.mp4', /no such file or folder/],
+  ['file:///no/such/clip.mp4', /no such file or folder/],
+  ['rtps://cam/1', /"rtps:" is not supported \(did you mean "rtsps:"\?\); use rtsp:/],
+  ['http://root:secret@cam/1', /"http:\/\/root:…@cam\/1": "http:" is not supported; use rtsp:/],
+  ['rtsp://', /address is not complete/],
+  ['v4l2:/dev/video0', /"v4l2:" is not supported/],
+]
+for (const [source, text] of refused) {
+  test(`parseSource() refuses "${source}"`, async () => {
+    await assert.rejects(parseSource(source), (error: unknown) => {
+      assert.ok(error instanceof CameraError)
+      assert.equal(error.fault, 'refused')
+      assert.match(error.message, text)
+      assert.doesNotMatch(error.message, /secret/)
+      return true
+    })
+  })
+}
+
+test('secretless() takes address and password out of what a program said', async () => {
+  const source = await parseSource('rtsp://root:p%40ss@cam/1')
+  assert.equal(secretless('rtsp://root:p%40ss@cam/1: 401 Unauthorized', source), '401 Unauthorized')
+  assert.equal(secretless('login with p@ss or p%40ss failed', source), 'login with … or … failed')
+})
