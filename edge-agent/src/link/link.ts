@@ -18,7 +18,7 @@ import { openUploadBudget } from './upload-budget.ts'
 
 /** Changes of what runs here come in swarms at a start; they are told together. */
 const reportDelayMs = 200
-/** A connection that lasted so long was a good one: the next failure is a first one again. */
+/** After a connection that lasted so long, or took events to the hub, the next failure is a first one. */
 const goodConnectionMs = 10_000
 /** How often it is looked whether it is the turn of snapshots. */
 const turnIntervalMs = 250
@@ -76,6 +76,8 @@ class Connection {
   readonly #options: ConnectionOptions
   readonly #acknowledgements = new Acknowledgements()
   #online = false
+  /** The hub has acknowledged something over this connection. */
+  #acknowledged = false
   #reported: Reported | undefined
   #reportChanged = Promise.withResolvers<void>()
   #nonsenseLoggedAt = Number.NEGATIVE_INFINITY
@@ -108,11 +110,12 @@ class Connection {
         if (signal.aborted) return
         const why = (error as Error).message
         const lastedMs = this.#online ? performance.now() - startedAt : 0
-        if (lastedMs >= goodConnectionMs) failures = 0
+        if (lastedMs >= goodConnectionMs || this.#acknowledged) failures = 0
         const level = this.#online || failures === 0 ? 'warn' : 'debug'
         log[level]({ hub: identity.mqttUrl, why }, 'No connection to the hub')
       } finally {
         this.#online = false
+        this.#acknowledged = false
       }
       const delayMs = waitMs(reconnectBackoff, failures++, random())
       await sleep(delayMs, undefined, { signal, ref: false }).catch(() => {})
@@ -156,6 +159,7 @@ class Connection {
     try {
       if (name === 'acknowledged') {
         this.#acknowledgements.offer(parsePayload(name, payload))
+        this.#acknowledged = true
       } else if (name === 'liveRequest') {
         onLiveRequest(parsePayload(name, payload))
       } else if (payload.length > 0) {

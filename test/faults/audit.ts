@@ -1,0 +1,83 @@
+/** Reads a hub's store after everything has been left alone, and counts what is wrong with it. */
+import { DatabaseSync } from 'node:sqlite'
+import type { Loss } from '@edgeloop/protocol'
+
+export type Audit = {
+  readonly stored: number
+  /** Starts of agents that the hub has heard of. */
+  readonly boots: number
+  /** Numbers that are missing between 1 and the last of a boot. */
+  readonly gaps: number
+  /** Rows beyond the first with the same device, boot and number, or with the same label. */
+  readonly doubled: number
+  /** Recorded events that are neither there nor covered by a loss record. */
+  readonly lost: number
+  readonly quarantined: number
+  readonly lossRecords: number
+  /** What the loss records say was given up. */
+  readonly givenUp: Pick<Loss, 'aggregates' | 'events' | 'alarms'>
+}
+
+/** @param ledger labels of the events that agents confirmed as recorded */
+export function auditHub(file: string, ledger: readonly string[]): Audit {
+  using db = new DatabaseSync(file, { readOnly: true })
+  const rows = db.prepare('SELECT boot_key, sequence, kind, label, data FROM event').iterate()
+  const numbers = new Map<number, [sequence: number, through: number][]>()
+  const labels = new Map<string, number>()
+  const givenUp = { aggregates: 0, events: 0, alarms: 0 }
+  let stored = 0
+  let lossRecords = 0
+  for (const row of rows) {
+    const {
+      boot_key: boot,
+      sequence,
+      kind,
+      label,
+      data,
+    } = row as {
+      boot_key: number
+      sequence: number
+      kind: string
+      label: string | null
+      data: string
+    }
+    stored++
+    let through = sequence
+    if (kind === 'loss') {
+      const loss: Loss = JSON.parse(data)
+      lossRecords++
+      through = loss.through
+      for (const key of ['aggregates', 'events', 'alarms'] as const) givenUp[key] += loss[key]
+    }
+    const ranges = numbers.get(boot) ?? []
+    numbers.set(boot, ranges)
+    ranges.push([sequence, through])
+    if (label !== null) labels.set(label, (labels.get(label) ?? 0) + 1)
+  }
+  let gaps = 0
+  let doubled = [...labels.values()].reduce((sum, count) => sum + count - 1, 0)
+  for (const ranges of numbers.values()) {
+    let next = 1
+    for (const [sequence, through] of ranges.sort(([a], [b]) => a - b)) {
+      if (sequence > next) gaps += sequence - next
+      if (sequence < next) doubled += next - sequence
+      next = Math.max(next, through + 1)
+    }
+  }
+  const missing = ledger.filter((label) => !labels.has(label)).length
+  const { quarantined } = db.prepare('SELECT count(*) AS quarantined FROM quarantine').get() as {
+    quarantined: number
+  }
+  const lost = Math.max(0, missing - givenUp.events)
+  return { stored, boots: numbers.size, gaps, doubled, lost, quarantined, lossRecords, givenUp }
+}
+
+/** What the outbox itself counted as given up, since it was made. */
+export function givenUpOnBox(file: string): Audit['givenUp'] {
+  using db = new DatabaseSync(file, { readOnly: true })
+  const mark = (name: string): number => {
+    const row = db.prepare('SELECT value FROM marks WHERE name = ?').get(`lost.${name}`)
+    return Number(row?.value ?? 0)
+  }
+  return { aggregates: mark('aggregates'), events: mark('events'), alarms: mark('alarms') }
+}

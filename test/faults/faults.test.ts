@@ -1,0 +1,26 @@
+/** The fault story in its small form; `npm run bench -- faults` is the full one. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { faultKinds, runFaults } from './fault-run.ts'
+
+test('agent, media process, hub and link are killed and cut while events flow: nothing is lost or doubled', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'faults-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
+  t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
+  const report = await runFaults({
+    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 600, faults: 8 },
+    signal: t.signal,
+  })
+  t.diagnostic(JSON.stringify(report))
+  assert.ok(report.recorded >= 3000)
+  assert.ok(faultKinds.every((kind) => report.faults[kind] >= 1))
+  const { lost, doubled, gaps, quarantined, lossRecords, left } = report
+  assert.deepEqual(
+    { lost, doubled, gaps, quarantined, lossRecords, left },
+    { lost: 0, doubled: 0, gaps: 0, quarantined: 0, lossRecords: 0, left: 0 },
+  )
+})
