@@ -49,6 +49,12 @@ export const HubConfig = Type.Object(
           default: 5000,
           description: 'Connections at once; further ones are closed unanswered',
         }),
+        connectTimeoutMs: Type.Integer({
+          minimum: 100,
+          maximum: 60_000,
+          default: 5000,
+          description: 'Milliseconds a client has for the TLS handshake, and again to sign in',
+        }),
       },
       { ...closed, default: {} },
     ),

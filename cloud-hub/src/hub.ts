@@ -171,7 +171,7 @@ export async function openHub(
 
   const deviceListener = await buildDeviceListener({
     authority,
-    connectionsMax: config.mqtt.connectionsMax,
+    ...config.mqtt,
     enrolment,
     blobs,
     live,

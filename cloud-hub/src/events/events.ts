@@ -48,7 +48,7 @@ export function openEvents({ store }: { store: Store }): Events {
       .select(['stream_id', 'label', 'score', 'snapshot', 'data'])
 
   /** Matching events with `low <= event_id < high`, newest first. */
-  async function slice(query: EventQuery, low: number, high: number, limit: number) {
+  async function slice(query: Wanted, low: number, high: number, limit: number) {
     let rows = select().where('event_id', '<', high).where('event_id', '>=', low)
     if (query.device !== undefined) {
       const key = store.reader
@@ -60,13 +60,14 @@ export function openEvents({ store }: { store: Store }): Events {
     if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
     if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
     if (query.label !== undefined) rows = rows.where('label', '=', query.label)
-    if (query.from !== undefined) rows = rows.where('at', '>=', timeOf(query.from))
-    if (query.to !== undefined) rows = rows.where('at', '<', timeOf(query.to))
+    if (query.fromTime !== undefined) rows = rows.where('at', '>=', query.fromTime)
+    if (query.toTime !== undefined) rows = rows.where('at', '<', query.toTime)
     return await rows.orderBy('event_id', 'desc').limit(limit).execute()
   }
 
   async function list(query: EventQuery): Promise<EventPage> {
     const limit = query.limit ?? 50
+    const wanted = { ...query, fromTime: timeOf(query.from), toTime: timeOf(query.to) }
     const newest = await store.reader
       .selectFrom('event')
       .select(({ fn }) => fn.max('event_id').as('event_id'))
@@ -76,7 +77,7 @@ export function openEvents({ store }: { store: Store }): Events {
     const lowest = Math.max(1, high - scanRowsMax)
     while (found.length < limit && high > lowest) {
       const low = Math.max(lowest, high - scanStep)
-      const rows = await slice(query, low, high, limit - found.length)
+      const rows = await slice(wanted, low, high, limit - found.length)
       found.push(...rows)
       high = found.length === limit ? (rows.at(-1)?.event_id ?? low) : low
     }
@@ -113,7 +114,10 @@ export function storedEventOf(row: EventRow): StoredEvent {
   }
 }
 
-function timeOf(timestamp: string): number {
+type Wanted = EventQuery & { fromTime: number | undefined; toTime: number | undefined }
+
+function timeOf(timestamp: string | undefined): number | undefined {
+  if (timestamp === undefined) return undefined
   const time = Date.parse(timestamp)
   if (Number.isNaN(time)) throw new Refusal('badRequest', `Cannot read the time "${timestamp}"`)
   return time

@@ -1,5 +1,5 @@
 /** The listener for people and programs: plain HTTP on the machine itself, so loopback only. */
-
+import type { Socket } from 'node:net'
 import { Refusal } from '@edgeloop/protocol'
 import cookie from '@fastify/cookie'
 import rateLimit from '@fastify/rate-limit'
@@ -39,6 +39,7 @@ export async function buildBrowserListener(
   answerProblems(app, rooms.log)
   checkSchemas(app)
   logRequests(app, rooms.log)
+  endConnections(app)
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers(securityHeaders)
   })
@@ -48,6 +49,21 @@ export async function buildBrowserListener(
   mountRoutes(app, apiHandlers(rooms), { people: rooms.people, visitors })
   await serveDashboard(app, dashboardDir)
   return app
+}
+
+/**
+ * Change streams and live pictures never end by themselves, and a browser that is gone never answers a
+ * closing handshake: when the hub closes, their connections are ended. Browsers come back and resume.
+ */
+function endConnections(app: FastifyInstance): void {
+  const open = new Set<Socket>()
+  app.server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  app.addHook('preClose', async () => {
+    for (const socket of open) socket.destroy()
+  })
 }
 
 /** One line per request, by its route and never by its address: addresses hold tokens. */

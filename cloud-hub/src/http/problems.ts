@@ -15,7 +15,7 @@ const codeOfStatus: Readonly<Record<number, ProblemCode>> = {
 /** Answers errors of every route of `app`. */
 export function answerProblems(app: FastifyInstance, log: Logger): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const refusal = refusalOf(error)
+    const refusal = refusalOf(error, request)
     if (refusal) return refuse(request, reply, refusal)
     log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
     const detail = 'The hub failed on this request; its log says why'
@@ -39,8 +39,10 @@ export function refuse(
     .send(JSON.stringify(problem))
 }
 
-function refusalOf(error: FastifyError): Refusal | undefined {
+function refusalOf(error: FastifyError, request: FastifyRequest): Refusal | undefined {
   if (error instanceof Refusal) return error
   const code = error.statusCode === undefined ? undefined : codeOfStatus[error.statusCode]
-  return code && new Refusal(code, error.message)
+  if (code !== 'wrongMediaType') return code && new Refusal(code, error.message)
+  const type = request.headers['content-type'] ?? ''
+  return new Refusal(code, `Cannot take the content type "${type.slice(0, 100)}" here`)
 }
