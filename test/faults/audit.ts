@@ -14,17 +14,24 @@ export type Audit = {
   readonly lost: number
   readonly quarantined: number
   readonly lossRecords: number
+  /** Aggregates that were kept when an event behind them gave way. */
+  readonly outOfOrder: number
   /** What the loss records say was given up. */
   readonly givenUp: Pick<Loss, 'aggregates' | 'events' | 'alarms'>
 }
 
+/** An aggregate carries the time it was made, a loss record that of its commit. */
+const commitMsMax = 1000
+
 /** @param ledger labels of the events that agents confirmed as recorded */
 export function auditHub(file: string, ledger: readonly string[]): Audit {
   using db = new DatabaseSync(file, { readOnly: true })
-  const rows = db.prepare('SELECT boot_key, sequence, kind, label, data FROM event').iterate()
+  const rows = db.prepare('SELECT boot_key, sequence, kind, at, label, data FROM event').iterate()
   const numbers = new Map<number, [sequence: number, through: number][]>()
   const labels = new Map<string, number>()
   const givenUp = { aggregates: 0, events: 0, alarms: 0 }
+  const losses = new Map<number, { sequence: number; atMs: number }>()
+  const aggregates: { boot: number; sequence: number; atMs: number }[] = []
   let stored = 0
   let lossRecords = 0
   for (const row of rows) {
@@ -32,12 +39,14 @@ export function auditHub(file: string, ledger: readonly string[]): Audit {
       boot_key: boot,
       sequence,
       kind,
+      at: atMs,
       label,
       data,
     } = row as {
       boot_key: number
       sequence: number
       kind: string
+      at: number
       label: string | null
       data: string
     }
@@ -48,7 +57,15 @@ export function auditHub(file: string, ledger: readonly string[]): Audit {
       lossRecords++
       through = loss.through
       for (const key of ['aggregates', 'events', 'alarms'] as const) givenUp[key] += loss[key]
+      const known = losses.get(boot)
+      if (loss.events > 0) {
+        losses.set(boot, {
+          sequence: Math.min(sequence, known?.sequence ?? sequence),
+          atMs: Math.max(atMs, known?.atMs ?? atMs),
+        })
+      }
     }
+    if (kind === 'health') aggregates.push({ boot, sequence, atMs })
     const ranges = numbers.get(boot) ?? []
     numbers.set(boot, ranges)
     ranges.push([sequence, through])
@@ -68,8 +85,14 @@ export function auditHub(file: string, ledger: readonly string[]): Audit {
   const { quarantined } = db.prepare('SELECT count(*) AS quarantined FROM quarantine').get() as {
     quarantined: number
   }
-  const lost = Math.max(0, missing - givenUp.events)
-  return { stored, boots: numbers.size, gaps, doubled, lost, quarantined, lossRecords, givenUp }
+  const outOfOrder = aggregates.filter(({ boot, sequence, atMs }) => {
+    const loss = losses.get(boot)
+    return loss && sequence > loss.sequence && atMs < loss.atMs - commitMsMax
+  }).length
+  return {
+    ...{ stored, boots: numbers.size, gaps, doubled, outOfOrder, quarantined, lossRecords },
+    ...{ lost: Math.max(0, missing - givenUp.events), givenUp },
+  }
 }
 
 /** What the outbox itself counted as given up, since it was made. */
