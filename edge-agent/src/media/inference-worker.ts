@@ -7,6 +7,7 @@ import { parentPort } from 'node:worker_threads'
 import type { DetectOptions, Model } from '../models/model.ts'
 import { openModel } from '../models/open-model.ts'
 import { chooseRuntime } from '../runtimes/choose.ts'
+import { endWithParent } from './end-group.ts'
 import { SlotReader } from './frame-slot.ts'
 import type { FromInference, ToInference } from './inference-protocol.ts'
 
@@ -20,6 +21,9 @@ const lanes = new Map<number, Lane>()
 /** Lanes that may have a canvas, in the order of their turns. */
 const turns = new Set<number>()
 let working = false
+
+// The decoding thread may hang in native code when the supervisor goes; this one does not.
+endWithParent()
 
 port.on('message', (message: ToInference) => {
   switch (message.kind) {

@@ -17,6 +17,7 @@ import { Figures } from '../streams/figures.ts'
 import { LiveTap } from '../streams/live-tap.ts'
 import { settingsOf } from '../streams/settings.ts'
 import { type RunningStream, runStream } from '../streams/stream.ts'
+import { endGroup } from './end-group.ts'
 import { type Lane, openInference } from './inference.ts'
 import type { OpenedModel } from './inference-protocol.ts'
 import type { Start, ToMedia } from './protocol.ts'
@@ -25,7 +26,7 @@ import { openSupervisorChannel, type SupervisorChannel } from './supervisor-chan
 
 /** The worker is hung when it owes an answer for this long: then the heartbeat stops. */
 const inferenceHungMs = 30_000
-/** What does not close in this time is left to the end of the process. */
+/** What does not close in this time is ended with the process. */
 const closeTimeoutMs = 1_500
 
 const demoScheme = 'demo:'
@@ -43,7 +44,7 @@ const channel = openSupervisorChannel(
 
 /** Ends the process; `exit` and not a running-out loop, because native threads may not let go. */
 async function leave(): Promise<void> {
-  const timer = setTimeout(() => process.exit(0), closeTimeoutMs)
+  const timer = setTimeout(endGroup, closeTimeoutMs)
   await media?.close().catch(() => {})
   clearTimeout(timer)
   process.exit(0)
