@@ -34,16 +34,16 @@ test('demoModel is small, reads as ONNX byte for byte and says its labels and la
 test('demoModel finds the parts of unseen scenes in H.264', needs('ffmpeg'), async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-demo-model-'))
   t.after(() => rm(folder, { recursive: true }))
-  const seeds = [1, 2, 3]
+  const seeds = [1, 2]
   const measured = await measureModel({
     seeds,
-    seconds: 12,
-    framesPerSecond: 2.5,
+    seconds: 16,
+    framesPerSecond: 2,
     folder,
     signal: t.signal,
   })
   t.diagnostic(`seeds ${seeds}: ${JSON.stringify(measured)}`)
-  assert.ok(measured.frames >= 60 && measured.truths >= 300)
+  assert.ok(measured.frames >= 60 && measured.truths >= 400)
   assert.ok(measured.ap50 >= ap50Min, `AP50 is ${measured.ap50}`)
 })
 

@@ -17,7 +17,6 @@ import { openCamera } from '../src/cameras/open-camera.ts'
 import { demoClip, truthOf } from '../src/demo/clip.ts'
 import { demoModel } from '../src/demo/demo-model.ts'
 import { demoLabels } from '../src/demo/parts.ts'
-import { sceneFps } from '../src/demo/scene.ts'
 import { detectCamera } from '../src/detect/detect-camera.ts'
 import { openModel } from '../src/models/open-model.ts'
 import { ortRuntime } from '../src/runtimes/ort.ts'
@@ -58,9 +57,15 @@ export async function measureModel(asked: MeasureOptions): Promise<Measured> {
   for (const seed of seeds) {
     const source = await demoClip({ seed, seconds, folder, signal })
     const truth = truthOf(seed, seconds)
-    const clip = { open: openCamera, model, source, everyFrame: true, options } as const
+    const clip = {
+      open: openCamera,
+      model,
+      source,
+      everyFrame: false,
+      analysisFps: framesPerSecond,
+      options,
+    } as const
     for await (const { frame, detections } of detectCamera(clip, signal)) {
-      if (frame % Math.round(sceneFps / framesPerSecond) !== 0) continue
       frames++
       const image = `${seed}/${frame}`
       const parts = truth(frame)
