@@ -37,13 +37,13 @@ test('demoModel finds the parts of unseen scenes in H.264', needs('ffmpeg'), asy
   const seeds = [1, 2]
   const measured = await measureModel({
     seeds,
-    seconds: 16,
-    framesPerSecond: 2,
+    seconds: 12,
+    framesPerSecond: 2.5,
     folder,
     signal: t.signal,
   })
   t.diagnostic(`seeds ${seeds}: ${JSON.stringify(measured)}`)
-  assert.ok(measured.frames >= 60 && measured.truths >= 400)
+  assert.ok(measured.frames >= 58 && measured.truths >= 300)
   assert.ok(measured.ap50 >= ap50Min, `AP50 is ${measured.ap50}`)
 })
 
