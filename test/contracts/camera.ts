@@ -382,9 +382,11 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
       },
     )
 
-    camera('aborting ends opening and reading within a second', async () => {
+    camera('aborting ends opening and reading at once', async () => {
       await using mute = await serve({ mute: true })
       await using stalled = await serve({ stallAfterFrames: 30 })
+      // Within a second on an idle machine.
+      const abortMaxMs = 2000
       for (const [source, stall] of [
         [mute.url, stallTimeoutMs],
         [stalled.url, 60_000],
@@ -404,22 +406,22 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
         }
         await assert.rejects(reading(), { message: 'enough' })
         const tookMs = performance.now() - abortedAt
-        assert.ok(tookMs < 1000, `took ${tookMs} ms`)
+        assert.ok(tookMs < abortMaxMs, `took ${tookMs} ms`)
       }
     })
 
-    camera('disposing in mid-stream ends frames() within a second', async () => {
+    camera('disposing in mid-stream ends frames() at once', async () => {
       await using server = await serve({ stallAfterFrames: 30 })
       const viewed = await openWith({ source: server.url, pace: 'live', stallTimeoutMs: 60_000 })
       const reading = assert.rejects(
         collect(viewed, () => {}),
-        /closed/,
+        /The camera was closed/,
       )
       await new Promise((resolve) => setTimeout(resolve, 300))
       const began = performance.now()
       await viewed[Symbol.asyncDispose]()
       await viewed[Symbol.asyncDispose]()
-      assert.ok(performance.now() - began < 1000)
+      assert.ok(performance.now() - began < 2000)
       await reading
     })
 
@@ -428,7 +430,7 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
         [
           [{ stallAfterFrames: 30 }, {}, /^stalled$/],
           [{}, { abortAfter: 10 }, /abort/],
-          [{}, { disposeAfter: 10 }, /closed/],
+          [{}, { disposeAfter: 10 }, /camera was closed/],
         ]
       for (const [faults, task, fault] of tasks) {
         await using server = await serve(faults)

@@ -63,7 +63,7 @@ export type CameraCounts = {
   readonly damaged: number
 }
 
-/** One decoded picture. Native memory: dispose of it before asking for the next one. */
+/** One decoded picture. Native memory: it ends when the next one is asked for, or when disposed of. */
 export interface Frame extends Disposable {
   /** Number of the decoded frame since the camera was opened, from 0. */
   readonly frame: number

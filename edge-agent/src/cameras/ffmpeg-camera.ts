@@ -135,7 +135,8 @@ class FfmpegCamera implements Camera {
       if (joined === undefined) return
       const { frame, positionMs, arrivedAt } = joined.picked
       if (!isLive) await waitFor(clock, positionMs, this.#signal)
-      yield this.#frame(joined, frame, isLive ? arrivedAt : clock.at(positionMs))
+      using picked = this.#frame(joined, frame, isLive ? arrivedAt : clock.at(positionMs))
+      yield picked
     }
   }
 

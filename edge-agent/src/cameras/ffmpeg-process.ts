@@ -46,6 +46,8 @@ export class FfmpegProcess<P extends Picked> implements AsyncDisposable {
     this.#task = task
     this.#child = spawn('ffmpeg', task.args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      // Ctrl-C in the terminal is for the agent, which then ends its cameras in order.
+      detached: true,
     })
     this.#closed = once(this.#child, 'close').then(
       () => this.#end(),

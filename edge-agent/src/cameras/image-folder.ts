@@ -101,7 +101,8 @@ class ImageFolder implements Camera {
         const frame = this.#decoded++
         const positionMs = (frame * 1000) / analysisFps
         await waitFor(clock, positionMs, signal)
-        yield new BufferedFrame({ ...pictures, frame, at: clock.at(positionMs) })
+        using picked = new BufferedFrame({ ...pictures, frame, at: clock.at(positionMs) })
+        yield picked
       }
       if (usable === 0) {
         throw new CameraError(

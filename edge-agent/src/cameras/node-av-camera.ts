@@ -30,6 +30,8 @@ class NodeAvCamera implements Camera {
   readonly #now: () => number
   readonly #pictures: NodeAvPictures
   readonly #closing = new AbortController()
+  /** Aborted by the caller or by closing. */
+  readonly #signal: AbortSignal
   readonly #interrupt: () => void
   #input: NodeAvInput
   /** From inputs that earlier passes of a loop have closed. */
@@ -58,6 +60,7 @@ class NodeAvCamera implements Camera {
       height: input.height,
       fps: input.fps,
     }
+    this.#signal = AbortSignal.any([options.signal, this.#closing.signal])
     this.#interrupt = () => this.#input.interrupt()
     options.signal.addEventListener('abort', this.#interrupt)
   }
@@ -73,14 +76,13 @@ class NodeAvCamera implements Camera {
     if (this.#taken) throw new Error('Cannot take the frames of a camera twice: open it again')
     this.#taken = true
     const live = this.#source.kind === 'live'
-    const signal = AbortSignal.any([this.#options.signal, this.#closing.signal])
     const position = timeline(this.info.fps)
     const isPicked = pickFrames(this.#options.analysisFps)
     const clock = pace(!live && this.#options.pace === 'live', this.#now)
     let number = 0
     let newPass = false
     for (;;) {
-      signal.throwIfAborted()
+      this.#signal.throwIfAborted()
       const more = this.#input.next()
       if (!(typeof more === 'boolean' ? more : await this.#track(more))) {
         if (!this.#options.loop) return
@@ -91,10 +93,11 @@ class NodeAvCamera implements Camera {
       const positionMs = position(this.#input.stampMs, newPass)
       newPass = false
       const frame = number++
-      if (!live) await waitFor(clock, positionMs, signal)
+      if (!live) await waitFor(clock, positionMs, this.#signal)
       if (this.#input.spoilt || !isPicked(positionMs)) continue
       const at = live ? this.#now() : clock.at(positionMs)
-      yield new NodeAvFrame(this.#input, this.#pictures, frame, at)
+      using picked = new NodeAvFrame(this.#input, this.#pictures, frame, at)
+      yield picked
     }
   }
 
@@ -114,9 +117,15 @@ class NodeAvCamera implements Camera {
   }
 
   /** Remembers what is under way in native code, so that closing can wait for it. */
-  #track<T>(work: Promise<T>): Promise<T> {
+  async #track<T>(work: Promise<T>): Promise<T> {
     this.#running = work
-    return work
+    try {
+      return await work
+    } catch (error) {
+      // Interrupted by us: not the camera's fault.
+      this.#signal.throwIfAborted()
+      throw error
+    }
   }
 
   async #startOver(): Promise<void> {
@@ -162,7 +171,7 @@ class NodeAvFrame implements Frame {
   [Symbol.dispose](): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.#input.frame.unref()
+    this.#input.release()
   }
 
   #picture() {

@@ -2,10 +2,19 @@
  * One source opened with node-av's low-level API: packets in, decoded frames out. Live sources are
  * read asynchronously (one libuv thread waits per camera), files synchronously; decoding always runs
  * on the calling thread, which costs 1.5 times less CPU than hopping threads for every packet.
- * What node-av forgives and what it does not: docs/decisions and the tests of `node-av-camera.ts`.
+ * The rules that keep it from hanging or crashing: a timeout on every socket, never close while a read
+ * is blocked, no options at the decoder's creation, every picture freed by hand.
  */
 import { constants } from 'node:os'
-import type { Frame as AvFrame, CodecContext, FormatContext, Packet } from 'node-av/lib'
+import { setImmediate } from 'node:timers/promises'
+import type {
+  Frame as AvFrame,
+  Codec,
+  CodecContext,
+  FormatContext,
+  Packet,
+  Stream,
+} from 'node-av/lib'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { damageGate, type PictureState } from './damage-gate.ts'
 import type { Source } from './source.ts'
@@ -23,6 +32,9 @@ export type InputLimits = {
 
 /** Added to the library's own socket timeout: ours fires first, it is there so that exit never hangs. */
 const socketTimeoutExtraMs = 2000
+
+/** After this many packets of a file without a picture, other work gets its turn. */
+const turnPackets = 100
 
 /** Formats that FFmpeg finds in plain text: character art, never a clip. */
 const textFormats = new Set(['tty', 'bin', 'xbin', 'adf', 'idf', 'sbg', 'txd'])
@@ -61,6 +73,7 @@ export class NodeAvInput implements AsyncDisposable {
   readonly #watchdog: NodeJS.Timeout
   #pending: Promise<number> | undefined
   #interrupted = false
+  #isClosed = false
   #drained = false
   #holding = false
   #picturedAt = performance.now()
@@ -77,48 +90,24 @@ export class NodeAvInput implements AsyncDisposable {
     limits.signal.throwIfAborted()
     const format = new av.FormatContext()
     format.allocContext()
-    let late = false
+    let isLate = false
     const interrupt = () => format.interrupt()
     const deadline = setTimeout(() => {
-      late = true
+      isLate = true
       interrupt()
     }, limits.openTimeoutMs)
     limits.signal.addEventListener('abort', interrupt)
+    const fail: Fail = (cause, code) => {
+      limits.signal.throwIfAborted()
+      const detail = code === undefined ? undefined : av.FFmpegError.strerror(code)
+      throw cameraFault(isLate ? 'silent' : cause, 'open', source.name, detail)
+    }
     let input: NodeAvInput | undefined
     try {
-      const fail = (cause: CameraCause, detail?: string) => {
-        limits.signal.throwIfAborted()
-        return cameraFault(late ? 'silent' : cause, 'open', source.name, detail)
-      }
-      using options = av.Dictionary.fromObject(openOptions(source, limits))
-      const url = source.kind === 'live' ? source.url : `file:${source.path}`
-      const opened = await format.openInput(url, null, options)
-      if (opened < 0) throw fail(openCause(av, source, opened), av.FFmpegError.strerror(opened))
-      if (textFormats.has(format.iformat?.name ?? '')) throw fail('noVideo', 'it is a text')
-      const probed = await format.findStreamInfo()
-      if (probed < 0) throw fail('noVideo', av.FFmpegError.strerror(probed))
-      const { streamIndex, decoder } = format.findBestStream(av.AVMEDIA_TYPE_VIDEO, -1, -1, true)
-      const stream = format.streams[streamIndex]
-      if (stream === undefined)
-        throw fail(streamIndex === av.AVERROR_DECODER_NOT_FOUND ? 'codec' : 'noVideo')
-      if (decoder === null) throw fail('codec')
-      if (stream.attachedPic !== null) throw fail('noVideo', 'only a cover picture')
-      for (const other of format.streams) {
-        if (other.index !== streamIndex) other.discard = av.AVDISCARD_ALL
-      }
-      const context = new av.CodecContext()
-      context.allocContext3(decoder)
-      context.parametersToContext(stream.codecpar)
-      context.pktTimebase = stream.timeBase
-      context.threadCount = 1
-      const ready = context.open2Sync(decoder, null)
-      if (ready < 0) throw fail('codec', av.FFmpegError.strerror(ready))
-      input = new NodeAvInput(av, source, limits, format, context, {
-        stream: streamIndex,
-        tickMs: 1000 * stream.timeBase.toDouble(),
-        fps: believableFps(stream.avgFrameRate.toDouble()),
-        codec: decoder.name ?? 'unknown',
-      })
+      await openFormat(av, format, source, limits, fail)
+      const { stream, codec } = findVideo(av, format, fail)
+      const decoder = openDecoder(av, stream, codec, fail)
+      input = new NodeAvInput(av, source, limits, format, decoder, stream, codec)
       await input.#first(fail)
       return input
     } catch (error) {
@@ -137,17 +126,18 @@ export class NodeAvInput implements AsyncDisposable {
     limits: InputLimits,
     format: FormatContext,
     decoder: CodecContext,
-    stream: { stream: number; tickMs: number; fps: number | undefined; codec: string },
+    stream: Stream,
+    codec: Codec,
   ) {
     this.#av = av
     this.#source = source
     this.#limits = limits
     this.#format = format
     this.#decoder = decoder
-    this.#stream = stream.stream
-    this.#tickMs = stream.tickMs
-    this.fps = stream.fps
-    this.codec = stream.codec
+    this.#stream = stream.index
+    this.#tickMs = 1000 * stream.timeBase.toDouble()
+    this.fps = believableFps(stream.avgFrameRate.toDouble())
+    this.codec = codec.name ?? 'unknown'
     this.#packet = new av.Packet()
     this.#packet.alloc()
     this.#frame = new av.Frame()
@@ -158,6 +148,11 @@ export class NodeAvInput implements AsyncDisposable {
   /** The picture that `next()` found; valid until `next()` is called again. */
   get frame(): AvFrame {
     return this.#frame
+  }
+
+  /** Gives the picture's memory back before the next one needs it. */
+  release(): void {
+    if (!this.#isClosed) this.#frame.unref()
   }
 
   /** Time stamp of the picture in ms, undefined where the source gave none. */
@@ -176,9 +171,10 @@ export class NodeAvInput implements AsyncDisposable {
       this.#holding = false
       return true
     }
-    while (!this.#receive()) {
+    for (let packets = 0; !this.#receive(); packets++) {
       if (this.#drained) return false
       if (this.#source.kind === 'live') return this.#wait()
+      if (packets === turnPackets) return setImmediate().then(() => this.next())
       this.#feed(this.#format.readFrameSync(this.#packet))
     }
     return true
@@ -202,21 +198,22 @@ export class NodeAvInput implements AsyncDisposable {
       this.interrupt()
       await this.#pending
     }
+    this.#isClosed = true
     this.#packet.free()
     this.#frame.free()
     this.#decoder.freeContext()
     await this.#format.closeInput()
   }
 
-  async #first(fail: (cause: CameraCause, detail?: string) => Error): Promise<void> {
-    while (!this.#receive()) {
-      if (this.#drained) throw fail(this.damaged > 0 ? 'garbage' : 'noVideo', 'no picture in it')
-      const code =
-        this.#source.kind === 'live' ? await this.#read() : this.#format.readFrameSync(this.#packet)
+  async #first(fail: Fail): Promise<void> {
+    const isLive = this.#source.kind === 'live'
+    for (let packets = 0; !this.#receive(); packets++) {
+      if (this.#drained) fail(this.damaged > 0 ? 'garbage' : 'noVideo')
+      if (packets % turnPackets === turnPackets - 1) await setImmediate()
+      const code = isLive ? await this.#read() : this.#format.readFrameSync(this.#packet)
       this.#limits.signal.throwIfAborted()
-      if (code < 0 && this.#source.kind === 'live') {
-        throw fail(this.damaged > 0 ? 'garbage' : 'ended', this.#av.FFmpegError.strerror(code))
-      }
+      const isBroken = code < 0 && code !== this.#av.AVERROR_EAGAIN
+      if (isLive && isBroken) fail(this.damaged > 0 ? 'garbage' : 'ended', code)
       this.#feed(code)
     }
     this.#holding = true
@@ -314,6 +311,51 @@ export class NodeAvInput implements AsyncDisposable {
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+
+/** Throws why opening failed: as `cause`, unless it was aborted or came too late. */
+type Fail = (cause: CameraCause, code?: number) => never
+
+async function openFormat(
+  av: LibAv,
+  format: FormatContext,
+  source: Source,
+  limits: InputLimits,
+  fail: Fail,
+): Promise<void> {
+  using options = av.Dictionary.fromObject(openOptions(source, limits))
+  const url = source.kind === 'live' ? source.url : `file:${source.path}`
+  const opened = await format.openInput(url, null, options)
+  if (opened < 0) fail(openCause(av, source, opened), opened)
+  if (textFormats.has(format.iformat?.name ?? '')) fail('noVideo')
+  const probed = await format.findStreamInfo()
+  if (probed < 0) fail('noVideo', probed)
+}
+
+function findVideo(av: LibAv, format: FormatContext, fail: Fail): { stream: Stream; codec: Codec } {
+  const { streamIndex, decoder } = format.findBestStream(av.AVMEDIA_TYPE_VIDEO, -1, -1, true)
+  if (streamIndex === av.AVERROR_DECODER_NOT_FOUND) fail('codec')
+  const { streams } = format
+  const stream = streams[streamIndex]
+  // The cover of a song is a stream of one picture.
+  if (stream === undefined || stream.attachedPic !== null) return fail('noVideo')
+  if (decoder === null) return fail('codec')
+  for (const other of streams) {
+    if (other.index !== streamIndex) other.discard = av.AVDISCARD_ALL
+  }
+  return { stream, codec: decoder }
+}
+
+function openDecoder(av: LibAv, stream: Stream, codec: Codec, fail: Fail): CodecContext {
+  const decoder = new av.CodecContext()
+  decoder.allocContext3(codec)
+  decoder.parametersToContext(stream.codecpar)
+  decoder.pktTimebase = stream.timeBase
+  decoder.threadCount = 1
+  const opened = decoder.open2Sync(codec, null)
+  if (opened >= 0) return decoder
+  decoder.freeContext()
+  return fail('codec', opened)
+}
 
 function openOptions(source: Source, limits: InputLimits): Record<string, string> {
   if (source.kind !== 'live') return { protocol_whitelist: protocols.file }
