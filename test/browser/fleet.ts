@@ -5,6 +5,7 @@
 import type { TestContext } from 'node:test'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import type { NewEvent } from '@edgeloop/protocol'
+import type { Browser, Cookie } from 'playwright-core'
 import { openTestHub, type TestHub } from '../hub/fixture.ts'
 import { type Part, partsAt, pictureOf } from './scene.ts'
 import { type Scene, SimulatedDevice } from './simulated-device.ts'
@@ -15,11 +16,16 @@ export type Fleet = {
   readonly line: SimulatedDevice
   /** One of its two streams has stalled. */
   readonly gate: SimulatedDevice
+  /** Of the one session that pages share. */
+  cookies(browser: Browser): Promise<Cookie[]>
 }
 
 /** Text that must stay text: markup, right-to-left script with an override, an emoji, and length. */
 export const hostileName =
   '<img src=x onerror=alert(1)> \u202eשלום 🏭 a name that goes on and on and on'
+
+/** A plain name for a device that comes later. */
+export const strangerName = 'Just arrived'
 
 /** An empty hub that serves the built dashboard. */
 export async function openHubWithDashboard(t: Pick<TestContext, 'after'>): Promise<TestHub> {
@@ -78,7 +84,22 @@ export async function openFleet(t: Pick<TestContext, 'after'>): Promise<Fleet> {
     { kind: 'loss', at: ago(30_000), reason: 'diskFull', aggregates: 1300, events: 99, alarms: 1 },
   )
   await dock[Symbol.asyncDispose]()
-  return { hub, line, gate }
+  let signedIn: Promise<Cookie[]> | undefined
+  const cookies = (browser: Browser) => {
+    signedIn ??= signIn(hub, browser)
+    return signedIn
+  }
+  return { hub, line, gate, cookies }
+}
+
+async function signIn(hub: TestHub, browser: Browser): Promise<Cookie[]> {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto(await hub.hub.signInLink())
+  await page.getByRole('heading', { level: 1, name: 'Home' }).waitFor()
+  const cookies = await context.cookies()
+  await context.close()
+  return cookies
 }
 
 const ago = (ms: number): string => new Date(Date.now() - ms).toISOString()

@@ -1,9 +1,9 @@
 /** How the device did over time: charts, one cursor. Loaded when somebody asks for it. */
 import type { HealthSeries } from '@edgeloop/protocol'
-import { SegmentedControl, Skeleton } from '@mantine/core'
+import { Skeleton } from '@mantine/core'
 import { IconChartLine } from '@tabler/icons-react'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { getRouteApi } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { Chart, type Line } from '../charts/chart.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
@@ -16,23 +16,28 @@ const route = getRouteApi('/in/devices/$deviceId/metrics')
 export function DeviceMetrics() {
   const { deviceId } = route.useParams()
   const { range = '1h' } = route.useSearch()
-  const navigate = route.useNavigate()
   const query = useQuery({
     ...deviceHealthQuery(deviceId, range),
     placeholderData: keepPreviousData,
   })
   return (
     <>
-      <SegmentedControl
-        size="xs"
-        mb={12}
-        aria-label="How far back"
-        value={range}
-        onChange={(value) =>
-          void navigate({ search: value === '1h' ? {} : { range: value as Range }, replace: true })
-        }
-        data={rangeNames.map((name) => ({ value: name, label: ranges[name].word }))}
-      />
+      <nav className={classes.ranges} aria-label="How far back">
+        {rangeNames.map((name) => (
+          <Link
+            key={name}
+            to="/devices/$deviceId/metrics"
+            params={{ deviceId }}
+            search={name === '1h' ? {} : { range: name }}
+            className={classes.range}
+            activeOptions={{ exact: true, includeSearch: true }}
+            activeProps={{ 'aria-current': 'page' }}
+            replace
+          >
+            {ranges[name].word}
+          </Link>
+        ))}
+      </nav>
       <QueryState query={query} skeleton={<ChartsSkeleton />}>
         {(series) =>
           series.at.length === 0 ? (

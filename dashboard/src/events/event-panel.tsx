@@ -1,6 +1,7 @@
 /** One event, opened: its whole picture, what is known about it, and the way to its neighbours. */
 import type { StoredEvent } from '@edgeloop/protocol'
 import { ActionIcon, Skeleton } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { IconChevronDown, IconChevronUp, IconX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
@@ -11,7 +12,7 @@ import { sayBytes, sayDuration, sayMoment, sayNumber, sayShare } from '../shell/
 import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
-import { EventListContext } from './event-list-context.ts'
+import { EventListContext, narrowQuery } from './event-list-context.ts'
 import classes from './event-panel.module.css'
 import { eventQuery, olderEventQuery } from './event-queries.ts'
 import { Snapshot } from './snapshot.tsx'
@@ -26,6 +27,8 @@ export function EventPanel() {
   const known = list.find((event) => event.eventId === eventId)
   const query = useQuery({ ...eventQuery(eventId), ...(known ? { initialData: known } : {}) })
   usePageTitle(`Event ${eventId}`)
+  const narrow = useMediaQuery(narrowQuery, undefined, { getInitialValueInEffect: false })
+  const Heading = narrow ? 'h1' : 'span'
 
   const place = list.findIndex((event) => event.eventId === eventId)
   const newer = place > 0 ? list[place - 1] : undefined
@@ -69,7 +72,7 @@ export function EventPanel() {
         >
           <IconChevronDown size={18} />
         </ActionIcon>
-        <span className={`dim ${classes.number}`}>Event {eventId}</span>
+        <Heading className={classes.number}>Event {eventId}</Heading>
         <Link
           to="/events"
           search={(before) => before}

@@ -1,7 +1,7 @@
 /** What devices reported, newest first, with the pictures; one of them opened beside the list. */
 import { type EventKind, eventKinds } from '@edgeloop/protocol'
 import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core'
-import { useDebouncedCallback } from '@mantine/hooks'
+import { useDebouncedCallback, useMediaQuery } from '@mantine/hooks'
 import { IconArrowUp, IconBell } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Outlet, useParams } from '@tanstack/react-router'
@@ -13,7 +13,7 @@ import { sayCount, sayMoment, sayOf } from '../shell/say.ts'
 import { useKeys } from '../shell/use-keys.ts'
 import { EventCard } from './event-card.tsx'
 import { groupByHour, kindWords } from './event-facts.ts'
-import { EventListContext } from './event-list-context.ts'
+import { EventListContext, narrowQuery } from './event-list-context.ts'
 import type { EventFilter } from './event-queries.ts'
 import classes from './events-page.module.css'
 import { useEventList } from './use-event-list.ts'
@@ -31,18 +31,22 @@ export function EventsPage() {
   if (JSON.stringify(kept) !== JSON.stringify(filter)) setKept(filter)
   const list = useEventList(kept, follow)
   const { eventId } = useParams({ strict: false })
-  const opened = eventId === undefined ? undefined : Number(eventId)
+  const opened = eventId !== undefined
+  // Where there is no room for both, an opened event takes the place of the list.
+  const narrow = useMediaQuery(narrowQuery, undefined, { getInitialValueInEffect: false })
 
   return (
     <EventListContext value={list.events ?? []}>
-      <div className={classes.split} data-opened={opened !== undefined}>
-        <div className={classes.list}>
-          <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
-            <QueryState query={list.query} skeleton={<GridSkeleton />}>
-              {() => <EventGrid list={list} filter={kept} />}
-            </QueryState>
-          </Page>
-        </div>
+      <div className={classes.split} data-opened={opened}>
+        {!(opened && narrow) && (
+          <div className={classes.list}>
+            <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
+              <QueryState query={list.query} skeleton={<GridSkeleton />}>
+                {() => <EventGrid list={list} filter={kept} />}
+              </QueryState>
+            </Page>
+          </div>
+        )}
         <Outlet />
       </div>
     </EventListContext>

@@ -127,20 +127,14 @@ function Wall(props: { rows: readonly DeviceRow[] }) {
     <>
       <div className={classes.wall} data-tiles={Math.min(tiles.length, 3)}>
         {tiles.slice(0, tilesMax).map(({ deviceId, stream }) => (
-          <Link
+          <LiveTile
             key={`${deviceId}/${stream.streamId}`}
-            to="/devices/$deviceId"
-            params={{ deviceId }}
-            aria-label={`${stream.name} on ${deviceId}`}
-            className={classes.tile ?? ''}
-          >
-            <LiveTile
-              deviceId={deviceId}
-              stream={stream}
-              online
-              widthMax={tiles.length === 1 ? 960 : 640}
-            />
-          </Link>
+            deviceId={deviceId}
+            stream={stream}
+            online
+            linked
+            widthMax={tiles.length === 1 ? 960 : 640}
+          />
         ))}
       </div>
       {all > Math.min(tiles.length, tilesMax) && (

@@ -3,6 +3,7 @@
  * honest word when the picture is old or the stream is not live.
  */
 import type { Detection, ReportedStream } from '@edgeloop/protocol'
+import { Link } from '@tanstack/react-router'
 import { type ReactNode, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { callBytes } from '../api/call.ts'
 import { useNow } from '../shell/now.tsx'
@@ -16,6 +17,8 @@ import classes from './live-tile.module.css'
 
 /** A picture older than this says its age. */
 const ageShownMs = 2000
+/** The newest still is asked for where no live frame has come by then; `idle` where none is wanted. */
+const stillAfterMs = { live: 1500, idle: 200 } as const
 /** The spoken list of what is seen changes at most this often. */
 const spokenEveryMs = 2000
 
@@ -26,6 +29,8 @@ export function LiveTile(props: {
   stream: Pick<ReportedStream, 'streamId' | 'name' | 'state' | 'reason'>
   /** False where the device itself is not connected: then nothing can be live. */
   online: boolean
+  /** The whole tile leads to the device. */
+  linked?: boolean
   fpsMax?: number
   widthMax?: number
   /** What stands in the lower corner beside the number of objects. */
@@ -65,9 +70,15 @@ export function LiveTile(props: {
       )}
       <figcaption className={classes.name}>
         <Status kind={status.kind} word={status.word} quiet size={12} />
-        <span className="clip">
-          <bdi>{stream.name}</bdi>
-        </span>
+        {props.linked ? (
+          <Link to="/devices/$deviceId" params={{ deviceId }} className={`clip ${classes.link}`}>
+            <bdi>{stream.name}</bdi>
+          </Link>
+        ) : (
+          <span className="clip">
+            <bdi>{stream.name}</bdi>
+          </span>
+        )}
       </figcaption>
       <div className={classes.corner}>
         {old && (
@@ -127,21 +138,34 @@ function useLivePicture(
 
   useEffect(() => {
     const stop = new AbortController()
-    const params = { deviceId, streamId }
-    callBytes('streamPicture', { params, signal: stop.signal })
-      .then(readLiveFrame)
-      .then((frame) => (frame && !stop.signal.aborted ? show(frame) : undefined))
-      .catch(() => {
+    const askForStill = async () => {
+      if (last.current) return
+      try {
+        const params = { deviceId, streamId }
+        const bytes = await callBytes('streamPicture', { params, signal: stop.signal })
+        const frame = readLiveFrame(bytes)
+        if (frame && !stop.signal.aborted) await show(frame)
+      } catch {
         if (!stop.signal.aborted) setMissing(true)
-      })
+      }
+    }
+    const timer = setTimeout(() => void askForStill(), stillAfterMs[live ? 'live' : 'idle'])
     return () => {
+      clearTimeout(timer)
       stop.abort()
+    }
+  }, [deviceId, streamId, live])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another stream begins with an empty tile
+  useEffect(
+    () => () => {
       last.current?.picture.close()
       last.current = undefined
       setSeen(undefined)
       setMissing(false)
-    }
-  }, [deviceId, streamId])
+    },
+    [deviceId, streamId],
+  )
 
   useEffect(() => {
     if (!live || !link) return
