@@ -7,9 +7,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { demoModel, enrol, readAgentConfig, runAgent } from '@edgeloop/edge-agent'
 import type { StoredEvent } from '@edgeloop/protocol'
 import { pino } from 'pino'
+import { demoClip } from '../../edge-agent/src/demo/clip.ts'
 import { openTestHub, type TestHub } from '../hub/fixture.ts'
 import { needs } from '../require.ts'
 
@@ -66,9 +68,14 @@ test(
   'what a camera sees is in the hub’s store, through restarts and kills',
   needs('node-av'),
   async (t) => {
+    // Rendered once and kept beside the installed packages, as the other test clips are.
+    const folder = fileURLToPath(
+      new URL('../../node_modules/.cache/edgeloop/demo', import.meta.url),
+    )
+    const source = await demoClip({ seed: 7, seconds: 12, folder, signal: t.signal })
     const hub = await openTestHub(t)
     await startAgent(t, hub, 'box')
-    const stream = { streamId: 'belt', source: 'demo:7', model: demoModel.name }
+    const stream = { streamId: 'belt', source, model: demoModel.name }
     const put = await hub.api('PUT', '/api/devices/box/desired', {
       version: 0,
       config: { streams: [stream] },
