@@ -426,12 +426,11 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
     })
 
     camera('the process ends by itself after a stall, an abort and a disposal', async () => {
-      const tasks: [faults: CameraFaults, task: Partial<CameraTask>, fault: RegExp | undefined][] =
-        [
-          [{ stallAfterFrames: 30 }, {}, /^stalled$/],
-          [{}, { abortAfter: 10 }, /abort/],
-          [{}, { disposeAfter: 10 }, /camera was closed/],
-        ]
+      const tasks: [faults: CameraFaults, task: Partial<CameraTask>, fault: RegExp][] = [
+        [{ stallAfterFrames: 30 }, {}, /^stalled$/],
+        [{}, { abortAfter: 10 }, /abort/],
+        [{}, { disposeAfter: 10 }, /camera was closed/],
+      ]
       const perform = async ([faults, task, fault]: (typeof tasks)[number]) => {
         await using server = await serve(faults)
         const report = await inProcess({ source: server.url, decoder, ...task })
