@@ -58,7 +58,9 @@ export function openEvents({ store }: { store: Store }): Events {
       rows = rows.where('event.device_key', '=', key)
     }
     if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
-    if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
+    // Health figures are charts, not news: every few seconds one, so only for who asks for them.
+    if (query.kind === undefined) rows = rows.where('kind', '!=', 'health')
+    else rows = rows.where('kind', '=', query.kind)
     if (query.label !== undefined) rows = rows.where('label', '=', query.label)
     if (query.fromTime !== undefined) rows = rows.where('at', '>=', query.fromTime)
     if (query.toTime !== undefined) rows = rows.where('at', '<', query.toTime)
