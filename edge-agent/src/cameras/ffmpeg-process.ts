@@ -44,10 +44,9 @@ export class FfmpegProcess<P extends Picked> implements AsyncDisposable {
 
   constructor(task: FfmpegTask<P>) {
     this.#task = task
+    // In our own process group: whoever ends that, ends the decoder too.
     this.#child = spawn('ffmpeg', task.args, {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-      // Ctrl-C in the terminal is for the agent, which then ends its cameras in order.
-      detached: true,
     })
     this.#closed = once(this.#child, 'close').then(
       () => this.#end(),
