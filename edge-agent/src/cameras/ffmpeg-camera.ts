@@ -118,9 +118,8 @@ class FfmpegCamera implements Camera {
       clearTimeout(timer)
     }
     if (this.#first !== undefined) return
-    if (this.#source.kind === 'live')
-      throw this.#fault(this.#isBlind() ? 'garbage' : 'ended', 'open')
-    throw this.#fault(this.#isBlind() ? 'garbage' : 'noVideo', 'open')
+    const without = this.#source.kind === 'live' ? 'ended' : 'noVideo'
+    throw this.#fault(this.#isBlind() ? 'garbage' : without, 'open')
   }
 
   async *frames(): AsyncGenerator<Frame> {
@@ -180,6 +179,8 @@ class FfmpegCamera implements Camera {
   async #relaunch(): Promise<void> {
     const resized = this.#resized!
     await this.#process?.[Symbol.asyncDispose]()
+    // Closed meanwhile: a process started now would have nobody to end it.
+    this.#signal.throwIfAborted()
     this.#resized = undefined
     this.#pictures = sizedPictures(resized.size, this.#options)
     this.#fromSeconds = resized.fromSeconds

@@ -28,7 +28,7 @@ export class NodeAvPictures implements Disposable {
   constructor(av: LibAv, inputFor: (width: number, height: number) => InputView) {
     this.#av = av
     this.#inputFor = inputFor
-    this.#gate = new Scaled(av, gateWidth, gateHeight, av.AV_PIX_FMT_GRAY8, 'fast_bilinear')
+    this.#gate = new Scaled(av, gateWidth, gateHeight, av.AV_PIX_FMT_GRAY8, 'fast_bilinear', true)
     // 160 bytes are whole vectors at the alignment asked for, so no row is padded.
     assert.equal(this.#gate.stride, gateWidth)
   }
