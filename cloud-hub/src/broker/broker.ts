@@ -81,6 +81,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const connected = new Map<string, Session>()
   const sockets = new Set<TLSSocket>()
 
+  await using opened = new AsyncDisposableStack()
   const aedes = await Aedes.createBroker({
     concurrency: deliveriesMax,
     connectTimeout: options.connectTimeoutMs,
@@ -128,6 +129,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       done(new Error(`Cannot subscribe to "${topic}": the filter is not its own`))
     },
   })
+
+  opened.defer(() => new Promise<void>((resolve) => aedes.close(() => resolve())))
 
   aedes.on('clientReady', (client) => {
     const session = sessions.get(client)
@@ -191,6 +194,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       sessions.set(client, { identity, topics: topicsOf(identity), guard, client: undefined })
   })
   const port = await listen(server, { host: options.host, port: options.port, flag: '--mqtt-port' })
+  opened.defer(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  })
+  const resources = opened.move()
 
   return {
     port,
@@ -210,12 +219,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     },
     isConnected: (deviceId) => connected.has(deviceId),
     disconnect: (deviceId) => connected.get(deviceId)?.guard.destroy(),
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      await new Promise<void>((resolve) => aedes.close(() => resolve()))
-      for (const socket of sockets) socket.destroy()
-      await closed
-    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 

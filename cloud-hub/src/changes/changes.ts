@@ -92,7 +92,7 @@ export function openChanges({ epoch, clock }: { epoch: string; clock: () => numb
   function subscribe(lastEventId: string | undefined, sink: ChangeSink): () => void {
     lastWantedAt = clock()
     if (lastEventId !== undefined && lastEventId !== '') {
-      const [itsEpoch, sequence] = lastEventId.split('-')
+      const [, itsEpoch, sequence] = /^(\w+)-(\d+)$/.exec(lastEventId) ?? []
       const missed = itsEpoch === epoch ? after(Number(sequence)) : undefined
       if (missed) for (const kept of missed) sink.write(textOf(epoch, kept))
       else sink.write(textOf(epoch, { sequence: newest, at: clock(), change: 'reset' }))

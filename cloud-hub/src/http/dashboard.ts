@@ -36,6 +36,8 @@ export async function serveDashboard(app: FastifyInstance, folder: string): Prom
     await app.register(fastifyStatic, {
       root: folder,
       cacheControl: false,
+      // The build puts a gzip beside each larger file.
+      preCompressed: true,
       setHeaders: (reply, path) => {
         const hashed = path.includes('/assets/')
         reply.header('cache-control', hashed ? 'public, max-age=31536000, immutable' : 'no-store')
