@@ -34,7 +34,16 @@ const pieceRidge = 1e-4
 const headRidge = 3e-4
 
 export const labelCount = demoLabels.length
-const pieceCount = labelCount * piecesAcross ** 2
+const boxPieces = labelCount * piecesAcross ** 2
+
+/** Labels whose boxes change with how the part lies; for these "upright, square or flat" is a piece too. */
+const turning: readonly number[] = (['bolt', 'bracket', 'defect'] as const).map((label) =>
+  demoLabels.indexOf(label),
+)
+/** Upright below the first logarithm of width by height, flat above the second. */
+const aspectLimits = [-0.35, 0.35] as const
+const aspects = aspectLimits.length + 1
+const pieceCount = boxPieces + turning.length * aspects
 
 /** Four for the box, one for presence, one for each label; before any sigmoid. */
 export const headOutputs = 5 + labelCount
@@ -110,7 +119,7 @@ function fitPieces(seen: readonly Seen[], inputs: number): Convolution {
       const share = inside ? shares.part : shares.empty
       if (random() >= share) continue
       wanted.fill(0)
-      if (inside) wanted[pieceOf(target, centreX, centreY)] = 1
+      for (const piece of inside ? piecesOf(target, centreX, centreY) : []) wanted[piece] = 1
       patch(near, x, y, pieceWindow, row)
       ridge.add(row, wanted, 1 / share)
     }
@@ -118,12 +127,18 @@ function fitPieces(seen: readonly Seen[], inputs: number): Convolution {
   return toConvolution(ridge.solve(pieceRidge), 0, inputs, pieceWindow)
 }
 
-function pieceOf(target: Target, x: number, y: number): number {
+/** Which pieces of the part are at this point: the ninth of its box, and how it lies. */
+function piecesOf(target: Target, x: number, y: number): number[] {
   const bin = (offset: number, size: number): number =>
     Math.min(piecesAcross - 1, Math.max(0, Math.floor((offset / size + 0.5) * piecesAcross)))
   const column = bin(x - target.x, target.width)
   const row = bin(y - target.y, target.height)
-  return (target.label * piecesAcross + row) * piecesAcross + column
+  const ninth = (target.label * piecesAcross + row) * piecesAcross + column
+  const turned = turning.indexOf(target.label)
+  if (turned < 0) return [ninth]
+  const ratio = Math.log(target.width / target.height)
+  const aspect = aspectLimits.filter((limit) => ratio > limit).length
+  return [ninth, boxPieces + turned * aspects + aspect]
 }
 
 /** Everything below is in pixels of the canvas from a part's centre. */
