@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { type ClipTool, type NodeAv, nodeAvFor } from './node-av.ts'
 
 export type AccessUnit = {
   /** NAL units (ITU-T H.264 7.3.1), parameter sets and delimiters left out. */
@@ -28,8 +29,10 @@ export type VideoClip = {
  * Reads a clip into memory.
  * @throws where the clip holds no H.264, or neither node-av nor ffmpeg is there to read it
  */
-export async function readClip(path: string): Promise<VideoClip> {
-  const { width, height, fps, packets } = await readPackets(path)
+export async function readClip(path: string, tool?: ClipTool): Promise<VideoClip> {
+  const av = await nodeAvFor(tool)
+  const { width, height, fps, packets } =
+    av === undefined ? await readWithFfmpeg(path) : await readWithNodeAv(av, path)
   const parameterSets = new Map<string, Buffer>()
   const units = packets.map(({ bytes, stampMs, isKey }) => {
     const nals = splitAnnexB(bytes)
@@ -60,17 +63,7 @@ type Packets = {
   packets: { bytes: Buffer; stampMs: number; isKey: boolean }[]
 }
 
-async function readPackets(path: string): Promise<Packets> {
-  try {
-    return await readWithNodeAv(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    return await readWithFfmpeg(path)
-  }
-}
-
-async function readWithNodeAv(path: string): Promise<Packets> {
-  const av = { ...(await import('node-av/lib')), ...(await import('node-av/constants')) }
+async function readWithNodeAv(av: NodeAv, path: string): Promise<Packets> {
   const check = (code: number) => av.FFmpegError.throwIfError(code, `read "${path}"`)
   await using format = new av.FormatContext()
   format.allocContext()

@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ClipTool, type NodeAv, nodeAvFor } from './node-av.ts'
 import { drawTestPictures, type Matrix, pictureBytes } from './test-picture.ts'
 
 export type ClipOptions = {
@@ -30,6 +31,8 @@ export type ClipOptions = {
   readonly matrix?: Matrix
   /** Every second picture lasts twice as long as the others. */
   readonly variableRate?: boolean
+  /** Which program encodes; node-av where it is installed when left out. */
+  readonly tool?: ClipTool
 }
 
 /** Raised when the pictures or the encoder settings change: older clips are then made again. */
@@ -50,7 +53,7 @@ export async function makeClip(options: ClipOptions): Promise<string> {
   await mkdir(clips, { recursive: true })
   const part = join(clips, `${randomUUID()}.mp4`)
   try {
-    const av = await nodeAv()
+    const av = await nodeAvFor(options.tool)
     if (av === undefined) await encodeWithFfmpeg(options, part)
     else await encodeWithNodeAv(av, options, part)
     await rename(part, path)
@@ -71,16 +74,6 @@ function times({ fps, seconds, variableRate = false }: ClipOptions): number[] {
   for (let n = 0; n < count; n++)
     at.push(at[n]! + Math.round(variableRate && n % 2 ? 2 * tick : tick))
   return at
-}
-
-type NodeAv = typeof import('node-av/lib') & typeof import('node-av/constants')
-
-async function nodeAv(): Promise<NodeAv | undefined> {
-  try {
-    return { ...(await import('node-av/lib')), ...(await import('node-av/constants')) }
-  } catch {
-    return undefined
-  }
 }
 
 async function encodeWithNodeAv(av: NodeAv, options: ClipOptions, path: string): Promise<void> {
