@@ -4,17 +4,28 @@
  * error, because standard output carries results only.
  */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  type Dirent,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 
 const home = fileURLToPath(new URL('.', import.meta.url))
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(home, 'dist')
-const digestFile = join(dist, '.digest')
+const digestName = '.digest'
 
 /** What the built files depend on, relative to the repository. */
 const sources = [
+  'dashboard/build.ts',
   'dashboard/src',
   'dashboard/public',
   'dashboard/index.html',
@@ -26,7 +37,7 @@ const sources = [
 
 /**
  * Makes `dashboard/dist` current and gives its path.
- * @throws {Error} when Vite cannot build it; the previous build is then gone or incomplete
+ * @throws {Error} when Vite cannot build it; the previous build is then as it was
  */
 export async function buildDashboard(): Promise<string> {
   const digest = digestOf(sources)
@@ -40,31 +51,46 @@ export async function buildDashboard(): Promise<string> {
     warnOnce: toStandardError,
     error: toStandardError,
   }
+  // Beside the old one until it is whole: nobody ever sees half a build.
+  const fresh = mkdtempSync(join(home, 'node_modules/.dist-'))
   try {
     await build({
       root: home,
       configFile: join(home, 'vite.config.ts'),
       logLevel: 'warn',
       customLogger: logger,
-      build: { outDir: dist, emptyOutDir: true },
+      build: { outDir: fresh, emptyOutDir: true },
     })
   } catch (cause) {
-    throw new Error(
-      `Cannot build the dashboard: ${cause instanceof Error ? cause.message : cause}`,
-      {
-        cause,
-      },
-    )
+    rmSync(fresh, { recursive: true, force: true })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`Cannot build the dashboard: ${why}`, { cause })
   }
-  writeFileSync(digestFile, digest)
+  compress(fresh)
+  writeFileSync(join(fresh, digestName), digest)
+  chmodSync(fresh, 0o755)
+  rmSync(dist, { recursive: true, force: true })
+  renameSync(fresh, dist)
   return dist
+}
+
+/** Files smaller than this fit one packet as they are. */
+const compressedBytesMin = 1400
+
+/** Puts a gzip beside each file that a browser loads, so that the hub need not compress while it serves. */
+function compress(folder: string): void {
+  for (const path of filesUnder(folder)) {
+    const bytes = readFileSync(path)
+    if (!/\.(?:js|css|html|svg)$/.test(path) || bytes.length < compressedBytesMin) continue
+    writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }))
+  }
 }
 
 /** The digest of the sources that `dist` was built from; empty where there is no whole build. */
 function builtFrom(): string {
   try {
     readFileSync(join(dist, 'index.html'))
-    return readFileSync(digestFile, 'utf8')
+    return readFileSync(join(dist, digestName), 'utf8')
   } catch {
     return ''
   }
@@ -83,7 +109,7 @@ function digestOf(paths: readonly string[]): string {
 }
 
 function filesUnder(path: string): string[] {
-  let entries: import('node:fs').Dirent[]
+  let entries: Dirent[]
   try {
     entries = readdirSync(path, { withFileTypes: true })
   } catch (error) {

@@ -4,15 +4,19 @@ import { Button } from '@mantine/core'
 import { IconPlus, IconVideoOff } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useState } from 'react'
+import { lazy, useState } from 'react'
 import { EventStrip } from '../events/event-strip.tsx'
 import { LiveTile } from '../live/live-tile.tsx'
 import { sessionQuery } from '../people/session.ts'
+import { OnDemand } from '../shell/on-demand.tsx'
 import { Empty } from '../shell/query-state.tsx'
-import { AddStream } from '../streams/add-stream.tsx'
 import { StreamTable } from '../streams/stream-table.tsx'
 import classes from './device-overview.module.css'
 import { deviceQuery } from './device-queries.ts'
+
+const AddStream = lazy(async () => ({
+  default: (await import('../streams/add-stream.tsx')).AddStream,
+}))
 
 const route = getRouteApi('/in/devices/$deviceId')
 
@@ -89,13 +93,15 @@ export function DeviceOverview() {
         </header>
         <EventStrip filter={{ device: deviceId }} />
       </section>
-      <AddStream
-        deviceId={deviceId}
-        models={detail.reported?.models ?? []}
-        taken={[...reported, ...waiting].map(({ streamId }) => streamId)}
-        opened={adding}
-        onClose={() => setAdding(false)}
-      />
+      <OnDemand when={adding}>
+        <AddStream
+          deviceId={deviceId}
+          models={detail.reported?.models ?? []}
+          taken={[...reported, ...waiting].map(({ streamId }) => streamId)}
+          opened={adding}
+          onClose={() => setAdding(false)}
+        />
+      </OnDemand>
     </>
   )
 }

@@ -4,8 +4,9 @@ import { Button, CloseButton, Skeleton, TextInput } from '@mantine/core'
 import { IconPlus, IconSearch, IconServer2 } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { useMemo, useRef, useState } from 'react'
+import { lazy, useMemo, useRef, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
+import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount, sayOf } from '../shell/say.ts'
@@ -13,10 +14,13 @@ import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { deviceListQuery } from './device-queries.ts'
 import { healthWords } from './device-status.ts'
-import { EnrolDevice } from './enrol-device.tsx'
 import classes from './fleet-page.module.css'
 import { FleetTable } from './fleet-table.tsx'
 import { arrange, countByHealth, countMoved, type FleetView, type SortKey } from './fleet-view.ts'
+
+const EnrolDevice = lazy(async () => ({
+  default: (await import('./enrol-device.tsx')).EnrolDevice,
+}))
 
 const route = getRouteApi('/in/devices')
 
@@ -54,7 +58,9 @@ export function FleetPage() {
           )
         }
       </QueryState>
-      <EnrolDevice opened={enrolling} onClose={() => setEnrolling(false)} />
+      <OnDemand when={enrolling}>
+        <EnrolDevice opened={enrolling} onClose={() => setEnrolling(false)} />
+      </OnDemand>
     </Page>
   )
 }

@@ -4,7 +4,7 @@ import { Notifications } from '@mantine/notifications'
 import { IconBell, IconHome, IconKeyboard, IconServer2, IconUser } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouter } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { lazy, useEffect, useState } from 'react'
 import { call } from '../api/call.ts'
 import { ChangesProvider } from '../api/changes.tsx'
 import { useDeviceChanges } from '../devices/device-changes.ts'
@@ -13,10 +13,12 @@ import { sessionQuery } from '../people/session.ts'
 import { monitorLater } from '../telemetry/real-user.ts'
 import { Brand } from './brand.tsx'
 import { FeedChip } from './feed-chip.tsx'
-import { KeySheet } from './key-sheet.tsx'
 import { NowProvider } from './now.tsx'
+import { OnDemand } from './on-demand.tsx'
 import classes from './shell.module.css'
 import { useKeys } from './use-keys.ts'
+
+const KeySheet = lazy(async () => ({ default: (await import('./key-sheet.tsx')).KeySheet }))
 
 const places = [
   { to: '/', word: 'Home', icon: IconHome },
@@ -91,7 +93,9 @@ function Frame() {
       <main className={classes.main} id="page" tabIndex={-1}>
         <Outlet />
       </main>
-      <KeySheet opened={sheet} onClose={() => setSheet(false)} />
+      <OnDemand when={sheet}>
+        <KeySheet opened={sheet} onClose={() => setSheet(false)} />
+      </OnDemand>
       <Notifications position="bottom-right" />
     </div>
   )

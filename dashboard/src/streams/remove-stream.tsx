@@ -10,6 +10,7 @@ import classes from './add-stream.module.css'
 export function RemoveStream(props: {
   deviceId: string
   stream: Pick<ReportedStream, 'streamId' | 'name'> | undefined
+  opened: boolean
   onClose: () => void
 }) {
   const { deviceId, stream, onClose } = props
@@ -30,7 +31,7 @@ export function RemoveStream(props: {
   }
   return (
     <Modal
-      opened={stream !== undefined}
+      opened={props.opened}
       onClose={close}
       title="Remove a stream"
       closeButtonProps={{ 'aria-label': 'Close' }}

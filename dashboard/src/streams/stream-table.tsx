@@ -2,13 +2,17 @@
 import type { ReportedStream } from '@edgeloop/protocol'
 import { ActionIcon, Table } from '@mantine/core'
 import { IconTrash } from '@tabler/icons-react'
-import { useState } from 'react'
+import { lazy, useState } from 'react'
 import { Ago } from '../shell/now.tsx'
+import { OnDemand } from '../shell/on-demand.tsx'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
-import { RemoveStream } from './remove-stream.tsx'
 import { streamStatus } from './stream-status.ts'
 import classes from './stream-table.module.css'
+
+const RemoveStream = lazy(async () => ({
+  default: (await import('./remove-stream.tsx')).RemoveStream,
+}))
 
 export function StreamTable(props: {
   deviceId: string
@@ -73,11 +77,14 @@ export function StreamTable(props: {
           })}
         </Table.Tbody>
       </Table>
-      <RemoveStream
-        deviceId={props.deviceId}
-        stream={removing}
-        onClose={() => setRemoving(undefined)}
-      />
+      <OnDemand when={removing !== undefined}>
+        <RemoveStream
+          opened={removing !== undefined}
+          deviceId={props.deviceId}
+          stream={removing}
+          onClose={() => setRemoving(undefined)}
+        />
+      </OnDemand>
     </Scroller>
   )
 }
