@@ -8,8 +8,9 @@ import type { Identity } from '../identity/identity.ts'
 
 /** A broker that does not answer a ping within one and a half of this is gone. */
 const keepaliveSeconds = 15
-/** TCP, TLS, CONNACK. */
+/** TCP, TLS and CONNACK together; then each SUBACK and PUBACK. */
 const connectTimeoutMs = 15_000
+const answerTimeoutMs = 15_000
 
 type FromDevice = 'status' | 'events' | 'reported'
 type FromHub = 'acknowledged' | 'desired' | 'liveRequest'
@@ -111,7 +112,7 @@ function publish(
   )
 }
 
-/** What `start` settles, or a rejection with the reason when `ended` aborts first. */
+/** What `start` settles; a rejection when `ended` aborts first, or the broker does not answer in time. */
 function settled(
   ended: AbortSignal,
   start: (resolve: () => void, reject: (error: Error) => void) => void,
@@ -120,6 +121,10 @@ function settled(
   if (ended.aborted) return Promise.reject(ended.reason)
   const stop = () => reject(ended.reason)
   ended.addEventListener('abort', stop, { once: true })
+  const timer = setTimeout(() => reject(new Error('the broker does not answer')), answerTimeoutMs)
   start(resolve, reject)
-  return promise.finally(() => ended.removeEventListener('abort', stop))
+  return promise.finally(() => {
+    clearTimeout(timer)
+    ended.removeEventListener('abort', stop)
+  })
 }

@@ -101,8 +101,8 @@ export function openOutboxFile(file: string): OutboxFile {
 }
 
 /**
- * Sets space aside: the WAL at full size, the database at `bytes`. Gives the bytes the database now
- * has; less than asked for where the disk is short.
+ * Sets space aside: the WAL at full size, the database at `bytes`; nothing where `bytes` is 0. Gives
+ * the bytes the database now has; less than asked for where the disk is short.
  */
 export function reserveSpace(
   db: DatabaseSync,
@@ -110,10 +110,11 @@ export function reserveSpace(
   bytes: number,
   free: FreeBytes,
 ): number {
+  setPagesMax(db, pagesOf(db))
+  if (bytes === 0) return sizeOf(db)
   // What is written here is filler: nothing is lost when a power cut takes it.
   db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0')
   try {
-    setPagesMax(db, pagesOf(db))
     const ballast = ballastOf(file)
     const kept = existsSync(ballast)
     rmSync(ballast, { force: true })
@@ -152,11 +153,13 @@ export function growFile(db: DatabaseSync, file: string, bytes: number, free: Fr
 }
 
 /**
- * Closes the database. SQLite deletes the WAL then, so its space is kept by a ballast file that the
- * next start exchanges for a WAL: a disk that fills up while the agent is down does not silence it.
+ * Closes the database. SQLite deletes the WAL then, so with `reserve` its space is kept by a ballast
+ * file that the next start exchanges for a WAL: a disk that fills up while the agent is down does not
+ * silence it.
  */
-export function closeOutboxFile(db: DatabaseSync, file: string): void {
+export function closeOutboxFile(db: DatabaseSync, file: string, reserve: boolean): void {
   db.close()
+  if (!reserve) return
   try {
     writeFileSync(ballastOf(file), new Uint8Array(walReserveBytes))
   } catch {

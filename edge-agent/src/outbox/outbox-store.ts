@@ -62,7 +62,7 @@ export type OutboxStoreOptions = {
   readonly bootId: string
   /** Bound of what waits, in bytes of JSON and `entryOverheadBytes` each. */
   readonly bytesMax: number
-  /** Space set aside on disk when the outbox is opened. */
+  /** Space set aside on disk when the outbox is opened; 0 for none. */
   readonly reserveBytes: number
   /** ISO time of opening, for what a damaged file lost. */
   readonly at: string
@@ -218,7 +218,8 @@ export class OutboxStore {
 
   /** Closes the file; space for the next start stays set aside. */
   close(): void {
-    closeOutboxFile(this.#db, this.#options.file)
+    const { file, reserveBytes } = this.#options
+    closeOutboxFile(this.#db, file, reserveBytes > 0)
   }
 
   /** Rows of the oldest boot that would go into one batch. */

@@ -89,7 +89,11 @@ export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
     reserveBytes: Math.min(bytesMax, options.reserveBytes ?? reserveBytesDefault),
     at: clock().toISOString(),
   }
-  const worker = new Worker(new URL('./outbox-worker.ts', import.meta.url), { workerData })
+  const worker = new Worker(new URL('./outbox-worker.ts', import.meta.url), {
+    workerData,
+    // What it makes is short-lived: a large young generation would only be memory of the box.
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  })
   return OutboxThread.open(worker, { ...options, clock })
 }
 
