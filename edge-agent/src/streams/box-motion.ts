@@ -38,12 +38,15 @@ export class BoxMotion {
     this.#at = at
   }
 
-  /** The box expected at `at` (ms), without learning anything. May reach over the frame's edge. */
+  /**
+   * The box expected at `at` (ms), without learning anything. May reach over the frame's edge. Its size
+   * is the last one: an object that is being hidden seems to shrink, and would be expected to vanish.
+   */
   boxAt(at: number): Box {
     const seconds = Math.max(0, at - this.#at) / 1000
     const [x, y, w, h] = this.#axes
-    const width = Math.max(w.place + w.velocity * seconds, 1e-4)
-    const height = Math.max(h.place + h.velocity * seconds, 1e-4)
+    const width = Math.max(w.place, 1e-4)
+    const height = Math.max(h.place, 1e-4)
     const left = x.place + x.velocity * seconds - width / 2
     const top = y.place + y.velocity * seconds - height / 2
     return [left, top, width, height]

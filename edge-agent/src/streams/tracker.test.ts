@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Box, Detection } from '@edgeloop/protocol'
+import { createScene } from '../demo/scene.ts'
 import { assign } from './assignment.ts'
 import { iou, type TrackChange, Tracker, trackerDefaults } from './tracker.ts'
 
@@ -229,4 +230,43 @@ test('Tracker holds ten objects of a busy scene without one switch in a minute',
   assert.deepEqual(switched, [], `seed ${seed}`)
   assert.equal(new Set(shared).size, shared.length, `seed ${seed}: one track over two objects`)
   assert.ok(idsOf.size >= 40, `only ${idsOf.size} objects passed`)
+})
+
+test('Tracker follows the parts of the demo scene below the gantry and through a weak detector', () => {
+  const seed = 5
+  const scene = createScene({ seed, seconds: 48 })
+  const random = randomOf(seed)
+  const tracker = new Tracker(options)
+  const idsOf = new Map<string, Set<number>>()
+  const partsOf = new Map<number, Set<string>>()
+  const lookEvery = scene.fps / 5
+  for (let frame = 0; frame < scene.frameCount; frame += lookEvery) {
+    // The camera is away for a while, so that no visit of a part is in both halves.
+    if (frame > scene.frameCount * 0.45 && frame < scene.frameCount * 0.55) {
+      tracker.end()
+      continue
+    }
+    const at = (frame * 1000) / scene.fps
+    // The detector misses what is mostly hidden and one in ten of the rest, and is off by a little.
+    const seen = scene
+      .truth(frame)
+      .filter(({ visibleShare }) => visibleShare > 0.35 && random() > 0.1)
+    const detections = seen.map(({ label, box }) => {
+      const jitter = box.map((v) => Math.max(0, v + (random() - 0.5) * 0.008)) as unknown as Box
+      return detection(label, jitter, 0.45 + random() * 0.5)
+    })
+    tracker.update(detections, at).trackIds.forEach((trackId, i) => {
+      if (trackId === undefined) return
+      // A part that is there at the end of the loop is there at its start, which is another visit.
+      const part = `${seen[i]!.part} ${at < 24_000 ? 'first' : 'second'} half`
+      idsOf.set(part, (idsOf.get(part) ?? new Set()).add(trackId))
+      partsOf.set(trackId, (partsOf.get(trackId) ?? new Set()).add(part))
+    })
+  }
+  const parts = idsOf.size
+  const extra = [...idsOf.values()].reduce((sum, ids) => sum + ids.size - 1, 0)
+  const mixed = [...partsOf.values()].filter((seenParts) => seenParts.size > 1).length
+  assert.ok(parts >= 20, `only ${parts} parts were followed`)
+  assert.ok(extra <= parts * 0.1, `seed ${seed}: ${extra} extra tracks for ${parts} parts`)
+  assert.ok(mixed <= parts * 0.05, `seed ${seed}: ${mixed} tracks over two parts, of ${parts}`)
 })
