@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { webcrypto } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { createServer } from 'node:tls'
+import 'reflect-metadata'
+import * as x509 from '@peculiar/x509'
 import { startHub } from '../../../test/faults/hub-process.ts'
 import { enrol } from './enrol.ts'
 import { isEnrolled, readIdentity } from './identity.ts'
@@ -56,4 +61,45 @@ test('enrol() does not spend a token where it cannot keep what it buys', async (
   await assert.rejects(enrol({ deviceUrl, token, caFingerprint, folder: file, signal }))
   const folder = await tempFolder(t)
   assert.equal((await enrol({ deviceUrl, token, caFingerprint, folder, signal })).deviceId, 'box-1')
+})
+
+test('enrol() does not give the token to whoever merely shows the right authority', async (t) => {
+  await using hub = await startHub({ dataDir: join(await tempFolder(t), 'hub') })
+  const { token, caFingerprint, deviceUrl } = await hub.createToken('box-1')
+  const folder = await tempFolder(t)
+  const { ca } = await enrol({ deviceUrl, token, caFingerprint, folder, signal })
+
+  // A certificate that names the authority as its issuer but was not signed by it.
+  const p256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const keys = await webcrypto.subtle.generateKey(p256, true, ['sign', 'verify'])
+  const leaf = await x509.X509CertificateGenerator.create({
+    ...{
+      serialNumber: '01',
+      subject: 'CN=localhost',
+      issuer: new x509.X509Certificate(ca).subject,
+    },
+    ...{ publicKey: keys.publicKey, signingKey: keys.privateKey, signingAlgorithm: p256 },
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }])],
+  })
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
+  const key = x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')
+  let received = ''
+  const server = createServer({ key, cert: `${leaf.toString('pem')}\n${ca}` }, (socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => {
+      received += String(bytes)
+    })
+  }).listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const other = await tempFolder(t)
+  const rogue = enrol({
+    ...{ deviceUrl: `https://localhost:${port}`, token: 'secret', caFingerprint },
+    ...{ folder: other, signal },
+  })
+  await assert.rejects(rogue, /Cannot (enrol at|trust)/)
+  assert.doesNotMatch(received, /secret/)
+  assert.equal(await isEnrolled(other), false)
 })

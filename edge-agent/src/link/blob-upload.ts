@@ -135,7 +135,8 @@ export class BlobUpload {
   async #done(digest: string): Promise<void> {
     this.#sent++
     this.#forget(digest)
-    await rm(join(this.#options.folder, `${digest}.jpg`), { force: true })
+    // A file that cannot be removed is sent once more after the next start, and stored once.
+    await rm(join(this.#options.folder, `${digest}.jpg`), { force: true }).catch(() => {})
   }
 
   #drop(digest: string, why: string): void {
