@@ -3,12 +3,14 @@
  * so a filter that matches almost nothing gives short pages and a cursor instead of a long wait.
  */
 import {
+  type EventKind,
   type EventPage,
   type EventQuery,
   eventKinds,
   Refusal,
   type StoredEvent,
 } from '@edgeloop/protocol'
+import { sql } from 'kysely'
 import type { Store } from '../store/store.ts'
 import type { EventTable } from '../store/tables.ts'
 
@@ -58,9 +60,11 @@ export function openEvents({ store }: { store: Store }): Events {
       rows = rows.where('event.device_key', '=', key)
     }
     if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
-    // Health figures are charts, not news: every few seconds one, so only for who asks for them.
-    if (query.kind === undefined) rows = rows.where('kind', '!=', 'health')
-    else rows = rows.where('kind', '=', query.kind)
+    // Health figures are charts, not news: every few seconds one, so only for who asks for them. Said
+    // literally, because an index with a condition is only used where the query repeats it.
+    if (query.kind !== 'health') rows = rows.where('kind', '!=', sql.lit('health'))
+    if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
+    if (isUnlabelled(query.kind)) rows = rows.where('label', 'is', null)
     if (query.label !== undefined) rows = rows.where('label', '=', query.label)
     if (query.fromTime !== undefined) rows = rows.where('at', '>=', query.fromTime)
     if (query.toTime !== undefined) rows = rows.where('at', '<', query.toTime)
@@ -76,9 +80,10 @@ export function openEvents({ store }: { store: Store }): Events {
       .executeTakeFirst()
     const found: EventRow[] = []
     let high = Math.min(query.before ?? Number.MAX_SAFE_INTEGER, (newest?.event_id ?? 0) + 1)
-    const lowest = Math.max(1, high - scanRowsMax)
+    const straight = leadsStraight(query)
+    const lowest = straight ? 1 : Math.max(1, high - scanRowsMax)
     while (found.length < limit && high > lowest) {
-      const low = Math.max(lowest, high - scanStep)
+      const low = straight ? 1 : Math.max(lowest, high - scanStep)
       const rows = await slice(wanted, low, high, limit - found.length)
       found.push(...rows)
       high = found.length === limit ? (rows.at(-1)?.event_id ?? low) : low
@@ -114,6 +119,18 @@ export function storedEventOf(row: EventRow): StoredEvent {
     snapshot: row.snapshot,
     data: JSON.parse(row.data) as Record<string, unknown>,
   }
+}
+
+/** True for kinds that never carry a label: an index holds just those. */
+function isUnlabelled(kind: EventKind | undefined): boolean {
+  return kind !== undefined && kind !== 'appeared' && kind !== 'left'
+}
+
+/** True where one index leads to nothing but matches, so that no rows are looked at in vain. */
+function leadsStraight({ device, label, kind, stream, from, to }: EventQuery): boolean {
+  if (stream !== undefined || from !== undefined || to !== undefined) return false
+  const filters = [device, label, kind].filter((value) => value !== undefined)
+  return filters.length === 1 && (kind === undefined || isUnlabelled(kind))
 }
 
 type Wanted = EventQuery & { fromTime: number | undefined; toTime: number | undefined }

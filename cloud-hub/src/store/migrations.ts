@@ -79,18 +79,25 @@ async function first(db: Kysely<unknown>): Promise<void> {
     .unique()
     .execute()
   // Pages of events are read backwards from a cursor; SQLite appends the row id to every index.
-  await db.schema.createIndex('event_device').on('event').column('device_key').execute()
+  await db.schema
+    .createIndex('event_device')
+    .on('event')
+    .column('device_key')
+    .where(sql`kind`, '<>', 'health')
+    .execute()
   await db.schema
     .createIndex('event_label')
     .on('event')
     .column('label')
     .where('label', 'is not', null)
     .execute()
+  // Events without a label are few, and their kinds are what people look for. A list of kinds as the
+  // condition cost a third of an insert (measured), and no query with a parameter would have matched it.
   await db.schema
-    .createIndex('event_rare_kind')
+    .createIndex('event_unlabelled_kind')
     .on('event')
     .column('kind')
-    .where('kind', 'in', ['stream', 'alarm', 'loss'])
+    .where(sql`label`, 'is', null)
     .execute()
   await strict(db.schema.createTable('health_figure'))
     .addColumn('event_id', 'integer', (c) => c.primaryKey())
