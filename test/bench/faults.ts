@@ -22,7 +22,7 @@ export const bench: Bench = async ({ args, signal }) => {
       events: { type: 'string', default: '100000' },
       faults: { type: 'string', default: '60' },
       agents: { type: 'string', default: '3' },
-      rate: { type: 'string', default: '3000' },
+      rate: { type: 'string', default: '1000' },
       seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     },
   })
@@ -65,10 +65,24 @@ function isExact(report: FullDiskReport): boolean {
 }
 
 function rowOf(story: string, report: FaultReport | FullDiskReport) {
-  const faults = 'faults' in report ? Object.values(report.faults).reduce((a, b) => a + b, 0) : 0
+  const done = Object.entries('faults' in report ? report.faults : {})
+  const count = (kill: boolean) =>
+    done.reduce((sum, [kind, n]) => sum + (kind.startsWith('kill') === kill ? n : 0), 0)
   const { recorded, stored, boots, lost, doubled, gaps, quarantined, left, givenUp } = report
   return {
-    ...{ story, faults, recorded, stored, boots, lost, doubled, gaps, quarantined, left },
+    ...{
+      story,
+      kills: count(true),
+      cuts: count(false),
+      recorded,
+      stored,
+      boots,
+      lost,
+      doubled,
+      gaps,
+      quarantined,
+      left,
+    },
     'gave way': `${givenUp.aggregates} aggregates, ${givenUp.events} events, ${givenUp.alarms} alarms`,
   }
 }
