@@ -122,7 +122,7 @@ const metrics = createRoute({
   path: '/metrics',
   validateSearch: (search: Record<string, unknown>): { readonly range?: Range } => {
     const range = rangeNames.find((each) => each === search.range)
-    return range && range !== '1h' ? { range } : {}
+    return range && range !== '15m' ? { range } : {}
   },
   component: lazyRouteComponent(() => import('./devices/device-metrics.tsx'), 'DeviceMetrics'),
 })

@@ -24,6 +24,9 @@ const lineColours = {
 
 const heightPx = 144
 
+/** Few figures show as dots too: one that stands alone would otherwise be no line at all. */
+const isSparse = (plot: uPlot): boolean => plot.data[0].length < 60
+
 /** Times as everywhere else: 24 hours, in the viewer's zone; a new day by its date. */
 const sayTicks = (_: uPlot, ticks: number[]): string[] =>
   ticks.map((tick) => {
@@ -85,7 +88,7 @@ export function Chart(props: {
             stroke: colours[index % colours.length] ?? dimmed,
             width: 1.5,
             spanGaps: false,
-            points: { show: false },
+            points: { show: isSparse, size: 4 },
             ...(line.dashed ? { dash: [5, 4] } : {}),
           })),
         ],

@@ -15,7 +15,7 @@ const route = getRouteApi('/in/devices/$deviceId/metrics')
 
 export function DeviceMetrics() {
   const { deviceId } = route.useParams()
-  const { range = '1h' } = route.useSearch()
+  const { range = '15m' } = route.useSearch()
   const query = useQuery({
     ...deviceHealthQuery(deviceId, range),
     placeholderData: keepPreviousData,
@@ -28,7 +28,7 @@ export function DeviceMetrics() {
             key={name}
             to="/devices/$deviceId/metrics"
             params={{ deviceId }}
-            search={name === '1h' ? {} : { range: name }}
+            search={name === '15m' ? {} : { range: name }}
             className={classes.range}
             activeOptions={{ exact: true, includeSearch: true }}
             activeProps={{ 'aria-current': 'page' }}

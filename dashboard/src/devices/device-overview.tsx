@@ -28,7 +28,8 @@ export function DeviceOverview() {
   if (!detail) return null
   const online = detail.device.connectivity === 'online'
   const reported = detail.reported?.streams ?? []
-  const waiting = (detail.desired?.config.streams ?? []).filter(
+  const wanted = detail.desired?.config.streams ?? []
+  const waiting = wanted.filter(
     ({ streamId }) => !reported.some((stream) => stream.streamId === streamId),
   )
   const refused = mayAct(session.role, 'operator')
@@ -45,6 +46,7 @@ export function DeviceOverview() {
               deviceId={deviceId}
               stream={stream}
               online={online}
+              scoreMin={wanted.find(({ streamId }) => streamId === stream.streamId)?.scoreMin}
               widthMax={reported.length === 1 ? 960 : 640}
               fpsMax={reported.length === 1 ? 10 : 5}
             />

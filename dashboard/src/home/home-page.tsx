@@ -114,6 +114,8 @@ function Wall(props: { rows: readonly DeviceRow[] }) {
     (data?.reported?.streams ?? []).map((stream) => ({
       deviceId: data?.device.deviceId ?? '',
       stream,
+      scoreMin: data?.desired?.config.streams.find(({ streamId }) => streamId === stream.streamId)
+        ?.scoreMin,
     })),
   )
   if (tiles.length === 0) {
@@ -126,13 +128,14 @@ function Wall(props: { rows: readonly DeviceRow[] }) {
   return (
     <>
       <div className={classes.wall} data-tiles={Math.min(tiles.length, 3)}>
-        {tiles.slice(0, tilesMax).map(({ deviceId, stream }) => (
+        {tiles.slice(0, tilesMax).map(({ deviceId, stream, scoreMin }) => (
           <LiveTile
             key={`${deviceId}/${stream.streamId}`}
             deviceId={deviceId}
             stream={stream}
             online
             linked
+            scoreMin={scoreMin}
             widthMax={tiles.length === 1 ? 960 : 640}
           />
         ))}

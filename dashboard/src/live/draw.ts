@@ -57,12 +57,14 @@ function prepare(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
 /**
  * Draws everything anew.
  * @param source the source frame's size in pixels, which the picture has the shape of
+ * @param scoreMin what scores less is only hinted at: it is not tracked
  */
 export function drawFrame(
   canvas: HTMLCanvasElement,
   picture: CanvasImageSource,
   source: { readonly width: number; readonly height: number },
   detections: readonly Detection[],
+  scoreMin: number,
 ): void {
   const context = prepare(canvas)
   if (!context) return
@@ -73,8 +75,12 @@ export function drawFrame(
   context.drawImage(picture, placed.x, placed.y, placed.width, placed.height)
   // Small ones last: they lie on top of what they stand in front of.
   const byArea = detections.toSorted((a, b) => area(b) - area(a))
-  for (const detection of byArea) drawBox(context, detection, placed)
-  for (const detection of byArea) drawPlate(context, detection, placed, clientWidth)
+  const sure = byArea.filter(({ score }) => score >= scoreMin)
+  for (const detection of byArea) {
+    if (detection.score >= scoreMin) drawBox(context, detection, placed)
+    else drawHint(context, detection, placed)
+  }
+  for (const detection of sure) drawPlate(context, detection, placed, clientWidth)
 }
 
 const area = ({ box }: Detection): number => (box[2] ?? 0) * (box[3] ?? 0)
@@ -87,6 +93,16 @@ function drawBox(context: CanvasRenderingContext2D, detection: Detection, placed
   context.strokeStyle = classColour(detection.label)
   context.lineWidth = 2
   context.strokeRect(x, y, width, height)
+}
+
+/** Not sure enough to be followed: thin and dashed, without a word. */
+function drawHint(context: CanvasRenderingContext2D, detection: Detection, placed: Placed): void {
+  const { x, y, width, height } = boxWithin(detection.box, placed)
+  context.setLineDash([3, 3])
+  context.strokeStyle = classColour(detection.label)
+  context.lineWidth = 1
+  context.strokeRect(x, y, width, height)
+  context.setLineDash([])
 }
 
 const plateHeight = 18

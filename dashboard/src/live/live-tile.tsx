@@ -22,6 +22,9 @@ const stillAfterMs = { live: 1500, idle: 200 } as const
 /** The spoken list of what is seen changes at most this often. */
 const spokenEveryMs = 2000
 
+/** Of a stream whose configuration says nothing else (protocol `StreamConfig`). */
+const standardScoreMin = 0.4
+
 type Seen = { readonly at: number; readonly detections: readonly Detection[] }
 
 export function LiveTile(props: {
@@ -31,6 +34,8 @@ export function LiveTile(props: {
   online: boolean
   /** The whole tile leads to the device. */
   linked?: boolean
+  /** Detections that score less are not tracked, and only hinted at. */
+  scoreMin?: number | undefined
   fpsMax?: number
   widthMax?: number
   /** What stands in the lower corner beside the number of objects. */
@@ -44,6 +49,7 @@ export function LiveTile(props: {
     streamId: stream.streamId,
     widthMax: props.widthMax ?? 640,
     fpsMax: props.fpsMax ?? 5,
+    scoreMin: props.scoreMin ?? standardScoreMin,
     live: inView && online,
   })
   const now = useNow()
@@ -113,7 +119,14 @@ function SpokenDetections(props: { detections: readonly Detection[] }) {
 /** Draws the stream on the canvas; gives what is on it now. */
 function useLivePicture(
   canvas: React.RefObject<HTMLCanvasElement | null>,
-  wanted: { deviceId: string; streamId: string; widthMax: number; fpsMax: number; live: boolean },
+  wanted: {
+    deviceId: string
+    streamId: string
+    widthMax: number
+    fpsMax: number
+    scoreMin: number
+    live: boolean
+  },
 ): { seen: Seen | undefined; missing: boolean } {
   const { deviceId, streamId, widthMax, fpsMax, live } = wanted
   const link = useLive()
@@ -124,7 +137,7 @@ function useLivePicture(
   const redraw = useEffectEvent(() => {
     if (!canvas.current || !last.current) return
     const { header, picture } = last.current
-    drawFrame(canvas.current, picture, header, header.detections)
+    drawFrame(canvas.current, picture, header, header.detections, wanted.scoreMin)
   })
   const show = useEffectEvent(async ({ header, jpeg }: LiveFrame) => {
     const picture = await createImageBitmap(new Blob([jpeg.slice()], { type: 'image/jpeg' }))
