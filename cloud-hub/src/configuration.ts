@@ -81,6 +81,12 @@ export const HubConfig = Type.Object(
       default: 365,
       description: 'Days for which events are kept after they came in',
     }),
+    snapshotsKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 36_500,
+      default: 30,
+      description: 'Days for which the pictures of events are kept',
+    }),
   },
   closed,
 )

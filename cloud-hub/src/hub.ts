@@ -52,6 +52,7 @@ export type Hub = AsyncDisposable & {
 }
 
 const pruneIntervalMs = 3_600_000
+const dayMs = 86_400_000
 
 /**
  * Opens a hub; when the promise resolves every listener is open.
@@ -214,7 +215,9 @@ export async function openHub(
   const pruneAll = async (): Promise<void> => {
     await people.prune()
     await enrolment.prune()
-    await pruneStore(store, { ...config, now: clock(), signal: closing.signal })
+    const { signal } = closing
+    await pruneStore(store, { ...config, now: clock(), signal })
+    await blobs.prune(clock() - config.snapshotsKeptDays * dayMs, signal)
   }
   let pruning: Promise<void> = pruneAll().catch(failed)
   const prune = setInterval(() => {

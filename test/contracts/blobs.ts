@@ -76,6 +76,30 @@ export function testBlobs(
     assert.equal(await blobs.read(digest), undefined)
   })
 
+  test(`${name}: prune() removes what is older, and nothing else`, async (t) => {
+    const { blobs } = await open(t)
+    const digests = []
+    let between = 0
+    for (const text of ['older', 'newer']) {
+      const bytes = Buffer.from(text)
+      await blobs.put(digestOf(bytes), pieces(bytes), { bytesMax })
+      digests.push(digestOf(bytes))
+      if (between === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        between = Date.now()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+    const { signal } = new AbortController()
+    assert.equal(await blobs.prune(between, signal), 1)
+    const left = await Promise.all(digests.map((digest) => blobs.read(digest)))
+    assert.deepEqual(
+      left.map((bytes) => bytes !== undefined),
+      [false, true],
+    )
+    assert.equal(await blobs.prune(Date.now() + 1000, AbortSignal.abort()), 0)
+  })
+
   test(`${name}: names that are no digests are refused`, async (t) => {
     const { blobs } = await open(t)
     for (const digest of ['../../etc/passwd', 'ABCDEF', '']) {

@@ -18,4 +18,6 @@ export interface Blobs {
   put(digest: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions): Promise<void>
   /** The bytes, or undefined where there are none. @throws {Error} when they have changed on disk */
   read(digest: string): Promise<Uint8Array | undefined>
+  /** Removes what was last stored before `before` (ms); gives how many. Stops early when `signal` aborts. */
+  prune(before: number, signal: AbortSignal): Promise<number>
 }

@@ -1,6 +1,6 @@
 /** Blobs in a folder: `ab/abcd…`, written beside and renamed, so that a name always means whole bytes. */
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Refusal } from '@edgeloop/protocol'
 import type { Blobs, PutOptions } from './blobs.ts'
@@ -41,7 +41,21 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     }
   }
 
-  return { put, read }
+  async function prune(before: number, signal: AbortSignal): Promise<number> {
+    let removed = 0
+    for await (const entry of await opendir(folder, { recursive: true })) {
+      if (signal.aborted) break
+      if (!entry.isFile() || entry.parentPath === incoming) continue
+      const file = join(entry.parentPath, entry.name)
+      const { mtimeMs } = await stat(file)
+      if (mtimeMs >= before) continue
+      await rm(file, { force: true })
+      removed++
+    }
+    return removed
+  }
+
+  return { put, read, prune }
 }
 
 /** Writes chunks to `file`, durably, where they have the digest and are not too many. */
