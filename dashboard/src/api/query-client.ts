@@ -1,5 +1,5 @@
 /** How replies of the hub are cached: changes keep them fresh, focus and reconnects are the safety net. */
-import { QueryCache, QueryClient } from '@tanstack/react-query'
+import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
 import { CallFailed, isSignedOut } from './call.ts'
 
 /** How often a call that got no answer, or an answer of 500 and above, is tried again. */
@@ -11,6 +11,11 @@ export function makeQueryClient(onSignedOut: () => void): QueryClient {
     queryCache: new QueryCache({
       onError: (error, query) => {
         if (isSignedOut(error) && query.queryKey[0] !== 'session') onSignedOut()
+      },
+    }),
+    mutationCache: new MutationCache({
+      onError: (error) => {
+        if (isSignedOut(error)) onSignedOut()
       },
     }),
     defaultOptions: {

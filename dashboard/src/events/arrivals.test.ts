@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { arrivalsMax, arrive, type Loaded, merge, noArrivals } from './arrivals.ts'
+import { arrivalsMax, arrive, type Loaded, merge, newestId, noArrivals } from './arrivals.ts'
 import { storedEvent } from './stored-event.test-rows.ts'
 
 const loaded = (...ids: number[]): Loaded => ({
@@ -36,4 +36,11 @@ test('merge() puts arrivals on top without doubling what was fetched meanwhile',
   )
   assert.deepEqual(ids(merge(loaded(5, 4), arrivals).pages[0]?.events ?? []), [6, 5, 4])
   assert.deepEqual(ids(merge(loaded(), arrivals).pages[0]?.events ?? []), [6, 5])
+})
+
+test('newestId() looks past pages that a filter left empty', () => {
+  const [page] = loaded(7, 6).pages
+  assert.ok(page)
+  assert.equal(newestId({ pages: [{ events: [], next: 8 }, page], pageParams: [null, 8] }), 7)
+  assert.equal(newestId(loaded()), 0)
 })

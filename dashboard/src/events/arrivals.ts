@@ -49,4 +49,4 @@ export function merge(loaded: Loaded, arrivals: Arrivals): Loaded {
 
 /** Id of the newest loaded event; 0 where there is none. */
 export const newestId = (loaded: Loaded | undefined): number =>
-  loaded?.pages[0]?.events[0]?.eventId ?? 0
+  loaded?.pages.find((page) => page.events.length > 0)?.events[0]?.eventId ?? 0
