@@ -5,6 +5,9 @@
  * signals and the exit code through.
  *
  *   node cli/launch.mjs PROGRAM.ts [argument …]     PROGRAM relative to the repository
+ *
+ * The scripts of package.json `exec` the Node that runs npm: once installed, `node` on a script's path is a
+ * shell script that stays in between, dies of the first signal, and leaves this process without a parent.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -71,3 +71,5 @@ try {
     process.exitCode = reportFailure(error)
   }
 }
+// The channel to whoever started us would keep a finished command alive.
+if (process.connected) process.disconnect()
