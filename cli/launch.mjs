@@ -42,7 +42,14 @@ export function launch(program, args) {
   // Each live camera parks one thread of libuv's pool; the size is fixed before Node starts.
   const env = { UV_THREADPOOL_SIZE: '16', ...process.env }
   env.PATH = `${join(repository, 'node_modules/node/bin')}:${env.PATH}`
-  const child = spawn(node, [join(repository, program), ...args], { stdio: 'inherit', env })
+  // An agent lives on a small box: little young generation, few malloc arenas.
+  const isAgent = args[0] === 'agent'
+  const nodeFlags = isAgent ? ['--max-semi-space-size=1'] : []
+  if (isAgent) env.MALLOC_ARENA_MAX ??= '2'
+  const child = spawn(node, [...nodeFlags, join(repository, program), ...args], {
+    stdio: 'inherit',
+    env,
+  })
   // A terminal signals the whole group, a service manager only us: pass it on in both cases.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) =>

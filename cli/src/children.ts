@@ -28,12 +28,18 @@ export type ChildOptions = {
   /** Words after `edgeloop`. */
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[]
   readonly signal: AbortSignal
 }
 
 /** Starts `edgeloop ARGS`; what it prints goes to our standard error. */
-export function startChild({ args, env }: Omit<ChildOptions, 'signal'>): ChildProcess {
-  return spawn(process.execPath, [main, ...args], {
+export function startChild({
+  args,
+  env,
+  nodeFlags = [],
+}: Omit<ChildOptions, 'signal'>): ChildProcess {
+  return spawn(process.execPath, [...nodeFlags, main, ...args], {
     stdio: ['ignore', 2, 2, 'ipc'],
     env: { ...process.env, ...env },
   })

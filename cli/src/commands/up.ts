@@ -176,7 +176,7 @@ async function prepareAgent(given: {
   data: string
   options: Options
   model: string | undefined
-}): Promise<{ args: string[]; env: Record<string, string> }> {
+}): Promise<{ args: string[]; env: Record<string, string>; nodeFlags: string[] }> {
   const { hub, ready, data, options, model } = given
   const folder = join(data, 'agents', deviceId)
   await mkdir(folder, { recursive: true })
@@ -185,7 +185,9 @@ async function prepareAgent(given: {
   // Always said, because the ports may differ from those of the start that enrolled the agent.
   const args = ['agent', '--data', folder, '--log-level', 'warn']
   args.push('--hub', ready.deviceUrl, '--mqtt', ready.mqttUrl)
-  const env: Record<string, string> = {}
+  // A supervisor allocates little: as the launcher does for `edgeloop agent`, keep its heap small.
+  const nodeFlags = ['--max-semi-space-size=1']
+  const env: Record<string, string> = { MALLOC_ARENA_MAX: '2' }
   const known = await hub.call('deviceList', {})
   const { forgetIdentity, isEnrolled } = await import('@edgeloop/edge-agent')
   // A hub whose data were deleted has a new authority: the identity of the old one is of no use.
@@ -198,7 +200,7 @@ async function prepareAgent(given: {
     // Not on the command line, where every user of the machine could read it.
     env.EDGELOOP_ENROLMENT_TOKEN = made.token
   }
-  return { args, env }
+  return { args, env, nodeFlags }
 }
 
 /** Without cameras on the command line, what is wanted stays as it is; a new device gets the demo. */
