@@ -1,6 +1,6 @@
 /**
  * From batches to rows, exactly once. Batches of all devices are planned as they come, committed in groups,
- * one group at a time, and acknowledged when they are durable. What cannot be stored is not acknowledged,
+ * in order, and acknowledged when they are durable. What cannot be stored is not acknowledged,
  * so the device keeps it and sends it again.
  */
 import type { Event } from '@edgeloop/protocol'
@@ -21,6 +21,13 @@ import { type ReceivedBatch, readBatch } from './read-batch.ts'
 export const queueBytesMax = 64 * 1024 * 1024
 /** Events in one transaction: larger groups gain nothing and make the first wait for the last. */
 export const groupEventsMax = 20_000
+/** So many events are a group worth sending before this turn of the event loop is over. */
+const groupEventsWorthwhile = 2000
+/**
+ * Groups on their way to the store. With a second one waiting the store never idles while we read; it is
+ * planned on marks the first will have moved, and where that fails the store refuses it by its mark.
+ */
+const groupsInFlightMax = 2
 /** Marks that are remembered; one that is not costs a second try. */
 const marksMax = 50_000
 /** How often a batch is planned anew when its mark was not what we thought. */
@@ -67,9 +74,11 @@ export function openIngest(deps: {
   /** Marks as they will be when everything that is planned has been committed. */
   const marks = new Map<string, number>()
   let group: Work[] = []
+  let groupEvents = 0
   let queueBytes = 0
   let room: PromiseWithResolvers<void> | undefined
-  let committing: Promise<void> | undefined
+  const inFlight = new Set<Promise<void>>()
+  let pumpScheduled = false
   let storing = true
   const quarantinedAt = new Map<number, number>()
 
@@ -93,9 +102,16 @@ export function openIngest(deps: {
     const planned = planBatch({ deviceKey, mark, receivedAt: work.receivedAt }, work.received)
     remember(key, planned.batch.through)
     group.push({ ...work, plan: planned })
-    committing ??= commitAll().finally(() => {
-      committing = undefined
-    })
+    groupEvents += planned.events.length
+    if (groupEvents >= groupEventsWorthwhile) pump()
+    else if (!pumpScheduled) {
+      // Whatever arrives in this turn of the event loop goes together.
+      pumpScheduled = true
+      setImmediate(() => {
+        pumpScheduled = false
+        pump()
+      })
+    }
   }
 
   function remember(key: string, mark: number): void {
@@ -104,21 +120,26 @@ export function openIngest(deps: {
     if (marks.size > marksMax) marks.delete(marks.keys().next().value ?? '')
   }
 
-  async function commitAll(): Promise<void> {
-    while (group.length > 0) {
-      // Whatever arrived in this turn of the event loop goes together.
-      await new Promise(setImmediate)
-      const works = nextGroup()
-      const started = performance.now()
-      try {
-        const outcomes = await store.commit(works.map(({ plan }) => plan.batch))
-        metrics.commitSeconds.observe((performance.now() - started) / 1000)
-        if (!storing) log.info('events can be stored again')
-        storing = true
-        settle(works, outcomes)
-      } catch (error) {
-        fail(works, error)
-      }
+  function pump(): void {
+    while (group.length > 0 && inFlight.size < groupsInFlightMax) {
+      const committing = commit(nextGroup()).finally(() => {
+        inFlight.delete(committing)
+        pump()
+      })
+      inFlight.add(committing)
+    }
+  }
+
+  async function commit(works: readonly Work[]): Promise<void> {
+    const started = performance.now()
+    try {
+      const outcomes = await store.commit(works.map(({ plan }) => plan.batch))
+      metrics.commitSeconds.observe((performance.now() - started) / 1000)
+      if (!storing) log.info('events can be stored again')
+      storing = true
+      settle(works, outcomes)
+    } catch (error) {
+      fail(works, error)
     }
   }
 
@@ -131,6 +152,7 @@ export function openIngest(deps: {
     }
     const works = group.slice(0, end)
     group = group.slice(end)
+    groupEvents -= events
     return works
   }
 
@@ -188,6 +210,7 @@ export function openIngest(deps: {
       release(work)
     }
     group = []
+    groupEvents = 0
   }
 
   function release({ sizeBytes }: Work): void {
@@ -225,7 +248,8 @@ export function openIngest(deps: {
       return storing
     },
     async [Symbol.asyncDispose]() {
-      while (committing) await committing
+      pump()
+      while (inFlight.size > 0) await Promise.all(inFlight)
     },
   }
 }

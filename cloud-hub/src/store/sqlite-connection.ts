@@ -34,6 +34,7 @@ export class SqliteConnection implements AsyncDisposable {
   #nextId = 1
   #gone: Error | undefined
   #tail: Promise<void> = Promise.resolve()
+  #waiting = 0
 
   private constructor(worker: Worker) {
     this.#worker = worker
@@ -67,8 +68,15 @@ export class SqliteConnection implements AsyncDisposable {
     const before = this.#tail
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#tail = promise
+    this.#waiting++
     await before
+    this.#waiting--
     return resolve
+  }
+
+  /** True while somebody waits to hold the connection. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,7 @@ import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from './migrations.ts'
 import { SqliteConnection, sqliteDialect } from './sqlite-connection.ts'
-import type { CheckedBatch, CommitOutcome, Store } from './store.ts'
+import type { Store } from './store.ts'
 import type { Tables } from './tables.ts'
 
 /**
@@ -25,7 +25,7 @@ export async function openSqliteStore({ file }: { file: string }): Promise<Store
     return {
       reader,
       writer,
-      commit: (group) => commit(writing, group),
+      commit: committer(writing),
       [Symbol.asyncDispose]: () => resources.disposeAsync(),
     }
   } catch (cause) {
@@ -33,15 +33,26 @@ export async function openSqliteStore({ file }: { file: string }): Promise<Store
   }
 }
 
-async function commit(
-  writing: SqliteConnection,
-  group: readonly CheckedBatch[],
-): Promise<readonly CommitOutcome[]> {
-  const release = await writing.hold()
-  try {
-    return await writing.commit(group)
-  } finally {
-    release()
+/**
+ * Commits that follow each other hold the connection together, so that the next one is already with the
+ * worker when it is done with the last; whoever else waits for the connection goes between.
+ */
+function committer(writing: SqliteConnection): Store['commit'] {
+  let held: { readonly release: Promise<() => void>; users: number } | undefined
+  return async (group) => {
+    if (!held || writing.isAwaited) held = { release: writing.hold(), users: 0 }
+    const mine = held
+    mine.users++
+    const release = await mine.release
+    try {
+      return await writing.commit(group)
+    } finally {
+      mine.users--
+      if (mine.users === 0) {
+        if (held === mine) held = undefined
+        release()
+      }
+    }
   }
 }
 
