@@ -57,7 +57,7 @@ test('a request that cannot be read does not spend the token', async (t) => {
   const { token } = await offerFor(hub, { deviceId: 'gate' })
   const { csr } = await makeRequest()
   const { csr: p384 } = await makeRequest({ name: 'ECDSA', namedCurve: 'P-384' })
-  const broken = csr.replace(/[A-Za-z0-9+/]{4}(?=\n-----END)/, 'AAAA')
+  const broken = withOtherSignature(csr)
   for (const bad of ['', 'no PEM', broken, p384]) {
     const reply = await enrol(hub, { token, csr: bad })
     assert.equal((JSON.parse(reply.text) as Problem).code, 'badRequest', reply.text)
@@ -144,3 +144,10 @@ const enrol = (hub: TestHub, body: { token: string; csr: string }) =>
 const digestOf = (bytes: Uint8Array | string): string =>
   createHash('sha256').update(bytes).digest('hex')
 const blobPath = (text: string): string => `/blobs/${digestOf(text)}`
+
+/** The request with the last byte of its signature changed. */
+function withOtherSignature(csr: string): string {
+  const der = Buffer.from(csr.replaceAll(/-----.*-----/g, ''), 'base64')
+  der[der.length - 1]! ^= 1
+  return csr.replace(/(?<=-----\n)[^-]+/, () => `${der.toString('base64')}\n`)
+}
