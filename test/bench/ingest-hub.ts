@@ -10,6 +10,8 @@ export type HubReady = {
 export type HubFigures = {
   readonly eventsStored: number
   readonly cpuMs: number
+  /** Of `cpuMs`, the part of the thread that listens and plans. */
+  readonly mainCpuMs: number
   /** Most resident memory since the last time it was asked. */
   readonly rssPeakBytes: number
 }
@@ -43,11 +45,13 @@ async function open(dataDir: string): Promise<void> {
 
 async function tell(): Promise<void> {
   const { user, system } = process.cpuUsage()
+  const main = process.threadCpuUsage()
   const reply = await fetch(`${hub?.urls.browser}/api/health`)
   const { eventsStored } = (await reply.json()) as { eventsStored: number }
   process.send?.({
     eventsStored,
     cpuMs: (user + system) / 1000,
+    mainCpuMs: (main.user + main.system) / 1000,
     rssPeakBytes,
   } satisfies HubFigures)
   rssPeakBytes = 0

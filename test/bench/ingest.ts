@@ -75,6 +75,8 @@ async function measure(
       p99Ms: round(result.p99Ms),
       hubRssMb: Math.round(after.rssPeakBytes / 1e6),
       hubCores: round((after.cpuMs - before.cpuMs) / result.elapsedMs),
+      hubMainCores: round((after.mainCpuMs - before.mainCpuMs) / result.elapsedMs),
+      hubCpuUsPerEvent: round(((after.cpuMs - before.cpuMs) * 1000) / stored),
       loadCores: round(result.cpuMs / result.elapsedMs),
       events: stored,
       /** Acknowledged and not stored, or stored twice. */

@@ -53,8 +53,9 @@ function open(): DatabaseSync {
     opened.exec('pragma page_size = 8192')
     // FULL: a commit that was reported survives a power cut (sqlite.org/pragma.html#pragma_synchronous).
     opened.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
-    // Checkpoints stall commits: fewer, larger ones; the file is cut back after each.
-    opened.exec('pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864')
+    // A checkpoint stalls the commit that makes it: often and small (of 1000 pages, 8 MB) the slowest
+    // commits took a third less time than with 4000 (measured).
+    opened.exec('pragma wal_autocheckpoint = 1000; pragma journal_size_limit = 67108864')
   }
   return opened
 }
