@@ -171,6 +171,11 @@ test('health events are figures of the device and a series over time', async (t)
   assert.equal(series.streams[0]?.analysedFps.length, 10)
   const [row] = (await (await hub.api('GET', '/api/devices')).json()) as DeviceRow[]
   assert.equal(row?.memoryBytes, 1e8)
+  await hub.reopen()
+  const [kept] = (await (await hub.api('GET', '/api/devices')).json()) as DeviceRow[]
+  assert.equal(kept?.memoryBytes, 1e8, 'the last figures outlive a restart')
+  assert.ok(kept.lastSeenAt && row?.lastSeenAt && kept.lastSeenAt >= row.lastSeenAt)
+  assert.equal(kept.eventsStored, 40)
 })
 
 test('a device is online from its status to the end of its connection', async (t) => {

@@ -1,15 +1,20 @@
 /**
  * All devices, in memory for whoever asks and in the store for the next start. Rows change far more often
- * than anybody can look, so changes are told, and written, at most once a second per device.
+ * than anybody can look, so changes are told at most once a second, and written every ten.
  */
-import { type Change, Refusal } from '@edgeloop/protocol'
+import { type Change, type DeviceRow, Refusal } from '@edgeloop/protocol'
+import type { Insertable } from 'kysely'
 import type { Store } from '../store/store.ts'
+import type { DeviceTable } from '../store/tables.ts'
 import { type Device, patchOf, rowOf } from './device.ts'
 
 /** Most devices of one hub; enrolment refuses the next. */
 export const devicesMax = 10_000
-/** How often changed rows are told and written. */
-export const flushIntervalMs = 1000
+/** How often changed rows are told. */
+const tellIntervalMs = 1000
+/** How often they are written. What a crash loses of it devices say again, but for when they were last seen. */
+const writeIntervalMs = 10_000
+const rowsPerWrite = 50
 
 export type Fleet = AsyncDisposable & {
   /** By id, or undefined. */
@@ -23,10 +28,8 @@ export type Fleet = AsyncDisposable & {
   readonly eventsStored: number
   /** Takes in a device that was just enrolled. */
   add(device: Device): void
-  /** Changes a device in memory; the row's patch and its record in the store follow within a second. */
+  /** Changes a device in memory; its patch follows within a second, its record within ten. */
   change(device: Device, fields: Partial<Omit<Device, 'deviceKey' | 'deviceId' | 'revision'>>): void
-  /** Tells and writes now. */
-  flush(): Promise<void>
 }
 
 export async function openFleet(deps: {
@@ -38,7 +41,10 @@ export async function openFleet(deps: {
   const { store, clock, tell } = deps
   const byId = new Map<string, Device>()
   const byKey = new Map<number, Device>()
-  const dirty = new Map<Device, ReturnType<typeof rowOf>>()
+  /** Changed since they were last told, with the row as it was told. */
+  const untold = new Map<Device, DeviceRow>()
+  /** Changed since they were last written. */
+  const unwritten = new Set<Device>()
   let countsTold = ''
 
   const rows = await store.reader.selectFrom('device').selectAll().limit(devicesMax).execute()
@@ -66,7 +72,8 @@ export async function openFleet(deps: {
   }
 
   const change: Fleet['change'] = (device, fields) => {
-    if (!dirty.has(device)) dirty.set(device, rowOf(device))
+    if (!untold.has(device)) untold.set(device, rowOf(device))
+    unwritten.add(device)
     Object.assign(device, fields)
     device.revision = Math.max(device.revision + 1, clock())
   }
@@ -81,45 +88,46 @@ export async function openFleet(deps: {
     return { devicesOnline, eventsStored }
   }
 
-  async function flush(): Promise<void> {
-    const changed = [...dirty]
-    dirty.clear()
-    for (const [device, before] of changed) {
+  function tellChanged(): void {
+    for (const [device, before] of untold) {
       const patch = patchOf(before, rowOf(device))
       const { deviceId, revision } = device
       if (Object.keys(patch).some((key) => key !== 'revision')) {
         tell({ kind: 'device', deviceId, revision, patch })
       }
     }
+    untold.clear()
     const now = counts()
-    if (JSON.stringify(now) !== countsTold) {
-      countsTold = JSON.stringify(now)
-      tell({ kind: 'counts', ...now })
+    if (JSON.stringify(now) === countsTold) return
+    countsTold = JSON.stringify(now)
+    tell({ kind: 'counts', ...now })
+  }
+
+  async function write(): Promise<void> {
+    if (unwritten.size === 0) return
+    const devices = [...unwritten]
+    unwritten.clear()
+    // Few statements, each short: while one runs, no events are committed.
+    for (let i = 0; i < devices.length; i += rowsPerWrite) {
+      await store.writer
+        .insertInto('device')
+        .values(devices.slice(i, i + rowsPerWrite).map(cellsOf))
+        .onConflict((on) =>
+          on.column('device_id').doUpdateSet(({ ref }) => ({
+            last_seen_at: ref('excluded.last_seen_at'),
+            reported: ref('excluded.reported'),
+            health: ref('excluded.health'),
+          })),
+        )
+        .execute()
     }
-    if (changed.length > 0) await write(changed.map(([device]) => device))
   }
 
-  async function write(devices: readonly Device[]): Promise<void> {
-    await store.writer.transaction().execute(async (tx) => {
-      for (const device of devices) {
-        await tx
-          .updateTable('device')
-          .set({
-            name: device.name,
-            last_seen_at: device.lastSeenAt,
-            reported: device.reported && JSON.stringify(device.reported),
-            health: device.health && JSON.stringify(device.health),
-          })
-          .where('device_key', '=', device.deviceKey)
-          .execute()
-      }
-    })
-  }
-
-  let flushing: Promise<void> = Promise.resolve()
-  const timer = setInterval(() => {
-    flushing = flushing.then(flush).catch(deps.failed)
-  }, flushIntervalMs)
+  let writing: Promise<void> = Promise.resolve()
+  const tellTimer = setInterval(tellChanged, tellIntervalMs)
+  const writeTimer = setInterval(() => {
+    writing = writing.then(write).catch(deps.failed)
+  }, writeIntervalMs)
 
   return {
     find: (deviceId) => byId.get(deviceId),
@@ -141,12 +149,27 @@ export async function openFleet(deps: {
     },
     add,
     change,
-    flush,
     async [Symbol.asyncDispose]() {
-      clearInterval(timer)
-      await flushing
-      await flush()
+      clearInterval(tellTimer)
+      clearInterval(writeTimer)
+      await writing
+      await write()
     },
+  }
+}
+
+/** The record of a device. Every row exists already; what must not be null is repeated for the insert. */
+function cellsOf(device: Device): Insertable<DeviceTable> {
+  return {
+    device_id: device.deviceId,
+    site: device.site,
+    name: device.name,
+    enrolled_at: device.enrolledAt,
+    certificate_serial: device.certificate.serial,
+    certificate_not_after: device.certificate.notAfter,
+    last_seen_at: device.lastSeenAt,
+    reported: device.reported && JSON.stringify(device.reported),
+    health: device.health && JSON.stringify(device.health),
   }
 }
 

@@ -11,6 +11,18 @@ test('readBatch() keeps the text of each entry as it came', () => {
   assert.deepEqual(readBatch(Buffer.from(text)).texts, ['{ "sequence" : 1, "n":1.0 }'])
 })
 
+test('readBatch() keeps texts that are not ASCII', () => {
+  const entries = [
+    { sequence: 1, text: 'Tür 😀' },
+    { sequence: 2, text: 'gate' },
+  ]
+  const { texts } = readBatch(Buffer.from(JSON.stringify({ ...good, entries })))
+  assert.deepEqual(
+    texts,
+    entries.map((entry) => JSON.stringify(entry)),
+  )
+})
+
 test('readBatch() writes entries anew that it cannot cut out', () => {
   const text = JSON.stringify(good).replace('"entries"', '"\\u0065ntries"')
   assert.deepEqual(readBatch(Buffer.from(text)).texts, ['{"sequence":1,"kind":"alarm"}'])

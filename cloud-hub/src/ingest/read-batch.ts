@@ -1,7 +1,7 @@
 /** An `events` payload taken apart: what numbering needs is checked, each event keeps its own text. */
 import { EventBatch, messages } from '@edgeloop/protocol'
 import { Misfit, parse } from '@edgeloop/protocol/check'
-import { elementTexts } from './element-texts.ts'
+import { elementSpans } from './element-spans.ts'
 
 export type ReceivedBatch = {
   readonly batch: EventBatch
@@ -19,10 +19,17 @@ export function readBatch(payload: Uint8Array): ReceivedBatch {
   }
   const [text, value] = readJson(payload)
   const batch = parse(EventBatch, value, what)
-  const cut = elementTexts(text, 'entries')
-  // A key written with escapes hides from the cutter; then the entries are written anew.
-  const whole = cut?.length === batch.entries.length
-  return { batch, texts: whole ? cut : batch.entries.map((entry) => JSON.stringify(entry)) }
+  const spans = elementSpans(payload, 'entries')
+  // A key written with escapes hides from the search; then the entries are written anew.
+  if (spans?.length !== batch.entries.length * 2) {
+    return { batch, texts: batch.entries.map((entry) => JSON.stringify(entry)) }
+  }
+  // Text as long as its bytes is ASCII: places in one are places in the other.
+  const cut =
+    text.length === payload.length
+      ? (from: number, to: number) => text.slice(from, to)
+      : (from: number, to: number) => new TextDecoder().decode(payload.subarray(from, to))
+  return { batch, texts: batch.entries.map((_, i) => cut(spans[i * 2]!, spans[i * 2 + 1]!)) }
 }
 
 function readJson(payload: Uint8Array): readonly [text: string, value: unknown] {
