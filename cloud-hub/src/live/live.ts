@@ -26,8 +26,8 @@ export const unsentBytesMax = 512 * 1024
 const freshMs = 3000
 /** How long a request for a picture waits for a device to send one. */
 const pictureWaitMs = 3000
-/** Newest frames kept, one per stream; the one that was replaced longest ago gives way. */
-const framesMax = 1024
+/** Bytes of newest frames kept, one per stream; the one that was replaced longest ago gives way. */
+const framesBytesMax = 64 * 1024 * 1024
 /** Viewers at once; the next is refused. */
 export const viewersMax = 200
 
@@ -64,6 +64,7 @@ export function openLive(deps: {
 }): Live {
   const { fleet, clock, metrics } = deps
   const frames = new Map<string, Frame>()
+  let framesBytes = 0
   const looking = new Set<Looking>()
   const waiting = new Map<string, Set<(frame: Frame) => void>>()
   /** Single pictures that somebody waits for, until when. */
@@ -104,12 +105,21 @@ export function openLive(deps: {
     }
     const key = keyOf(device.deviceId, streamId)
     const frame = { bytes, receivedAt: clock() }
-    frames.delete(key)
+    forget(key)
     frames.set(key, frame)
-    if (frames.size > framesMax) frames.delete(frames.keys().next().value ?? '')
+    framesBytes += bytes.length
+    for (const oldest of frames.keys()) {
+      if (framesBytes <= framesBytesMax) break
+      forget(oldest)
+    }
     for (const one of looking) show(one, key, frame)
     for (const take of waiting.get(key) ?? []) take(frame)
     waiting.delete(key)
+  }
+
+  function forget(key: string): void {
+    framesBytes -= frames.get(key)?.bytes.length ?? 0
+    frames.delete(key)
   }
 
   function show(one: Looking, key: string, { bytes, receivedAt }: Frame): void {
@@ -180,6 +190,7 @@ export function openLive(deps: {
     signal.addEventListener('abort', finish, { once: true })
     function finish() {
       takers.delete(resolve)
+      if (takers.size === 0 && waiting.get(key) === takers) waiting.delete(key)
       resolve(undefined)
     }
     return promise.finally(() => {
