@@ -1,23 +1,29 @@
 /**
  * The physical limit of one stream, in a process of its own: the native calls that the agent cannot do
- * without (decode every frame, scale the analysed ones, infer those that moved) and nothing else. No
- * queue, no gate, no tracker, no events. Prints one JSON line.
+ * without (read, decode every frame, scale the analysed ones, infer those that moved) and nothing else, all
+ * blocking on one thread. No queue, no gate, no tracker, no events. It reads the camera the agent reads, or
+ * a file as fast as it goes. Prints one JSON line.
  */
 import { readFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as av from 'node-av/constants'
-import { CodecContext, FormatContext, Frame, Packet, SoftwareScaleContext } from 'node-av/lib'
+import {
+  CodecContext,
+  Dictionary,
+  FormatContext,
+  Frame,
+  Packet,
+  SoftwareScaleContext,
+} from 'node-av/lib'
 import * as ort from 'onnxruntime-node'
 
 export type LimitTask = {
-  readonly clip: string
+  /** `rtsp://…`, which sets the pace as it does for the agent; or a file, read as fast as it goes. */
+  readonly source: string
   readonly model: string
   readonly seconds: number
   /** Frames scaled for gate and model per second, of the clip's 30. */
   readonly analysisFps: number
   readonly inferencesPerSecond: number
-  /** Wait for each frame's time, as a camera makes one wait; else as fast as it goes. */
-  readonly paced: boolean
 }
 export type LimitResult = {
   readonly cpuMsPerStreamSecond: number
@@ -56,7 +62,6 @@ let looks = 0
 let inferenceMs = 0
 let inferences = 0
 let cpuBefore = process.cpuUsage()
-const startedMs = performance.now()
 const framesMax = (warmUpSeconds + task.seconds) * fps
 while (frames < framesMax) await playOnce()
 const { user, system } = process.cpuUsage(cpuBefore)
@@ -68,15 +73,17 @@ const result: LimitResult = {
 console.log(JSON.stringify(result))
 process.exit(0)
 
-/** Decodes the clip from its start to its end. */
+/** Decodes the source from its start to its end; a camera has none. */
 async function playOnce(): Promise<void> {
   const format = new FormatContext()
   format.allocContext()
-  await format.openInput(`file:${task.clip}`, null, null)
+  const live = task.source.startsWith('rtsp:')
+  const options = live ? Dictionary.fromObject({ rtsp_transport: 'tcp' }) : null
+  await format.openInput(live ? task.source : `file:${task.source}`, null, options)
   await format.findStreamInfo(null)
   const { streamIndex, decoder } = format.findBestStream(av.AVMEDIA_TYPE_VIDEO, -1, -1, true)
   const stream = format.streams[streamIndex]
-  if (!stream || !decoder) throw new Error(`Cannot decode "${task.clip}"`)
+  if (!stream || !decoder) throw new Error(`Cannot decode "${task.source}"`)
   const context = new CodecContext()
   context.allocContext3(decoder)
   context.parametersToContext(stream.codecpar)
@@ -102,10 +109,6 @@ async function take(): Promise<void> {
   }
   const analysed = isNth(number, task.analysisFps)
   if (analysed) {
-    if (task.paced) {
-      const waitMs = startedMs + (number * 1000) / fps - performance.now()
-      if (waitMs > 1) await sleep(waitMs)
-    }
     grey.context.scaleFrameSync(grey.target, frame)
     if (isNth(looks++, fps * (task.inferencesPerSecond / task.analysisFps))) {
       input.context.scaleFrameSync(input.target, frame)
