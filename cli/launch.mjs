@@ -42,10 +42,12 @@ export function launch(program, args) {
   // Each live camera parks one thread of libuv's pool; the size is fixed before Node starts.
   const env = { UV_THREADPOOL_SIZE: '16', ...process.env }
   env.PATH = `${join(repository, 'node_modules/node/bin')}:${env.PATH}`
-  // An agent lives on a small box: little young generation, few malloc arenas.
+  const { flags, env: agentEnv } = JSON.parse(
+    readFileSync(join(repository, 'edge-agent/supervisor-node.json'), 'utf8'),
+  )
   const isAgent = args[0] === 'agent'
-  const nodeFlags = isAgent ? ['--max-semi-space-size=1'] : []
-  if (isAgent) env.MALLOC_ARENA_MAX ??= '2'
+  const nodeFlags = isAgent ? flags : []
+  if (isAgent) for (const [key, value] of Object.entries(agentEnv)) env[key] ??= value
   const child = spawn(node, [...nodeFlags, join(repository, program), ...args], {
     stdio: 'inherit',
     env,

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
 import { enrol } from '@edgeloop/edge-agent'
+import supervisorNode from '@edgeloop/edge-agent/supervisor-node.json' with { type: 'json' }
 import type { Change, Event, StoredEvent, StreamConfig } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import { readServerSentEvents } from '../../cli/src/server-sent-events.ts'
@@ -269,10 +270,11 @@ class Site implements AsyncDisposable {
       models: [{ name: 'yolox', file: this.model, layout: 'yolox', labels: 'coco' }],
       health: { intervalMs: healthIntervalMs },
     }
-    const agent = fork(new URL('./agent-box.ts', import.meta.url), [
-      dataDir,
-      JSON.stringify(settings),
-    ])
+    const agent = fork(
+      new URL('./agent-box.ts', import.meta.url),
+      [dataDir, JSON.stringify(settings)],
+      { execArgv: supervisorNode.flags, env: { ...process.env, ...supervisorNode.env } },
+    )
     const stopped = once(agent, 'exit')
     using seen = await this.#watch(deviceId)
     try {

@@ -5,6 +5,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, extname, isAbsolute, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import supervisorNode from '@edgeloop/edge-agent/supervisor-node.json' with { type: 'json' }
 import type { StreamConfig } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { parseDocument } from 'yaml'
@@ -185,9 +186,8 @@ async function prepareAgent(given: {
   // Always said, because the ports may differ from those of the start that enrolled the agent.
   const args = ['agent', '--data', folder, '--log-level', 'warn']
   args.push('--hub', ready.deviceUrl, '--mqtt', ready.mqttUrl)
-  // A supervisor allocates little: as the launcher does for `edgeloop agent`, keep its heap small.
-  const nodeFlags = ['--max-semi-space-size=1']
-  const env: Record<string, string> = { MALLOC_ARENA_MAX: '2' }
+  const nodeFlags = supervisorNode.flags
+  const env: Record<string, string> = { ...supervisorNode.env }
   const known = await hub.call('deviceList', {})
   const { forgetIdentity, isEnrolled } = await import('@edgeloop/edge-agent')
   // A hub whose data were deleted has a new authority: the identity of the old one is of no use.
