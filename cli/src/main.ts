@@ -22,6 +22,8 @@ const program = new Command('edgeloop')
   .showHelpAfterError('hint: add --help to see what this command takes')
   .configureOutput({ outputError: (text, write) => write(text) })
   .exitOverride()
+  // `hub` and `hub link` both take --data: each takes what stands behind its own name.
+  .enablePositionalOptions()
   .addHelpText(
     'after',
     `

@@ -131,6 +131,8 @@ test('edgeloop up starts, reports events, stops within 5 s, leaves no process an
 
   const listed = await edgeloop('device', 'list', '--data', data, '--json')
   assert.equal(JSON.parse(listed.stdout.trim()).deviceId, 'demo')
+  const link = await edgeloop('hub', 'link', '--data', data)
+  assert.match(link.stdout, /^http:\/\/localhost:\d+\/\?token=\S+$/m, link.stderr)
   const events = await edgeloop('events', '--data', data, '--json', '--limit', '3')
   assert.equal(events.stdout.trim().split('\n').length, 3)
 
