@@ -24,7 +24,8 @@ import type { LimitResult, LimitTask } from './agent-limit.ts'
 import type { BenchResult } from './bench.ts'
 
 const analysisFps = 5
-const healthIntervalMs = 2_000
+/** As shipped. Windows begin and end with a health event, so that CPU and figures speak of the same time. */
+const healthIntervalMs = 10_000
 /** Time for streams to connect, code to be compiled and the first tracks to be pictured. */
 const warmUpMs = 6_000
 
@@ -36,7 +37,8 @@ export async function bench(options: {
   const { values } = parseArgs({
     args: options.args,
     options: {
-      seconds: { type: 'string', default: '20' },
+      // Twice the clip's length: as much stillness as traffic, wherever the window begins.
+      seconds: { type: 'string', default: '40' },
       rounds: { type: 'string', default: '3' },
       only: { type: 'string', default: 'limit,eight,memory' },
     },
@@ -280,12 +282,13 @@ class Site implements AsyncDisposable {
     try {
       await this.#untilLive(deviceId, streams.length)
       await sleep(warmUpMs)
+      const [first] = await this.#untilHealth(deviceId, new Date(), 1)
       const before = await measureProcesses([agent.pid ?? 0])
-      const startedAt = Date.now()
-      await sleep(seconds * 1000)
+      const startedAt = performance.now()
+      const count = Math.max(1, Math.round((seconds * 1000) / healthIntervalMs))
+      const health = await this.#untilHealth(deviceId, new Date(first?.at ?? 0), count)
       const after = await measureProcesses([agent.pid ?? 0])
-      const elapsed = (Date.now() - startedAt) / 1000
-      const health = await this.#health(deviceId, startedAt)
+      const elapsed = (performance.now() - startedAt) / 1000
       const figures = health.flatMap((event) => event.streams)
       const fpsOf = (id: string): number =>
         mean(figures.filter(({ streamId }) => streamId === id).map(({ inputFps }) => inputFps))
@@ -345,12 +348,21 @@ class Site implements AsyncDisposable {
     }
   }
 
-  async #health(deviceId: string, since: number) {
-    // Intervals that began before the window are left out.
-    const from = new Date(since + healthIntervalMs).toISOString()
+  /** Waits until the device has reported its health `count` times after `since`, and gives those reports. */
+  async #untilHealth(deviceId: string, since: Date, count: number) {
+    const from = new Date(since.getTime() + 1).toISOString()
     const query = `device=${deviceId}&kind=health&from=${from}&limit=500`
-    const { events } = await this.#api<{ events: StoredEvent[] }>('GET', `/api/events?${query}`)
-    return events.map(({ data }) => data as Extract<Event, { kind: 'health' }>)
+    const deadline = Date.now() + (count + 1) * healthIntervalMs + 10_000
+    for (;;) {
+      const { events } = await this.#api<{ events: StoredEvent[] }>('GET', `/api/events?${query}`)
+      if (events.length >= count) {
+        return events.map(({ data }) => data as Extract<Event, { kind: 'health' }>)
+      }
+      if (Date.now() > deadline) {
+        throw new Error(`Cannot measure: ${events.length} of ${count} health events have come`)
+      }
+      await sleep(100)
+    }
   }
 
   async #api<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -20,7 +20,7 @@ export type HealthSources = {
 }
 
 /** Resolution of the event-loop histogram: what is shorter is not seen. */
-const loopResolutionMs = 40
+const loopResolutionMs = 100
 
 /** Records health events until the signal aborts. */
 export async function reportHealth(sources: HealthSources): Promise<void> {
