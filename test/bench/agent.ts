@@ -198,7 +198,7 @@ async function memoryOfStreams(site: Site): Promise<Part> {
     const streams = Array.from({ length: count }, (_, i) => ({
       ...{ streamId: `camera-${i + 1}`, source: camera, analysisFps },
     }))
-    memory.push((await site.measure(streams, 10)).memoryBytes)
+    memory.push((await site.measure(streams, 20)).memoryBytes)
   }
   const [one = 0, four = 0] = memory
   const further = (four - one) / 3
