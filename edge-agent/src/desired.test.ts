@@ -24,6 +24,19 @@ test('checkDesired() gives a good wish back and names what is wrong with a bad o
   assert.throws(() => checkDesired(wish([stream, stream]), 4), {
     message: 'Cannot take desired configuration: stream "gate" is there twice',
   })
+  const lines = [
+    {
+      name: 'door',
+      points: [
+        [0, 0],
+        [0, 0],
+      ],
+    },
+  ]
+  assert.throws(() => checkDesired(wish([{ ...stream, lines }]), 4), {
+    message:
+      'Cannot take desired configuration: /streams/0/lines/0/points has point 1 twice, at 0, 0',
+  })
   assert.throws(() => checkDesired(wish([stream, { ...stream, streamId: 'b' }]), 1), {
     message: 'Cannot take desired configuration: 2 streams, this device runs at most 1',
   })

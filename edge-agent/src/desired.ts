@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Desired } from '@edgeloop/protocol'
+import { configMisfit, Desired } from '@edgeloop/protocol'
 import { Misfit, parse, parseJson } from '@edgeloop/protocol/check'
 
 const what = 'desired configuration'
@@ -24,13 +24,8 @@ export function checkDesired(value: unknown, streamsMax: number): Desired {
       `Cannot take ${what}: ${streams.length} streams, this device runs at most ${streamsMax}`,
     )
   }
-  const seen = new Set<string>()
-  for (const { streamId } of streams) {
-    if (seen.has(streamId)) {
-      throw new Misfit(`Cannot take ${what}: stream "${streamId}" is there twice`)
-    }
-    seen.add(streamId)
-  }
+  const misfit = configMisfit(desired.config)
+  if (misfit !== undefined) throw new Misfit(`Cannot take ${what}: ${misfit}`)
   return desired
 }
 

@@ -4,6 +4,7 @@
  * to drop by a loss record that carries the dropped range, so that the sequence never has a hole.
  */
 import { type Static, Type } from 'typebox'
+import { AreaName } from './areas.ts'
 import { StreamState } from './device.ts'
 import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
 
@@ -49,6 +50,73 @@ export const Left = Type.Object({
   frames: Type.Integer({ minimum: 1 }),
   best: BestFrame,
 })
+
+/** What every event about one track at one moment says. */
+const sighting = {
+  sequence: Sequence,
+  at: Timestamp,
+  streamId: StreamId,
+  trackId: TrackId,
+  label: Label,
+  score: Score,
+  box: Box,
+  /** The frame of that moment. */
+  snapshot: Type.Optional(Digest),
+}
+
+export const zoneActs = ['entered', 'dwelled', 'left'] as const
+
+/** A track came into a zone, has stayed there for the zone's `dwellSeconds`, or has gone out of it. */
+export const ZoneEvent = Type.Object({
+  ...sighting,
+  kind: Type.Literal('zone'),
+  zone: AreaName,
+  act: Type.Enum(zoneActs),
+  /** How long it has been inside; left out of `entered`. */
+  dwellMs: Type.Optional(Type.Integer({ minimum: 0 })),
+})
+
+/** A track crossed a line. */
+export const LineEvent = Type.Object({
+  ...sighting,
+  kind: Type.Literal('line'),
+  line: AreaName,
+  /** To which side, walking along the line from its first point to its last. */
+  direction: Type.Union([Type.Literal('toRight'), Type.Literal('toLeft')]),
+})
+
+/** Most rows of each kind in one `counts`. */
+export const countRowsMax = 40
+const Count = Type.Integer({ minimum: 0 })
+
+/**
+ * What a stream saw in an interval, summed up: an aggregate. Only what occurred is there, the most
+ * frequent first; an interval without any object is not sent.
+ */
+export const Counts = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('counts'),
+  /** End of the interval. */
+  at: Timestamp,
+  streamId: StreamId,
+  intervalMs: Type.Integer({ minimum: 1 }),
+  /** Per label: tracks that appeared, and the most at a time. */
+  objects: Type.Array(Type.Object({ label: Label, appeared: Count, most: Count }), {
+    maxItems: countRowsMax,
+  }),
+  /** Per zone and label: visits that began and ended, and the most at a time. */
+  zones: Type.Array(
+    Type.Object({ zone: AreaName, label: Label, entered: Count, left: Count, most: Count }),
+    { maxItems: countRowsMax },
+  ),
+  /** Per line and label: crossings to each side. */
+  lines: Type.Array(Type.Object({ line: AreaName, label: Label, toRight: Count, toLeft: Count }), {
+    maxItems: countRowsMax,
+  }),
+  /** Rows that found no room, all three lists together. */
+  omitted: Count,
+})
+export type Counts = Static<typeof Counts>
 
 /** A stream went live, stalled, ended… `gapMs`: how long no frame came before this. */
 export const StreamChanged = Type.Object({
@@ -150,6 +218,9 @@ export type Loss = Static<typeof Loss>
 export const eventSchemas = {
   appeared: Appeared,
   left: Left,
+  zone: ZoneEvent,
+  line: LineEvent,
+  counts: Counts,
   stream: StreamChanged,
   alarm: Alarm,
   health: Health,
@@ -165,9 +236,23 @@ export type NewEvent = {
   [K in Exclude<EventKind, 'loss'>]: Omit<Extract<Event, { kind: K }>, 'sequence'>
 }[Exclude<EventKind, 'loss'>]
 
+/** Kinds that sum up an interval. They come all the time: lists show them only when asked for. */
+export const aggregateKinds = ['health', 'counts'] as const
+
+/** True for a kind that sums up an interval. */
+export const isAggregate = (kind: EventKind): kind is (typeof aggregateKinds)[number] =>
+  aggregateKinds.some((aggregate) => aggregate === kind)
+
+/** Kinds that are about one object and carry its label. */
+export const objectKinds = ['appeared', 'left', 'zone', 'line'] as const
+
+/** True for a kind that is about one object. */
+export const isObjectKind = (kind: EventKind): kind is (typeof objectKinds)[number] =>
+  objectKinds.some((object) => object === kind)
+
 /** Which class an event belongs to when something must give way. */
 export function classOf(kind: Exclude<EventKind, 'loss'>): EventClass {
-  if (kind === 'health') return 'aggregate'
+  if (isAggregate(kind)) return 'aggregate'
   return kind === 'alarm' ? 'alarm' : 'event'
 }
 

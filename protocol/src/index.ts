@@ -3,6 +3,7 @@
  * no compiler, so a browser can load it; what checks data against a schema is behind `./check`.
  * @module
  */
+export * from './areas.ts'
 export * from './device.ts'
 export * from './event.ts'
 export * from './live.ts'

@@ -108,7 +108,7 @@ export const EventQuery = Type.Object(
   {
     device: Type.Optional(DeviceId),
     stream: Type.Optional(StreamId),
-    /** All but `health` where left out: figures come every few seconds and would bury the rest. */
+    /** All but `health` and `counts` where left out: figures come all the time and would bury the rest. */
     kind: Type.Optional(Type.Enum(eventKinds)),
     label: Type.Optional(Label),
     from: Type.Optional(Time),

@@ -1,5 +1,6 @@
 /** What a device is asked to do with its cameras: the desired configuration. */
 import { type Static, Type } from 'typebox'
+import { areasMax, areasMisfit, Line, Mask, Zone } from './areas.ts'
 import { Label, StreamId } from './names.ts'
 
 const closed = { additionalProperties: false } as const
@@ -36,8 +37,19 @@ export const StreamConfig = Type.Object(
     analysisFps: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 60, default: 5 })),
     /** Detections below this score are not tracked. */
     scoreMin: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.4 })),
+    /** Label → score, instead of `scoreMin` for detections of that label. */
+    thresholds: Type.Optional(
+      Type.Record(Label, Type.Number({ minimum: 0, maximum: 1 }), { maxProperties: 200 }),
+    ),
     /** Only these labels; all of the model's when left out. */
     labels: Type.Optional(Type.Array(Label, { maxItems: 1000 })),
+    zones: Type.Optional(Type.Array(Zone, { maxItems: areasMax })),
+    lines: Type.Optional(Type.Array(Line, { maxItems: areasMax })),
+    masks: Type.Optional(Type.Array(Mask, { maxItems: areasMax })),
+    /** How often `counts` sums up what was there; 0 turns it off. */
+    countsIntervalMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
+    ),
     motionGate: Type.Optional(MotionGate),
     /** Give up on a camera that has sent nothing for this long, and connect again. */
     stallTimeoutMs: Type.Optional(Type.Integer({ minimum: 500, maximum: 120_000, default: 5000 })),
@@ -57,6 +69,21 @@ export const DeviceConfig = Type.Object(
   { $id: 'DeviceConfig', ...closed },
 )
 export type DeviceConfig = Static<typeof DeviceConfig>
+
+/**
+ * What is wrong with a configuration that no schema can say, or undefined. Hub and box both ask, and
+ * a page may ask before it sends: `/streams/2/zones/0/polygon encloses no area`.
+ */
+export function configMisfit({ streams }: DeviceConfig): string | undefined {
+  const seen = new Set<string>()
+  for (const [i, stream] of streams.entries()) {
+    if (seen.has(stream.streamId)) return `stream "${stream.streamId}" is there twice`
+    seen.add(stream.streamId)
+    const misfit = areasMisfit(stream)
+    if (misfit !== undefined) return `/streams/${i}${misfit}`
+  }
+  return undefined
+}
 
 /** A stream as people see it: the source without its password. */
 export const hideSecret = (source: string): string =>

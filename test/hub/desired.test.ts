@@ -76,12 +76,22 @@ test('a configuration that cannot be is refused, and the old one stays', async (
   await hub.api('POST', '/api/devices/gate/streams', camera)
   const put = (config: object) =>
     hub.api('PUT', '/api/devices/gate/desired', { version: 1, config })
+  const crossing = [
+    [0.1, 0.1],
+    [0.9, 0.9],
+    [0.9, 0.1],
+    [0.1, 0.9],
+  ]
   const many = Array.from({ length: 257 }, (_, i) => ({ ...camera, streamId: `s${i}` }))
   const refused: [Promise<Response>, RegExp][] = [
     [hub.api('POST', '/api/devices/gate/streams', camera), /has one of that id/],
     [hub.api('POST', '/api/devices/gate/streams', { ...camera, streamId: 'A B' }), /\/streamId/],
     [hub.api('POST', '/api/devices/gate/streams', { ...camera, analysisFsp: 5 }), /"analysisFps"/],
-    [put({ streams: [camera, camera] }), /two streams with the id "one"/],
+    [put({ streams: [camera, camera] }), /stream "one" is there twice/],
+    [
+      put({ streams: [{ ...camera, masks: [{ name: 'm', polygon: crossing }] }] }),
+      /\/streams\/0\/masks\/0\/polygon crosses itself: side 1–2 and side 3–4 meet/,
+    ],
     [put({ streams: many }), /must not have more than 256 items/],
     [hub.api('DELETE', '/api/devices/gate/streams/two'), /"two"/],
     [hub.api('DELETE', '/api/devices/nobody/streams/one'), /"nobody"/],

@@ -1,5 +1,11 @@
 /** `edgeloop events`: what the fleet saw, newest first, or as it happens. */
-import { type EventKind, type EventQuery, eventKinds, type StoredEvent } from '@edgeloop/protocol'
+import {
+  type Counts,
+  type EventKind,
+  type EventQuery,
+  eventKinds,
+  type StoredEvent,
+} from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { Failure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
@@ -110,7 +116,16 @@ function print(event: StoredEvent, options: Options): void {
 
 /** The event in a few words. */
 function describe({ label, score, data }: StoredEvent): string {
-  if (label !== null) return score === null ? label : `${label} ${score.toFixed(2)}`
+  if (label !== null) {
+    const what = score === null ? label : `${label} ${score.toFixed(2)}`
+    if (typeof data.zone === 'string') return `${what} ${data.act} zone "${data.zone}"`
+    if (typeof data.line !== 'string') return what
+    return `${what} crossed line "${data.line}" ${data.direction === 'toRight' ? 'to its right' : 'to its left'}`
+  }
+  if (Array.isArray(data.objects)) {
+    const objects = data.objects as Counts['objects']
+    return objects.map(({ label, appeared }) => `${label} ${appeared}`).join(', ')
+  }
   const text = data.text ?? data.reason
   if (typeof data.state === 'string') return text ? `${data.state}: ${text}` : data.state
   if (typeof data.through === 'number')

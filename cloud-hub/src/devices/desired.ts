@@ -4,6 +4,7 @@
  * one that is stored.
  */
 import {
+  configMisfit,
   type Desired,
   type DeviceConfig,
   hideSecret,
@@ -128,14 +129,10 @@ export function keepSecrets(config: DeviceConfig, stored: DeviceConfig | undefin
 }
 
 /** @throws {Refusal} badRequest for what no schema can say */
-function checkConfig({ streams }: DeviceConfig): void {
-  const seen = new Set<string>()
-  for (const { streamId } of streams) {
-    if (seen.has(streamId)) {
-      throw new Refusal('badRequest', `Cannot take two streams with the id "${streamId}"`)
-    }
-    seen.add(streamId)
-  }
+function checkConfig(config: DeviceConfig): void {
+  const { streams } = config
+  const misfit = configMisfit(config)
+  if (misfit !== undefined) throw new Refusal('badRequest', `Cannot take configuration: ${misfit}`)
   if (streams.length > streamsMax) {
     throw new Refusal(
       'badRequest',

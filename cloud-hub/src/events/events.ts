@@ -3,10 +3,12 @@
  * so a filter that matches almost nothing gives short pages and a cursor instead of a long wait.
  */
 import {
+  aggregateKinds,
   type EventKind,
   type EventPage,
   type EventQuery,
   eventKinds,
+  isObjectKind,
   Refusal,
   type StoredEvent,
 } from '@edgeloop/protocol'
@@ -60,9 +62,11 @@ export function openEvents({ store }: { store: Store }): Events {
       rows = rows.where('event.device_key', '=', key)
     }
     if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
-    // Health figures are charts, not news: every few seconds one, so only for who asks for them. Said
+    // Figures are charts, not news: they come all the time, so only for who asks for them. Said
     // literally, because an index with a condition is only used where the query repeats it.
-    if (query.kind !== 'health') rows = rows.where('kind', '!=', sql.lit('health'))
+    for (const kind of aggregateKinds) {
+      if (query.kind !== kind) rows = rows.where('kind', '!=', sql.lit(kind))
+    }
     if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
     if (isUnlabelled(query.kind)) rows = rows.where('label', 'is', null)
     if (query.label !== undefined) rows = rows.where('label', '=', query.label)
@@ -123,7 +127,7 @@ export function storedEventOf(row: EventRow): StoredEvent {
 
 /** True for kinds that never carry a label: an index holds just those. */
 function isUnlabelled(kind: EventKind | undefined): boolean {
-  return kind !== undefined && kind !== 'appeared' && kind !== 'left'
+  return kind !== undefined && !isObjectKind(kind)
 }
 
 /** True where one index leads to nothing but matches, so that no rows are looked at in vain. */

@@ -1,5 +1,5 @@
 /** Events that have just become durable: into the fleet's figures, the metrics, and onto open pages. */
-import type { Event, StoredEvent } from '@edgeloop/protocol'
+import { type Event, isAggregate, type StoredEvent } from '@edgeloop/protocol'
 import type { Changes } from '../changes/changes.ts'
 import type { Health } from '../devices/device.ts'
 import type { Fleet } from '../devices/fleet.ts'
@@ -7,7 +7,7 @@ import type { Stored } from '../ingest/ingest.ts'
 import { historicalAfterMs } from '../ingest/plan-batch.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** Health events reach pages as the figures of their device, not as events. */
+/** Aggregates are not news: health reaches pages as the figures of its device, counts when asked for. */
 export function tellStored(
   stored: Stored,
   { fleet, changes, metrics }: { fleet: Fleet; changes: Changes; metrics: Metrics },
@@ -22,7 +22,7 @@ export function tellStored(
   for (const [kind, count] of countKinds(events)) metrics.ingestEvents.inc({ kind }, count)
   if (!changes.wanted) return
   for (const [index, event] of events.entries()) {
-    if (event.kind === 'health') continue
+    if (isAggregate(event.kind)) continue
     changes.publish({ kind: 'event', event: storedEvent(stored, event, index) })
   }
 }
@@ -67,6 +67,6 @@ function storedEvent(
 
 /** The JPEG to show beside an event: of a track that has left, the best it ever had. */
 function snapshotOf(event: Event): string | null {
-  if (event.kind === 'appeared') return event.snapshot ?? null
-  return event.kind === 'left' ? (event.best.snapshot ?? null) : null
+  if (event.kind === 'left') return event.best.snapshot ?? null
+  return 'snapshot' in event ? (event.snapshot ?? null) : null
 }

@@ -127,6 +127,8 @@ function take(draft: Draft, event: Event, text: string, at: number): void {
   // Columns by which events are found: stream, label, score, snapshot.
   switch (event.kind) {
     case 'appeared':
+    case 'zone':
+    case 'line':
       eventCells.push(event.streamId, event.label, event.score, event.snapshot ?? null)
       break
     case 'left':
@@ -134,6 +136,7 @@ function take(draft: Draft, event: Event, text: string, at: number): void {
       break
     case 'stream':
     case 'alarm':
+    case 'counts':
       eventCells.push(event.streamId ?? null, null, null, null)
       break
     case 'health':

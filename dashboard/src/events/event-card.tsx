@@ -1,5 +1,5 @@
 /** One event in the grid: its picture, or a plain word where there is none to take. */
-import type { StoredEvent } from '@edgeloop/protocol'
+import { isObjectKind, type StoredEvent } from '@edgeloop/protocol'
 import { IconPhotoOff } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { memo } from 'react'
@@ -7,13 +7,13 @@ import { classColour } from '../live/class-colour.ts'
 import { Ago } from '../shell/now.tsx'
 import { Status } from '../shell/status.tsx'
 import classes from './event-card.module.css'
-import { factsOf, pictureBox } from './event-facts.ts'
+import { factsOf, kindWords, pictureBox } from './event-facts.ts'
 import { Snapshot } from './snapshot.tsx'
 
 export const EventCard = memo(function EventCard(props: { event: StoredEvent }) {
   const { event } = props
   const { status, title, text } = factsOf(event)
-  const object = event.kind === 'appeared' || event.kind === 'left'
+  const object = isObjectKind(event.kind)
   return (
     <Link
       to="/events/$eventId"
@@ -48,9 +48,7 @@ export const EventCard = memo(function EventCard(props: { event: StoredEvent }) 
             <span className={classes.score}>{event.score?.toFixed(2)}</span>
           </>
         ) : (
-          <b className="clip">
-            {event.kind === 'stream' ? 'Stream' : event.kind === 'loss' ? 'Loss' : 'Alarm'}
-          </b>
+          <b className="clip">{kindWords[event.kind]}</b>
         )}
         <span className={classes.when}>
           <Ago at={event.at} />

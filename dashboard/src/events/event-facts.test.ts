@@ -62,6 +62,33 @@ test('factsOf() says how long an object stayed and why a stream stopped', () => 
   })
 })
 
+test('factsOf() says what happened at a zone or a line, and what was counted', () => {
+  const box = [0.1, 0.1, 0.2, 0.2]
+  const seen = { at, streamId: 'north', trackId: 4, label: 'car', score: 0.8, box }
+  const zone = { ...seen, kind: 'zone', zone: 'loading bay', act: 'entered' }
+  const said = (data: Record<string, unknown>) =>
+    factsOf(storedEvent(1, { kind: data.kind as 'zone', data })).text
+  assert.equal(said(zone), 'Entered loading bay')
+  assert.equal(
+    said({ ...zone, act: 'dwelled', dwellMs: 65_000 }),
+    'Has been in loading bay for 1 min',
+  )
+  assert.equal(said({ ...zone, act: 'left', dwellMs: 5000 }), 'Left loading bay after 5 s')
+  const line = { ...seen, kind: 'line', line: 'gate', direction: 'toLeft' }
+  assert.equal(said(line), 'Crossed gate to its left side')
+  assert.deepEqual(pictureBox(storedEvent(1, { kind: 'line', data: line })), box)
+  const counts = {
+    ...{ kind: 'counts', at, streamId: 'north', intervalMs: 60_000, omitted: 0 },
+    objects: [{ label: 'car', appeared: 3, most: 2 }],
+    zones: [{ zone: 'bay', label: 'car', entered: 1, left: 0, most: 1 }],
+    lines: [{ line: 'gate', label: 'car', toRight: 2, toLeft: 1 }],
+  }
+  assert.equal(
+    said(counts),
+    'In 1 min; gate: car 2 to the right, 1 to the left; bay: car 1 in, 1 at most; car 3 appeared, 2 at most',
+  )
+})
+
 test('closeUp() holds the box, stays within the picture and keeps its shape', () => {
   for (const box of [
     [0, 0, 0.1, 0.1],
@@ -88,8 +115,9 @@ test('groupByHour() keeps the order and opens a group per hour', () => {
   )
 })
 
-test('passes() leaves health figures out unless they are asked for', () => {
+test('passes() leaves figures out unless they are asked for', () => {
   assert.equal(passes(storedEvent(1, { kind: 'health' }), {}), false)
+  assert.equal(passes(storedEvent(1, { kind: 'counts' }), {}), false)
   assert.equal(passes(storedEvent(1, { kind: 'health' }), { kind: 'health' }), true)
   assert.equal(passes(storedEvent(1), { label: 'person', device: 'gate-1' }), true)
   assert.equal(passes(storedEvent(1), { label: 'car' }), false)

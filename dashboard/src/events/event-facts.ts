@@ -1,5 +1,5 @@
 /** What an event says, in words a person reads. */
-import type { alarmCodes, Event, EventKind, Loss, StoredEvent } from '@edgeloop/protocol'
+import type { alarmCodes, Counts, Event, EventKind, Loss, StoredEvent } from '@edgeloop/protocol'
 import { sayCount, sayDuration, sayOf } from '../shell/say.ts'
 import type { StatusKind } from '../shell/status.tsx'
 import { streamStateWord } from '../streams/stream-status.ts'
@@ -7,6 +7,9 @@ import { streamStateWord } from '../streams/stream-status.ts'
 export const kindWords: Record<EventKind, string> = {
   appeared: 'Appeared',
   left: 'Left',
+  zone: 'Zone',
+  line: 'Line',
+  counts: 'Counts',
   stream: 'Stream',
   alarm: 'Alarm',
   loss: 'Loss',
@@ -51,6 +54,18 @@ export function factsOf(stored: StoredEvent): EventFacts {
       const stayMs = Date.parse(event.at) - Date.parse(event.appearedAt)
       return { status: 'offline', title: event.label, text: `Left after ${sayDuration(stayMs)}` }
     }
+    case 'zone':
+      return { status: 'info', title: event.label, text: zoneText(event) }
+    case 'line': {
+      const side = event.direction === 'toRight' ? 'right' : 'left'
+      return {
+        status: 'info',
+        title: event.label,
+        text: `Crossed ${event.line} to its ${side} side`,
+      }
+    }
+    case 'counts':
+      return { status: 'info', title: 'Counts', text: countsText(event) }
     case 'stream': {
       const { kind, word } = streamStateWord(event.state)
       const gap = event.gapMs ? `${sayDuration(event.gapMs)} without a frame` : ''
@@ -75,6 +90,29 @@ export function factsOf(stored: StoredEvent): EventFacts {
   }
 }
 
+function zoneText({ zone, act, dwellMs = 0 }: Extract<Event, { kind: 'zone' }>): string {
+  if (act === 'entered') return `Entered ${zone}`
+  const stay = sayDuration(dwellMs)
+  return act === 'left' ? `Left ${zone} after ${stay}` : `Has been in ${zone} for ${stay}`
+}
+
+/** What was counted, the most telling first: crossings, then visits, then objects. */
+function countsText({ intervalMs, objects, zones, lines }: Counts): string {
+  const crossed = lines.map(
+    ({ line, label, toRight, toLeft }) =>
+      `${line}: ${label} ${sayCount(toRight)} to the right, ${sayCount(toLeft)} to the left`,
+  )
+  const visited = zones.map(
+    ({ zone, label, entered, most }) =>
+      `${zone}: ${label} ${sayCount(entered)} in, ${sayCount(most)} at most`,
+  )
+  const appeared = objects.map(
+    ({ label, appeared, most }) =>
+      `${label} ${sayCount(appeared)} appeared, ${sayCount(most)} at most`,
+  )
+  return join(`In ${sayDuration(intervalMs)}`, ...crossed, ...visited, ...appeared)
+}
+
 const join = (...parts: string[]): string => parts.filter((part) => part !== '').join('; ')
 
 function lostClasses(loss: Loss): string {
@@ -92,9 +130,8 @@ function lostClasses(loss: Loss): string {
 /** The box to draw on the event's picture, where it has one: the best moment's, or where it appeared. */
 export function pictureBox(stored: StoredEvent): readonly number[] | undefined {
   const event = eventOf(stored)
-  if (event.kind === 'appeared') return event.box
   if (event.kind === 'left') return event.best.box
-  return undefined
+  return 'box' in event ? event.box : undefined
 }
 
 /**

@@ -1,5 +1,5 @@
 /** One event, opened: its whole picture, what is known about it, and the way to its neighbours. */
-import type { StoredEvent } from '@edgeloop/protocol'
+import { isObjectKind, type StoredEvent } from '@edgeloop/protocol'
 import { ActionIcon, Skeleton } from '@mantine/core'
 import { useMediaQuery } from '@mantine/hooks'
 import { IconChevronDown, IconChevronUp, IconX } from '@tabler/icons-react'
@@ -105,7 +105,7 @@ function OpenedEvent(props: { event: StoredEvent }) {
         />
       )}
       <h2 className={classes.title}>
-        {event.kind === 'appeared' || event.kind === 'left' ? (
+        {isObjectKind(event.kind) ? (
           <bdi>{title}</bdi>
         ) : (
           <Status kind={status} word={title} size={18} />
@@ -156,6 +156,25 @@ function MoreFacts(props: { event: StoredEvent }) {
             {sayDuration(Date.parse(event.at) - Date.parse(event.appearedAt))}
           </Fact>
           <Fact name="Frames">{event.frames}</Fact>
+          <Fact name="Track">{event.trackId}</Fact>
+        </>
+      )
+    case 'zone':
+      return (
+        <>
+          <Fact name="Zone">{event.zone}</Fact>
+          {event.dwellMs !== undefined && (
+            <Fact name="Stayed inside">{sayDuration(event.dwellMs)}</Fact>
+          )}
+          <Fact name="Score">{event.score.toFixed(2)}</Fact>
+          <Fact name="Track">{event.trackId}</Fact>
+        </>
+      )
+    case 'line':
+      return (
+        <>
+          <Fact name="Line">{event.line}</Fact>
+          <Fact name="Score">{event.score.toFixed(2)}</Fact>
           <Fact name="Track">{event.trackId}</Fact>
         </>
       )

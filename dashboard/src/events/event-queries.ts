@@ -1,5 +1,11 @@
 /** What is fetched about events, and the filter that the address bar holds. */
-import { type EventKind, type EventPage, eventKinds, type StoredEvent } from '@edgeloop/protocol'
+import {
+  type EventKind,
+  type EventPage,
+  eventKinds,
+  isAggregate,
+  type StoredEvent,
+} from '@edgeloop/protocol'
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { call } from '../api/call.ts'
 
@@ -24,10 +30,10 @@ export function readEventFilter(search: Record<string, unknown>): EventFilter {
   return { ...text('device'), ...text('stream'), ...text('label'), ...(kind ? { kind } : {}) }
 }
 
-/** True where `event` passes the filter. Health figures are charts, not news: only on request. */
+/** True where `event` passes the filter. Figures are charts, not news: only on request. */
 export function passes(event: StoredEvent, filter: EventFilter): boolean {
   return (
-    (filter.kind ? event.kind === filter.kind : event.kind !== 'health') &&
+    (filter.kind ? event.kind === filter.kind : !isAggregate(event.kind)) &&
     (!filter.device || event.deviceId === filter.device) &&
     (!filter.stream || event.streamId === filter.stream) &&
     (!filter.label || event.label === filter.label)

@@ -140,13 +140,13 @@ export class TrackEvents {
 
 /** The picture that an event names. */
 export function snapshotOf(event: NewEvent): string | undefined {
-  if (event.kind === 'appeared') return event.snapshot
-  return event.kind === 'left' ? event.best.snapshot : undefined
+  if (event.kind === 'left') return event.best.snapshot
+  return 'snapshot' in event ? event.snapshot : undefined
 }
 
 /** The event without its picture. */
 export function withoutSnapshot(event: NewEvent): NewEvent {
-  if (event.kind === 'appeared') {
+  if ('snapshot' in event) {
     const { snapshot: _, ...rest } = event
     return rest
   }
