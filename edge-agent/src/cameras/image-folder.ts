@@ -1,7 +1,6 @@
 /** A folder of images as a camera: one frame per image, in the order of their names. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
 import { BufferedFrame, type Pictures } from './buffered-frame.ts'
 import {
   type Camera,
@@ -10,21 +9,15 @@ import {
   type CameraInfo,
   type CameraOptions,
   type Frame,
-  gateHeight,
-  gateWidth,
-  type InputView,
 } from './camera.ts'
-import { checkedView, sizeWithin } from './canvas.ts'
 import { pace, waitFor } from './pace.ts'
 import type { Source } from './source.ts'
+import { stillPictures, stillSize } from './still-picture.ts'
 
 const extensions = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i
 
 /** Images per second where `analysisFps` is left out and the folder is played as if live. */
 const fpsDefault = 1
-
-/** An image with more pixels than this is damaged or a trap: refused by its header, never decoded. */
-const pixelsMax = 100_000_000
 
 /**
  * Opens a folder whose files end in jpg, jpeg, png, webp, gif, avif, tif or tiff. An image that
@@ -40,7 +33,7 @@ export async function openImageFolder(
   const paths = names.map((name) => join(source.path, name))
   for (const path of paths) {
     options.signal.throwIfAborted()
-    const size = await sizeOf(path)
+    const size = await stillSize(path)
     if (size !== undefined) return new ImageFolder(source, options, now, paths, size)
   }
   throw new CameraError(
@@ -91,7 +84,7 @@ class ImageFolder implements Camera {
       let usable = 0
       for (const path of this.#paths) {
         signal.throwIfAborted()
-        const pictures = await this.#picture(path)
+        const pictures = await this.#pictures(path)
         signal.throwIfAborted()
         if (pictures === undefined) {
           this.#damaged++
@@ -118,61 +111,8 @@ class ImageFolder implements Camera {
   }
 
   /** Everything a frame may be asked for, or undefined where the file is no image. */
-  async #picture(path: string): Promise<Omit<Pictures, 'frame' | 'at'> | undefined> {
-    const size = await sizeOf(path)
-    if (size === undefined) return undefined
-    const { width, height } = size
-    const view = checkedView(this.#options.inputFor(width, height))
-    try {
-      const [gate, content] = await Promise.all([
-        upright(path).resize(gateWidth, gateHeight, { fit: 'fill' }).greyscale().raw().toBuffer(),
-        upright(path)
-          .resize(view.content.width, view.content.height, { fit: 'fill', kernel: 'linear' })
-          .raw()
-          .toBuffer(),
-      ])
-      return {
-        width,
-        height,
-        gate,
-        view,
-        content: inOrder(content, view),
-        jpeg: async ({ widthMax, quality }) => {
-          const to = sizeWithin(width, height, widthMax)
-          return upright(path)
-            .resize(to.width, to.height, { fit: 'fill' })
-            .jpeg({ quality })
-            .toBuffer()
-        },
-      }
-    } catch {
-      return undefined
-    }
+  async #pictures(path: string): Promise<Omit<Pictures, 'frame' | 'at'> | undefined> {
+    const size = await stillSize(path)
+    return size && stillPictures(path, size, this.#options.inputFor)
   }
-}
-
-/** As a person sees it: turned by its EXIF note, on black where transparent, three channels. */
-const upright = (path: string) =>
-  sharp(path, { limitInputPixels: pixelsMax, failOn: 'error' })
-    .autoOrient()
-    .flatten()
-    .toColourspace('srgb')
-
-async function sizeOf(path: string) {
-  try {
-    const { autoOrient, format } = await sharp(path, { limitInputPixels: pixelsMax }).metadata()
-    return { width: autoOrient.width, height: autoOrient.height, format: format as string }
-  } catch {
-    return undefined
-  }
-}
-
-function inOrder(rgb: Buffer, view: InputView): Buffer {
-  if (view.channels === 'rgb') return rgb
-  for (let i = 0; i < rgb.length; i += 3) {
-    const red = rgb[i]!
-    rgb[i] = rgb[i + 2]!
-    rgb[i + 2] = red
-  }
-  return rgb
 }
