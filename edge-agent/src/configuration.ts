@@ -31,7 +31,9 @@ const ModelEntry = Type.Object(
     description: Type.Optional(
       Type.String({ description: 'YAML or JSON file that overrides the layout’s preset' }),
     ),
-    runtime: Type.Optional(Type.String({ description: '`auto` or `ort:cpu`' })),
+    runtime: Type.Optional(
+      Type.String({ description: '`auto`, `ort:cpu`, or `oip:URL` of an inference server' }),
+    ),
   },
   closed,
 )

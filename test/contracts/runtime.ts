@@ -19,8 +19,13 @@ export function testRuntime(name: string, runtime: Runtime): void {
   test(`${name}: open() says what goes in and comes out`, async (t) => {
     const file = await put(await folderFor(t), 'm.onnx', plusOne([1, 3, 'height', 4]))
     await using session = await runtime.open(file, options)
-    assert.deepEqual(session.inputs, [{ name: 'x', type: 'float32', shape: [1, 3, 'height', 4] }])
-    assert.deepEqual(session.outputs, [{ name: 'y', type: 'float32', shape: [1, 3, 'height', 4] }])
+    const [input, output] = [session.inputs[0], session.outputs[0]]
+    // Not every runtime hands the name of a free dimension on.
+    const height = session.inputs[0]?.shape[2]
+    assert(height === 'height' || height === -1, `${height} for a free height`)
+    assert.deepEqual(input, { name: 'x', type: 'float32', shape: [1, 3, height, 4] })
+    assert.deepEqual(output, { name: 'y', type: 'float32', shape: [1, 3, height, 4] })
+    assert.equal(session.inputs.length + session.outputs.length, 2)
     const digest = createHash('sha256')
       .update(await readFile(file))
       .digest('hex')

@@ -64,7 +64,7 @@ export function detectCommand(): Command {
       number(0.01, 240),
     )
     .option('--decoder <name>', 'auto, node-av or ffmpeg', 'auto')
-    .option('--runtime <name>', 'auto or ort:cpu', 'auto')
+    .option('--runtime <name>', 'auto, ort:cpu, or oip:URL of an inference server', 'auto')
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -72,6 +72,7 @@ export function detectCommand(): Command {
 Examples:
   $ ./edgeloop detect --model yolox_nano_416.onnx --layout yolox --labels coco --images photos/ --json
   $ ./edgeloop detect --model ultraface_rfb_320.onnx --layout ultraface --camera door.mp4 --every-frame
+  $ ./edgeloop detect --model yolox.onnx --images photos/ --runtime oip:http://127.0.0.1:8000/yolox
 
 Boxes are left, top, width, height as shares (0..1) of the image.`,
     )
@@ -104,6 +105,7 @@ async function detect(given: Options): Promise<void> {
       ...(description !== undefined && { description }),
     },
     door.chooseRuntime(given.runtime),
+    { threads: 1, signal },
   )
   const options = {
     scoreMin: given.scoreMin,

@@ -14,7 +14,7 @@ export type ModelSource = {
   readonly labels?: string
   /** YAML or JSON beside the model (`NAME.model.yaml`) that overrides the preset. */
   readonly description?: string
-  /** `auto` or `ort:cpu` for now. */
+  /** `auto`, `ort:cpu`, or `oip:URL` of an inference server. */
   readonly runtime?: string
 }
 

@@ -15,6 +15,7 @@ test('chooseRuntime() names the nearest runtime, or all of them', () => {
     message: 'Cannot use runtime "ort:cpus": there is no such runtime; did you mean "ort:cpu"?',
   })
   assert.throws(() => chooseRuntime('tensorrt'), {
-    message: 'Cannot use runtime "tensorrt": there is no such runtime; there are auto, ort:cpu',
+    message:
+      'Cannot use runtime "tensorrt": there is no such runtime; there are auto, ort:cpu, oip:URL',
   })
 })

@@ -2,10 +2,9 @@
  * The `Runtime` on onnxruntime-node's CPU provider. `run()` blocks the calling thread for the whole
  * inference (the package's own promise wraps a synchronous call), so a session belongs in a worker.
  */
-import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
-import { inspectOnnx, OnnxError } from './onnx-file.ts'
+import { readModelFile } from './model-file.ts'
+import { ortReason } from './ort-reason.ts'
 import {
   ModelError,
   type Runtime,
@@ -20,22 +19,21 @@ type Ort = typeof import('onnxruntime-node')
 
 const runtimeName = 'ort:cpu'
 
-/** Largest model file: protobuf itself cannot hold more. */
-const sizeBytesMax = 2 ** 31 - 1
-
 /** The native library is loaded when the first model is opened, not when this is imported. */
 export const ortRuntime: Runtime = {
   name: runtimeName,
   async open(file, options) {
-    const bytes = await readModel(file)
+    const { bytes, digest } = await readModelFile(file)
     const ort = await import('onnxruntime-node')
     // ORT writes to standard error past every logger of ours; what matters comes as an error anyway.
     ort.env.logLevel = 'fatal'
     try {
       const session = await ort.InferenceSession.create(bytes, settings(options))
-      return new OrtSession(ort, session, createHash('sha256').update(bytes).digest('hex'))
+      return new OrtSession(ort, session, digest)
     } catch (cause) {
-      throw new ModelError(`Cannot load model "${file}": ${reasonOf(cause)}`, { cause })
+      throw new ModelError(`Cannot load model "${file}": ${ortReason((cause as Error).message)}`, {
+        cause,
+      })
     }
   },
 }
@@ -51,56 +49,6 @@ function settings({ threads }: SessionOptions): InferenceSession.SessionOptions 
     // A thread that spins while it waits takes the core from decoding (measured: twice as slow).
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   }
-}
-
-async function readModel(file: string): Promise<Uint8Array> {
-  const refuse = (reason: string, cause?: unknown): never => {
-    throw new ModelError(`Cannot load model "${file}": ${reason}`, { cause })
-  }
-  const found = await stat(file).catch((cause: NodeJS.ErrnoException) =>
-    refuse(cause.code === 'ENOENT' ? 'there is no such file' : cause.message, cause),
-  )
-  if (found.isDirectory()) refuse('it is a folder; name the .onnx file in it')
-  if (found.size > sizeBytesMax) refuse(`${found.size} bytes, allowed ${sizeBytesMax}`)
-  const bytes = await readFile(file).catch((cause: Error) => refuse(cause.message, cause))
-  try {
-    const { externalTensors } = inspectOnnx(bytes)
-    const [first] = externalTensors
-    if (first === undefined) return bytes
-    return refuse(
-      `tensor "${first}" keeps its data in another file, which is not allowed; save the model with all data inside`,
-    )
-  } catch (cause) {
-    if (cause instanceof OnnxError) return refuse(cause.message, cause)
-    throw cause
-  }
-}
-
-/** ONNX Runtime's reasons in our words; its own, without C++ paths, where we have none. */
-function reasonOf(cause: unknown): string {
-  const text = (cause as Error).message
-  const unknownOperator =
-    /No Op registered for (?<operator>\S+) with domain_version of (?<opset>\d+)/.exec(text)?.groups
-  if (unknownOperator) {
-    const { operator, opset } = unknownOperator
-    return `it needs operator "${operator}" of opset ${opset}, which this runtime does not know`
-  }
-  const custom = /(?:Fatal error: |implementation for )(?<operator>[\w.:]+)\(-?\d+\)/.exec(text)
-    ?.groups?.operator
-  if (custom) return `it needs operator "${custom}", which this runtime does not know`
-  const domain = /Node,? \("[^"]*", (\w+), .*No opset import for domain '([^']*)'/.exec(text)
-  if (domain) {
-    return `it needs operator "${domain[2]}:${domain[1]}", whose domain the file does not import`
-  }
-  const opset =
-    /Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)/s.exec(text)
-  if (opset) {
-    return `it needs opset ${opset[1]} of ${opset[2]}, ONNX Runtime knows up to ${opset[3]}; export it with an older opset`
-  }
-  // What stands behind the last code or C++ place is the reason itself.
-  const place = /\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ [\w:]+(?:\([^)]*\))? /
-  const plain = text.split(place).at(-1) ?? text
-  return `ONNX Runtime refused it: ${plain.trim().replace(/\.$/, '')}`
 }
 
 class OrtSession implements RuntimeSession {

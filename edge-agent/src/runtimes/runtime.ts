@@ -21,19 +21,33 @@ export type Tensor = {
 export type SessionOptions = {
   /** Threads inside one operator; 1 unless measured otherwise. */
   readonly threads: number
+  /** Ends every wait of the session, while it opens and afterwards; then it is of no more use. */
+  readonly signal?: AbortSignal
+}
+
+/** Bytes of one element. */
+export const elementBytes: Readonly<Record<TensorType, number>> = {
+  float32: 4,
+  uint8: 1,
+  int8: 1,
+  int32: 4,
+  int64: 8,
+  float16: 2,
+  bool: 1,
 }
 
 /** A model, loaded and ready. */
 export interface RuntimeSession extends AsyncDisposable {
   /** Such as `ort:cpu`. */
   readonly runtime: string
-  /** SHA-256 of the bytes that run. */
+  /** SHA-256 of the file; what a server runs under a name of its own choice nobody can check. */
   readonly digest: string
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
   /**
    * One run at a time; what it gives back is valid until the next one.
    * @throws {Error} when a tensor is missing or does not fit
+   * @throws {ModelError} when the runtime fails; a later run may work again
    */
   run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>>
 }
