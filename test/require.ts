@@ -16,6 +16,10 @@ export const material = fileURLToPath(new URL('../../shared/material', import.me
 const requirements = {
   ffmpeg: { present: () => answers('ffmpeg', '-version'), way: 'install the package ffmpeg' },
   mosquitto: { present: () => answers('mosquitto', '-h'), way: 'install the package mosquitto' },
+  'mosquitto-clients': {
+    present: () => answers('mosquitto_pub', '--help'),
+    way: 'install the package mosquitto-clients',
+  },
   chromium: {
     present: () => chromiumPath() !== undefined,
     way: 'install the package chromium or set CHROMIUM_PATH',

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
-import { type Broker, openBroker } from './broker/broker.ts'
+import type { Broker } from './broker/broker.ts'
+import { openEmbeddedBroker } from './broker/embedded-broker.ts'
 import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import type { HubConfig } from './configuration.ts'
@@ -21,7 +22,7 @@ import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
 import { buildDeviceListener } from './http/device-listener.ts'
-import { listen } from './http/listen.ts'
+import { hostInUrl, listen } from './http/listen.ts'
 import { openAuthority } from './identity/authority.ts'
 import type { DeviceIdentity } from './identity/device-identity.ts'
 import { openIngest } from './ingest/ingest.ts'
@@ -101,7 +102,7 @@ export async function openHub(
     clock,
     defaultSite: config.site,
     urls: () => urls,
-    enrolled: ({ deviceId }) => broker?.disconnect(deviceId),
+    enrolled: (device) => broker?.disconnect(device),
   })
   const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
   const live = opened.use(
@@ -145,8 +146,9 @@ export async function openHub(
   }
 
   broker = opened.use(
-    await openBroker({
+    await openEmbeddedBroker({
       ...config.mqtt,
+      publicHost,
       authority,
       log,
       metrics,
@@ -154,9 +156,9 @@ export async function openHub(
         const device = admit(identity)
         return 'refusal' in device ? device.refusal : undefined
       },
-      receive: (name, deviceId, payload) => {
+      receive: (name, { site, deviceId }, payload) => {
         const device = fleet.find(deviceId)
-        if (!device) return
+        if (device?.site !== site) return
         if (name === 'events') ingest.take(device, payload)
         else reports.take(name, device, payload)
       },
@@ -167,7 +169,7 @@ export async function openHub(
       },
     }),
   )
-  urls.mqtt = `mqtts://${bracket(publicHost)}:${broker.port}`
+  urls.mqtt = broker.url
   for (const device of fleet.all()) publishDesired(device)
 
   const deviceListener = await buildDeviceListener({
@@ -185,7 +187,7 @@ export async function openHub(
     ...config.device,
     flag: '--device-port',
   })
-  urls.device = `https://${bracket(publicHost)}:${devicePort}`
+  urls.device = `https://${hostInUrl(publicHost)}:${devicePort}`
 
   const rooms = { store, fleet, people, enrolment, desired, events: openEvents({ store }) }
   const browserListener = await buildBrowserListener(
@@ -209,7 +211,7 @@ export async function openHub(
     flag: '--port',
   })
   const browserHost = config.browser.host === '127.0.0.1' ? 'localhost' : config.browser.host
-  urls.browser = `http://${bracket(browserHost)}:${browserPort}`
+  urls.browser = `http://${hostInUrl(browserHost)}:${browserPort}`
 
   const closing = new AbortController()
   const pruneAll = async (): Promise<void> => {
@@ -242,5 +244,3 @@ export async function openHub(
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
-
-const bracket = (host: string): string => (host.includes(':') ? `[${host}]` : host)

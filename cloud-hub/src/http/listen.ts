@@ -37,3 +37,6 @@ export function listenError(
   const reason = why[cause.code ?? ''] ?? cause.message
   return new Error(`Cannot listen on ${host}:${port}: ${reason}`, { cause })
 }
+
+/** A host as it stands in a URL. */
+export const hostInUrl = (host: string): string => (host.includes(':') ? `[${host}]` : host)
