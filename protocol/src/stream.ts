@@ -29,7 +29,7 @@ export const StreamConfig = Type.Object(
   {
     streamId: StreamId,
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
-    /** `rtsp://…`, `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`. */
+    /** `rtsp://…`, `http://…` (MJPEG or JPEG snapshots), `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`. */
     source: Type.String({ minLength: 1, maxLength: 2048 }),
     /** Name of a model the device has. Without it, the device's only model. */
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),

@@ -3,20 +3,13 @@
  * known colours (`test/rtsp/test-picture.ts`), so what arrives can be compared with what was sent.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import sharp from 'sharp'
 import {
   type Camera,
-  CameraError,
-  type CameraFault,
-  type CameraOptions,
-  type Frame,
   gateHeight,
   gateWidth,
   type InputView,
@@ -26,8 +19,22 @@ import { material, needs, type Requirement } from '../require.ts'
 import { readClip, type VideoClip } from '../rtsp/access-units.ts'
 import { type ClipOptions, makeClip } from '../rtsp/make-clip.ts'
 import { type CameraFaults, RtspServer } from '../rtsp/rtsp-server.ts'
-import { bars, type Look, readBars, readNumber } from '../rtsp/test-picture.ts'
-import type { CameraReport, CameraTask } from './camera-process.ts'
+import { bars, readBars, readNumber } from '../rtsp/test-picture.ts'
+import { testLiveCamera } from './live-camera.ts'
+import {
+  assertColours,
+  canvasOf,
+  collect,
+  colourTolerance,
+  inProcess,
+  lookInto,
+  numberIn,
+  openerOf,
+  refusal,
+  sizeOf,
+  timeOf,
+  whole,
+} from './looking.ts'
 
 export type TestCameraOptions = {
   readonly decoder: 'node-av' | 'ffmpeg'
@@ -35,13 +42,6 @@ export type TestCameraOptions = {
   /** What the machine must have. */
   readonly needs: readonly Requirement[]
 }
-
-/** Colours may be off by this much: chroma is stored at half size and everything is rounded. */
-const colourTolerance = 12
-/** A busy machine may need this long for what is usually done in a tenth of it. */
-const openTimeoutMs = 20_000
-const stallTimeoutMs = 1000
-const password = 'p@ss:w ord'
 
 const small: ClipOptions = { width: 320, height: 180, fps: 30, seconds: 2, bframes: 2 }
 const short: ClipOptions = { width: 320, height: 180, fps: 30, seconds: 0.5 }
@@ -51,18 +51,7 @@ const other: ClipOptions = { width: 320, height: 240, fps: 30, seconds: 2, first
 export function testCamera(name: string, { decoder, open, needs: names }: TestCameraOptions): void {
   const camera = (what: string, run: (t: TestContext) => Promise<void>, ...more: Requirement[]) =>
     test(`${name}: ${what}`, { ...needs(...names, ...more), timeout: 120_000 }, run)
-  const openWith = (options: Partial<OpenCameraOptions> & { source: string }) =>
-    open({
-      decoder,
-      pace: 'unpaced',
-      loop: false,
-      inputFor: whole('rgb'),
-      jpegWidthMax: 1280,
-      openTimeoutMs,
-      stallTimeoutMs,
-      signal: new AbortController().signal,
-      ...options,
-    })
+  const openWith = openerOf(open, decoder)
 
   describe(`${name} as a camera`, { concurrency: 3 }, () => {
     camera('frames() gives every frame of a clip with B-frames once and in order', async () => {
@@ -228,114 +217,7 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
       assert.deepEqual(asked, ['320x180', '320x240'])
     })
 
-    camera(
-      'a live camera that changes its size goes on, and inputFor() is asked again',
-      async () => {
-        await using server = await serve({ resolutionChangeAfterFrames: 20 })
-        await using viewed = await openWith({ source: server.url, pace: 'live', analysisFps: 10 })
-        let last = -1
-        for await (using frame of viewed.frames()) {
-          assert.ok(frame.frame > last)
-          last = frame.frame
-          if (frame.height !== 240) continue
-          assert.ok(numberIn(frame) >= 5000)
-          break
-        }
-      },
-    )
-
-    camera('a live camera is picked at analysisFps and its frames are in order', async () => {
-      await using server = await serve({})
-      await using viewed = await openWith({ source: server.url, pace: 'live', analysisFps: 10 })
-      const numbers: number[] = []
-      for await (using frame of viewed.frames()) {
-        numbers.push(numberIn(frame))
-        if (numbers.length === 15) break
-      }
-      const steps = numbers.slice(1).map((number, n) => number - numbers[n]!)
-      assert.ok(
-        steps.every((step) => step >= 1),
-        `${numbers}`,
-      )
-      // Before the picker has seen its first cell's edge, frames may be nearer.
-      assert.ok(
-        steps.slice(2).every((step) => step >= 2 && step <= 4),
-        `${numbers}`,
-      )
-    })
-
-    for (const scheme of ['basic', 'digest'] as const) {
-      camera(`opens with user and password (${scheme}), and hides them when refused`, async () => {
-        const unauthorized = { scheme, user: 'root', password }
-        await using server = await serve({ unauthorized })
-        await using viewed = await openWith({ source: server.url, pace: 'live' })
-        assert.equal(viewed.info.width, 640)
-        const wrong = server.url.replace('root:', 'root:x')
-        const error = await refusal(openWith({ source: wrong }), 'refused')
-        assert.match(error.message, /user or the password/)
-        const secrets = [password, encodeURIComponent(password), `x${encodeURIComponent(password)}`]
-        for (const secret of secrets) {
-          assert.ok(!error.message.includes(secret), error.message)
-        }
-      })
-    }
-
-    const unopened: [what: string, faults: CameraFaults, fault: CameraFault, text: RegExp][] = [
-      ['hangs up', { refuse: true }, 'refused', /does not speak RTSP/],
-      ['has no such stream', { refuse: 404 }, 'refused', /no such stream/],
-      ['says nothing', { mute: true }, 'refused', /no picture came in time/],
-      ['promises and sends nothing', { silentAfterPlay: true }, 'refused', /no picture/],
-    ]
-    for (const [what, faults, fault, text] of unopened) {
-      camera(`open() refuses a camera that ${what}`, async () => {
-        await using server = await serve(faults)
-        const began = performance.now()
-        const hurry = faults.refuse === undefined ? { openTimeoutMs: 2000 } : {}
-        const error = await refusal(openWith({ source: server.url, ...hurry }), fault)
-        assert.match(error.message, text)
-        assert.ok(performance.now() - began < 15_000)
-      })
-    }
-
-    camera('open() refuses an address where nobody listens', async () => {
-      const server = await serve({})
-      const source = server.url.replace('//', '//root:secret@')
-      await server[Symbol.asyncDispose]()
-      const error = await refusal(openWith({ source }), 'refused')
-      assert.match(error.message, /root:….*nobody answers/)
-      assert.doesNotMatch(error.message, /secret/)
-    })
-
-    const broken: [what: string, faults: CameraFaults, fault: CameraFault][] = [
-      ['goes silent', { stallAfterFrames: 45 }, 'stalled'],
-      ['closes the connection', { closeAfterFrames: 45 }, 'ended'],
-    ]
-    for (const [what, faults, fault] of broken) {
-      camera(`frames() says \`${fault}\` of a camera that ${what}`, async () => {
-        await using server = await serve(faults)
-        await using viewed = await openWith({ source: server.url, pace: 'live' })
-        const seen: number[] = []
-        const error = await refusal(
-          collect(viewed, () => {
-            seen.push(performance.now())
-          }),
-          fault,
-        )
-        // The last picture is held back until the next one begins or the connection ends.
-        const tookMs = performance.now() - seen.at(-2)!
-        assert.ok(tookMs < 8 * stallTimeoutMs, `took ${tookMs} ms: ${error.message}`)
-        if (fault === 'stalled') assert.ok(tookMs >= 0.9 * stallTimeoutMs, `took ${tookMs} ms`)
-      })
-    }
-
-    camera('frames() does not go on for ever with a camera that sends garbage', async () => {
-      await using server = await serve({ garbageAfterFrames: 45 })
-      await using viewed = await openWith({ source: server.url, pace: 'live' })
-      const error = await collect(viewed, () => {}).catch((reason: unknown) => reason)
-      assert.ok(error instanceof CameraError, String(error))
-      // Where the library throws away whole packets, nothing at all comes out of it.
-      assert.ok(['unreadable', 'stalled'].includes(error.fault), error.message)
-    })
+    testLiveCamera({ openWith, decoder, camera, serve, stranger: /does not speak RTSP/ })
 
     camera('damaged pictures are counted and not shown', async () => {
       await using server = await serve({ corruptShare: 0.03, closeAfterFrames: 150 })
@@ -382,64 +264,6 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
       },
     )
 
-    camera('aborting ends opening and reading at once', async () => {
-      await using mute = await serve({ mute: true })
-      await using stalled = await serve({ stallAfterFrames: 30 })
-      // Within a second on an idle machine.
-      const abortMaxMs = 2000
-      for (const [source, stall] of [
-        [mute.url, stallTimeoutMs],
-        [stalled.url, 60_000],
-      ] as const) {
-        const aborting = new AbortController()
-        let abortedAt = Number.NaN
-        const abort = () => {
-          abortedAt = performance.now()
-          aborting.abort(new Error('enough'))
-        }
-        const { signal } = aborting
-        const reading = async () => {
-          if (source === mute.url) setTimeout(abort, 200)
-          await using viewed = await openWith({ source, signal, stallTimeoutMs: stall })
-          setTimeout(abort, 200)
-          await collect(viewed, () => {})
-        }
-        await assert.rejects(reading(), { message: 'enough' })
-        const tookMs = performance.now() - abortedAt
-        assert.ok(tookMs < abortMaxMs, `took ${tookMs} ms`)
-      }
-    })
-
-    camera('disposing in mid-stream ends frames() at once', async () => {
-      await using server = await serve({ stallAfterFrames: 30 })
-      const viewed = await openWith({ source: server.url, pace: 'live', stallTimeoutMs: 60_000 })
-      const reading = assert.rejects(
-        collect(viewed, () => {}),
-        /The camera was closed/,
-      )
-      await new Promise((resolve) => setTimeout(resolve, 300))
-      const began = performance.now()
-      await viewed[Symbol.asyncDispose]()
-      await viewed[Symbol.asyncDispose]()
-      assert.ok(performance.now() - began < 2000)
-      await reading
-    })
-
-    camera('the process ends by itself after a stall, an abort and a disposal', async () => {
-      const tasks: [faults: CameraFaults, task: Partial<CameraTask>, fault: RegExp][] = [
-        [{ stallAfterFrames: 30 }, {}, /^stalled$/],
-        [{}, { abortAfter: 10 }, /abort/],
-        [{}, { disposeAfter: 10 }, /camera was closed/],
-      ]
-      const perform = async ([faults, task, fault]: (typeof tasks)[number]) => {
-        await using server = await serve(faults)
-        const report = await inProcess({ source: server.url, decoder, ...task })
-        assert.match(report.fault ?? '', fault)
-        assert.ok(report.frames > 0)
-      }
-      await Promise.all(tasks.map(perform))
-    })
-
     camera('memory stays flat over the loops of a clip', async () => {
       const measureAt = [900, 1800]
       const source = await makeClip(short)
@@ -475,72 +299,6 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
   })
 }
 
-/** The whole frame stretched over a canvas of this size. */
-function whole(channels: 'rgb' | 'bgr', width = 160, height = 90): CameraOptions['inputFor'] {
-  return () => ({ width, height, channels, content: { left: 0, top: 0, width, height }, pad: 0 })
-}
-
-async function collect<T>(camera: Camera, look: (frame: Frame) => T): Promise<T[]> {
-  const seen: T[] = []
-  for await (using frame of camera.frames()) seen.push(look(frame))
-  return seen
-}
-
-/** The canvas, in shared memory as the agent has it, and a look at the content's pixels as RGB. */
-function canvasOf(frame: Frame): { target: Uint8Array; look: Look; landed: InputView } {
-  const target = new Uint8Array(new SharedArrayBuffer(200 * 200 * 3 + 320 * 160 * 3))
-  const landed = frame.input(target)
-  const { left, top, width, height } = landed.content
-  const stride = landed.width * 3
-  const content = target.subarray(top * stride + left * 3)
-  return {
-    target: target.subarray(0, landed.height * stride),
-    look: lookInto(content, stride, { width, height }, landed.channels),
-    landed,
-  }
-}
-
-function lookInto(
-  pixels: Uint8Array,
-  stride: number,
-  { width, height }: { width: number; height: number },
-  channels: 'rgb' | 'bgr',
-): Look {
-  return (x, y) => {
-    const at = Math.floor(y * height) * stride + Math.floor(x * width) * 3
-    const [a, b, c] = [pixels[at]!, pixels[at + 1]!, pixels[at + 2]!]
-    return channels === 'rgb' ? [a, b, c] : [c, b, a]
-  }
-}
-
-const numberIn = (frame: Frame): number => readNumber(canvasOf(frame).look)
-const timeOf = (frame: Frame): number => frame.at
-
-function assertColours(found: ReturnType<typeof readBars>): void {
-  bars.forEach((bar, index) => {
-    bar.forEach((level, channel) => {
-      const off = Math.abs(level - found[index]![channel]!)
-      assert.ok(off <= colourTolerance, `bar ${index} is ${found[index]}, not ${bar}`)
-    })
-  })
-}
-
-async function sizeOf(jpeg: Uint8Array): Promise<[string, number, number]> {
-  const { format, width, height } = await sharp(jpeg).metadata()
-  return [format ?? '', width ?? 0, height ?? 0]
-}
-
-/** The `CameraError` that `work` ends with. */
-async function refusal(work: Promise<unknown>, fault: CameraFault): Promise<CameraError> {
-  const error = await work.then(
-    () => assert.fail(`expected ${fault}`),
-    (reason: unknown) => reason,
-  )
-  assert.ok(error instanceof CameraError, String(error))
-  assert.equal(error.fault, fault, error.message)
-  return error
-}
-
 const clipFor = async (options: ClipOptions): Promise<VideoClip> =>
   readClip(await makeClip(options))
 
@@ -560,14 +318,4 @@ async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'edgeloop-camera-'))
   t.after(() => rm(path, { recursive: true, force: true }))
   return path
-}
-
-const run = promisify(execFile)
-const program = fileURLToPath(new URL('camera-process.ts', import.meta.url))
-
-/** A camera in a process of its own: rejects unless that ends by itself, with 0. */
-async function inProcess(task: CameraTask): Promise<CameraReport> {
-  const args = [program, JSON.stringify(task)]
-  const { stdout } = await run(process.execPath, args, { timeout: 60_000, killSignal: 'SIGKILL' })
-  return JSON.parse(stdout) as CameraReport
 }

@@ -47,7 +47,7 @@ export function detectCommand(): Command {
       'model description (YAML or JSON); NAME.model.yaml beside the model is found',
     )
     .option('--images <path...>', 'images, or folders of images')
-    .option('--camera <source>', 'rtsp://…, or a clip')
+    .option('--camera <source>', 'rtsp://…, http://… (MJPEG or JPEG), or a clip')
     .option('--score-min <n>', 'leave out detections below this score', number(0, 1), 0.3)
     .option(
       '--nms-iou <n>',

@@ -41,7 +41,10 @@ Examples:
       .argument('<device>', 'id of the device')
       .description('add a stream')
       .requiredOption('--id <stream>', 'id of the stream, unique within the device')
-      .requiredOption('--source <source>', 'rtsp://…, a clip or folder on the device, or demo:SEED')
+      .requiredOption(
+        '--source <source>',
+        'rtsp://…, http://… (MJPEG or JPEG), a clip or folder on the device, or demo:SEED',
+      )
       .option('--name <name>', 'name that people see')
       .option('--model <name>', 'model the device should use; its only one if left out')
       .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))

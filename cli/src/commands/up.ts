@@ -32,7 +32,11 @@ const agentWaitMs = 30_000
 export function upCommand(): Command {
   return new Command('up')
     .description('start hub, dashboard and an agent on this machine (what `npm start` runs)')
-    .option('--camera <source>', 'rtsp://…, a clip or a folder of images; may be repeated', gather)
+    .option(
+      '--camera <source>',
+      'rtsp://…, http://…, a clip or a folder of images; may be repeated',
+      gather,
+    )
     .option('--model <file>', 'ONNX detector for the cameras')
     .option(
       '--layout <name>',

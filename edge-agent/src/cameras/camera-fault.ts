@@ -12,10 +12,35 @@ const causes = {
     why: 'it hangs up, or does not speak RTSP',
     way: 'check the port (RTSP is usually 554), and how many viewers the camera allows',
   },
+  notHttp: {
+    fault: 'refused',
+    why: 'it hangs up, or does not speak HTTP',
+    way: 'check the port, whether it wants http: or https:, and how many viewers the camera allows',
+  },
+  failing: {
+    fault: 'refused',
+    why: 'it answers with an error',
+    way: 'see what its own page says, and how many viewers it allows',
+  },
+  untrusted: {
+    fault: 'refused',
+    why: 'its certificate is not trusted here',
+    way: 'start the agent with NODE_EXTRA_CA_CERTS=FILE that holds its certificate, or use http: in a network you trust',
+  },
+  elsewhere: {
+    fault: 'refused',
+    why: 'it sends viewers on to another host, which is not followed',
+    way: 'give that address if it is meant',
+  },
+  notPictures: {
+    fault: 'unreadable',
+    why: 'what it sends are no JPEG pictures',
+    way: 'find the address of its MJPEG stream or JPEG snapshot in its manual; other video is read by rtsp:',
+  },
   login: {
     fault: 'refused',
     why: 'it refuses the user or the password',
-    way: 'put them into the address: rtsp://USER:PASSWORD@HOST/PATH',
+    way: 'put them into the address, before the host: USER:PASSWORD@HOST',
   },
   path: {
     fault: 'refused',

@@ -27,7 +27,7 @@ export type InputView = {
 }
 
 export type CameraOptions = {
-  /** `rtsp://…`, `file:PATH` or a path to a clip, a folder of images. */
+  /** `rtsp://…`, `http://…` (MJPEG or JPEG), `file:PATH` or a path to a clip, a folder of images. */
   readonly source: string
   /** Frames per second to deliver; every decoded frame when left out. */
   readonly analysisFps?: number
@@ -47,7 +47,7 @@ export type CameraOptions = {
 }
 
 export type CameraInfo = {
-  /** What turns packets into pictures; `sharp` for a folder of images. */
+  /** What turns packets into pictures; `sharp` for images and, without node-av, MJPEG. */
   readonly decoder: 'node-av' | 'ffmpeg' | 'sharp'
   readonly codec: string
   readonly width: number

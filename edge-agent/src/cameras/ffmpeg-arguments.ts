@@ -2,13 +2,13 @@
 import { gateHeight, gateWidth, type InputView } from './camera.ts'
 import { decodedFilter, pickedFilter } from './ffmpeg-log.ts'
 import { earlyShare } from './pick-frames.ts'
-import type { Source } from './source.ts'
+import type { FfmpegSource } from './source.ts'
 
 /** What `ffmpeg -version` says, as major.minor; options were renamed over the years. */
 export type FfmpegVersion = { readonly major: number; readonly minor: number }
 
 export type Plan = {
-  readonly source: Source
+  readonly source: FfmpegSource
   readonly version: FfmpegVersion
   readonly view: InputView
   readonly snapshot: { readonly width: number; readonly height: number }
@@ -56,7 +56,7 @@ export function ffmpegArguments(plan: Plan): string[] {
 
 /** Describes the first video stream of `source` as JSON. */
 export function probeArguments(
-  source: Source,
+  source: FfmpegSource,
   version: FfmpegVersion,
   socketTimeoutMs: number,
 ): string[] {
@@ -68,7 +68,11 @@ export function probeArguments(
   ]
 }
 
-function inputArguments(source: Source, version: FfmpegVersion, socketTimeoutMs: number): string[] {
+function inputArguments(
+  source: FfmpegSource,
+  version: FfmpegVersion,
+  socketTimeoutMs: number,
+): string[] {
   if (source.kind !== 'live') {
     return ['-protocol_whitelist', protocols.file, '-i', `file:${source.path}`]
   }

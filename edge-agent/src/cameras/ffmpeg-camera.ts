@@ -15,7 +15,7 @@ import type { LogEntry } from './ffmpeg-log.ts'
 import { type Probed, probe } from './ffmpeg-probe.ts'
 import { FfmpegProcess, type Joined, type Picked } from './ffmpeg-process.ts'
 import { pace, waitFor } from './pace.ts'
-import { type Source, secretless } from './source.ts'
+import { type FfmpegSource, secretless } from './source.ts'
 import { timeline } from './timeline.ts'
 
 /**
@@ -25,7 +25,7 @@ import { timeline } from './timeline.ts'
  */
 export async function openFfmpegCamera(
   version: FfmpegVersion,
-  source: Source,
+  source: FfmpegSource,
   options: CameraOptions,
   now: () => number,
 ): Promise<Camera> {
@@ -54,7 +54,7 @@ type Size = { readonly width: number; readonly height: number }
 class FfmpegCamera implements Camera {
   readonly info: CameraInfo
   readonly #version: FfmpegVersion
-  readonly #source: Source
+  readonly #source: FfmpegSource
   readonly #options: CameraOptions
   readonly #now: () => number
   readonly #signal: AbortSignal
@@ -82,7 +82,7 @@ class FfmpegCamera implements Camera {
 
   constructor(
     version: FfmpegVersion,
-    source: Source,
+    source: FfmpegSource,
     options: CameraOptions,
     now: () => number,
     probed: Probed,

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { type FfmpegVersion, probeArguments } from './ffmpeg-arguments.ts'
-import { type Source, secretless } from './source.ts'
+import { type FfmpegSource, secretless } from './source.ts'
 import { believableFps } from './timeline.ts'
 
 export type Probed = {
@@ -32,7 +32,7 @@ export async function ffmpegVersion(): Promise<FfmpegVersion> {
  * @throws the signal's reason when aborted
  */
 export async function probe(
-  source: Source,
+  source: FfmpegSource,
   version: FfmpegVersion,
   { openTimeoutMs, signal }: { openTimeoutMs: number; signal: AbortSignal },
 ): Promise<Probed> {
@@ -69,7 +69,7 @@ function lastLine(stderr: string): string {
 }
 
 /** Only the texts of FFmpeg tell its errors apart; they are the same since version 2. */
-function probeCause(source: Source, stderr: string): CameraCause {
+function probeCause(source: FfmpegSource, stderr: string): CameraCause {
   if (/\b40[13]\b/.test(stderr)) return 'login'
   if (/\b40[04]\b/.test(stderr)) return 'path'
   if (/reset by peer|broken pipe/i.test(stderr)) return 'strange'

@@ -1,10 +1,11 @@
 /** The `Camera` behind which node-av works: the default where it is installed. */
+import type { Frame as AvFrame } from 'node-av/lib'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
 import { NodeAvPictures } from './node-av-frame.ts'
 import { type LibAv, NodeAvInput } from './node-av-input.ts'
 import { pace, waitFor } from './pace.ts'
 import { pickFrames } from './pick-frames.ts'
-import type { Source } from './source.ts'
+import type { FfmpegSource } from './source.ts'
 import { timeline } from './timeline.ts'
 
 /**
@@ -14,7 +15,7 @@ import { timeline } from './timeline.ts'
  */
 export async function openNodeAvCamera(
   av: LibAv,
-  source: Source,
+  source: FfmpegSource,
   options: CameraOptions,
   now: () => number,
 ): Promise<Camera> {
@@ -25,7 +26,7 @@ export async function openNodeAvCamera(
 class NodeAvCamera implements Camera {
   readonly info: CameraInfo
   readonly #av: LibAv
-  readonly #source: Source
+  readonly #source: FfmpegSource
   readonly #options: CameraOptions
   readonly #now: () => number
   readonly #pictures: NodeAvPictures
@@ -42,7 +43,7 @@ class NodeAvCamera implements Camera {
 
   constructor(
     av: LibAv,
-    source: Source,
+    source: FfmpegSource,
     options: CameraOptions,
     now: () => number,
     input: NodeAvInput,
@@ -137,17 +138,20 @@ class NodeAvCamera implements Camera {
   }
 }
 
+/** Whoever holds the one decoded picture of a camera. */
+export type PictureHolder = { readonly frame: AvFrame; release(): void }
+
 /** A view of the camera's one decoded picture; it holds nothing of its own. */
-class NodeAvFrame implements Frame {
+export class NodeAvFrame implements Frame {
   readonly frame: number
   readonly at: number
   readonly width: number
   readonly height: number
-  readonly #input: NodeAvInput
+  readonly #input: PictureHolder
   readonly #pictures: NodeAvPictures
   #disposed = false
 
-  constructor(input: NodeAvInput, pictures: NodeAvPictures, frame: number, at: number) {
+  constructor(input: PictureHolder, pictures: NodeAvPictures, frame: number, at: number) {
     this.#input = input
     this.#pictures = pictures
     this.frame = frame

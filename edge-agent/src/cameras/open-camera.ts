@@ -25,6 +25,12 @@ export async function openCamera(options: OpenCameraOptions): Promise<Camera> {
     const { openImageFolder } = await import('./image-folder.ts')
     return openImageFolder(source, options, now)
   }
+  if (source.kind === 'http') {
+    const { openHttpCamera } = await import('./http-camera.ts')
+    // ffmpeg follows redirects wherever they lead: pictures are fetched here, and sharp reads them.
+    const lib = options.decoder === 'ffmpeg' ? undefined : await nodeAv(source, options.decoder)
+    return openHttpCamera(lib, source, options, now)
+  }
   const av = options.decoder === 'ffmpeg' ? undefined : await nodeAv(source, options.decoder)
   if (av !== undefined) {
     const { openNodeAvCamera } = await import('./node-av-camera.ts')

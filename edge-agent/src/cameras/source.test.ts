@@ -23,6 +23,8 @@ test('parseSource() knows addresses, clips and folders', async (t) => {
   assert.deepEqual(await of(join(folder, 'images')), ['folder', join(folder, 'images')])
   assert.deepEqual(await of('rtsp://cam/1'), ['live', 'rtsp://cam/1'])
   assert.deepEqual(await of('RTSPS://cam/1'), ['live', 'RTSPS://cam/1'])
+  assert.deepEqual(await of('http://cam/video.mjpg'), ['http', 'http://cam/video.mjpg'])
+  assert.deepEqual(await of('HTTPS://cam/1.jpg'), ['http', 'HTTPS://cam/1.jpg'])
 })
 
 const refused: [source: string, text: RegExp][] = [
@@ -30,7 +32,8 @@ const refused: [source: string, text: RegExp][] = [
   ['/no/such/clip.mp4', /no such file or folder/],
   ['file:///no/such/clip.mp4', /no such file or folder/],
   ['rtps://cam/1', /"rtps:" is not supported \(did you mean "rtsps:"\?\); use rtsp:/],
-  ['http://root:secret@cam/1', /"http:\/\/root:…@cam\/1": "http:" is not supported; use rtsp:/],
+  ['ftp://root:secret@cam/1', /"ftp:\/\/root:…@cam\/1": "ftp:" is not supported.*; use rtsp:/],
+  ['http://', /address is not complete; write http:/],
   ['rtsp://', /address is not complete/],
   ['v4l2:/dev/video0', /"v4l2:" is not supported/],
 ]

@@ -9,11 +9,17 @@ import { CameraError } from './camera.ts'
 
 export type Source =
   | { readonly kind: 'live'; readonly url: string; readonly name: string }
+  /** JPEG pictures by HTTP: one endless answer, or a snapshot to be asked for again and again. */
+  | { readonly kind: 'http'; readonly url: string; readonly name: string }
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
   | { readonly kind: 'folder'; readonly path: string; readonly name: string }
 
-const schemes = ['rtsp', 'rtsps', 'file'] as const
-const supported = 'rtsp://…, rtsps://…, file:PATH, the path of a clip or of a folder of images'
+/** A source that FFmpeg reads, as a library or as a program. */
+export type FfmpegSource = Source & { kind: 'live' | 'file' }
+
+const schemes = ['rtsp', 'rtsps', 'http', 'https', 'file'] as const
+const supported =
+  'rtsp://…, rtsps://…, http://… or https://… (MJPEG or JPEG), file:PATH, the path of a clip or of a folder of images'
 
 /**
  * What `text` names. `name` is how people see it: quoted, without its password.
@@ -25,9 +31,10 @@ export async function parseSource(text: string): Promise<Source> {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
   if (scheme === 'rtsp' || scheme === 'rtsps')
     return { kind: 'live', url: liveUrl(text, name), name }
+  if (scheme === 'http' || scheme === 'https')
+    return { kind: 'http', url: liveUrl(text, name), name }
   if (scheme !== undefined && scheme !== 'file') {
-    // http and rtsp are near each other as words, not in meaning.
-    const near = scheme.startsWith('http') ? undefined : nearestName(scheme, schemes)
+    const near = nearestName(scheme, schemes)
     const hint = near === undefined ? '' : ` (did you mean "${near}:"?)`
     throw new CameraError(
       'refused',
@@ -57,7 +64,7 @@ function liveUrl(text: string, name: string): string {
   if (URL.canParse(text) && new URL(text).hostname !== '') return text
   throw new CameraError(
     'refused',
-    `Cannot open camera ${name}: the address is not complete; write rtsp://USER:PASSWORD@HOST:PORT/PATH`,
+    `Cannot open camera ${name}: the address is not complete; write ${text.split(':', 1)[0]!.toLowerCase()}://USER:PASSWORD@HOST:PORT/PATH`,
   )
 }
 
@@ -80,7 +87,7 @@ function filePath(text: string, name: string): string {
  * the password.
  */
 export function secretless(text: string, source: Source): string {
-  if (source.kind !== 'live') return text.replaceAll(`file:${source.path}: `, '')
+  if (!('url' in source)) return text.replaceAll(`file:${source.path}: `, '')
   const { password } = new URL(source.url)
   const hidden = text.replaceAll(`${source.url}: `, '').replaceAll(source.url, source.name)
   if (password === '') return hidden
