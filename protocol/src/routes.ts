@@ -152,6 +152,27 @@ export const HealthSeries = Type.Object(
 )
 export type HealthSeries = Static<typeof HealthSeries>
 
+/** A line for each asked device that the hub knows, in the order asked for. */
+export const Sparklines = Type.Object(
+  {
+    /** Begin of the first slot. */
+    from: Time,
+    slotMs: Type.Integer({ minimum: 1 }),
+    devices: Type.Array(
+      Type.Object({
+        deviceId: DeviceId,
+        /** Greatest share of one core in each slot; null where nothing was measured. */
+        cpuShare: Type.Array(Type.Union([Type.Number(), Type.Null()])),
+      }),
+    ),
+  },
+  { $id: 'Sparklines' },
+)
+export type Sparklines = Static<typeof Sparklines>
+
+/** Devices in one request for sparklines: more than any window shows. */
+export const sparklineDevicesMax = 100
+
 const device = Type.Object({ deviceId: DeviceId }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 
@@ -223,6 +244,23 @@ export const routes = {
       closed,
     ),
     response: HealthSeries,
+  },
+  deviceSparklines: {
+    method: 'GET',
+    path: '/api/device-sparklines',
+    access: 'viewer',
+    summary: 'Gives the last half hour of CPU of a few devices, for lists',
+    query: Type.Object(
+      {
+        /** Device ids with commas between, at most 100; unknown ones are left out of the reply. */
+        devices: Type.String({
+          pattern: `^[a-z0-9_-]{1,63}(,[a-z0-9_-]{1,63}){0,${sparklineDevicesMax - 1}}$`,
+          maxLength: 64 * sparklineDevicesMax,
+        }),
+      },
+      closed,
+    ),
+    response: Sparklines,
   },
   enrolmentCreate: {
     method: 'POST',

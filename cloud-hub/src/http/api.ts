@@ -10,6 +10,7 @@ import { rowOf } from '../devices/device.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
+import { readSparklines } from '../devices/sparklines.ts'
 import type { Events } from '../events/events.ts'
 import type { Live } from '../live/live.ts'
 import { type People, sessionMs, sessionOf } from '../people/people.ts'
@@ -94,6 +95,10 @@ export function apiHandlers(rooms: Rooms): Handlers {
         to,
         points: query.points ?? 360,
       })
+    },
+    deviceSparklines: ({ query }) => {
+      const devices = query.devices.split(',').flatMap((id) => fleet.find(id) ?? [])
+      return readSparklines(rooms.store, devices, clock())
     },
     enrolmentCreate: ({ body }) => rooms.enrolment.createToken(body),
     desiredPut: async ({ params, body }) =>
