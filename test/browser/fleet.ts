@@ -92,7 +92,8 @@ export async function openFleet(t: Pick<TestContext, 'after'>): Promise<Fleet> {
   return { hub, line, gate, cookies }
 }
 
-async function signIn(hub: TestHub, browser: Browser): Promise<Cookie[]> {
+/** A session of the hub's owner. */
+export async function signIn(hub: TestHub, browser: Browser): Promise<Cookie[]> {
   const context = await browser.newContext()
   const page = await context.newPage()
   await page.goto(await hub.hub.signInLink())

@@ -5,6 +5,10 @@ import { call } from '../api/call.ts'
 export const deviceListQuery = queryOptions({
   queryKey: ['devices'],
   queryFn: ({ signal }) => call('deviceList', { signal }),
+  // The change stream keeps the list current and says when it cannot: ten thousand rows are four
+  // megabytes, which nobody should wait for on every visit.
+  staleTime: Number.POSITIVE_INFINITY,
+  structuralSharing: false,
 })
 
 export const deviceQuery = (deviceId: string) =>

@@ -1,10 +1,10 @@
 /** The fleet: which devices there are and which need somebody. */
 import { type DeviceRow, deviceHealths, mayAct } from '@edgeloop/protocol'
-import { Button, CloseButton, Skeleton, TextInput } from '@mantine/core'
+import { Button, CloseButton, NativeSelect, Skeleton, TextInput } from '@mantine/core'
 import { IconPlus, IconSearch, IconServer2 } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { lazy, useMemo, useRef, useState } from 'react'
+import { lazy, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
 import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
@@ -15,8 +15,19 @@ import { useKeys } from '../shell/use-keys.ts'
 import { deviceListQuery } from './device-queries.ts'
 import { healthWords } from './device-status.ts'
 import classes from './fleet-page.module.css'
+import { countSelected, nobody, type Selection } from './fleet-selection.ts'
 import { FleetTable } from './fleet-table.tsx'
-import { arrange, countByHealth, countMoved, type FleetView, type SortKey } from './fleet-view.ts'
+import {
+  arrange,
+  columnsOf,
+  countByHealth,
+  countBySite,
+  countMoved,
+  type FleetView,
+  type SortKey,
+} from './fleet-view.ts'
+import { FleetColumns, FleetViews } from './fleet-views.tsx'
+import { SelectionBar } from './selection-bar.tsx'
 
 const EnrolDevice = lazy(async () => ({
   default: (await import('./enrol-device.tsx')).EnrolDevice,
@@ -72,10 +83,22 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
   const search = useRef<HTMLInputElement>(null)
   const change = (next: Change) =>
     void navigate({ search: (before) => withoutUnset({ ...before, ...next }), replace: true })
-  useKeys({ focusFilter: () => search.current?.focus() })
+  const [selection, setSelection] = useState<Selection>(nobody)
+  useKeys({
+    focusFilter: () => search.current?.focus(),
+    clear: () => setSelection(nobody),
+  })
 
   const { shown, moved, refresh } = useStandingOrder(rows, view)
   const counts = useMemo(() => countByHealth(rows, view), [rows, view])
+  const sites = useMemo(() => countBySite(rows), [rows])
+  const columns = useMemo(() => columnsOf(view), [view])
+  const selected = useMemo(() => {
+    const existing = new Set(rows.map(({ deviceId }) => deviceId))
+    const ids = shown.map(({ deviceId }) => deviceId)
+    return selection.size === 0 ? undefined : countSelected(selection, ids, existing)
+  }, [selection, rows, shown])
+  const [typed, setTyped] = useTyped(view.q ?? '', (q) => change({ q: q || undefined }))
   const sort = (key: SortKey) => {
     const again = (view.sort ?? 'health') === key
     change({
@@ -112,25 +135,33 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
           className={classes.search ?? ''}
           size="xs"
           aria-label="Filter devices"
-          placeholder="Filter by name, site, reason…"
+          placeholder="Filter by name, site, reason, -not…"
           leftSection={<IconSearch size={16} aria-hidden />}
           rightSection={
-            view.q ? (
-              <CloseButton
-                size="sm"
-                aria-label="Clear the filter"
-                onClick={() => change({ q: undefined })}
-              />
+            typed ? (
+              <CloseButton size="sm" aria-label="Clear the filter" onClick={() => setTyped('')} />
             ) : undefined
           }
-          value={view.q ?? ''}
-          onChange={(event) => change({ q: event.currentTarget.value || undefined })}
+          value={typed}
+          onChange={(event) => setTyped(event.currentTarget.value)}
         />
-        {view.site && (
-          <Button size="compact-xs" variant="default" onClick={() => change({ site: undefined })}>
-            Site {view.site} ×
-          </Button>
+        {(sites.length > 1 || view.site !== undefined) && (
+          <NativeSelect
+            size="xs"
+            aria-label="Site"
+            value={view.site ?? ''}
+            onChange={({ currentTarget: { value } }) => change({ site: value || undefined })}
+            data={[
+              { value: '', label: 'All sites' },
+              ...withCurrent(sites, view.site).map(([site, count]) => ({
+                value: site,
+                label: `${site} (${sayCount(count)})`,
+              })),
+            ]}
+          />
         )}
+        <FleetViews view={view} />
+        <FleetColumns view={view} onColumns={({ cols }) => change({ cols })} />
         {moved > 0 && (
           <Button size="compact-xs" variant="default" onClick={refresh}>
             {sayOf(moved, 'change')}: refresh
@@ -142,6 +173,15 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
             : `${sayCount(shown.length)} of ${sayOf(rows.length, 'device')}`}
         </span>
       </div>
+      {selected && selected.ids.length > 0 && (
+        <SelectionBar
+          deviceIds={selected.ids}
+          hidden={selected.hidden}
+          shown={shown.length}
+          all={rows.length}
+          onClear={() => setSelection(nobody)}
+        />
+      )}
       {shown.length === 0 ? (
         <Empty
           title="No device fits these filters"
@@ -154,6 +194,9 @@ function Fleet(props: { rows: readonly DeviceRow[] }) {
       ) : (
         <FleetTable
           rows={shown}
+          columns={columns}
+          selection={selection}
+          onSelect={setSelection}
           sort={view.sort ?? 'health'}
           down={view.down ?? false}
           onSort={sort}
@@ -174,12 +217,40 @@ function useStandingOrder(rows: readonly DeviceRow[], view: FleetView) {
     ids = arrange(rows, view)
     setOrder({ view, ids })
   }
-  const fresh = useMemo(() => arrange(rows, view), [rows, view])
+  // Of use to a count that may come a moment late: it waits for whatever is more urgent.
+  const settled = useDeferredValue(rows)
+  const fresh = useMemo(() => arrange(settled, view), [settled, view])
   const shown = useMemo(() => {
     const byId = new Map(rows.map((row) => [row.deviceId, row]))
     return ids.map((id) => byId.get(id)).filter((row) => row !== undefined)
   }, [rows, ids])
   return { shown, moved: countMoved(ids, fresh), refresh: () => setOrder({ view, ids: fresh }) }
+}
+
+/** A filter that names a site without devices still shows itself. */
+const withCurrent = (
+  sites: readonly (readonly [string, number])[],
+  current: string | undefined,
+): readonly (readonly [string, number])[] =>
+  current === undefined || sites.some(([site]) => site === current)
+    ? sites
+    : [...sites, [current, 0]]
+
+/** The address follows this long after the last letter: ten thousand rows need not be sorted for each. */
+const typedMs = 80
+
+/** Text that is shown at once and told when typing rests; follows `value` when that changes elsewhere. */
+function useTyped(value: string, tell: (text: string) => void) {
+  const [state, setState] = useState({ text: value, value })
+  if (state.value !== value) setState({ text: value, value })
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  useEffect(() => () => clearTimeout(timer.current), [])
+  const type = (text: string) => {
+    setState({ text, value })
+    clearTimeout(timer.current)
+    timer.current = setTimeout(() => tell(text), typedMs)
+  }
+  return [state.value === value ? state.text : value, type] as const
 }
 
 /** New values for parts of the view; undefined takes a part out. */

@@ -5,17 +5,29 @@
 import type { DeviceRow } from '@edgeloop/protocol'
 import { Table } from '@mantine/core'
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react'
-import { Link } from '@tanstack/react-router'
+import { useRouter } from '@tanstack/react-router'
 import { createColumnHelper, tableFeatures, useTable } from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { memo, type ReactNode, useRef } from 'react'
+import {
+  type MouseEvent as Click,
+  memo,
+  type ReactNode,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react'
 import { Ago } from '../shell/now.tsx'
 import { sayBytes, sayCount, sayNumber, sayShare } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
+import { useKeys } from '../shell/use-keys.ts'
 import { healthWords } from './device-status.ts'
+import { addRange, type Selection, toggle, toggleAll } from './fleet-selection.ts'
 import classes from './fleet-table.module.css'
-import type { SortKey } from './fleet-view.ts'
+import type { ColumnKey, SortKey } from './fleet-view.ts'
+import { Sparkline, useSparklines } from './sparkline.tsx'
 
 const rowHeightPx = 40
 
@@ -28,17 +40,17 @@ const unknown = <span className="dim">–</span>
 const figure = (row: DeviceRow, text: string): ReactNode =>
   row.connectivity === 'online' && row.memoryBytes > 0 ? text : unknown
 
-const columns = column.columns([
+const pathTo = (deviceId: string): string => `/devices/${encodeURIComponent(deviceId)}`
+
+/** Every column; the ids are the sort keys. */
+const allColumns = column.columns([
   column.accessor('name', {
     header: 'Name',
     cell: ({ row: { original: row } }) => (
-      <Link
-        to="/devices/$deviceId"
-        params={{ deviceId: row.deviceId }}
-        className={`clip ${classes.name}`}
-      >
+      // Followed by the table: a link of the router in every row would double what a row costs.
+      <a href={pathTo(row.deviceId)} className={`clip ${classes.name}`}>
         <bdi>{row.name}</bdi>
-      </Link>
+      </a>
     ),
   }),
   column.accessor('health', {
@@ -90,32 +102,102 @@ const columns = column.columns([
 /** Set to the right, so that their digits line up. */
 const numeric: ReadonlySet<string> = new Set(['streams', 'fps', 'cpu', 'memory', 'events', 'seen'])
 
+/** A whole core fills the height of a line. */
+const cpuShareAtTop = 1
+
 export function FleetTable(props: {
   rows: DeviceRow[]
+  columns: readonly ColumnKey[]
   sort: SortKey
   down: boolean
   onSort: (key: SortKey) => void
+  selection: Selection
+  /** Is given what makes the next selection of the newest one: rows may be older than that. */
+  onSelect: (change: (before: Selection) => Selection) => void
 }) {
+  const { selection, onSelect } = props
   const scroller = useRef<HTMLElement>(null)
+  const columns = useMemo(
+    () =>
+      allColumns.filter(({ id = 'name' }) =>
+        props.columns.some((key) => key === id || id === 'name'),
+      ),
+    [props.columns],
+  )
   const table = useTable({ features, columns, data: props.rows, getRowId: (row) => row.deviceId })
   const { rows } = table.getRowModel()
+  // Made anew, it makes the virtualizer measure every row again.
+  const getItemKey = useCallback((index: number) => rows[index]?.id ?? index, [rows])
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeightPx,
-    getItemKey: (index) => rows[index]?.id ?? index,
+    getItemKey,
     overscan: 12,
   })
   const items = virtual.getVirtualItems()
   const before = items[0]?.start ?? 0
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0)
+  const drawn = items.flatMap(({ index }) => rows[index]?.id ?? [])
+  const lines = useSparklines(columns.some(({ id }) => id === 'cpu') ? drawn : [])
+  const ids = useMemo(() => rows.map(({ id }) => id), [rows])
+
+  // Rows are drawn again only when they change: what they call must not hold an older list.
+  const latest = useRef<{ ids: readonly string[]; picked: string | undefined }>({
+    ids,
+    picked: undefined,
+  })
+  useEffect(() => {
+    latest.current.ids = ids
+  }, [ids])
+  const select = (id: string, range: boolean) => {
+    const { ids: shown, picked } = latest.current
+    onSelect((before) =>
+      range && picked !== undefined ? addRange(before, shown, picked, id) : toggle(before, id),
+    )
+    latest.current.picked = id
+  }
+  const router = useRouter()
+  const follow = (event: Click) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey)
+      return
+    const deviceId =
+      event.target instanceof Element &&
+      event.target.closest('a')?.closest('[data-device]')?.getAttribute('data-device')
+    if (!deviceId) return
+    event.preventDefault()
+    void router.navigate({ to: '/devices/$deviceId', params: { deviceId } })
+  }
+  const cursor = useCursor(scroller, ids, (index) => virtual.scrollToIndex(index))
+  useKeys({
+    next: () => cursor.move(1),
+    previous: () => cursor.move(-1),
+    select: () => cursor.id !== undefined && select(cursor.id, false),
+    selectAll: () => onSelect((before) => toggleAll(before, ids)),
+  })
+  const selected = useMemo(() => ids.filter((id) => selection.has(id)).length, [ids, selection])
 
   return (
     <Scroller label="Devices" ref={scroller} filled>
-      <Table className={classes.table ?? ''} aria-rowcount={rows.length + 1}>
+      <Table
+        className={classes.table ?? ''}
+        aria-rowcount={rows.length + 1}
+        data-columns={columns.length}
+      >
         <Table.Thead className={classes.head ?? ''}>
           {table.getHeaderGroups().map((group) => (
             <Table.Tr key={group.id} aria-rowindex={1}>
+              <Table.Th className={classes.pick ?? ''}>
+                <input
+                  type="checkbox"
+                  aria-label={`Select all ${sayCount(rows.length)} shown`}
+                  checked={selected > 0 && selected === rows.length}
+                  ref={(box) => {
+                    if (box) box.indeterminate = selected > 0 && selected < rows.length
+                  }}
+                  onChange={() => onSelect((before) => toggleAll(before, ids))}
+                />
+              </Table.Th>
               {group.headers.map((header) => (
                 <SortHeader
                   key={header.id}
@@ -131,38 +213,126 @@ export function FleetTable(props: {
             </Table.Tr>
           ))}
         </Table.Thead>
-        <Table.Tbody>
+        {/* biome-ignore lint/a11y/useKeyWithClickEvents: only follows links, which keys click */}
+        <tbody onFocus={(event) => cursor.follow(event.target)} onClick={follow}>
           {before > 0 && <tr aria-hidden style={{ height: before }} />}
           {items.map((item) => {
             const row = rows[item.index]
             if (!row) return null
+            const picked = selection.has(row.id)
             return (
-              <Table.Tr key={row.id} aria-rowindex={item.index + 2} data-device={row.id}>
-                <Cells row={row.original}>
+              <tr
+                key={row.id}
+                aria-rowindex={item.index + 2}
+                data-device={row.id}
+                data-picked={picked || undefined}
+              >
+                <Cells
+                  row={row.original}
+                  line={lines.get(row.id)}
+                  columns={columns}
+                  picked={picked}
+                  onPick={(range) => select(row.id, range)}
+                >
                   {row.getAllCells().map((cell) => (
-                    <Table.Td
+                    <td
                       key={cell.id}
                       data-column={cell.column.id}
                       data-numeric={numeric.has(cell.column.id)}
                     >
-                      <table.FlexRender cell={cell} />
-                    </Table.Td>
+                      {cell.column.id === 'cpu' ? (
+                        <span className={classes.spark}>
+                          <Sparkline values={lines.get(row.id)} max={cpuShareAtTop} />
+                          <table.FlexRender cell={cell} />
+                        </span>
+                      ) : (
+                        <table.FlexRender cell={cell} />
+                      )}
+                    </td>
                   ))}
                 </Cells>
-              </Table.Tr>
+              </tr>
             )
           })}
           {after > 0 && <tr aria-hidden style={{ height: after }} />}
-        </Table.Tbody>
+        </tbody>
       </Table>
     </Scroller>
   )
 }
 
+/**
+ * The row that keys act on: it has the focus, so that Enter opens it and a reader says it. Where it scrolls
+ * out of what is drawn, the next key goes on from there.
+ */
+function useCursor(
+  scroller: React.RefObject<HTMLElement | null>,
+  ids: readonly string[],
+  scrollTo: (index: number) => void,
+) {
+  const [id, setId] = useState<string>()
+  const [wanted, setWanted] = useState<string>()
+  useEffect(() => {
+    if (wanted === undefined) return
+    // The row may be drawn a frame after the scroll that brings it.
+    let tries = 10
+    let frame = requestAnimationFrame(function focus() {
+      const row = scroller.current?.querySelector(`[data-device="${wanted}"] a`)
+      if (row instanceof HTMLElement) row.focus({ preventScroll: true })
+      else if (tries-- > 0) frame = requestAnimationFrame(focus)
+    })
+    return () => cancelAnimationFrame(frame)
+  }, [wanted, scroller])
+  return {
+    id,
+    /** One row on (1) or back (-1), from the first row where there is none yet. */
+    move: (by: 1 | -1) => {
+      const at = id === undefined ? -1 : ids.indexOf(id)
+      const index = at < 0 ? 0 : Math.max(0, Math.min(ids.length - 1, at + by))
+      const next = ids[index]
+      if (next === undefined) return
+      scrollTo(index)
+      setId(next)
+      setWanted(next)
+    },
+    /** Whatever gets the focus takes the cursor to its row. */
+    follow: (element: Element) => {
+      const row = element.closest('[data-device]')?.getAttribute('data-device')
+      if (row) setId(row)
+    },
+  }
+}
+
 /** Rows keep their identity while they do not change: then nothing in them is drawn again. */
 const Cells = memo(
-  (props: { row: DeviceRow; children: ReactNode }) => props.children,
-  (before, after) => before.row === after.row,
+  (props: {
+    row: DeviceRow
+    line: readonly (number | null)[] | undefined
+    columns: unknown
+    picked: boolean
+    onPick: (range: boolean) => void
+    children: ReactNode
+  }) => (
+    <>
+      <td className={classes.pick}>
+        <input
+          type="checkbox"
+          aria-label={`Select ${props.row.name}`}
+          checked={props.picked}
+          onChange={({ nativeEvent }) =>
+            props.onPick(nativeEvent instanceof MouseEvent && nativeEvent.shiftKey)
+          }
+        />
+      </td>
+      {props.children}
+    </>
+  ),
+  // `onPick` is left out: it does the same whenever it was made.
+  (before, after) =>
+    before.row === after.row &&
+    before.line === after.line &&
+    before.columns === after.columns &&
+    before.picked === after.picked,
 )
 
 function SortHeader(props: {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { row } from './fleet-view.test-rows.ts'
-import { arrange, countByHealth, countMoved, readFleetView } from './fleet-view.ts'
+import {
+  arrange,
+  columnsOf,
+  countByHealth,
+  countBySite,
+  countMoved,
+  readFleetView,
+  withColumns,
+} from './fleet-view.ts'
 
 const rows = [
   row('c', { name: 'Line 4', cpuShare: 0.9 }),
@@ -20,6 +28,27 @@ test('arrange() filters by health, site and every word of the search', () => {
   assert.deepEqual(arrange(rows, { site: 'north' }), ['a'])
   assert.deepEqual(arrange(rows, { q: 'HOUR gate' }), ['a'])
   assert.deepEqual(arrange(rows, { q: 'hour dock' }), [])
+})
+
+test('arrange() leaves out what has a word with a minus, and takes a lone minus as a word', () => {
+  assert.deepEqual(arrange(rows, { q: '-dock' }), ['a', 'c'])
+  assert.deepEqual(arrange(rows, { q: 'plant-1 -line' }), ['b'])
+  assert.deepEqual(arrange(rows, { q: '-' }), ['b', 'c'])
+})
+
+test('columnsOf() and withColumns() agree, keep the usual order and drop what is unknown', () => {
+  assert.deepEqual(columnsOf({ cols: 'cpu,site,colour' }), ['site', 'cpu'])
+  assert.deepEqual(withColumns(['cpu', 'site']), { cols: 'site,cpu' })
+  assert.deepEqual(withColumns(columnsOf({})), {})
+  assert.deepEqual(readFleetView({ cols: 'nothing' }), { cols: '' })
+  assert.deepEqual(columnsOf({ cols: '' }), [])
+})
+
+test('countBySite() counts every site, in order', () => {
+  assert.deepEqual(countBySite(rows), [
+    ['north', 1],
+    ['plant-1', 2],
+  ])
 })
 
 test('countByHealth() counts under the other filters', () => {

@@ -13,6 +13,13 @@ export function KeySheet(props: { opened: boolean; onClose: () => void }) {
     >
       <table className={classes.keys}>
         <tbody>
+          <tr>
+            <th scope="row">
+              <Kbd mr={4}>Ctrl</Kbd>
+              <Kbd>k</Kbd>
+            </th>
+            <td>Find a page, a device or a command</td>
+          </tr>
           {keyTable.map(({ action, keys, does }) => (
             <tr key={action}>
               <th scope="row">

@@ -10,6 +10,9 @@ export type KeyAction =
   | 'focusFilter'
   | 'next'
   | 'previous'
+  | 'select'
+  | 'selectAll'
+  | 'clear'
   | 'sheet'
 
 export type KeyRow = {
@@ -24,8 +27,11 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },
-  { action: 'next', keys: ['j'], does: 'Next (older) event' },
-  { action: 'previous', keys: ['k'], does: 'Previous (newer) event' },
+  { action: 'next', keys: ['j'], does: 'Next row, next (older) event' },
+  { action: 'previous', keys: ['k'], does: 'Previous row, previous (newer) event' },
+  { action: 'select', keys: ['x'], does: 'Select the row, or leave it out' },
+  { action: 'selectAll', keys: ['*'], does: 'Select every row that is shown, or none of them' },
+  { action: 'clear', keys: ['Escape'], does: 'Give up the selection' },
   { action: 'sheet', keys: ['?'], does: 'Show these keys' },
 ]
 

@@ -1,10 +1,17 @@
 /** What stays while pages change: where one can go, whether the data is live, and who one is. */
 import { ActionIcon, Menu, Tooltip } from '@mantine/core'
 import { Notifications } from '@mantine/notifications'
-import { IconBell, IconHome, IconKeyboard, IconServer2, IconUser } from '@tabler/icons-react'
+import {
+  IconBell,
+  IconHome,
+  IconKeyboard,
+  IconSearch,
+  IconServer2,
+  IconUser,
+} from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouter } from '@tanstack/react-router'
-import { lazy, useEffect, useState } from 'react'
+import { lazy, useEffect, useEffectEvent, useState } from 'react'
 import { call } from '../api/call.ts'
 import { ChangesProvider } from '../api/changes.tsx'
 import { useDeviceChanges } from '../devices/device-changes.ts'
@@ -18,6 +25,7 @@ import { OnDemand } from './on-demand.tsx'
 import classes from './shell.module.css'
 import { useKeys } from './use-keys.ts'
 
+const Palette = lazy(async () => ({ default: (await import('./palette.tsx')).Palette }))
 const KeySheet = lazy(async () => ({ default: (await import('./key-sheet.tsx')).KeySheet }))
 
 const places = [
@@ -42,6 +50,7 @@ export function Shell(props: { onSignedOut: () => void }) {
 function Frame() {
   const router = useRouter()
   const [sheet, setSheet] = useState(false)
+  const [palette, setPalette] = useState(false)
   useDeviceChanges()
   useEffect(() => monitorLater(router, __EDGELOOP_VERSION__), [router])
   useKeys({
@@ -50,6 +59,7 @@ function Frame() {
     goEvents: () => void router.navigate({ to: '/events' }),
     sheet: () => setSheet(true),
   })
+  usePaletteKey(() => setPalette(true))
   return (
     <div className={classes.shell}>
       <a className={classes.skip} href="#page">
@@ -61,6 +71,17 @@ function Frame() {
         </Link>
         <div className={classes.right}>
           <FeedChip />
+          <Tooltip label="Find (Ctrl K)">
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              c="var(--el-dimmed)"
+              aria-label="Find a page, a device or a command"
+              onClick={() => setPalette(true)}
+            >
+              <IconSearch size={18} stroke={1.75} />
+            </ActionIcon>
+          </Tooltip>
           <Tooltip label="Keys">
             <ActionIcon
               variant="subtle"
@@ -96,9 +117,35 @@ function Frame() {
       <OnDemand when={sheet}>
         <KeySheet opened={sheet} onClose={() => setSheet(false)} />
       </OnDemand>
+      <OnDemand when={palette}>
+        <Palette
+          commands={[
+            ...places.map(({ to, word }) => ({
+              word: `Go to ${word}`,
+              act: () => void router.navigate({ to }),
+            })),
+            { word: 'Show keys', act: () => setSheet(true) },
+          ]}
+          onClose={() => setPalette(false)}
+        />
+      </OnDemand>
       <Notifications position="bottom-right" />
     </div>
   )
+}
+
+/** Ctrl+K (Command+K on a Mac), wherever one is and whatever has the focus. */
+function usePaletteKey(open: () => void): void {
+  const opened = useEffectEvent(open)
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || event.altKey) return
+      event.preventDefault()
+      opened()
+    }
+    document.addEventListener('keydown', pressed)
+    return () => document.removeEventListener('keydown', pressed)
+  }, [])
 }
 
 function Account() {

@@ -24,4 +24,6 @@ export function useKeys(handlers: { readonly [A in KeyAction]?: () => void }): v
 }
 
 const isTyping = (element: Element): boolean =>
-  element.closest('input, textarea, select, [contenteditable], [role="dialog"]') !== null
+  element.closest(
+    'input:not([type="checkbox"]), textarea, select, [contenteditable], [role="dialog"], [role="menu"]',
+  ) !== null
