@@ -21,6 +21,12 @@ export const HubConfig = Type.Object(
       default: '.edgeloop/hub',
       description: 'Folder of the store, blobs, keys and the local token; made where it is missing',
     }),
+    store: Type.String({
+      maxLength: 2000,
+      default: '',
+      description:
+        'Where events, devices and people are kept: postgres://USER:PASSWORD@HOST/DATABASE, or the path of an SQLite file; by default hub.db in dataDir',
+    }),
     dashboardDir: Type.String({
       default: '',
       description: 'Folder of the built dashboard; without it a page says how to build it',

@@ -29,8 +29,10 @@ import { openIngest } from './ingest/ingest.ts'
 import { openLive } from './live/live.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
+import { openStore } from './store/open-store.ts'
 import { pruneStore } from './store/retention.ts'
-import { openSqliteStore } from './store/sqlite-store.ts'
+import { parseStoreAddress } from './store/store-address.ts'
+import { watchStore } from './store/store-watch.ts'
 import { openMetrics } from './telemetry/metrics.ts'
 
 export type HubUrls = {
@@ -70,7 +72,14 @@ export async function openHub(
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
 
   // What is kept.
-  const store = opened.use(await openSqliteStore({ file: join(dataDir, 'hub.db') }))
+  const storeAddress = parseStoreAddress(config.store, join(dataDir, 'hub.db'))
+  const store = opened.use(await openStore(storeAddress))
+  const storeWatch = opened.use(
+    watchStore(store, (gone) => {
+      if (gone) log.error({ err: gone }, 'the store is gone; devices keep their events')
+      else log.info('the store is back')
+    }),
+  )
   const blobs = await openFolderBlobs(join(dataDir, 'blobs'))
   const authority = await openAuthority({ folder: join(dataDir, 'keys'), publicHost, clock })
   const localTokenFile = join(dataDir, 'local-token')
@@ -199,7 +208,7 @@ export async function openHub(
       metrics,
       log,
       clock,
-      storing: () => ingest.storing,
+      storing: () => ingest.storing && storeWatch.reachable,
       version: packageJson.version,
     },
     { dashboardDir: config.dashboardDir },
@@ -231,7 +240,7 @@ export async function openHub(
     await pruning
   })
 
-  log.info({ ...urls, dataDir, devices: fleet.size }, 'the hub is open')
+  log.info({ ...urls, dataDir, store: storeAddress.shown, devices: fleet.size }, 'the hub is open')
   const resources = opened.move()
   return {
     urls,

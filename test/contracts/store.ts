@@ -4,12 +4,21 @@ import { randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { type CheckedBatch, eventColumns, type Store } from '../../cloud-hub/src/store/store.ts'
 
-/** @param open an empty store, closed with the test; `again` opens the same one as after a restart */
+/**
+ * @param open an empty store, closed with the test; `again` opens the same one as after a restart, `beside` as
+ * another hub does, where there may be several
+ * @param options of each test, such as `needs('postgresql')`
+ */
 export function testStore(
   name: string,
-  open: (t: TestContext) => Promise<{ store: Store; again: () => Promise<Store> }>,
+  open: (t: TestContext) => Promise<{
+    store: Store
+    again: () => Promise<Store>
+    beside?: () => Promise<Store>
+  }>,
+  options: { skip?: string } = {},
 ): void {
-  test(`${name}: commit() makes events and their mark visible together`, async (t) => {
+  test(`${name}: commit() makes events and their mark visible together`, options, async (t) => {
     const { store } = await open(t)
     const deviceKey = await addDevice(store)
     const [outcome] = await store.commit([batch({ deviceKey, from: 0, to: 3 })])
@@ -24,24 +33,28 @@ export function testStore(
     assert.equal(device?.events_stored, 3)
   })
 
-  test(`${name}: commit() leaves a batch out that was planned on another mark`, async (t) => {
-    const { store } = await open(t)
-    const deviceKey = await addDevice(store)
-    await store.commit([batch({ deviceKey, from: 0, to: 3 })])
-    const outcomes = await store.commit([
-      batch({ deviceKey, from: 0, to: 5 }),
-      batch({ deviceKey, from: 5, to: 6 }),
-      batch({ deviceKey, from: 3, to: 4 }),
-    ])
-    assert.deepEqual(outcomes, [
-      { kind: 'conflict', through: 3 },
-      { kind: 'conflict', through: 3 },
-      { kind: 'committed', through: 4, firstEventId: 4 },
-    ])
-    assert.deepEqual(await sequences(store), [1, 2, 3, 4])
-  })
+  test(
+    `${name}: commit() leaves a batch out that was planned on another mark`,
+    options,
+    async (t) => {
+      const { store } = await open(t)
+      const deviceKey = await addDevice(store)
+      await store.commit([batch({ deviceKey, from: 0, to: 3 })])
+      const outcomes = await store.commit([
+        batch({ deviceKey, from: 0, to: 5 }),
+        batch({ deviceKey, from: 5, to: 6 }),
+        batch({ deviceKey, from: 3, to: 4 }),
+      ])
+      assert.deepEqual(outcomes, [
+        { kind: 'conflict', through: 3 },
+        { kind: 'conflict', through: 3 },
+        { kind: 'committed', through: 4, firstEventId: 4 },
+      ])
+      assert.deepEqual(await sequences(store), [1, 2, 3, 4])
+    },
+  )
 
-  test(`${name}: commit() keeps boots of one device apart`, async (t) => {
+  test(`${name}: commit() keeps boots of one device apart`, options, async (t) => {
     const { store } = await open(t)
     const deviceKey = await addDevice(store)
     const outcomes = await store.commit([
@@ -55,17 +68,21 @@ export function testStore(
     assert.deepEqual(await sequences(store), [1, 1, 2, 2])
   })
 
-  test(`${name}: commit() stores nothing of a group that it cannot store whole`, async (t) => {
-    const { store } = await open(t)
-    const deviceKey = await addDevice(store)
-    const unknownDevice = batch({ deviceKey: deviceKey + 1, from: 0, to: 1 })
-    await assert.rejects(store.commit([batch({ deviceKey, from: 0, to: 3 }), unknownDevice]))
-    assert.deepEqual(await sequences(store), [])
-    await store.commit([batch({ deviceKey, from: 0, to: 3 })])
-    assert.deepEqual(await sequences(store), [1, 2, 3])
-  })
+  test(
+    `${name}: commit() stores nothing of a group that it cannot store whole`,
+    options,
+    async (t) => {
+      const { store } = await open(t)
+      const deviceKey = await addDevice(store)
+      const unknownDevice = batch({ deviceKey: deviceKey + 1, from: 0, to: 1 })
+      await assert.rejects(store.commit([batch({ deviceKey, from: 0, to: 3 }), unknownDevice]))
+      assert.deepEqual(await sequences(store), [])
+      await store.commit([batch({ deviceKey, from: 0, to: 3 })])
+      assert.deepEqual(await sequences(store), [1, 2, 3])
+    },
+  )
 
-  test(`${name}: commit() moves the mark over what it puts in quarantine`, async (t) => {
+  test(`${name}: commit() moves the mark over what it puts in quarantine`, options, async (t) => {
     const { store } = await open(t)
     const deviceKey = await addDevice(store)
     const quarantined = [1, '/score must be <= 1', '{"sequence":1}']
@@ -78,7 +95,7 @@ export function testStore(
     assert.equal(row.reason, '/score must be <= 1')
   })
 
-  test(`${name}: health figures are found by the time they were taken`, async (t) => {
+  test(`${name}: health figures are found by the time they were taken`, options, async (t) => {
     const { store } = await open(t)
     const deviceKey = await addDevice(store)
     const health = [1, 5000, 0.5, 1e9, 2.5, 7, '[]']
@@ -98,7 +115,7 @@ export function testStore(
     ])
   })
 
-  test(`${name}: what was committed is there after a restart`, async (t) => {
+  test(`${name}: what was committed is there after a restart`, options, async (t) => {
     const { store, again } = await open(t)
     const deviceKey = await addDevice(store)
     await store.commit([batch({ deviceKey, from: 0, to: 3 })])
@@ -108,25 +125,29 @@ export function testStore(
     assert.deepEqual(outcome, { kind: 'conflict', through: 3 })
   })
 
-  test(`${name}: a transaction of the writer keeps others out until it ends`, async (t) => {
-    const { store } = await open(t)
-    const deviceKey = await addDevice(store)
-    const order: string[] = []
-    const inside = Promise.withResolvers<void>()
-    const transaction = store.writer.transaction().execute(async (tx) => {
-      await tx.updateTable('device').set({ name: 'inside' }).execute()
-      inside.resolve()
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      order.push('transaction')
-    })
-    await inside.promise
-    await store.commit([batch({ deviceKey, from: 0, to: 1 })])
-    order.push('commit')
-    await transaction
-    assert.deepEqual(order, ['transaction', 'commit'])
-  })
+  test(
+    `${name}: a transaction of the writer keeps others out until it ends`,
+    options,
+    async (t) => {
+      const { store } = await open(t)
+      const deviceKey = await addDevice(store)
+      const order: string[] = []
+      const inside = Promise.withResolvers<void>()
+      const transaction = store.writer.transaction().execute(async (tx) => {
+        await tx.updateTable('device').set({ name: 'inside' }).execute()
+        inside.resolve()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        order.push('transaction')
+      })
+      await inside.promise
+      await store.commit([batch({ deviceKey, from: 0, to: 1 })])
+      order.push('commit')
+      await transaction
+      assert.deepEqual(order, ['transaction', 'commit'])
+    },
+  )
 
-  test(`${name}: a transaction that throws changes nothing`, async (t) => {
+  test(`${name}: a transaction that throws changes nothing`, options, async (t) => {
     const { store } = await open(t)
     await addDevice(store)
     const failing = store.writer.transaction().execute(async (tx) => {
@@ -138,7 +159,69 @@ export function testStore(
     assert.equal(row?.name, 'gate')
   })
 
-  test(`${name}: a closed store refuses instead of hanging`, async (t) => {
+  test(`${name}: text with a NUL in it keeps nothing out`, options, async (t) => {
+    const { store } = await open(t)
+    const deviceKey = await addDevice(store)
+    const odd = batch({ deviceKey, from: 0, to: 2 })
+    const events = odd.events.map((cell) => (cell === 'person' ? 'per\0son' : cell))
+    const quarantined = [null, 'why\0not', 'da\0ta']
+    const [outcome] = await store.commit([{ ...odd, events, quarantined }])
+    assert.equal(outcome?.kind, 'committed')
+    await store.writer.updateTable('device').set({ name: 'ga\0te' }).execute()
+    const found = store.reader
+      .selectFrom('event')
+      .select('event_id')
+      .where('label', '=', 'per\0son')
+    assert.equal((await found.execute()).length, 2)
+  })
+
+  test(
+    `${name}: many batches at once are each taken whole, once, without a hole in the ids`,
+    options,
+    async (t) => {
+      const { store, beside } = await open(t)
+      const writers = [store, ...(beside ? [await beside(), await beside()] : [])]
+      const devices = [await addDevice(store), await addDevice(store)]
+      // Boots that every writer sends, as where a device goes from hub to hub, and one of each writer's own.
+      const shared = [randomUUID(), randomUUID()]
+      const rounds = 20
+      const reading = new AbortController()
+      const overtaken = watchPages(store, reading.signal)
+      await Promise.all(
+        writers.map(async (writer) => {
+          const boots = [randomUUID(), ...shared]
+          for (let from = 0; from < rounds * 3; from += 3) {
+            const group = boots.map((bootId, b) =>
+              batch({ deviceKey: devices[b % devices.length]!, from, to: from + 3, bootId }),
+            )
+            await writer.commit(group)
+          }
+        }),
+      )
+      reading.abort()
+      assert.deepEqual(await overtaken, [], 'no event appears below one that was seen')
+      const rows = await store.reader
+        .selectFrom('event')
+        .select(['event_id', 'boot_key', 'sequence'])
+        .orderBy('event_id')
+        .execute()
+      assert.equal(rows.length, (writers.length + shared.length) * rounds * 3)
+      assert.deepEqual(
+        rows.map(({ event_id }) => event_id),
+        rows.map((_, i) => i + 1),
+      )
+      for (const { through } of await store.reader.selectFrom('boot').select('through').execute()) {
+        assert.equal(through, rounds * 3)
+      }
+      const counted = await store.reader.selectFrom('device').select('events_stored').execute()
+      assert.equal(
+        counted.reduce((sum, { events_stored }) => sum + events_stored, 0),
+        rows.length,
+      )
+    },
+  )
+
+  test(`${name}: a closed store refuses instead of hanging`, options, async (t) => {
     const { store } = await open(t)
     await store[Symbol.asyncDispose]()
     await assert.rejects(store.reader.selectFrom('device').selectAll().execute(), /closed/)
@@ -196,4 +279,21 @@ async function sequences(store: Store): Promise<number[]> {
     .orderBy('sequence')
     .execute()
   return rows.map(({ sequence }) => sequence)
+}
+
+/** Reads pages forwards from a cursor while others write; gives ids that appeared behind it. */
+async function watchPages(store: Store, signal: AbortSignal): Promise<number[]> {
+  const seen = new Set<number>()
+  const overtaken: number[] = []
+  let cursor = 0
+  for (let last = false; ; last = signal.aborted) {
+    const rows = await store.reader.selectFrom('event').select('event_id').execute()
+    for (const { event_id } of rows) {
+      if (!seen.has(event_id) && event_id <= cursor) overtaken.push(event_id)
+      seen.add(event_id)
+    }
+    cursor = Math.max(cursor, ...seen)
+    if (last) return overtaken
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
 }

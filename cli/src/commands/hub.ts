@@ -15,6 +15,7 @@ type Options = {
   mqttPort?: number
   deviceHost?: string
   publicHost?: string
+  store?: string
   logLevel: LogLevel
 }
 
@@ -40,6 +41,10 @@ export function hubCommand(): Command {
       '--public-host <name>',
       'name or address under which devices reach this hub (default: localhost)',
     )
+    .option(
+      '--store <url>',
+      'postgres://… instead of the file in the data folder (or EDGELOOP_HUB_STORE)',
+    )
     .addOption(dataOption())
     .addOption(logLevelOption())
     .addHelpText(
@@ -48,6 +53,7 @@ export function hubCommand(): Command {
 Examples:
   $ ./edgeloop hub
   $ ./edgeloop hub --device-host 0.0.0.0 --public-host hub.example.org
+  $ EDGELOOP_HUB_STORE=postgres://edgeloop:secret@db/edgeloop ./edgeloop hub
   $ ./edgeloop hub link                            a sign-in link for the running hub`,
     )
     .action(runHub)
@@ -82,7 +88,7 @@ async function runHub(options: Options): Promise<void> {
       browser: given({ port: options.port }),
       device: given({ port: options.devicePort, host: options.deviceHost }),
       mqtt: given({ port: options.mqttPort, host: options.deviceHost }),
-      ...given({ publicHost: options.publicHost }),
+      ...given({ publicHost: options.publicHost, store: options.store }),
     },
     process.env,
   )

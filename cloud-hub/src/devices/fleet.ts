@@ -105,13 +105,16 @@ export async function openFleet(deps: {
 
   async function write(): Promise<void> {
     if (unwritten.size === 0) return
-    const devices = [...unwritten]
-    unwritten.clear()
+    // In one order everywhere: two hubs that write the same rows must not wait for each other.
+    const devices = [...unwritten].sort((a, b) => a.deviceKey - b.deviceKey)
     // Few statements, each short: while one runs, no events are committed.
     for (let i = 0; i < devices.length; i += rowsPerWrite) {
+      const part = devices.slice(i, i + rowsPerWrite)
+      const cells = part.map(cellsOf)
+      for (const device of part) unwritten.delete(device)
       await store.writer
         .insertInto('device')
-        .values(devices.slice(i, i + rowsPerWrite).map(cellsOf))
+        .values(cells)
         .onConflict((on) =>
           on.column('device_id').doUpdateSet(({ ref }) => ({
             last_seen_at: ref('excluded.last_seen_at'),
@@ -120,6 +123,11 @@ export async function openFleet(deps: {
           })),
         )
         .execute()
+        .catch((error) => {
+          // What could not be written is written the next time.
+          for (const device of part) unwritten.add(device)
+          throw error
+        })
     }
   }
 

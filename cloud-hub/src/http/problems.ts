@@ -2,6 +2,7 @@
 import { type ProblemCode, problemOf, Refusal } from '@edgeloop/protocol'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { StoreUnavailable } from '../store/store.ts'
 
 /** What fastify refuses by itself, in our words. */
 const codeOfStatus: Readonly<Record<number, ProblemCode>> = {
@@ -41,6 +42,12 @@ export function refuse(
 
 function refusalOf(error: FastifyError, request: FastifyRequest): Refusal | undefined {
   if (error instanceof Refusal) return error
+  if (error instanceof StoreUnavailable) {
+    return new Refusal(
+      'unavailable',
+      'The store cannot be reached right now; try again in a moment',
+    )
+  }
   const code = error.statusCode === undefined ? undefined : codeOfStatus[error.statusCode]
   if (code !== 'wrongMediaType') return code && new Refusal(code, error.message)
   const type = request.headers['content-type'] ?? ''

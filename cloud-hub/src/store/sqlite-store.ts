@@ -2,8 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Kysely } from 'kysely'
-import { Migrator } from 'kysely/migration'
-import { migrations } from './migrations.ts'
+import { migrate } from './migrate.ts'
 import { SqliteConnection, sqliteDialect } from './sqlite-connection.ts'
 import type { Store } from './store.ts'
 import type { Tables } from './tables.ts'
@@ -54,13 +53,4 @@ function committer(writing: SqliteConnection): Store['commit'] {
       }
     }
   }
-}
-
-async function migrate(db: Kysely<Tables>): Promise<void> {
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: async () => ({ ...migrations }) },
-  })
-  const { error } = await migrator.migrateToLatest()
-  if (error) throw error
 }

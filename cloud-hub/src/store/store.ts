@@ -19,6 +19,11 @@ export interface Store extends AsyncDisposable {
   commit(group: readonly CheckedBatch[]): Promise<readonly CommitOutcome[]>
 }
 
+/** Thrown while a store that is elsewhere cannot be used: try again later. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable'
+}
+
 /** A cell of a table as it travels to the store. */
 export type Cell = string | number | null
 
