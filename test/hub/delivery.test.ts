@@ -1,9 +1,6 @@
 /** From a device's batch to a stored event, exactly once, through restarts, backups and bad input. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import {
   type Acknowledged,
@@ -69,13 +66,12 @@ test('a hub restored from a backup records what only the lost store had', async 
   const before = await reporter(device, bootId)
   await before.send([appeared(1), appeared(2)])
   await hub.close()
-  const file = join(hub.dataDir, 'hub.db')
-  await cp(file, `${file}.backup`)
+  const back = await hub.keepStore()
   await hub.reopen()
   const lost = await reporter(device, bootId)
   await lost.send([appeared(3), appeared(4), appeared(5)])
   await hub.close()
-  await cp(`${file}.backup`, file)
+  await back()
   await hub.reopen()
   const after = await reporter(device, bootId)
   assert.equal(await after.send([appeared(6)], 5), 6)
@@ -105,8 +101,9 @@ test('a bad event is quarantined alone; a batch that cannot be read is not ackno
   assert.equal(await send([appeared(4)]), 4)
   assert.deepEqual(acknowledgements, [3, 4], 'the connection is kept, bad batches get no answer')
   await hub.close()
-  using db = new DatabaseSync(join(hub.dataDir, 'hub.db'))
-  const rows = db.prepare('select sequence, reason from quarantine order by 1 desc').all()
+  const rows = await hub.inStore(({ reader }) =>
+    reader.selectFrom('quarantine').selectAll().orderBy('quarantine_id').execute(),
+  )
   assert.equal(rows[0]?.sequence, 2)
   assert.match(String(rows[0]?.reason), /\/score must be <= 1/)
   assert.match(String(rows[1]?.reason), /not JSON/)

@@ -5,7 +5,7 @@
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,11 +15,19 @@ import type { Enrolment, EnrolmentToken } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { pino } from 'pino'
+import { openStore } from '../../cloud-hub/src/store/open-store.ts'
+import type { Store } from '../../cloud-hub/src/store/store.ts'
+import { parseStoreAddress } from '../../cloud-hub/src/store/store-address.ts'
+import { createDatabase, keepDatabase } from '../postgres/shared-cluster.ts'
 
 export type TestHub = {
   /** The hub that is open now. */
   readonly hub: Hub
   readonly dataDir: string
+  /** Looks into its store, or writes what no route would, beside the hub. */
+  inStore<R>(look: (store: Store) => Promise<R>): Promise<R>
+  /** Keeps what the closed hub's store holds now; the function puts it back. */
+  keepStore(): Promise<() => Promise<void>>
   /** Calls the API as the machine's owner. */
   api(method: string, path: string, body?: unknown): Promise<Response>
   /** Makes a token, enrols with it, and gives what a device then has. */
@@ -42,7 +50,11 @@ export type TestDevice = {
 
 export type Answer = { readonly status: number; readonly text: string }
 
-/** Opens a hub for a test. @param given configuration beside the ports and the folder */
+/**
+ * Opens a hub for a test; on PostgreSQL where `EDGELOOP_TEST_STORE` says so, which is how all tests of the hub
+ * run on both stores (on-postgres.test.ts).
+ * @param given configuration beside the ports and the folder
+ */
 export async function openTestHub(
   t: Pick<TestContext, 'after'>,
   given: Readonly<Record<string, unknown>> = {},
@@ -50,9 +62,11 @@ export async function openTestHub(
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
+  const store = process.env.EDGELOOP_TEST_STORE === 'postgres' ? await createDatabase() : ''
   const open = (ports: { browser: number; device: number; mqtt: number }): Promise<Hub> => {
     const config = readHubConfig({
       dataDir,
+      store,
       browser: { port: ports.browser },
       device: { port: ports.device },
       mqtt: { port: ports.mqtt },
@@ -122,6 +136,16 @@ export async function openTestHub(
       return hub
     },
     dataDir,
+    inStore: async (look) => {
+      await using beside = await openStore(parseStoreAddress(store, join(dataDir, 'hub.db')))
+      return await look(beside)
+    },
+    keepStore: async () => {
+      if (store !== '') return await keepDatabase(store)
+      const file = join(dataDir, 'hub.db')
+      await cp(file, `${file}.kept`)
+      return () => cp(`${file}.kept`, file)
+    },
     api,
     enrol,
     close,

@@ -6,7 +6,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,7 +17,7 @@ export type Cluster = AsyncDisposable & {
   readonly folder: string
   /** Address of a new, empty database. */
   createDatabase(): Promise<string>
-  /** SIGKILL to the server and everything it has started, as in a power cut. */
+  /** SIGKILL to the server; what it had started ends by itself. */
   kill(): Promise<void>
   /** Starts it again; resolves when it takes connections. */
   start(): Promise<void>
@@ -60,15 +60,9 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
     `postgres://${user}:${password}@127.0.0.1:${port}/${database}`
 
   async function start(): Promise<void> {
-    server = spawn(join(bin, 'postgres'), ['-D', data], {
-      stdio: ['ignore', 'ignore', process.env.EDGELOOP_TEST_LOG ? 'inherit' : 'ignore'],
-      cwd: folder,
-      // A group of its own, so that its children go with it.
-      detached: true,
-      ...owner,
-    })
     const until = Date.now() + startTimeoutMs
     for (;;) {
+      if (!server || server.exitCode !== null || server.signalCode !== null) server = launch()
       const client = new pg.Client(address('postgres'))
       client.on('error', () => {})
       try {
@@ -76,8 +70,8 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
         await client.query('select 1')
         return
       } catch (cause) {
-        const ended = server.exitCode !== null
-        if (ended || Date.now() > until) throw new Error('Cannot start PostgreSQL', { cause })
+        // It may have found remains of the last one that were still dying: then it is launched again.
+        if (Date.now() > until) throw new Error('Cannot start PostgreSQL', { cause })
         await sleep(50)
       } finally {
         await client.end().catch(() => {})
@@ -85,19 +79,26 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
     }
   }
 
-  async function end(signal: NodeJS.Signals): Promise<void> {
-    if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return
+  function launch(): ChildProcess {
+    const args = ['-c', keeper, 'sh', join(bin, 'postgres'), '-D', data]
+    const log = process.env.EDGELOOP_TEST_LOG ? 'inherit' : 'ignore'
+    const child = spawn('/bin/sh', args, { stdio: ['pipe', 'ignore', log], cwd: folder, ...owner })
+    // A finished test does not wait for it.
+    child.unref()
+    ;(child.stdin as Socket).unref()
+    return child
+  }
+
+  async function kill(): Promise<void> {
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
     const gone = once(server, 'exit')
-    if (signal === 'SIGKILL') process.kill(-server.pid, signal)
-    else server.kill(signal)
+    server.ref()
+    server.stdin?.end()
     await gone
   }
 
-  // Whatever ends the test ends the server too.
-  const orphan = () => {
-    if (server?.pid && server.exitCode === null) process.kill(-server.pid, 'SIGKILL')
-  }
-  process.once('exit', orphan)
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  process.once('exit', remove)
   let databases = 0
   await start()
   return {
@@ -111,15 +112,18 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
       await client.end()
       return address(name)
     },
-    kill: () => end('SIGKILL'),
+    kill,
     start,
     async [Symbol.asyncDispose]() {
-      await end('SIGINT')
-      process.off('exit', orphan)
-      rmSync(folder, { recursive: true, force: true })
+      await kill()
+      process.off('exit', remove)
+      remove()
     },
   }
 }
+
+/** Runs the server until standard input ends, which it also does when the test is killed: then SIGKILL. */
+const keeper = 'exec 3<&0; "$@" 3<&- & p=$!; { read -r _ <&3; kill -9 $p; } & wait $p'
 
 function unprivileged(): { uid: number; gid: number } {
   for (const name of ['postgres', 'nobody']) {

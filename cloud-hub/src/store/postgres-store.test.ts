@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict'
-import { after, type TestContext, test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { sql } from 'kysely'
 import { testStore } from '../../../test/contracts/store.ts'
-import { type Cluster, startCluster } from '../../../test/postgres/cluster.ts'
+import { createDatabase } from '../../../test/postgres/shared-cluster.ts'
 import { needs } from '../../../test/require.ts'
 import { openPostgresStore } from './postgres-store.ts'
 import { parseStoreAddress, type StoreAddress } from './store-address.ts'
 
-let cluster: Promise<Cluster> | undefined
-after(async () => (await cluster)?.[Symbol.asyncDispose]())
-
 async function database(): Promise<Extract<StoreAddress, { kind: 'postgres' }>> {
-  cluster ??= startCluster()
-  const address = parseStoreAddress(await (await cluster).createDatabase(), '')
+  const address = parseStoreAddress(await createDatabase(), '')
   assert.ok(address.kind === 'postgres')
   return address
 }
