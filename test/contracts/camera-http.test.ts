@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer as createTcpServer } from 'node:net'
 import { describe, test } from 'node:test'
 import { openCamera } from '../../edge-agent/src/cameras/open-camera.ts'
+import type { MaskPolygon } from '../../edge-agent/src/cameras/picture-mask.ts'
 import { jpegPictures } from '../http/jpeg-pictures.ts'
 import { type MjpegHabits, MjpegServer } from '../http/mjpeg-server.ts'
 import { needs } from '../require.ts'
@@ -19,6 +20,7 @@ import {
   refusal,
   timeOf,
 } from './looking.ts'
+import { maskedPicture, maskPolygons } from './masked-pictures.ts'
 
 const pictures = jpegPictures({ width: 640, height: 360, count: 150 })
 const second = jpegPictures({ width: 320, height: 240, count: 60, firstNumber: 5000 })
@@ -66,6 +68,22 @@ for (const decoder of ['node-av', 'ffmpeg'] as const) {
         assert.equal(frame.gate().length, 160 * 90)
         break
       }
+    })
+
+    camera('no masked pixel is left in any picture of a frame', async () => {
+      const shown = async (masks: readonly MaskPolygon[], negative: boolean) => {
+        await using server = await MjpegServer.open({ pictures: [await maskedPicture(negative)] })
+        await using viewed = await openWith({ source: server.url(), masks })
+        for await (using frame of viewed.frames()) {
+          const jpeg = await frame.jpeg({ widthMax: 300, quality: 90 })
+          return [frame.gate(), canvasOf(frame).target, jpeg].map((bytes) => Buffer.from(bytes))
+        }
+        assert.fail('no frame')
+      }
+      const [open, hidden] = [await shown([], false), await shown(maskPolygons, false)]
+      const [negative, covered] = [await shown([], true), await shown(maskPolygons, true)]
+      assert.ok(open.every((picture, i) => !picture.equals(negative[i]!)))
+      assert.ok(hidden.every((picture, i) => picture.equals(covered[i]!)))
     })
 
     const habits: [what: string, habits: MjpegHabits][] = [

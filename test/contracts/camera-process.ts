@@ -44,6 +44,7 @@ async function perform(task: CameraTask): Promise<CameraReport> {
         content: { left: 0, top: 0, width: 64, height: 64 },
         pad: 0,
       }),
+      masks: [],
       jpegWidthMax: 320,
       openTimeoutMs: 20_000,
       stallTimeoutMs: 1000,

@@ -35,6 +35,7 @@ import {
   timeOf,
   whole,
 } from './looking.ts'
+import { maskedPicture, maskedSize, maskPolygons } from './masked-pictures.ts'
 
 export type TestCameraOptions = {
   readonly decoder: 'node-av' | 'ffmpeg'
@@ -156,6 +157,55 @@ export function testCamera(name: string, { decoder, open, needs: names }: TestCa
         break
       }
     })
+
+    for (const [what, width, height, jpegWidth] of [
+      ['scaled down', 200, 100, 300],
+      ['as large as the frame', maskedSize.width, maskedSize.height, maskedSize.width],
+      ['scaled up', 900, 500, 640],
+    ] as const) {
+      camera(`no masked pixel is left in gate(), input() or jpeg() (${what})`, async (t) => {
+        const masked = maskPolygons
+        const look = async (masks: OpenCameraOptions['masks'], negative: boolean) => {
+          const source = join(await folder(t), 'masked.mjpeg')
+          const still = await maskedPicture(negative)
+          await writeFile(source, Buffer.concat([still, still]))
+          const inputFor = whole('rgb', width, height)
+          await using clip = await openWith({ source, masks, inputFor, jpegWidthMax: 640 })
+          for await (using frame of clip.frames()) {
+            const input = Buffer.alloc(width * height * 3)
+            frame.input(input)
+            const jpeg = await frame.jpeg({ widthMax: jpegWidth, quality: 90 })
+            const again = Buffer.alloc(input.length)
+            frame.input(again)
+            assert.ok(again.equals(input))
+            return { gate: Buffer.from(frame.gate()), input, jpeg: Buffer.from(jpeg) }
+          }
+          assert.fail('no frame')
+        }
+        const [open, openNegative] = [await look([], false), await look([], true)]
+        const [hidden, hiddenNegative] = [await look(masked, false), await look(masked, true)]
+        for (const picture of ['gate', 'input', 'jpeg'] as const) {
+          assert.ok(!open[picture].equals(openNegative[picture]), `${picture} shows it unmasked`)
+          assert.ok(hidden[picture].equals(hiddenNegative[picture]), `${picture} shows nothing`)
+        }
+        const kept = (was: Buffer, is: Buffer) => {
+          const same = was.reduce((count, level, i) => count + (level === is[i] ? 1 : 0), 0)
+          return same / was.length
+        }
+        // The drawing covers 29 % of the picture; scaling carries a pixel a little further.
+        for (const picture of ['gate', 'input'] as const) {
+          const share = kept(open[picture], hidden[picture])
+          assert.ok(share > 0.6 && share < 0.8, `${share} of ${picture} is as it was`)
+        }
+        const { data, info } = await sharp(hidden.jpeg).raw().toBuffer({ resolveWithObject: true })
+        const inside =
+          (Math.floor(0.4 * info.height) * info.width + Math.floor(0.3 * info.width)) * 3
+        assert.ok(
+          [...data.subarray(inside, inside + 3)].every((level) => level < 12),
+          'black',
+        )
+      })
+    }
 
     camera('a frame that was disposed of refuses to be used', async () => {
       await using clip = await openWith({ source: await makeClip(short) })

@@ -32,6 +32,7 @@ export const openerOf =
       pace: 'unpaced',
       loop: false,
       inputFor: whole('rgb'),
+      masks: [],
       jpegWidthMax: 1280,
       openTimeoutMs,
       stallTimeoutMs,

@@ -6,6 +6,8 @@
  * process has to be told before it starts.
  */
 
+import type { MaskPolygon } from './picture-mask.ts'
+
 /** Width and height of the grey picture that the motion gate looks at. */
 export const gateWidth = 160
 export const gateHeight = 90
@@ -37,6 +39,8 @@ export type CameraOptions = {
   readonly loop: boolean
   /** Asked once per frame size; also when a source changes its resolution in mid-stream. */
   readonly inputFor: (sourceWidth: number, sourceHeight: number) => InputView
+  /** Blanked in every picture of every frame; asked of every caller, so that nobody forgets. */
+  readonly masks: readonly MaskPolygon[]
   /** Largest width a JPEG will be asked for; a decoder need not keep more pixels than that. */
   readonly jpegWidthMax: number
   /** No first picture after this long: the source is refused. */

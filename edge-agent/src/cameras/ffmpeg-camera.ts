@@ -15,6 +15,7 @@ import type { LogEntry } from './ffmpeg-log.ts'
 import { type Probed, probe } from './ffmpeg-probe.ts'
 import { FfmpegProcess, type Joined, type Picked } from './ffmpeg-process.ts'
 import { pace, waitFor } from './pace.ts'
+import { type PictureMask, pictureMask } from './picture-mask.ts'
 import { type FfmpegSource, secretless } from './source.ts'
 import { timeline } from './timeline.ts'
 
@@ -62,6 +63,7 @@ class FfmpegCamera implements Camera {
   readonly #position: ReturnType<typeof timeline>
   readonly #isShown = damageGate()
   readonly #firstSize: Size
+  readonly #mask: PictureMask | undefined
   #pictures: SizedPictures
   #process: FfmpegProcess<Shot> | undefined
   #first: Joined<Shot> | undefined
@@ -95,6 +97,7 @@ class FfmpegCamera implements Camera {
     this.#position = timeline(probed.fps)
     this.#firstSize = probed
     this.#pictures = sizedPictures(probed, options)
+    this.#mask = pictureMask(options.masks)
     this.info = { decoder: 'ffmpeg', ...probed }
   }
 
@@ -283,6 +286,7 @@ class FfmpegCamera implements Camera {
   #frame(joined: Joined<Shot>, frame: number, at: number): Frame {
     const { source, view, snapshot } = this.#pictures
     const process = this.#process!
+    this.#blank(joined)
     let snapshotIsFree = true
     return new BufferedFrame({
       frame,
@@ -302,6 +306,22 @@ class FfmpegCamera implements Camera {
       },
       release: () => process.recycle(joined, { snapshot: snapshotIsFree }),
     })
+  }
+
+  /** What must not be seen is blanked before the frame is handed out. */
+  #blank({ gate, content, snapshot }: Joined<Shot>): void {
+    if (this.#mask === undefined) return
+    const { source, view, snapshot: size } = this.#pictures
+    const rgb = ({ width, height }: Size) => ({
+      width,
+      height,
+      stride: width * 3,
+      bytesPerPixel: 3,
+    })
+    const grey = { width: gateWidth, height: gateHeight, stride: gateWidth, bytesPerPixel: 1 }
+    this.#mask.blank(gate, grey, source)
+    this.#mask.blank(content, rgb(view.content), source)
+    this.#mask.blank(snapshot, rgb(size), source)
   }
 
   /** It sends, but for as long as a stall lasts nothing could be decoded. */

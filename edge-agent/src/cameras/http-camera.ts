@@ -11,6 +11,7 @@ import { NodeAvPictures } from './node-av-frame.ts'
 import type { LibAv } from './node-av-input.ts'
 import { NodeAvJpegDecoder } from './node-av-jpeg-decoder.ts'
 import { pickFrames } from './pick-frames.ts'
+import { type PictureMask, pictureMask } from './picture-mask.ts'
 import type { Source } from './source.ts'
 import { type StillSize, stillPictures, stillSize } from './still-picture.ts'
 
@@ -52,6 +53,7 @@ class HttpCamera implements Camera {
   readonly #now: () => number
   readonly #closing = new AbortController()
   readonly #signal: AbortSignal
+  readonly #mask: PictureMask | undefined
   readonly #pictures: NodeAvPictures | undefined
   readonly #decoder: NodeAvJpegDecoder | undefined
   #came = 0
@@ -75,7 +77,8 @@ class HttpCamera implements Camera {
     this.#options = options
     this.#now = now
     this.#signal = AbortSignal.any([options.signal, this.#closing.signal])
-    this.#pictures = av && new NodeAvPictures(av, options.inputFor)
+    this.#mask = pictureMask(options.masks)
+    this.#pictures = av && new NodeAvPictures(av, options.inputFor, this.#mask)
     this.#decoder = av && new NodeAvJpegDecoder(av)
   }
 
@@ -173,7 +176,7 @@ class HttpCamera implements Camera {
         return new NodeAvFrame(this.#decoder, this.#pictures, frame, at)
       }
     } else {
-      const pictures = await stillPictures(jpeg, size, this.#options.inputFor)
+      const pictures = await stillPictures(jpeg, size, this.#options.inputFor, this.#mask)
       if (pictures !== undefined) return new BufferedFrame({ ...pictures, frame, at })
     }
     this.#damaged++

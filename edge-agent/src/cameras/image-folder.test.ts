@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import sharp from 'sharp'
+import { maskedPicture, maskPolygons } from '../../../test/contracts/masked-pictures.ts'
 import { CameraError } from './camera.ts'
 import { type OpenCameraOptions, openCamera } from './open-camera.ts'
+import type { MaskPolygon } from './picture-mask.ts'
 
 const idle = new AbortController().signal
 const options: Omit<OpenCameraOptions, 'source'> = {
@@ -18,6 +20,7 @@ const options: Omit<OpenCameraOptions, 'source'> = {
     content: { left: 0, top: 5, width: 20, height: 10 },
     pad: 114,
   }),
+  masks: [],
   jpegWidthMax: 640,
   openTimeoutMs: 5000,
   stallTimeoutMs: 5000,
@@ -127,4 +130,25 @@ test('openCamera() loops a folder, with times at analysisFps, until it is aborte
     times.slice(1).map((at, n) => at - times[n]!),
     [125, 125, 125],
   )
+})
+
+test('openCamera() leaves no masked pixel of an image in any of its pictures', async (t) => {
+  const look = async (masks: readonly MaskPolygon[], negative: boolean) => {
+    const source = await folder(t, { 'a.jpg': await maskedPicture(negative) })
+    const content = { left: 0, top: 0, width: 300, height: 200 }
+    const inputFor = () => ({ ...options.inputFor(1, 1), width: 300, height: 200, content })
+    await using camera = await openCamera({ ...options, inputFor, masks, source })
+    for await (using frame of camera.frames()) {
+      const input = Buffer.alloc(300 * 200 * 3)
+      frame.input(input)
+      const jpeg = await frame.jpeg({ widthMax: 300, quality: 90 })
+      return [Buffer.from(frame.gate()), input, Buffer.from(jpeg)]
+    }
+    assert.fail('no frame')
+  }
+  const [open, openNegative] = [await look([], false), await look([], true)]
+  const [hidden, hiddenNegative] = [await look(maskPolygons, false), await look(maskPolygons, true)]
+  assert.ok(open.every((picture, i) => !picture.equals(openNegative[i]!)))
+  assert.ok(hidden.every((picture, i) => picture.equals(hiddenNegative[i]!)))
+  assert.ok(hidden.every((picture, i) => !picture.equals(open[i]!)))
 })

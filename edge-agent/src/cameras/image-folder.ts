@@ -11,6 +11,7 @@ import {
   type Frame,
 } from './camera.ts'
 import { pace, waitFor } from './pace.ts'
+import { type PictureMask, pictureMask } from './picture-mask.ts'
 import type { Source } from './source.ts'
 import { stillPictures, stillSize } from './still-picture.ts'
 
@@ -49,6 +50,7 @@ class ImageFolder implements Camera {
   readonly #now: () => number
   readonly #paths: readonly string[]
   readonly #closing = new AbortController()
+  readonly #mask: PictureMask | undefined
   #decoded = 0
   #damaged = 0
 
@@ -63,6 +65,7 @@ class ImageFolder implements Camera {
     this.#options = options
     this.#now = now
     this.#paths = paths
+    this.#mask = pictureMask(options.masks)
     this.info = {
       decoder: 'sharp',
       codec: size.format,
@@ -113,6 +116,6 @@ class ImageFolder implements Camera {
   /** Everything a frame may be asked for, or undefined where the file is no image. */
   async #pictures(path: string): Promise<Omit<Pictures, 'frame' | 'at'> | undefined> {
     const size = await stillSize(path)
-    return size && stillPictures(path, size, this.#options.inputFor)
+    return size && stillPictures(path, size, this.#options.inputFor, this.#mask)
   }
 }

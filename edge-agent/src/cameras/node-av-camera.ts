@@ -5,6 +5,7 @@ import { NodeAvPictures } from './node-av-frame.ts'
 import { type LibAv, NodeAvInput } from './node-av-input.ts'
 import { pace, waitFor } from './pace.ts'
 import { pickFrames } from './pick-frames.ts'
+import { pictureMask } from './picture-mask.ts'
 import type { FfmpegSource } from './source.ts'
 import { timeline } from './timeline.ts'
 
@@ -53,7 +54,7 @@ class NodeAvCamera implements Camera {
     this.#options = options
     this.#now = now
     this.#input = input
-    this.#pictures = new NodeAvPictures(av, options.inputFor)
+    this.#pictures = new NodeAvPictures(av, options.inputFor, pictureMask(options.masks))
     this.info = {
       decoder: 'node-av',
       codec: input.codec,

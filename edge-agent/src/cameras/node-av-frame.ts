@@ -11,6 +11,7 @@ import { checkedView, paintCanvas, sizeWithin } from './canvas.ts'
 import type { LibAv } from './node-av-input.ts'
 import { type JpegEncoders, shareJpegEncoders } from './node-av-jpeg.ts'
 import { Scaled } from './node-av-scaled.ts'
+import type { PictureMask } from './picture-mask.ts'
 
 export class NodeAvPictures implements Disposable {
   readonly #av: LibAv
@@ -21,8 +22,15 @@ export class NodeAvPictures implements Disposable {
   #isClosed = false
   readonly #jpegs: JpegEncoders
 
-  constructor(av: LibAv, inputFor: (width: number, height: number) => InputView) {
+  readonly #mask: PictureMask | undefined
+
+  constructor(
+    av: LibAv,
+    inputFor: (width: number, height: number) => InputView,
+    mask: PictureMask | undefined,
+  ) {
     this.#av = av
+    this.#mask = mask
     this.#inputFor = inputFor
     this.#jpegs = shareJpegEncoders(av)
     this.#gate = new Scaled(av, gateWidth, gateHeight, av.AV_PIX_FMT_GRAY8, 'fast_bilinear', true)
@@ -32,7 +40,9 @@ export class NodeAvPictures implements Disposable {
 
   gate(frame: AvFrame): Uint8Array {
     this.#assertOpen()
-    return this.#gate.scale(frame).subarray(0, gateWidth * gateHeight)
+    const grey = this.#gate.scale(frame)
+    this.#mask?.blank(grey, this.#gate.planes[0]!, frame)
+    return grey.subarray(0, gateWidth * gateHeight)
   }
 
   input(frame: AvFrame, target: Uint8Array): InputView {
@@ -44,14 +54,16 @@ export class NodeAvPictures implements Disposable {
       this.#input?.[Symbol.dispose]()
       this.#input = new Scaled(this.#av, width, height, format, 'area')
     }
-    paintCanvas(target, view, this.#input.scale(frame), this.#input.stride)
+    const pixels = this.#input.scale(frame)
+    this.#mask?.blank(pixels, this.#input.planes[0]!, frame)
+    paintCanvas(target, view, pixels, this.#input.stride)
     return view
   }
 
   jpeg(frame: AvFrame, options: { widthMax: number; quality: number }): Uint8Array {
     this.#assertOpen()
     const { width, height } = sizeWithin(frame.width, frame.height, options.widthMax)
-    return this.#jpegs.encode(frame, { width, height, quality: options.quality })
+    return this.#jpegs.encode(frame, { width, height, quality: options.quality }, this.#mask)
   }
 
   [Symbol.dispose](): void {

@@ -5,6 +5,7 @@
 import type { Frame as AvFrame, CodecContext, Packet } from 'node-av/lib'
 import type { LibAv } from './node-av-input.ts'
 import { Scaled } from './node-av-scaled.ts'
+import type { PictureMask } from './picture-mask.ts'
 
 /** Encoders kept, one per size of source and picture; the one unused for longest goes for another. */
 const encodersMax = 4
@@ -14,9 +15,14 @@ export interface JpegEncoders extends Disposable {
   /**
    * The frame as a JPEG of this size, in memory of its own.
    * @param size.quality 1..100 on libjpeg's scale
+   * @param mask what of the frame must not be on it
    * @throws {Error} when FFmpeg refuses the picture
    */
-  encode(frame: AvFrame, size: { width: number; height: number; quality: number }): Uint8Array
+  encode(
+    frame: AvFrame,
+    size: { width: number; height: number; quality: number },
+    mask: PictureMask | undefined,
+  ): Uint8Array
 }
 
 type Pool = { readonly encoders: Map<string, JpegEncoder>; shares: number }
@@ -29,10 +35,10 @@ export function shareJpegEncoders(av: LibAv): JpegEncoders {
   const mine = pool
   mine.shares++
   return {
-    encode: (frame, { width, height, quality }) => {
+    encode: (frame, { width, height, quality }, mask) => {
       const encoder = encoderFor(av, mine, frame, width, height)
       try {
-        return encoder.encode(frame, quality)
+        return encoder.encode(frame, quality, mask)
       } catch (error) {
         // What it holds after a failure is unknown, and other cameras would meet it.
         encoder[Symbol.dispose]()
@@ -98,9 +104,13 @@ class JpegEncoder implements Disposable {
   }
 
   /** @param quality 1..100 on libjpeg's scale */
-  encode(frame: AvFrame, quality: number): Uint8Array {
+  encode(frame: AvFrame, quality: number, mask: PictureMask | undefined): Uint8Array {
     this.#scaled.scale(frame)
-    const { target } = this.#scaled
+    const { target, planes } = this.#scaled
+    // Black: no light in the first plane, no colour in the others.
+    for (const [i, plane] of planes.entries()) {
+      mask?.blank(plane.pixels, plane, frame, i === 0 ? 0 : 128)
+    }
     target.pts = this.#count++
     target.quality = quantizer(quality) * this.#av.FF_QP2LAMBDA
     const { throwIfError } = this.#av.FFmpegError

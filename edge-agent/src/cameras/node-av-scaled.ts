@@ -2,6 +2,7 @@
 import type { AVPixelFormat } from 'node-av/constants'
 import type { Frame as AvFrame, SoftwareScaleContext } from 'node-av/lib'
 import type { LibAv } from './node-av-input.ts'
+import type { Plane } from './picture-mask.ts'
 
 /** Bytes: rows start where the widest vectors that swscale uses on x86 and ARM may be loaded. */
 const alignment = 32
@@ -14,7 +15,8 @@ export class Scaled implements Disposable {
   readonly #width: number
   readonly #height: number
   readonly #format: AVPixelFormat
-  readonly #pixels: Buffer
+  /** Every plane of the picture with its size in it. */
+  readonly planes: readonly (Plane & { readonly pixels: Buffer })[]
 
   constructor(
     av: LibAv,
@@ -35,10 +37,15 @@ export class Scaled implements Disposable {
     if (fullRange) this.target.colorRange = av.AVCOL_RANGE_JPEG
     av.FFmpegError.throwIfError(this.target.getBuffer(alignment), 'allocate a picture')
     // Taken once: every look at `data` makes new external buffers, which the collector pays for.
-    const [pixels] = this.target.data ?? []
-    if (pixels === undefined) throw new Error('Cannot allocate a picture: it has no planes')
-    this.#pixels = pixels
-    this.stride = this.target.linesize[0] ?? width
+    const data = this.target.data ?? []
+    if (data[0] === undefined) throw new Error('Cannot allocate a picture: it has no planes')
+    this.planes = data.map((pixels, i) => ({
+      pixels,
+      ...planeSize(width, height, i),
+      stride: this.target.linesize[i] ?? width,
+      bytesPerPixel: format === av.AV_PIX_FMT_RGB24 || format === av.AV_PIX_FMT_BGR24 ? 3 : 1,
+    }))
+    this.stride = this.planes[0]!.stride
     this.#scaler = new av.SoftwareScaleContext()
     // Not initialized with a size: then swscale takes size, format and colour space from each frame.
     this.#scaler.allocContext()
@@ -57,7 +64,7 @@ export class Scaled implements Disposable {
         `Cannot scale a ${frame.width}×${frame.height} picture to ${this.#width}×${this.#height}: swscale answers ${code}`,
       )
     }
-    return this.#pixels
+    return this.planes[0]!.pixels
   }
 
   [Symbol.dispose](): void {
@@ -65,3 +72,7 @@ export class Scaled implements Disposable {
     this.target.free()
   }
 }
+
+/** The formats we scale to have one plane, or colours at half size in two more. */
+const planeSize = (width: number, height: number, plane: number) =>
+  plane === 0 ? { width, height } : { width: (width + 1) >> 1, height: (height + 1) >> 1 }

@@ -3,6 +3,7 @@ import sharp from 'sharp'
 import type { Pictures } from './buffered-frame.ts'
 import { type CameraOptions, gateHeight, gateWidth, type InputView } from './camera.ts'
 import { checkedView, sizeWithin } from './canvas.ts'
+import type { PictureMask } from './picture-mask.ts'
 
 /** An image with more pixels than this is damaged or a trap: refused by its header, never decoded. */
 const pixelsMax = 100_000_000
@@ -27,17 +28,20 @@ export async function stillSize(still: string | Uint8Array): Promise<StillSize |
 /**
  * Everything a frame may be asked for, or undefined where the image cannot be decoded.
  * @param still a file, or the bytes of one
+ * @param mask what must not be seen
  */
 export async function stillPictures(
   still: string | Uint8Array,
   { width, height }: StillSize,
   inputFor: CameraOptions['inputFor'],
+  mask: PictureMask | undefined,
 ): Promise<Omit<Pictures, 'frame' | 'at'> | undefined> {
   const view = checkedView(inputFor(width, height))
   try {
+    const whole = mask === undefined ? () => upright(still) : await masked(still, mask)
     const [gate, content] = await Promise.all([
-      upright(still).resize(gateWidth, gateHeight, { fit: 'fill' }).greyscale().raw().toBuffer(),
-      upright(still)
+      whole().resize(gateWidth, gateHeight, { fit: 'fill' }).greyscale().raw().toBuffer(),
+      whole()
         .resize(view.content.width, view.content.height, { fit: 'fill', kernel: 'linear' })
         .raw()
         .toBuffer(),
@@ -50,10 +54,7 @@ export async function stillPictures(
       content: inOrder(content, view),
       jpeg: async ({ widthMax, quality }) => {
         const to = sizeWithin(width, height, widthMax)
-        return upright(still)
-          .resize(to.width, to.height, { fit: 'fill' })
-          .jpeg({ quality })
-          .toBuffer()
+        return whole().resize(to.width, to.height, { fit: 'fill' }).jpeg({ quality }).toBuffer()
       },
     }
   } catch {
@@ -67,6 +68,15 @@ const upright = (still: string | Uint8Array) =>
     .autoOrient()
     .flatten()
     .toColourspace('srgb')
+
+/** The image with its mask, as pixels: blanked before anything is scaled, so that nothing can mix. */
+async function masked(still: string | Uint8Array, mask: PictureMask) {
+  const { data, info } = await upright(still).raw().toBuffer({ resolveWithObject: true })
+  const { width, height, channels } = info
+  const plane = { width, height, stride: width * channels, bytesPerPixel: channels }
+  mask.blank(data, plane, info)
+  return () => sharp(data, { raw: { width, height, channels } })
+}
 
 function inOrder(rgb: Buffer, view: InputView): Buffer {
   if (view.channels === 'rgb') return rgb

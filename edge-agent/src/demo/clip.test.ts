@@ -46,6 +46,7 @@ for (const encoder of clipEncoders) {
         pace: 'unpaced',
         loop: false,
         inputFor: () => whole,
+        masks: [],
         jpegWidthMax: sceneWidth,
         openTimeoutMs: 20_000,
         stallTimeoutMs: 20_000,

@@ -46,6 +46,7 @@ export async function* detectCamera(
     pace: 'unpaced',
     loop: false,
     inputFor: (width, height) => model.inputFor(width, height),
+    masks: [],
     // No picture is asked for here.
     jpegWidthMax: 16,
     openTimeoutMs,

@@ -1,5 +1,6 @@
 /** A stream's configuration with every default filled in: what the running stream works with. */
-import { hideSecret, MotionGate, StreamConfig } from '@edgeloop/protocol'
+import { hideSecret, MotionGate, type Point, StreamConfig } from '@edgeloop/protocol'
+import type { MaskPolygon } from '../cameras/picture-mask.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
 
 export type StreamSettings = {
@@ -13,6 +14,7 @@ export type StreamSettings = {
   readonly analysisFps: number
   readonly scoreMin: number
   readonly labels: readonly string[] | undefined
+  readonly masks: readonly MaskPolygon[]
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
   readonly decoder: 'auto' | 'node-av' | 'ffmpeg'
@@ -30,6 +32,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     analysisFps: config.analysisFps ?? defaultOf(StreamConfig, 'analysisFps'),
     scoreMin: config.scoreMin ?? defaultOf(StreamConfig, 'scoreMin'),
     labels: config.labels,
+    masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),
       levelMin: gate.levelMin ?? defaultOf(MotionGate, 'levelMin'),
@@ -41,6 +44,9 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     decoder: config.decoder ?? 'auto',
   }
 }
+
+/** The schema says two numbers; its static type only says numbers. */
+const pointOf = (point: readonly number[]): Point => [point[0]!, point[1]!]
 
 /** The `default` that a schema states for one of its properties. */
 function defaultOf<T>(schema: { properties: Record<string, object> }, key: string): T {

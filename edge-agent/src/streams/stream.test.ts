@@ -3,13 +3,14 @@
  * real ONNX model in the inference worker.
  */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import type { NewEvent, StreamConfig } from '@edgeloop/protocol'
+import { decodeLiveFrame, type NewEvent, type StreamConfig } from '@edgeloop/protocol'
 import { checkEvent } from '@edgeloop/protocol/check'
 import pino from 'pino'
+import sharp from 'sharp'
 import { constantDetector, put } from '../../../test/detection/tiny-models.ts'
 import { needs } from '../../../test/require.ts'
 import { readClip } from '../../../test/rtsp/access-units.ts'
@@ -272,6 +273,42 @@ test('figures tell what came in and what was analysed', able, async (t) => {
     assert.ok(clip && clip.inputFps > 10 && clip.analysedFps > 5, JSON.stringify(clip))
     assert.equal(clip.objects, 1)
   }, soon)
+})
+
+test('what a mask covers is black in snapshots and live pictures', able, async (t) => {
+  const { url } = await box.camera()
+  const polygon = [
+    [0.5, 0],
+    [1, 0],
+    [1, 1],
+    [0.5, 1],
+  ]
+  const masks = [{ name: 'right half', polygon }]
+  box.add({ streamId: 'masked', source: url, model: 'square', analysisFps: 5, masks })
+  await t.waitFor(() => assert.equal(box.of('appeared', 'masked').length, 1), soon)
+  const until = new Date(Date.now() + 20_000).toISOString()
+  box.live.length = 0
+  const want = { streamId: 'masked', widthMax: 160, fpsMax: 5 }
+  box.fleet.setLive({ until, streams: [want] })
+  await t.waitFor(() => assert.ok(box.live.length > 0), soon)
+  box.fleet.setLive({ until, streams: [] })
+  const snapshot = box.of('appeared', 'masked')[0]?.snapshot
+  const pictures = [
+    decodeLiveFrame(box.live[0]!).jpeg,
+    await readFile(join(box.folder, 'snapshots', `${snapshot}.jpg`)),
+  ]
+  for (const jpeg of pictures) {
+    const { data, info } = await sharp(jpeg).greyscale().raw().toBuffer({ resolveWithObject: true })
+    const level = (from: number, to: number) => {
+      const levels = [...data].filter((_, i) => {
+        const x = (i % info.width) / info.width
+        return x >= from && x < to
+      })
+      return Math.max(...levels)
+    }
+    assert.ok(level(0.5, 1) < 10, `${level(0.5, 1)} under the mask`)
+    assert.ok(level(0, 0.4) > 200, `${level(0, 0.4)} beside it`)
+  }
 })
 
 test('live pictures come while they are wanted, and stop', able, async (t) => {

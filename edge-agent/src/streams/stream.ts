@@ -156,7 +156,7 @@ class Stream {
 
   /** One connection, from opening to whatever ends it. */
   async #watch(lane: Lane): Promise<void> {
-    const { source, analysisFps, stallTimeoutMs, decoder } = this.#settings
+    const { source, analysisFps, masks, stallTimeoutMs, decoder } = this.#settings
     const { signal, figures } = this.#deps
     await using camera = await this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
@@ -164,6 +164,7 @@ class Stream {
       pace: 'live',
       loop: true,
       inputFor: (width, height) => lane.inputFor(width, height),
+      masks,
       jpegWidthMax: liveWidthMax,
       openTimeoutMs,
       stallTimeoutMs,
