@@ -75,6 +75,12 @@ export const HubConfig = Type.Object(
       default: 'main',
       description: 'Site of devices that are enrolled without one',
     }),
+    certificateDays: Type.Integer({
+      minimum: 1,
+      maximum: 825,
+      default: 90,
+      description: 'Days for which the certificate of a device is valid; boxes renew at two thirds',
+    }),
     healthKeptDays: Type.Integer({
       minimum: 1,
       maximum: 3650,

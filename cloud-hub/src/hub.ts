@@ -3,6 +3,7 @@
  * see how an event gets from a device's connection into the store and onto a page.
  */
 import { mkdir } from 'node:fs/promises'
+import type { Server as HttpsServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
@@ -13,6 +14,7 @@ import { openEmbeddedBroker } from './broker/embedded-broker.ts'
 import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import type { HubConfig } from './configuration.ts'
+import { expiryIntervalMs, openCertificateDesk } from './devices/certificates.ts'
 import { openDesiredDesk } from './devices/desired.ts'
 import type { Device } from './devices/device.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
@@ -21,10 +23,10 @@ import { openReports } from './devices/reports.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
+import { type DeviceConnections, watchConnections } from './http/device-connections.ts'
 import { buildDeviceListener } from './http/device-listener.ts'
 import { hostInUrl, listen } from './http/listen.ts'
 import { openAuthority } from './identity/authority.ts'
-import type { DeviceIdentity } from './identity/device-identity.ts'
 import { openIngest } from './ingest/ingest.ts'
 import { openLive } from './live/live.ts'
 import { readLocalToken } from './people/local-token.ts'
@@ -81,7 +83,12 @@ export async function openHub(
     }),
   )
   const blobs = await openFolderBlobs(join(dataDir, 'blobs'))
-  const authority = await openAuthority({ folder: join(dataDir, 'keys'), publicHost, clock })
+  const authority = await openAuthority({
+    folder: join(dataDir, 'keys'),
+    publicHost,
+    deviceCertificateMs: config.certificateDays * dayMs,
+    clock,
+  })
   const localTokenFile = join(dataDir, 'local-token')
   const localToken = await readLocalToken(localTokenFile)
 
@@ -103,7 +110,17 @@ export async function openHub(
   const publishDesired = (device: Device): void => {
     if (device.desired) broker?.publish('desired', device, device.desired)
   }
+  let connections: DeviceConnections | undefined
+  const cut = (device: Device, except?: string): void => {
+    broker?.disconnect(device)
+    connections?.cut(device.deviceId, except)
+  }
   const urls: { -readonly [K in keyof HubUrls]: string } = { browser: '', device: '', mqtt: '' }
+  const certificates = openCertificateDesk({ store, fleet, authority, clock, cut, failed })
+  opened.defer(certificates.settled)
+  certificates.expire()
+  const expiry = setInterval(certificates.expire, expiryIntervalMs)
+  opened.defer(() => clearInterval(expiry))
   const enrolment = openEnrolmentDesk({
     store,
     fleet,
@@ -111,7 +128,7 @@ export async function openHub(
     clock,
     defaultSite: config.site,
     urls: () => urls,
-    enrolled: (device) => broker?.disconnect(device),
+    enrolled: (device) => cut(device, device.certificate.serial),
   })
   const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
   const live = opened.use(
@@ -140,20 +157,6 @@ export async function openHub(
     }),
   )
 
-  /** The device behind a verified certificate. */
-  const admit = ({ site, deviceId, serial }: DeviceIdentity): Device | { refusal: string } => {
-    const device = fleet.find(deviceId)
-    if (!device || device.site !== site) {
-      return { refusal: `device "${deviceId}" of site "${site}" is not known to this hub` }
-    }
-    if (device.certificate.serial !== serial) {
-      return {
-        refusal: `device "${deviceId}" was enrolled again; this certificate is an older one`,
-      }
-    }
-    return device
-  }
-
   broker = opened.use(
     await openEmbeddedBroker({
       ...config.mqtt,
@@ -162,12 +165,12 @@ export async function openHub(
       log,
       metrics,
       refusal: (identity) => {
-        const device = admit(identity)
+        const device = certificates.admit(identity)
         return 'refusal' in device ? device.refusal : undefined
       },
       receive: (name, { site, deviceId }, payload) => {
         const device = fleet.find(deviceId)
-        if (device?.site !== site) return
+        if (device?.site !== site || device.retiredAt !== null) return
         if (name === 'events') ingest.take(device, payload)
         else reports.take(name, device, payload)
       },
@@ -185,12 +188,13 @@ export async function openHub(
     authority,
     ...config.mqtt,
     enrolment,
+    certificates,
     blobs,
     live,
     log,
-    admit,
   })
   opened.defer(() => deviceListener.close())
+  connections = watchConnections(deviceListener.server as unknown as HttpsServer)
   await deviceListener.ready()
   const devicePort = await listen(deviceListener.server as Server, {
     ...config.device,

@@ -5,6 +5,7 @@
  */
 import type { EnrolOptions } from './identity/enrol.ts'
 import type { Identity } from './identity/identity.ts'
+import { hasEnded as certificateHasEnded } from './identity/validity.ts'
 import type { RunAgentOptions } from './run-agent.ts'
 
 export { type AgentConfig, AgentFile, readAgentConfig } from './configuration.ts'
@@ -12,6 +13,10 @@ export { demoModel } from './demo/demo-model.ts'
 export { forgetIdentity, type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
 export type { ModelSource } from './models/model.ts'
 export type { EnrolOptions, RunAgentOptions }
+
+/** True where the certificate of an identity has ended by the clock of this machine. */
+export const hasEnded = ({ certificate }: Identity): boolean =>
+  certificateHasEnded(certificate, Date.now())
 
 /** Runs the agent of an enrolled device until its signal aborts. */
 export async function runAgent(options: RunAgentOptions): Promise<void> {

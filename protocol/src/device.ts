@@ -74,8 +74,11 @@ export const connectivities = ['online', 'offline', 'never'] as const
 export const Connectivity = Type.Enum(connectivities)
 export type Connectivity = (typeof connectivities)[number]
 
-/** What a person should think of a device at a glance. `degraded`: online, but a stream is not live. */
-export const deviceHealths = ['ok', 'degraded', 'offline', 'never'] as const
+/**
+ * What a person should think of a device at a glance. `degraded`: online, but a stream is not live.
+ * `retired`: it is not let in any more, and what it told is kept.
+ */
+export const deviceHealths = ['ok', 'degraded', 'offline', 'never', 'retired'] as const
 export const DeviceHealth = Type.Enum(deviceHealths)
 export type DeviceHealth = (typeof deviceHealths)[number]
 

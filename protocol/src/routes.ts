@@ -104,6 +104,20 @@ export const Enrolment = Type.Object(
 )
 export type Enrolment = Static<typeof Enrolment>
 
+/** A request of a device that has a certificate for its next one. */
+export const RenewalRequest = Type.Object(
+  {
+    /** PKCS#10 in PEM, for a key that was made for it. */
+    csr: Type.String({ maxLength: 8192 }),
+  },
+  { $id: 'RenewalRequest', ...closed },
+)
+export type RenewalRequest = Static<typeof RenewalRequest>
+
+/** The next certificate. The one in use stays valid until this one is used for the first time. */
+export const Renewal = Type.Object({ certificate: Type.String() }, { $id: 'Renewal' })
+export type Renewal = Static<typeof Renewal>
+
 export const EventQuery = Type.Object(
   {
     device: Type.Optional(DeviceId),
@@ -386,6 +400,15 @@ export const deviceRoutes = {
     summary: 'Buys a certificate with a one-time token',
     body: EnrolmentRequest,
     response: Enrolment,
+    status: 201,
+  },
+  renew: {
+    method: 'POST',
+    path: '/renew',
+    access: 'device',
+    summary: 'Gives a device its next certificate; the one in use is valid until that is used',
+    body: RenewalRequest,
+    response: Renewal,
     status: 201,
   },
   blobPut: {

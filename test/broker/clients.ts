@@ -50,6 +50,7 @@ export async function openClients(t: Pick<TestContext, 'after'>): Promise<Client
   const authority = await openAuthority({
     folder: keys,
     publicHost: 'localhost',
+    deviceCertificateMs: 86_400_000,
     clock: Date.now,
   })
   return {

@@ -32,6 +32,8 @@ export type TestHub = {
   api(method: string, path: string, body?: unknown): Promise<Response>
   /** Makes a token, enrols with it, and gives what a device then has. */
   enrol(deviceId: string, name?: string): Promise<TestDevice>
+  /** A device with a certificate that was got some other way, and its key. */
+  device(enrolment: Enrolment, key: string): TestDevice
   close(): Promise<void>
   /** Opens it again on the same data and the same ports. */
   reopen(): Promise<void>
@@ -108,7 +110,11 @@ export async function openTestHub(
     const { key, csr } = await makeRequest()
     const reply = await send(`${urls.device}/enrol`, 'POST', {}, { token: offer.token, csr })
     if (reply.status !== 201) throw new Error(`Cannot enrol "${deviceId}": ${reply.text}`)
-    const enrolment = JSON.parse(reply.text) as Enrolment
+    return device(JSON.parse(reply.text) as Enrolment, key)
+  }
+
+  function device(enrolment: Enrolment, key: string): TestDevice {
+    const { deviceId } = enrolment
     const tls = { key, cert: enrolment.certificate, ca: enrolment.ca }
     return {
       deviceId,
@@ -148,6 +154,7 @@ export async function openTestHub(
     },
     api,
     enrol,
+    device,
     close,
     reopen: async () => {
       await close()

@@ -13,6 +13,7 @@ type Options = {
   mqtt?: string
   token?: string
   caFingerprint?: string
+  enrolAgain?: boolean
   model?: string
   modelName?: string
   layout?: string
@@ -36,7 +37,11 @@ export function agentCommand(): Command {
     )
     .option(
       '--ca-fingerprint <sha256>',
-      'fingerprint of the hub’s authority, as `device token` prints it',
+      'fingerprint of the hub’s authority, as `device add` prints it',
+    )
+    .option(
+      '--enrol-again',
+      'replace the identity of this box with what the token buys: it was retired or enrolled elsewhere',
     )
     .option('--model <file>', 'ONNX detector, beside those of agent.yaml')
     .option('--model-name <name>', 'name that streams call it by (default: name of the file)')
@@ -61,15 +66,22 @@ async function agent(options: Options): Promise<void> {
   const door = await import('@edgeloop/edge-agent')
 
   const token = options.token ?? process.env.EDGELOOP_ENROLMENT_TOKEN
-  if (!(await door.isEnrolled(folder))) {
+  const enrolled = await door.isEnrolled(folder)
+  // A certificate that has ended opens nothing: a token that is given is meant to replace it.
+  const ended =
+    enrolled && token !== undefined && (await door.readIdentity(folder).then(door.hasEnded))
+  if (!enrolled || ended || options.enrolAgain) {
     const { hub: deviceUrl, caFingerprint } = options
     if (!token || !deviceUrl || !caFingerprint) {
       throw new UsageFailure(
-        `Cannot run the agent: "${folder}" holds no identity`,
-        'enrol it with --hub, --ca-fingerprint and EDGELOOP_ENROLMENT_TOKEN; `./edgeloop device token NAME` at the hub prints all three',
+        enrolled
+          ? `Cannot enrol "${folder}" again: a token is needed for it`
+          : `Cannot run the agent: "${folder}" holds no identity`,
+        'enrol it with --hub, --ca-fingerprint and EDGELOOP_ENROLMENT_TOKEN; `./edgeloop device add NAME` at the hub prints all three',
       )
     }
-    await door.enrol({ deviceUrl, token, caFingerprint, folder, signal })
+    const again = options.enrolAgain ?? false
+    await door.enrol({ deviceUrl, token, caFingerprint, folder, again, signal })
     log.info({ hub: deviceUrl }, 'enrolled')
   }
   const identity = await door.readIdentity(folder)

@@ -13,7 +13,7 @@ export function deviceCommand(): Command {
 Examples:
   $ ./edgeloop device list
   $ ./edgeloop device show demo --json
-  $ ./edgeloop device token gate-7 --site lab      a one-time token that enrols a new box`,
+  $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box`,
   )
   const withHub = (command: Command): Command =>
     command
@@ -31,7 +31,7 @@ Examples:
         return
       }
       if (rows.length === 0) {
-        process.stderr.write('There are no devices yet. Enrol one: ./edgeloop device token NAME\n')
+        process.stderr.write('There are no devices yet. Add one: ./edgeloop device add NAME\n')
         return
       }
       const now = Date.now()
@@ -95,21 +95,23 @@ Examples:
 
   withHub(
     device
-      .command('token')
-      .argument('<device>', 'id of the new device')
-      .description('make a one-time token that enrols a device')
-      .option('--site <site>', 'site the device belongs to', 'default')
+      .command('add')
+      .alias('token')
+      .argument('<device>', 'id of the device; a known one is enrolled again')
+      .description('make a one-time token that enrols a device, and print what to run on it')
+      .option('--site <site>', 'site the device belongs to (default: the one of the hub)')
       .option('--name <name>', 'name that people see')
       .option('--valid-minutes <n>', 'how long the token can be used', integer(1, 10_080), 60),
   ).action(
     async (
       deviceId: string,
-      options: Options & { site: string; name?: string; validMinutes: number },
+      options: Options & { site?: string; name?: string; validMinutes: number },
     ) => {
       const hub = await connectHub(options)
       const { site, name, validMinutes } = options
+      const given = { ...(site !== undefined && { site }), ...(name !== undefined && { name }) }
       const made = await hub.call('enrolmentCreate', {
-        body: { deviceId, site, validMinutes, ...(name === undefined ? {} : { name }) },
+        body: { deviceId, validMinutes, ...given },
       })
       if (options.json) return printJson(made)
       process.stderr.write(`One device can enrol with this until ${made.expiresAt}. On the box:\n`)

@@ -3,13 +3,22 @@ import type { Desired, DeviceRow, Event, Reported } from '@edgeloop/protocol'
 
 export type Health = Extract<Event, { kind: 'health' }>
 
+/** `notAfter`: milliseconds of the clock. */
+export type Certificate = { readonly serial: string; readonly notAfter: number }
+
 export type Device = {
   readonly deviceKey: number
   readonly deviceId: string
   readonly site: string
   name: string
   readonly enrolledAt: number
-  certificate: { readonly serial: string; readonly notAfter: number }
+  certificate: Certificate
+  /** Given out and not used yet: its first use makes it the certificate. */
+  renewed: Certificate | null
+  /** No certificate of it opens the hub any more: it has to be enrolled again. */
+  expired: boolean
+  /** Since when it is not let in any more (ms); what it told is kept. */
+  retiredAt: number | null
   online: boolean
   lastSeenAt: number | null
   eventsStored: number
@@ -59,6 +68,18 @@ function connectivityOf(device: Device): DeviceRow['connectivity'] {
 }
 
 function judge(device: Device): Pick<DeviceRow, 'health' | 'reason'> {
+  if (device.retiredAt !== null) {
+    const since = new Date(device.retiredAt).toISOString().slice(0, 10)
+    return {
+      health: 'retired',
+      reason: `Retired since ${since}; enrolling it again brings it back`,
+    }
+  }
+  if (device.expired) {
+    const end = new Date(device.certificate.notAfter).toISOString().slice(0, 10)
+    const reason = `Its certificate ended on ${end} and was not renewed: enrol the device again`
+    return { health: device.lastSeenAt === null ? 'never' : 'offline', reason }
+  }
   if (!device.online) {
     return device.lastSeenAt === null
       ? { health: 'never', reason: 'Enrolled, and not seen yet' }

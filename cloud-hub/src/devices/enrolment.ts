@@ -1,6 +1,7 @@
 /**
  * How a box becomes a device: an admin makes a one-time token for it, and the token buys exactly one
- * certificate. Enrolling a known device again replaces its certificate; the old one opens nothing then.
+ * certificate. Enrolling a known device again replaces its certificate; the old one opens nothing then, and
+ * a device that was retired is one of the fleet again.
  */
 import { type Enrolment, type EnrolmentToken, Refusal, type RouteBody } from '@edgeloop/protocol'
 import type { Authority } from '../identity/authority.ts'
@@ -107,6 +108,9 @@ export function openEnrolmentDesk(deps: {
       name: offer.name,
       certificate_serial: certificate.serial,
       certificate_not_after: certificate.notAfter,
+      next_serial: null,
+      next_not_after: null,
+      retired_at: null,
     }
     const row = await store.writer.transaction().execute(async (tx) => {
       const spent = await tx
@@ -126,7 +130,8 @@ export function openEnrolmentDesk(deps: {
     const { serial, notAfter } = certificate
     const known = fleet.find(offer.device_id)
     if (known) {
-      fleet.change(known, { name: offer.name, certificate: { serial, notAfter } })
+      const again = { renewed: null, expired: false, retiredAt: null }
+      fleet.change(known, { name: offer.name, certificate: { serial, notAfter }, ...again })
       return known
     }
     const device: Device = {
@@ -136,6 +141,9 @@ export function openEnrolmentDesk(deps: {
       name: offer.name,
       enrolledAt: row.enrolled_at,
       certificate: { serial, notAfter },
+      renewed: null,
+      expired: false,
+      retiredAt: null,
       online: false,
       lastSeenAt: null,
       eventsStored: 0,
@@ -160,6 +168,6 @@ export function openEnrolmentDesk(deps: {
 function refused(why: string): Refusal {
   return new Refusal(
     'enrolmentRefused',
-    `Cannot enrol with this token: ${why}. Make a new one with "./edgeloop device token"`,
+    `Cannot enrol with this token: ${why}. Make a new one with "./edgeloop device add NAME"`,
   )
 }

@@ -3,7 +3,7 @@
  * than anybody can look, so changes are told at most once a second, and written every ten.
  */
 import { type Change, type DeviceRow, Refusal } from '@edgeloop/protocol'
-import type { Insertable } from 'kysely'
+import type { Insertable, Selectable } from 'kysely'
 import type { Store } from '../store/store.ts'
 import type { DeviceTable } from '../store/tables.ts'
 import { type Device, patchOf, rowOf } from './device.ts'
@@ -56,6 +56,9 @@ export async function openFleet(deps: {
       name: row.name,
       enrolledAt: row.enrolled_at,
       certificate: { serial: row.certificate_serial, notAfter: row.certificate_not_after },
+      renewed: renewedOf(row),
+      expired: false,
+      retiredAt: row.retired_at,
       online: false,
       lastSeenAt: row.last_seen_at,
       eventsStored: row.events_stored,
@@ -179,6 +182,11 @@ function cellsOf(device: Device): Insertable<DeviceTable> {
     reported: device.reported && JSON.stringify(device.reported),
     health: device.health && JSON.stringify(device.health),
   }
+}
+
+function renewedOf(row: Selectable<DeviceTable>): Device['renewed'] {
+  const { next_serial: serial, next_not_after: notAfter } = row
+  return serial === null || notAfter === null ? null : { serial, notAfter }
 }
 
 /** JSON that the hub itself wrote, after checking it. */

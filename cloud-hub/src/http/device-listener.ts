@@ -10,9 +10,10 @@ import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Blobs } from '../blobs/blobs.ts'
+import type { CertificateDesk } from '../devices/certificates.ts'
 import type { Device } from '../devices/device.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
-import { type DeviceIdentity, identityOf } from '../identity/device-identity.ts'
+import { identityOf } from '../identity/device-identity.ts'
 import type { Live } from '../live/live.ts'
 import { logRequests, tooMany } from './browser-listener.ts'
 import { limitOf, schemaOf } from './mount.ts'
@@ -32,11 +33,10 @@ export type DeviceListenerOptions = {
   /** From the first byte to a finished TLS handshake. */
   readonly connectTimeoutMs: number
   readonly enrolment: EnrolmentDesk
+  readonly certificates: CertificateDesk
   readonly blobs: Blobs
   readonly live: Live
   readonly log: Logger
-  /** The device of a verified certificate, or why there is none. */
-  readonly admit: (identity: DeviceIdentity) => Device | { readonly refusal: string }
 }
 
 /** Builds the listener; it does not listen yet. */
@@ -101,6 +101,10 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   mount(deviceRoutes.enrol, async ({ body }) => {
     return await options.enrolment.enrol(body as { token: string; csr: string })
   })
+  mount(deviceRoutes.renew, async (request) => {
+    const { csr } = request.body as { csr: string }
+    return await options.certificates.renew(deviceOf(request, options), csr)
+  })
   mount(deviceRoutes.blobPut, async ({ params, body, signal }) => {
     const { digest } = params as { digest: string }
     const { bytesMax } = deviceRoutes.blobPut
@@ -113,14 +117,14 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
 }
 
 /** @throws {Refusal} notSignedIn when the request carries no certificate of a device of this hub */
-function deviceOf(request: FastifyRequest, { admit }: DeviceListenerOptions): Device {
+function deviceOf(request: FastifyRequest, { certificates }: DeviceListenerOptions): Device {
   const socket = request.raw.socket as TLSSocket
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
   const identity = certificate && identityOf(certificate)
   if (!identity) {
     throw new Refusal('notSignedIn', 'Cannot take this: it needs a device certificate of this hub')
   }
-  const device = admit(identity)
+  const device = certificates.admit(identity)
   if ('refusal' in device) throw new Refusal('forbidden', `Cannot take this: ${device.refusal}`)
   return device
 }

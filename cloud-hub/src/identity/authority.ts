@@ -16,8 +16,6 @@ import { writeDurably } from './durable-file.ts'
 const day = 86_400_000
 const authorityMs = 3650 * day
 const serverMs = 825 * day
-/** A device renews by enrolling again; until renewal exists the certificate must outlive a long absence. */
-export const deviceCertificateMs = 825 * day
 /** Clocks of boxes without a battery start in the past. */
 const backdatedMs = day
 
@@ -46,14 +44,16 @@ export type DeviceCertificate = {
 
 /**
  * Opens the authority kept in `folder`, or makes it.
- * @param publicHost name or address under which devices reach the hub
+ * @param deps.publicHost name or address under which devices reach the hub
  */
 export async function openAuthority(deps: {
   folder: string
   publicHost: string
+  /** How long the certificate of a device is valid. */
+  deviceCertificateMs: number
   clock: () => number
 }): Promise<Authority> {
-  const { folder, publicHost, clock } = deps
+  const { folder, publicHost, deviceCertificateMs, clock } = deps
   x509.cryptoProvider.set(webcrypto as never)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const { key, certificate } =
@@ -64,7 +64,10 @@ export async function openAuthority(deps: {
     certificate: certificate.toString('pem'),
     fingerprint: createHash('sha256').update(spki).digest('base64'),
     server: await makeServer(issuer, publicHost, clock()),
-    signDevice: (csr, device) => signDevice(issuer, csr, device, clock()),
+    signDevice: (csr, device) => {
+      const now = clock()
+      return signDevice(issuer, csr, device, { now, notAfter: now + deviceCertificateMs })
+    },
   }
 }
 
@@ -145,10 +148,9 @@ async function signDevice(
   issuer: Issuer,
   csr: string,
   device: { site: string; deviceId: string },
-  now: number,
+  { now, notAfter }: { now: number; notAfter: number },
 ): Promise<DeviceCertificate> {
   const publicKey = await requestedKey(csr)
-  const notAfter = now + deviceCertificateMs
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
     subject: [{ CN: [device.deviceId] }],

@@ -2,12 +2,15 @@
  * The store's schema as numbered steps. A step that has been released is never edited: the next change
  * is the next number. SQLite tables are STRICT, so that a wrong type is an error and not a surprise.
  */
+import type { Desired } from '@edgeloop/protocol'
 import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import type { ConfigVersionTable } from './tables.ts'
 
 /** Every migration by name; names sort in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-devices-events-people': { up: first },
+  '0003-certificates-configurations': { up: certificatesAndConfigurations },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -123,6 +126,40 @@ async function first(db: Kysely<unknown>): Promise<void> {
     .addColumn('reason', 'text', (c) => c.notNull())
     .addColumn('data', 'text', (c) => c.notNull())
     .execute()
+}
+
+/** Renewed certificates, retired devices, and what was wanted of a device before. */
+async function certificatesAndConfigurations(db: Kysely<unknown>): Promise<void> {
+  // One column each: SQLite adds no more at a time.
+  const columns = { next_serial: 'text', next_not_after: 'integer', retired_at: 'integer' } as const
+  for (const [name, type] of Object.entries(columns)) {
+    await db.schema.alterTable('device').addColumn(name, type).execute()
+  }
+  await strict(db.schema.createTable('config_version'))
+    .addColumn('device_key', 'integer', (c) => c.notNull().references('device.device_key'))
+    .addColumn('version', 'integer', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('config', 'text', (c) => c.notNull())
+    .addColumn('outcome', 'text', (c) => c.notNull())
+    .addColumn('reason', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('config_version_of_device', ['device_key', 'version'])
+    .execute()
+  // What is wanted now is the first version that is known; who wished it is not.
+  type Before = { device: { device_key: number; desired: string | null } }
+  type After = Before & { config_version: ConfigVersionTable }
+  const known = db as Kysely<After>
+  const devices = await known.selectFrom('device').select(['device_key', 'desired']).execute()
+  for (const { device_key, desired } of devices) {
+    if (desired === null) continue
+    const { version, at, config } = JSON.parse(desired) as Desired
+    const row = { device_key, version, at: Date.parse(at), config: JSON.stringify(config) }
+    const rest = { author: '', outcome: 'sent', reason: '' }
+    await known
+      .insertInto('config_version')
+      .values({ ...row, ...rest })
+      .execute()
+  }
 }
 
 function strict<T extends string>(

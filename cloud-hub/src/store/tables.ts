@@ -23,6 +23,26 @@ export type DeviceTable = {
   /** Version of `desired`; 0 before the first. */
   desired_version: Generated<number>
   desired: string | null
+  /** A renewed certificate that has not been used yet: its first use makes it the certificate. */
+  next_serial: Generated<string | null>
+  next_not_after: Generated<number | null>
+  /** Since when the device is not let in any more; null while it is. */
+  retired_at: Generated<number | null>
+}
+
+/** One version of what was wanted of a device. Bounded: the oldest of a device give way. */
+export type ConfigVersionTable = {
+  device_key: number
+  version: number
+  at: number
+  /** Who wished it; empty for what was there before authors were kept. */
+  author: string
+  /** `DeviceConfig` as JSON, with its passwords. */
+  config: string
+  /** What the device made of it: `sent`, `accepted` or `refused`. */
+  outcome: string
+  /** Why it was refused. */
+  reason: string
 }
 
 /** A token that buys one certificate; only its hash is kept. */
@@ -104,6 +124,7 @@ export type QuarantineTable = {
 
 export type Tables = {
   device: DeviceTable
+  config_version: ConfigVersionTable
   enrolment_token: EnrolmentTokenTable
   sign_in_token: SignInTokenTable
   session: SessionTable

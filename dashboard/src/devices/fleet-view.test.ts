@@ -57,6 +57,7 @@ test('countByHealth() counts under the other filters', () => {
     degraded: 1,
     offline: 0,
     never: 0,
+    retired: 0,
   })
 })
 

@@ -62,7 +62,13 @@ export function withColumns(columns: readonly ColumnKey[]): Pick<FleetView, 'col
 }
 
 /** The order by default puts what needs somebody first. */
-const urgency: Record<DeviceHealth, number> = { offline: 0, degraded: 1, never: 2, ok: 3 }
+const urgency: Record<DeviceHealth, number> = {
+  offline: 0,
+  degraded: 1,
+  never: 2,
+  ok: 3,
+  retired: 4,
+}
 
 const measures: Record<SortKey, (row: DeviceRow) => number | string> = {
   name: (row) => textsOf(row).name,
@@ -131,7 +137,13 @@ export function countByHealth(
   rows: readonly DeviceRow[],
   view: FleetView,
 ): Record<DeviceHealth, number> {
-  const counts: Record<DeviceHealth, number> = { ok: 0, degraded: 0, offline: 0, never: 0 }
+  const counts: Record<DeviceHealth, number> = {
+    ok: 0,
+    degraded: 0,
+    offline: 0,
+    never: 0,
+    retired: 0,
+  }
   const { health: _, ...others } = view
   const passes = filterOf(others)
   for (const row of rows) if (passes(row)) counts[row.health]++

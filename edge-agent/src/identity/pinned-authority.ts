@@ -34,7 +34,7 @@ export async function fetchAuthority(
   if (found) return found.toString()
   const shown = chain.map(fingerprintOf).at(-1) ?? 'none'
   throw new Error(
-    `Cannot trust the hub at ${url.origin}: its authority has the fingerprint "${shown}", expected "${fingerprint}"; compare it with what the hub's \`device token\` prints`,
+    `Cannot trust the hub at ${url.origin}: its authority has the fingerprint "${shown}", expected "${fingerprint}"; compare it with what the hub's \`device add\` prints`,
   )
 }
 

@@ -5,6 +5,8 @@ export type Backoff = { readonly firstMs: number; readonly maxMs: number }
 /** After a hub restart every box of a site tries again: the first wait is short, the spread is wide. */
 export const reconnectBackoff: Backoff = { firstMs: 1000, maxMs: 30_000 }
 export const uploadBackoff: Backoff = { firstMs: 1000, maxMs: 60_000 }
+/** A third of a certificate's life is left when it is renewed: there is no hurry. */
+export const renewalBackoff: Backoff = { firstMs: 60_000, maxMs: 6 * 3_600_000 }
 
 /** No wait is shorter: a hub that refuses at once is not asked in a busy loop. */
 const waitMsMin = 100

@@ -32,12 +32,11 @@ async function upload(
 ): Promise<{ sent: string[]; dropped: number }> {
   const stop = new AbortController()
   const sent: string[] = []
-  const https: DeviceHttps = {
+  const https: Pick<DeviceHttps, 'put'> = {
     put: async (_path, _type, bytes) => {
       sent.push(Buffer.from(bytes).toString())
       return answer(sent.at(-1) ?? '', sent.length)
     },
-    [Symbol.asyncDispose]: async () => {},
   }
   const queue = await BlobUpload.open({
     ...{ folder, bytesMax: 1000, https, budget: openUploadBudget(0), turn: async () => {} },

@@ -22,7 +22,7 @@ export type BlobUploadOptions = {
   readonly folder: string
   readonly bytesMax: number
   readonly countMax?: number
-  readonly https: DeviceHttps
+  readonly https: Pick<DeviceHttps, 'put'>
   readonly budget: UploadBudget
   /** Resolves when it is the turn of snapshots: the hub is there and events do not wait. */
   readonly turn: (signal: AbortSignal) => Promise<void>

@@ -18,6 +18,8 @@ export type PutResult =
   | { readonly kind: 'later'; readonly why: string }
 
 export type DeviceHttps = AsyncDisposable & {
+  /** From now on requests show another identity; those under way go on. */
+  show(identity: Identity): void
   /**
    * Sends bytes; what goes wrong on the way is a result, not an error.
    * @throws the signal's reason when it aborts
@@ -26,16 +28,14 @@ export type DeviceHttps = AsyncDisposable & {
 }
 
 export function openDeviceHttps(identity: Identity): DeviceHttps {
-  const { key, certificate: cert, ca, deviceUrl } = identity
-  const dispatcher = new Agent({
-    connections: connectionsMax,
-    pipelining: 1,
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: answerTimeoutMs,
-    maxResponseSize: answerBytesMax,
-    connect: { key, cert, ca, minVersion: 'TLSv1.3', timeout: connectTimeoutMs },
-  })
+  const { deviceUrl } = identity
+  let dispatcher = dispatcherOf(identity)
   return {
+    show(other) {
+      const before = dispatcher
+      dispatcher = dispatcherOf(other)
+      void before.close()
+    },
     async put(path, type, bytes, signal) {
       try {
         const { statusCode, body } = await request(new URL(path, deviceUrl), {
@@ -53,6 +53,17 @@ export function openDeviceHttps(identity: Identity): DeviceHttps {
     },
     [Symbol.asyncDispose]: () => dispatcher.destroy(),
   }
+}
+
+function dispatcherOf({ key, certificate: cert, ca }: Identity): Agent {
+  return new Agent({
+    connections: connectionsMax,
+    pipelining: 1,
+    headersTimeout: answerTimeoutMs,
+    bodyTimeout: answerTimeoutMs,
+    maxResponseSize: answerBytesMax,
+    connect: { key, cert, ca, minVersion: 'TLSv1.3', timeout: connectTimeoutMs },
+  })
 }
 
 /** Refusals of the bytes themselves: these would be refused again. */

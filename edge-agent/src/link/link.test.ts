@@ -19,7 +19,7 @@ import { openTcpProxy } from '../../../test/faults/tcp-proxy.ts'
 import type { LinkDeps } from '../agent.ts'
 import { readAgentConfig } from '../configuration.ts'
 import { enrol } from '../identity/enrol.ts'
-import type { Identity } from '../identity/identity.ts'
+import { type Identity, readIdentity } from '../identity/identity.ts'
 import { type Outbox, openOutbox } from '../outbox/outbox.ts'
 import { openLink } from './link.ts'
 
@@ -147,4 +147,50 @@ test('openLink() loses and doubles nothing when the hub is killed and the networ
   assert.equal(recorded, 120)
   const { eventsStored } = await hub.api<HubHealth>('GET', '/api/health')
   assert.equal(eventsStored, 120)
+})
+
+test('openLink() renews the certificate by itself, and no event is lost while it changes', async (t) => {
+  await using stack = new AsyncDisposableStack()
+  const { hub, identity, outbox, deps } = await openRig(t, stack)
+  const serialOf = async () =>
+    (await hub.api<DeviceDetail>('GET', '/api/devices/box')).certificate.serial
+  const before = await serialOf()
+  let now = Date.now
+  const options = { now: () => now(), renewalIntervalMs: 100, random: () => 0 }
+  const link = stack.use(await openLink({ ...deps, identity, ...options }))
+  for (let i = 1; i <= 20; i++) await outbox.append(appeared(i))
+  await until('the outbox is empty', async () => outbox.figures.entries === 0)
+  assert.equal(await serialOf(), before, 'it is not time yet')
+
+  const clock = Date.now()
+  now = () => clock + 61 * 86_400_000
+  for (let i = 21; i <= 40; i++) await outbox.append(appeared(i))
+  await until('the certificate is another', async () => (await serialOf()) !== before)
+  now = Date.now
+  for (let i = 41; i <= 60; i++) await outbox.append(appeared(i))
+  await until('the outbox is empty', async () => outbox.figures.entries === 0)
+  const { eventsStored } = await hub.api<HubHealth>('GET', '/api/health')
+  assert.equal(eventsStored, 60)
+  // Pictures go with the new one too.
+  const jpeg = new Uint8Array([0xff, 0xd8, 0xff, 0xe0, 9])
+  const digest = createHash('sha256').update(jpeg).digest('hex')
+  await writeFile(join(deps.snapshotFolder, `${digest}.jpg`), jpeg)
+  link.offerSnapshot(digest, jpeg.length)
+  await until('the snapshot is sent', async () => (await readdir(deps.snapshotFolder)).length === 0)
+  const kept = await readIdentity(join(deps.snapshotFolder, '..'))
+  assert.notEqual(kept.certificate, identity.certificate)
+  assert.notEqual(kept.key, identity.key)
+})
+
+test('openLink() tries a hub that does not renew again, later each time', async (t) => {
+  await using stack = new AsyncDisposableStack()
+  const { identity, deps } = await openRig(t, stack)
+  const lines: { why?: string }[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) })
+  const options = { now: () => Date.now() + 61 * 86_400_000, renewalIntervalMs: 50 }
+  const away = { ...identity, deviceUrl: 'https://127.0.0.1:1' }
+  stack.use(await openLink({ ...deps, log, identity: away, ...options, random: () => 0.001 }))
+  const failures = () => lines.filter(({ why }) => why?.startsWith('Cannot renew'))
+  await until('two tries', async () => failures().length >= 2)
+  assert.match(failures()[0]?.why ?? '', /Cannot renew the certificate at https:\/\/127.0.0.1:1/)
 })

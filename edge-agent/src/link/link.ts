@@ -7,13 +7,16 @@ import { batchEntriesMax, messages, type Reported, type Status } from '@edgeloop
 import { parseJson, parsePayload } from '@edgeloop/protocol/check'
 import type { AgentLink, LinkDeps } from '../agent.ts'
 import type { Identity } from '../identity/identity.ts'
+import { IdentityKeeper } from '../identity/identity-keeper.ts'
+import { endedText, keepRenewing } from '../identity/renewal.ts'
+import { hasEnded } from '../identity/validity.ts'
 import { reconnectBackoff, waitMs } from './backoff.ts'
 import { BlobUpload } from './blob-upload.ts'
 import { watchClock } from './clock-watch.ts'
-import { openDeviceHttps } from './device-https.ts'
+import { type DeviceHttps, openDeviceHttps } from './device-https.ts'
 import { LiveUpload } from './live-upload.ts'
 import { Acknowledgements, sendEvents } from './sender.ts'
-import { openSession, type Session } from './session.ts'
+import { isRefusal, openSession, type Session } from './session.ts'
 import { openUploadBudget } from './upload-budget.ts'
 
 /** Changes of what runs here come in swarms at a start; they are told together. */
@@ -24,10 +27,18 @@ const goodConnectionMs = 10_000
 const turnIntervalMs = 250
 /** Messages that make no sense are logged so often at most. */
 const nonsenseLogIntervalMs = 60_000
+/** That the hub does not let the box in is logged so often at most. */
+const shutOutLogIntervalMs = 3_600_000
+const refusedText =
+  'The hub does not let this box in: it was retired, removed or enrolled elsewhere. What it records is kept. Make a token at the hub with "./edgeloop device add NAME", and run the agent once with what that prints and --enrol-again'
 
 export type LinkOptions = LinkDeps & {
   readonly identity: Identity
   readonly random?: () => number
+  /** Wall clock by which the certificate is renewed, ms. */
+  readonly now?: () => number
+  /** How often it is looked whether the certificate is to be renewed, for tests. */
+  readonly renewalIntervalMs?: number
 }
 
 /** Opens the link; it connects by itself, now and whenever it has to. */
@@ -36,9 +47,11 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const random = options.random ?? Math.random
   const stop = new AbortController()
   const { signal } = stop
-  const https = openDeviceHttps(identity)
+  const keeper = await IdentityKeeper.open(config.dataDir, identity)
+  const https = openDeviceHttps(keeper.current)
   const budget = openUploadBudget(config.linkBytesPerSecondMax)
-  const connection = new Connection({ ...options, random, budget, signal })
+  const now = options.now ?? Date.now
+  const connection = new Connection({ ...options, keeper, https, now, random, budget, signal })
   const live = new LiveUpload(https, budget, signal)
   const blobs = await BlobUpload.open({
     ...{ folder: snapshotFolder, bytesMax: config.snapshotsBytesMax },
@@ -51,6 +64,11 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     watchClock({
       read: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
       ...{ record, signal },
+    }),
+    keepRenewing({
+      ...{ keeper, log, random, now, signal },
+      renewed: () => connection.makeAnew(),
+      ...(options.renewalIntervalMs !== undefined && { lookIntervalMs: options.renewalIntervalMs }),
     }),
   ]
   return {
@@ -66,7 +84,10 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
 }
 
 type ConnectionOptions = LinkOptions & {
+  readonly keeper: IdentityKeeper
+  readonly https: DeviceHttps
   readonly random: () => number
+  readonly now: () => number
   readonly budget: ReturnType<typeof openUploadBudget>
   readonly signal: AbortSignal
 }
@@ -81,6 +102,8 @@ class Connection {
   #reported: Reported | undefined
   #reportChanged = Promise.withResolvers<void>()
   #nonsenseLoggedAt = Number.NEGATIVE_INFINITY
+  #shutOutLoggedAt = Number.NEGATIVE_INFINITY
+  #makeAnew: (() => void) | undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -89,6 +112,11 @@ class Connection {
   report(reported: Reported): void {
     this.#reported = reported
     this.#reportChanged.resolve()
+  }
+
+  /** Ends the connection that is there, and makes one with the identity that is to be shown now. */
+  makeAnew(): void {
+    this.#makeAnew?.()
   }
 
   /** Resolves when the hub is there and not more than a batch of events waits. */
@@ -100,15 +128,19 @@ class Connection {
   }
 
   async run(): Promise<void> {
-    const { log, random, signal, identity } = this.#options
+    const { log, random, signal, keeper } = this.#options
     let failures = 0
     while (!signal.aborted) {
       const startedAt = performance.now()
+      const identity = keeper.attempt()
       try {
-        await this.#connectAndConverse()
+        await this.#connectAndConverse(identity)
+        // To be made anew: nothing has failed.
+        continue
       } catch (error) {
         if (signal.aborted) return
         const why = (error as Error).message
+        if (!this.#online) await this.#notLetIn(identity, error as Error)
         const lastedMs = this.#online ? performance.now() - startedAt : 0
         if (lastedMs >= goodConnectionMs || this.#acknowledged) failures = 0
         const level = this.#online || failures === 0 ? 'warn' : 'debug'
@@ -122,8 +154,23 @@ class Connection {
     }
   }
 
-  async #connectAndConverse(): Promise<void> {
-    const { identity, log, outbox, signal, budget } = this.#options
+  /** The hub is away, or does not want this identity; a person learns of the second once an hour. */
+  async #notLetIn(identity: Identity, error: Error): Promise<void> {
+    const { keeper, log, now } = this.#options
+    const refused = isRefusal(error)
+    await keeper
+      .failed(identity, refused)
+      .catch((why: Error) => log.error(`Cannot drop a certificate: ${why.message}`))
+    const ended = hasEnded(identity.certificate, now())
+    const at = performance.now()
+    if (!(refused || ended) || keeper.renewed) return
+    if (at - this.#shutOutLoggedAt < shutOutLogIntervalMs) return
+    this.#shutOutLoggedAt = at
+    log.error(ended ? endedText(identity.certificate) : refusedText)
+  }
+
+  async #connectAndConverse(identity: Identity): Promise<void> {
+    const { log, outbox, signal, budget, keeper, https } = this.#options
     using session = await openSession({
       ...{ identity, signal },
       lastWill: this.#status('offline'),
@@ -132,6 +179,8 @@ class Connection {
     await session.publish('status', JSON.stringify(this.#status('online')))
     this.#online = true
     log.info({ hub: identity.mqttUrl }, 'Connected to the hub')
+    if (await keeper.letIn(identity)) https.show(identity)
+    const anew = new Promise<void>((resolve) => (this.#makeAnew = resolve))
     const tasks = [
       sendEvents({
         ...{ outbox, budget, signal: session.ended },
@@ -141,8 +190,9 @@ class Connection {
       this.#tellReports(session),
     ]
     try {
-      await Promise.race(tasks)
+      await Promise.race([...tasks, anew])
     } finally {
+      this.#makeAnew = undefined
       session[Symbol.dispose]()
       // Both are over before a new connection starts: there is one sender at a time.
       await Promise.allSettled(tasks)

@@ -11,12 +11,11 @@ const tick = () => new Promise((resolve) => setImmediate(resolve))
 test('LiveUpload sends the newest picture of a stream and drops what it replaces', async () => {
   const sent: string[] = []
   let answer = Promise.withResolvers<{ kind: 'stored' }>()
-  const https: DeviceHttps = {
+  const https: Pick<DeviceHttps, 'put'> = {
     put: (path, _type, bytes) => {
       sent.push(`${path} ${bytes[0]}`)
       return answer.promise
     },
-    [Symbol.asyncDispose]: async () => {},
   }
   const live = new LiveUpload(https, openUploadBudget(0), signal)
   for (const number of [1, 2, 3]) {

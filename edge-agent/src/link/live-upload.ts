@@ -6,13 +6,13 @@ import type { UploadBudget } from './upload-budget.ts'
 export class LiveUpload {
   /** The newest picture of each stream that is being sent or waits: one entry per stream. */
   readonly #newest = new Map<string, Uint8Array | undefined>()
-  readonly #https: DeviceHttps
+  readonly #https: Pick<DeviceHttps, 'put'>
   readonly #budget: UploadBudget
   readonly #signal: AbortSignal
   /** Pictures replaced by a newer one, too large, or not taken by the hub. */
   dropped = 0
 
-  constructor(https: DeviceHttps, budget: UploadBudget, signal: AbortSignal) {
+  constructor(https: Pick<DeviceHttps, 'put'>, budget: UploadBudget, signal: AbortSignal) {
     this.#https = https
     this.#budget = budget
     this.#signal = signal

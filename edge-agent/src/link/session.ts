@@ -12,6 +12,9 @@ const keepaliveSeconds = 15
 const connectTimeoutMs = 15_000
 const answerTimeoutMs = 15_000
 
+/** CONNACK: not authorized [MQTT-3.2.2-5]. */
+const notAuthorized = 5
+
 type FromDevice = 'status' | 'events' | 'reported'
 type FromHub = 'acknowledged' | 'desired' | 'liveRequest'
 const heard: readonly FromHub[] = ['acknowledged', 'desired', 'liveRequest']
@@ -39,7 +42,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const { identity, lastWill, onMessage, signal } = options
   signal.throwIfAborted()
   const ended = new AbortController()
-  const end = (why: string) => ended.abort(new Error(why))
+  const end = (why: string, cause?: Error) => ended.abort(new Error(why, { cause }))
   const client = mqtt.connect(identity.mqttUrl, {
     clientId: identity.deviceId,
     protocolVersion: 4,
@@ -59,7 +62,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       retain: messages.status.retain,
     },
   })
-  client.on('error', (error) => end(error.message || String(error)))
+  client.on('error', (error) => end(error.message || String(error), error))
   client.on('close', () => end('the connection was closed'))
   client.on('message', (topic, payload) => {
     const name = heard.find((candidate) => topicFor(candidate, identity) === topic)
@@ -87,6 +90,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     client.end(true)
     throw error
   }
+}
+
+/** True where the hub knows the certificate that was shown, and does not let it in. */
+export function isRefusal({ cause }: Error): boolean {
+  return (cause as { code?: unknown } | undefined)?.code === notAuthorized
 }
 
 async function subscribe(client: MqttClient, identity: Identity, ended: AbortSignal) {
