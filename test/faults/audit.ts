@@ -1,6 +1,8 @@
 /** Reads a hub's store after everything has been left alone, and counts what is wrong with it. */
 import { DatabaseSync } from 'node:sqlite'
 import type { Loss } from '@edgeloop/protocol'
+import { openStore } from '../../cloud-hub/src/store/open-store.ts'
+import { parseStoreAddress } from '../../cloud-hub/src/store/store-address.ts'
 
 export type Audit = {
   readonly stored: number
@@ -23,10 +25,16 @@ export type Audit = {
 /** An aggregate carries the time it was made, a loss record that of its commit. */
 const commitMsMax = 1000
 
-/** @param ledger labels of the events that agents confirmed as recorded */
-export function auditHub(file: string, ledger: readonly string[]): Audit {
-  using db = new DatabaseSync(file, { readOnly: true })
-  const rows = db.prepare('SELECT boot_key, sequence, kind, at, label, data FROM event').iterate()
+/**
+ * @param store address of the hub's store
+ * @param ledger labels of the events that agents confirmed as recorded
+ */
+export async function auditHub(store: string, ledger: readonly string[]): Promise<Audit> {
+  await using opened = await openStore(parseStoreAddress(store, ''))
+  const rows = await opened.reader
+    .selectFrom('event')
+    .select(['boot_key', 'sequence', 'kind', 'at', 'label', 'data'])
+    .execute()
   const numbers = new Map<number, [sequence: number, through: number][]>()
   const labels = new Map<string, number>()
   const givenUp = { aggregates: 0, events: 0, alarms: 0 }
@@ -35,21 +43,7 @@ export function auditHub(file: string, ledger: readonly string[]): Audit {
   let stored = 0
   let lossRecords = 0
   for (const row of rows) {
-    const {
-      boot_key: boot,
-      sequence,
-      kind,
-      at: atMs,
-      label,
-      data,
-    } = row as {
-      boot_key: number
-      sequence: number
-      kind: string
-      at: number
-      label: string | null
-      data: string
-    }
+    const { boot_key: boot, sequence, kind, at: atMs, label, data } = row
     stored++
     let through = sequence
     if (kind === 'loss') {
@@ -82,9 +76,10 @@ export function auditHub(file: string, ledger: readonly string[]): Audit {
     }
   }
   const missing = ledger.filter((label) => !labels.has(label)).length
-  const { quarantined } = db.prepare('SELECT count(*) AS quarantined FROM quarantine').get() as {
-    quarantined: number
-  }
+  const { quarantined } = await opened.reader
+    .selectFrom('quarantine')
+    .select(({ fn }) => fn.countAll<number>().as('quarantined'))
+    .executeTakeFirstOrThrow()
   const outOfOrder = aggregates.filter(({ boot, sequence, atMs }) => {
     const loss = losses.get(boot)
     return loss && sequence > loss.sequence && atMs < loss.atMs - commitMsMax

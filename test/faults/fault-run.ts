@@ -19,7 +19,8 @@ export const faultKinds = [
   'stallLink',
   'loseAcknowledgements',
 ] as const
-export type FaultKind = (typeof faultKinds)[number]
+/** `killStore` is for stores that are processes of their own. */
+export type FaultKind = (typeof faultKinds)[number] | 'killStore'
 
 export type FaultRunOptions = {
   /** Empty folder for everything. */
@@ -30,6 +31,8 @@ export type FaultRunOptions = {
   readonly events: number
   readonly eventsPerSecond: number
   readonly faults: number
+  /** A store beside the hub, which fails too: a server that is killed and started again. */
+  readonly store?: { readonly url: string; kill(): Promise<void>; start(): Promise<void> }
   /** Told of each fault. */
   readonly onFault?: (text: string) => void
   readonly signal: AbortSignal
@@ -56,12 +59,16 @@ const drainTimeoutMs = 90_000
 export async function runFaults(options: FaultRunOptions): Promise<FaultReport> {
   const { folder, seed, events, faults, signal } = options
   const random = mulberry32(seed)
-  const done = Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>
+  const { store } = options
+  const kinds: readonly FaultKind[] = store ? ['killStore', ...faultKinds] : faultKinds
+  const done = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<FaultKind, number>
   const startedAt = performance.now()
   let flowMs = 0
   let left = 0
   await using stack = new AsyncDisposableStack()
-  const hub = stack.use(await startHub({ dataDir: join(folder, 'hub') }))
+  const hub = stack.use(
+    await startHub({ dataDir: join(folder, 'hub'), config: { store: store?.url } }),
+  )
   const agents: AgentProcess[] = []
   for (let i = 1; i <= options.agents; i++) {
     const deviceId = `box-${i}`
@@ -81,12 +88,12 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     await reach(recorded, Math.floor((events * i) / (faults + 1)), signal)
     const agent = agents[Math.floor(random() * agents.length)]
     // Kills first, one of each kind in turn, so that no seed leaves one out.
-    const kind =
-      faultKinds[i <= faultKinds.length ? i - 1 : Math.floor(random() * faultKinds.length)]
+    const kind = kinds[i <= kinds.length ? i - 1 : Math.floor(random() * kinds.length)]
     if (!agent || !kind) continue
-    await perform(kind, agent, hub, random, signal)
+    await perform(kind, agent, { hub, store }, random, signal)
     done[kind]++
-    options.onFault?.(`${kind} ${kind === 'killHub' ? 'hub' : agent.deviceId} at ${recorded()}`)
+    const victim = { killHub: 'hub', killStore: 'store' }[kind as string] ?? agent.deviceId
+    options.onFault?.(`${kind} ${victim} at ${recorded()}`)
   }
   await reach(recorded, events, signal)
   for (const agent of agents) agent.produce(false)
@@ -102,14 +109,16 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   await hub[Symbol.asyncDispose]()
   const ledger = agents.flatMap(({ ledgerFolder }) => readLedger(ledgerFolder))
   const drainMs = performance.now() - startedAt - flowMs
-  const audit = auditHub(join(folder, 'hub', 'hub.db'), ledger)
+  const audit = await auditHub(store?.url ?? join(folder, 'hub', 'hub.db'), ledger)
   return { ...audit, seed, recorded: ledger.length, faults: done, left, flowMs, drainMs }
 }
+
+type Server = { kill(): Promise<void>; start(): Promise<void> }
 
 async function perform(
   kind: FaultKind,
   agent: AgentProcess,
-  hub: { kill(): Promise<void>; start(): Promise<void> },
+  { hub, store }: { hub: Server; store: Server | undefined },
   random: () => number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -124,10 +133,13 @@ async function perform(
       while (!agent.killMedia()) await sleep(pollMs, undefined, { signal })
       return
     case 'killHub':
-      await hub.kill()
+    case 'killStore': {
+      const server = kind === 'killHub' ? hub : store
+      await server?.kill()
       await outage()
-      await hub.start()
+      await server?.start()
       return
+    }
     case 'cutLink':
       agent.proxy.cut()
       return

@@ -5,11 +5,35 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { startCluster } from '../postgres/cluster.ts'
+import { needs } from '../require.ts'
 import { faultKinds, runFaults } from './fault-run.ts'
 import { runFullDisk } from './full-disk-run.ts'
 
 /** A process that is killed loses nothing it has written, to memory or to disk; memory is faster. */
 const memoryOrTmp = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+test('PostgreSQL is killed as well: nothing is lost or doubled', needs('postgresql'), async (t) => {
+  const folder = await mkdtemp(join(memoryOrTmp, 'faults-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await using cluster = await startCluster()
+  const url = await cluster.createDatabase()
+  const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
+  t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
+  const report = await runFaults({
+    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 500, faults: 9 },
+    store: { url, kill: cluster.kill, start: cluster.start },
+    signal: t.signal,
+  })
+  t.diagnostic(JSON.stringify(report))
+  assert.ok(report.recorded >= 3000)
+  assert.ok([...faultKinds, 'killStore' as const].every((kind) => report.faults[kind] >= 1))
+  const { lost, doubled, gaps, quarantined, lossRecords, left } = report
+  assert.deepEqual(
+    { lost, doubled, gaps, quarantined, lossRecords, left },
+    { lost: 0, doubled: 0, gaps: 0, quarantined: 0, lossRecords: 0, left: 0 },
+  )
+})
 
 test('agent, media process, hub and link are killed and cut while events flow: nothing is lost or doubled', async (t) => {
   const folder = await mkdtemp(join(memoryOrTmp, 'faults-'))

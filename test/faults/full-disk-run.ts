@@ -70,6 +70,6 @@ export async function runFullDisk(options: FullDiskOptions): Promise<FullDiskRep
   const onBox = givenUpOnBox(agent.outboxFile)
   await hub[Symbol.asyncDispose]()
   const ledger = readLedger(agent.ledgerFolder)
-  const audit = auditHub(join(folder, 'hub', 'hub.db'), ledger)
+  const audit = await auditHub(join(folder, 'hub', 'hub.db'), ledger)
   return { ...audit, what, recorded: ledger.length, givenUpOnBox: onBox, left }
 }

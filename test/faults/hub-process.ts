@@ -18,15 +18,19 @@ export type HubProcess = AsyncDisposable & {
 
 const startTimeoutMs = 30_000
 
-/** Starts a hub on free ports of the loopback address. */
-export async function startHub({ dataDir }: { dataDir: string }): Promise<HubProcess> {
+/** Starts a hub on free ports of the loopback address. @param config configuration beside ports and folder */
+export async function startHub(options: {
+  dataDir: string
+  config?: Readonly<Record<string, unknown>>
+}): Promise<HubProcess> {
   let child: ChildProcess
   let urls: HubReady
   const ports = { browser: 0, device: 0, mqtt: 0 }
 
   async function start(): Promise<void> {
     const config = {
-      dataDir,
+      ...options.config,
+      dataDir: options.dataDir,
       browser: { port: ports.browser },
       device: { port: ports.device },
       mqtt: { port: ports.mqtt },

@@ -64,7 +64,8 @@ export async function openTestHub(
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
-  const store = process.env.EDGELOOP_TEST_STORE === 'postgres' ? await createDatabase() : ''
+  const onPostgres = given.store === undefined && process.env.EDGELOOP_TEST_STORE === 'postgres'
+  const store = onPostgres ? await createDatabase() : String(given.store ?? '')
   const open = (ports: { browser: number; device: number; mqtt: number }): Promise<Hub> => {
     const config = readHubConfig({
       dataDir,

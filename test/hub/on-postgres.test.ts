@@ -5,7 +5,7 @@ import { needs } from '../require.ts'
 
 const missing = needs('postgresql')
 /** This file, and what writes into the SQLite file by itself. */
-const without = ['on-postgres.test.ts', 'access.test.ts']
+const without = ['on-postgres.test.ts', 'store-away.test.ts', 'access.test.ts']
 
 if (missing.skip) {
   test('the hub on PostgreSQL', missing)

@@ -164,7 +164,8 @@ export async function openFleet(deps: {
       clearInterval(tellTimer)
       clearInterval(writeTimer)
       await writing
-      await write()
+      // A store that is gone keeps no hub from ending; devices say most of this again.
+      await write().catch(deps.failed)
     },
   }
 }

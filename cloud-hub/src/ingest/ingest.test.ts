@@ -1,44 +1,56 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { messages } from '@edgeloop/protocol'
 import { sql } from 'kysely'
 import { pino } from 'pino'
+import { storeKinds } from '../../../test/stores.ts'
 import type { Device } from '../devices/device.ts'
-import { openSqliteStore } from '../store/sqlite-store.ts'
+import type { Store } from '../store/store.ts'
 import { openMetrics } from '../telemetry/metrics.ts'
 import { openIngest, queueBytesMax, type Stored } from './ingest.ts'
 
-test('take() acknowledges what is stored, in the order in which it came', async (t) => {
-  const { ingest, device, acknowledged, sequences } = await opened(t)
-  for (let from = 0; from < 50; from += 10) ingest.take(device, payload(from, from + 10))
-  await t.waitFor(() => assert.equal(acknowledged.at(-1), 50))
-  assert.deepEqual(
-    acknowledged,
-    acknowledged.toSorted((a, b) => a - b),
+for (const kind of storeKinds) {
+  test(
+    `${kind.name}: take() acknowledges what is stored, in the order in which it came`,
+    kind.needs,
+    async (t) => {
+      const { ingest, device, acknowledged, sequences } = await opened(t, kind)
+      for (let from = 0; from < 50; from += 10) ingest.take(device, payload(from, from + 10))
+      await t.waitFor(() => assert.equal(acknowledged.at(-1), 50))
+      assert.deepEqual(
+        acknowledged,
+        acknowledged.toSorted((a, b) => a - b),
+      )
+      assert.deepEqual(
+        await sequences(),
+        Array.from({ length: 50 }, (_, i) => i + 1),
+      )
+    },
   )
-  assert.deepEqual(
-    await sequences(),
-    Array.from({ length: 50 }, (_, i) => i + 1),
-  )
-})
+}
 
-test('take() plans anew where it did not know the mark, whatever was planned on top', async (t) => {
-  const { ingest, device, store, acknowledged, sequences } = await opened(t)
-  ingest.take(device, payload(0, 3))
-  await t.waitFor(() => assert.deepEqual(acknowledged, [3]))
-  // Another start of the hub on the same store: it believes in a mark of 0.
-  const again = openIngestOn(store)
-  t.after(() => again.ingest[Symbol.asyncDispose]())
-  again.ingest.take(device, payload(0, 3))
-  again.ingest.take(device, payload(2, 5))
-  again.ingest.take(device, payload(5, 6))
-  await t.waitFor(() => assert.equal(again.acknowledged.at(-1), 6))
-  assert.deepEqual(await sequences(), [1, 2, 3, 4, 5, 6])
-})
+for (const kind of storeKinds) {
+  test(
+    `${kind.name}: take() plans anew where it did not know the mark, whatever was planned on top`,
+    kind.needs,
+    async (t) => {
+      const { ingest, device, store, acknowledged, sequences } = await opened(t, kind)
+      ingest.take(device, payload(0, 3))
+      await t.waitFor(() => assert.deepEqual(acknowledged, [3]))
+      // Another start of the hub on the same store: it believes in a mark of 0.
+      const again = openIngestOn(store)
+      t.after(() => again.ingest[Symbol.asyncDispose]())
+      again.ingest.take(device, payload(0, 3))
+      again.ingest.take(device, payload(2, 5))
+      again.ingest.take(device, payload(5, 6))
+      await t.waitFor(() => assert.equal(again.acknowledged.at(-1), 6))
+      assert.deepEqual(await sequences(), [1, 2, 3, 4, 5, 6])
+    },
+  )
+}
+
+const [sqlite] = storeKinds
 
 test('a full disk: nothing is acknowledged that is not stored, and it goes on when there is room', async (t) => {
   const { ingest, device, store, acknowledged, sequences } = await opened(t)
@@ -62,35 +74,38 @@ test('a full disk: nothing is acknowledged that is not stored, and it goes on wh
   assert.equal((await sequences()).length, mark + 5)
 })
 
-test('room() makes devices wait while the queue is full, and no longer', async (t) => {
-  const { ingest, device, store, acknowledged } = await opened(t)
-  const held = Promise.withResolvers<void>()
-  const transaction = store.writer.transaction().execute(() => held.promise)
-  const large = payload(0, 200, 'x'.repeat(900))
-  assert.ok(large.length < messages.events.bytesMax)
-  let taken = 0
-  while (!ingest.room()) {
-    ingest.take(device, large)
-    taken += large.length
-    assert.ok(taken <= queueBytesMax + large.length)
-  }
-  let waited = false
-  const room = ingest.room()?.then(() => {
-    waited = true
-  })
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  assert.equal(waited, false)
-  held.resolve()
-  await transaction
-  await room
-  await t.waitFor(() => assert.equal(acknowledged.at(-1), 200))
-})
+for (const kind of storeKinds) {
+  test(
+    `${kind.name}: room() makes devices wait while the queue is full, and no longer`,
+    kind.needs,
+    async (t) => {
+      const { ingest, device, store, acknowledged } = await opened(t, kind)
+      const held = Promise.withResolvers<void>()
+      const transaction = store.writer.transaction().execute(() => held.promise)
+      const large = payload(0, 200, 'x'.repeat(900))
+      assert.ok(large.length < messages.events.bytesMax)
+      let taken = 0
+      while (!ingest.room()) {
+        ingest.take(device, large)
+        taken += large.length
+        assert.ok(taken <= queueBytesMax + large.length)
+      }
+      let waited = false
+      const room = ingest.room()?.then(() => {
+        waited = true
+      })
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      assert.equal(waited, false)
+      held.resolve()
+      await transaction
+      await room
+      await t.waitFor(() => assert.equal(acknowledged.at(-1), 200))
+    },
+  )
+}
 
-async function opened(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-ingest-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  const store = await openSqliteStore({ file: join(folder, 'hub.db') })
-  t.after(() => store[Symbol.asyncDispose]())
+async function opened(t: TestContext, kind = sqlite!) {
+  const store = await kind.open(t)
   const row = await store.writer
     .insertInto('device')
     .values({
@@ -134,7 +149,7 @@ async function opened(t: TestContext) {
   return { ...opened, store, device, sequences }
 }
 
-function openIngestOn(store: Awaited<ReturnType<typeof openSqliteStore>>) {
+function openIngestOn(store: Store) {
   const acknowledged: number[] = []
   const stored: Stored[] = []
   const zero = () => 0
