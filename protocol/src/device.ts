@@ -27,6 +27,8 @@ export const ReportedStream = Type.Object({
   since: Timestamp,
   model: Type.Optional(Type.String({ maxLength: 120 })),
   decoder: Type.Optional(Type.String({ maxLength: 40 })),
+  /** What decodes where hardware was asked for: `vaapi`, or `software: ` and why. */
+  hardwareDecode: Type.Optional(Type.String({ maxLength: 300 })),
   width: Type.Optional(Type.Integer({ minimum: 0 })),
   height: Type.Optional(Type.Integer({ minimum: 0 })),
 })

@@ -24,12 +24,35 @@ export const MotionGate = Type.Object(
 )
 export type MotionGate = Static<typeof MotionGate>
 
+/**
+ * Which hardware decodes: ffmpeg's name of the method. `auto`: whatever it finds. Where the hardware
+ * fails or is missing, software decodes, and the device says so.
+ */
+export const hardwareDecodes = [
+  'none',
+  'auto',
+  'vaapi',
+  'cuda',
+  'qsv',
+  'v4l2m2m',
+  'rkmpp',
+  'drm',
+  'vdpau',
+  'videotoolbox',
+  'd3d11va',
+] as const
+export const HardwareDecode = Type.Enum(hardwareDecodes)
+export type HardwareDecode = (typeof hardwareDecodes)[number]
+
 /** One camera feed and how it is analysed. */
 export const StreamConfig = Type.Object(
   {
     streamId: StreamId,
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
-    /** `rtsp://…`, `http://…` (MJPEG or JPEG snapshots), `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`. */
+    /**
+     * `rtsp://…`, `http://…` (MJPEG or JPEG snapshots), `v4l2:/dev/video0?size=1280x720&fps=15`,
+     * `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`.
+     */
     source: Type.String({ minLength: 1, maxLength: 2048 }),
     /** Name of a model the device has. Without it, the device's only model. */
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
@@ -53,6 +76,8 @@ export const StreamConfig = Type.Object(
     motionGate: Type.Optional(MotionGate),
     /** Give up on a camera that has sent nothing for this long, and connect again. */
     stallTimeoutMs: Type.Optional(Type.Integer({ minimum: 500, maximum: 120_000, default: 5000 })),
+    /** Other than `none` needs the ffmpeg executable. */
+    hardwareDecode: Type.Optional(Type.Enum(hardwareDecodes, { default: 'none' })),
     decoder: Type.Optional(
       Type.Union([Type.Literal('auto'), Type.Literal('node-av'), Type.Literal('ffmpeg')], {
         default: 'auto',

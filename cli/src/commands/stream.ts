@@ -1,6 +1,6 @@
 /** `edgeloop stream …`: which cameras a device looks at. */
-import { hideSecret } from '@edgeloop/protocol'
-import { Command } from 'commander'
+import { hardwareDecodes, hideSecret } from '@edgeloop/protocol'
+import { Command, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { dataOption, gather, hubOption, jsonOption, number, tokenOption } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
@@ -14,6 +14,7 @@ type AddOptions = Options & {
   analysisFps?: number
   scoreMin?: number
   label?: string[]
+  hardwareDecode?: string
 }
 
 export function streamCommand(): Command {
@@ -49,11 +50,17 @@ Examples:
       .option('--model <name>', 'model the device should use; its only one if left out')
       .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))
       .option('--score-min <n>', 'ignore detections below this score', number(0, 1))
-      .option('--label <label>', 'only this label; may be repeated', gather),
+      .option('--label <label>', 'only this label; may be repeated', gather)
+      .addOption(
+        new Option('--hardware-decode <method>', 'hardware that decodes, through ffmpeg').choices(
+          hardwareDecodes,
+        ),
+      ),
   ).action(async (deviceId: string, options: AddOptions) => {
     const hub = await connectHub(options)
     const { id: streamId, source, name, model, analysisFps, scoreMin, label: labels } = options
-    const wanted = { streamId, source, name, model, analysisFps, scoreMin, labels }
+    const { hardwareDecode } = options
+    const wanted = { streamId, source, name, model, analysisFps, scoreMin, labels, hardwareDecode }
     // JSON leaves out what was not given, so that the device's defaults hold.
     const body = JSON.parse(JSON.stringify(wanted)) as { streamId: string; source: string }
     const desired = await hub.call('streamAdd', { params: { deviceId }, body })

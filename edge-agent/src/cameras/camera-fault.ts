@@ -57,6 +57,26 @@ const causes = {
     why: 'the file can no longer be opened',
     way: 'check that it is still there',
   },
+  busy: {
+    fault: 'refused',
+    why: 'another program uses it',
+    way: 'end that program: only one can use a camera at a time',
+  },
+  forbidden: {
+    fault: 'refused',
+    why: 'this user may not open it',
+    way: 'add the user to the group that owns the device (usually video)',
+  },
+  unplugged: {
+    fault: 'refused',
+    why: 'the device is not there',
+    way: 'check that it is plugged in: ls /dev/video*',
+  },
+  noCamera: {
+    fault: 'refused',
+    why: 'it gives no video as it was asked',
+    way: 'ask for what it offers: ffmpeg -f v4l2 -list_formats all -i DEVICE',
+  },
   noVideo: {
     fault: 'unreadable',
     why: 'there is no video in it',

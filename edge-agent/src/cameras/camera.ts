@@ -5,6 +5,7 @@
  * What a frame must be able to show is fixed when the camera is opened, because a decoder in another
  * process has to be told before it starts.
  */
+import type { HardwareDecode } from '@edgeloop/protocol'
 
 import type { MaskPolygon } from './picture-mask.ts'
 
@@ -47,6 +48,8 @@ export type CameraOptions = {
   readonly openTimeoutMs: number
   /** No packet for this long: the source has stalled. */
   readonly stallTimeoutMs: number
+  /** Which hardware ffmpeg shall let decode; software where that fails. None when left out. */
+  readonly hardwareDecode?: HardwareDecode
   readonly signal: AbortSignal
 }
 
@@ -58,6 +61,8 @@ export type CameraInfo = {
   readonly height: number
   /** As the container or the camera says; undefined where it says nothing believable. */
   readonly fps: number | undefined
+  /** Where hardware was asked for: its name, or `software: ` and why. */
+  readonly hardwareDecode?: string
 }
 
 export type CameraCounts = {

@@ -16,6 +16,7 @@ const plan: Plan = {
   analysisFps: undefined,
   loop: false,
   fromSeconds: undefined,
+  hardware: [],
   socketTimeoutMs: 6000,
 }
 const after = (args: string[], flag: string): string | undefined => args[args.indexOf(flag) + 1]
@@ -57,4 +58,26 @@ test('ffmpegArguments() loops clips and never live sources', () => {
 test('ffmpegArguments() lets a clip reach nothing but files', () => {
   const clip = { ...plan, source: { kind: 'file', path: 'a.m3u8', name: '' } } as const
   assert.equal(after(ffmpegArguments(clip), '-protocol_whitelist'), 'file,pipe')
+})
+
+test('ffmpegArguments() opens a device by its driver, with what was asked of it and nothing else', () => {
+  const device = { kind: 'device', driver: 'v4l2', path: '/dev/video0', name: '' } as const
+  const asked = { size: '1280x720', fps: 7.5, format: 'mjpeg' }
+  const args = ffmpegArguments({ ...plan, source: { ...device, ...asked }, loop: true })
+  const input = args.slice(args.indexOf('-f'), args.indexOf('-i') + 2)
+  assert.deepEqual(input, [
+    ...['-f', 'v4l2', '-input_format', 'mjpeg', '-video_size', '1280x720', '-framerate', '7.5'],
+    ...['-i', '/dev/video0'],
+  ])
+  assert.ok(!args.includes('-stream_loop'))
+  const plain = ffmpegArguments({ ...plan, source: device })
+  assert.deepEqual(plain.slice(plain.indexOf('-f'), plain.indexOf('-i') + 2), [
+    ...['-f', 'v4l2', '-i', '/dev/video0'],
+  ])
+})
+
+test('ffmpegArguments() names the hardware before the input it decodes', () => {
+  const args = ffmpegArguments({ ...plan, hardware: ['-hwaccel', 'vaapi'] })
+  assert.equal(after(args, '-hwaccel'), 'vaapi')
+  assert.ok(args.indexOf('-hwaccel') < args.indexOf('-i'))
 })

@@ -16,6 +16,8 @@ export type Plan = {
   readonly loop: boolean
   /** Time stamp (s) of the first frame wanted: where an earlier process stopped in this clip. */
   readonly fromSeconds: number | undefined
+  /** Options before `-i` that let hardware decode; none for software. */
+  readonly hardware: readonly string[]
   /** The program's own socket timeout; ours comes first. */
   readonly socketTimeoutMs: number
 }
@@ -46,6 +48,7 @@ export function ffmpegArguments(plan: Plan): string[] {
     '-noautorotate',
     ...(plan.loop && plan.source.kind === 'file' ? ['-stream_loop', '-1'] : []),
     // ffprobe has found out the rate; to guess it again would cost another 0.7 s.
+    ...plan.hardware,
     ...['-fpsprobesize', '0', ...inputArguments(plan.source, version, plan.socketTimeoutMs)],
     ...['-an', '-sn', '-dn', '-filter_complex_threads', '1', '-filter_complex', graph.join(';')],
     ...pipe('gate', pictureFds.gate),
@@ -73,7 +76,8 @@ function inputArguments(
   version: FfmpegVersion,
   socketTimeoutMs: number,
 ): string[] {
-  if (source.kind !== 'live') {
+  if (source.kind === 'device') return deviceArguments(source)
+  if (source.kind === 'file') {
     return ['-protocol_whitelist', protocols.file, '-i', `file:${source.path}`]
   }
   return [
@@ -84,6 +88,18 @@ function inputArguments(
     ...[version.major < 5 ? '-stimeout' : '-timeout', String(socketTimeoutMs * 1000)],
     ...['-i', source.url],
   ]
+}
+
+/** A device is opened by the driver it was named with: what it sends is never guessed at. */
+function deviceArguments(source: FfmpegSource & { kind: 'device' }): string[] {
+  const { driver, path, size, fps, format } = source
+  const asked = [
+    ...(format === undefined ? [] : ['-input_format', format]),
+    ...(size === undefined ? [] : ['-video_size', size]),
+    ...(fps === undefined ? [] : ['-framerate', String(fps)]),
+  ]
+  // The generator of test pictures is asked within its own description.
+  return ['-f', driver, ...(driver === 'v4l2' ? asked : []), '-i', path]
 }
 
 /** The same choice as `pickFrames()` makes: the first frame of each cell of 1/`analysisFps` s. */

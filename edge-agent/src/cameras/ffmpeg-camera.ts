@@ -6,7 +6,7 @@
 import sharp from 'sharp'
 import { BufferedFrame } from './buffered-frame.ts'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
-import { gateHeight, gateWidth } from './camera.ts'
+import { CameraError, gateHeight, gateWidth } from './camera.ts'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { checkedView, sizeWithin } from './canvas.ts'
 import { damageGate } from './damage-gate.ts'
@@ -14,9 +14,10 @@ import { type FfmpegVersion, ffmpegArguments } from './ffmpeg-arguments.ts'
 import type { LogEntry } from './ffmpeg-log.ts'
 import { type Probed, probe } from './ffmpeg-probe.ts'
 import { FfmpegProcess, type Joined, type Picked } from './ffmpeg-process.ts'
+import { hardwareArguments, wasHardware } from './hardware-decode.ts'
 import { pace, waitFor } from './pace.ts'
 import { type PictureMask, pictureMask } from './picture-mask.ts'
-import { type FfmpegSource, secretless } from './source.ts'
+import { type FfmpegSource, isLive, secretless } from './source.ts'
 import { timeline } from './timeline.ts'
 
 /**
@@ -53,7 +54,7 @@ type Shot = Picked & {
 type Size = { readonly width: number; readonly height: number }
 
 class FfmpegCamera implements Camera {
-  readonly info: CameraInfo
+  readonly #probed: Probed
   readonly #version: FfmpegVersion
   readonly #source: FfmpegSource
   readonly #options: CameraOptions
@@ -66,6 +67,10 @@ class FfmpegCamera implements Camera {
   readonly #mask: PictureMask | undefined
   #pictures: SizedPictures
   #process: FfmpegProcess<Shot> | undefined
+  #hardware: readonly string[]
+  /** Why software decodes although hardware was asked for, where we know. */
+  #softwareWhy: string | undefined
+  #format = ''
   #first: Joined<Shot> | undefined
   #decoded = 0
   #damaged = 0
@@ -98,15 +103,47 @@ class FfmpegCamera implements Camera {
     this.#firstSize = probed
     this.#pictures = sizedPictures(probed, options)
     this.#mask = pictureMask(options.masks)
-    this.info = { decoder: 'ffmpeg', ...probed }
+    this.#probed = probed
+    const { hardwareDecode: hardware = 'none' } = options
+    const asked = hardwareArguments(hardware, probed.codec)
+    this.#hardware = asked ?? []
+    if (asked === undefined) this.#softwareWhy = `${hardware} does not know ${probed.codec}`
+  }
+
+  get info(): CameraInfo {
+    const { hardwareDecode: hardware = 'none' } = this.#options
+    const software = `software: ${this.#softwareWhy ?? 'ffmpeg found no hardware for it'}`
+    const isUsed = this.#hardware.length > 0 && wasHardware(hardware, this.#format)
+    return {
+      ...{ decoder: 'ffmpeg', ...this.#probed },
+      ...(hardware !== 'none' && { hardwareDecode: isUsed ? hardware : software }),
+    }
   }
 
   get counts(): CameraCounts {
     return { decoded: this.#decoded, damaged: this.#damaged }
   }
 
-  /** Starts the process and waits for the first picture. */
+  /** Starts the process and waits for the first picture; without the hardware where that fails. */
   async start(timeoutMs: number): Promise<void> {
+    const began = performance.now()
+    if (this.#hardware.length > 0) {
+      try {
+        return await this.#start(timeoutMs * hardwareShare)
+      } catch (error) {
+        this.#options.signal.throwIfAborted()
+        if (!(error instanceof CameraError)) throw error
+        await this.#process?.[Symbol.asyncDispose]()
+        this.#hardware = []
+        const said = secretless(this.#lastWords, this.#source).slice(0, wordsMax)
+        this.#softwareWhy = `the hardware failed (${said || 'no picture in time'})`
+        this.#lastWords = ''
+      }
+    }
+    await this.#start(timeoutMs - (performance.now() - began))
+  }
+
+  async #start(timeoutMs: number): Promise<void> {
     this.#launch()
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), Math.max(0, timeoutMs))
@@ -121,23 +158,23 @@ class FfmpegCamera implements Camera {
       clearTimeout(timer)
     }
     if (this.#first !== undefined) return
-    const without = this.#source.kind === 'live' ? 'ended' : 'noVideo'
+    const without = isLive(this.#source) ? 'ended' : 'noVideo'
     throw this.#fault(this.#isBlind() ? 'garbage' : without, 'open')
   }
 
   async *frames(): AsyncGenerator<Frame> {
     if (this.#taken) throw new Error('Cannot take the frames of a camera twice: open it again')
     this.#taken = true
-    const isLive = this.#source.kind === 'live'
-    const clock = pace(!isLive && this.#options.pace === 'live', this.#now)
+    const live = isLive(this.#source)
+    const clock = pace(!live && this.#options.pace === 'live', this.#now)
     for (;;) {
       this.#signal.throwIfAborted()
       const joined = this.#first ?? (await this.#advance(() => this.#watched()))
       this.#first = undefined
       if (joined === undefined) return
       const { frame, positionMs, arrivedAt } = joined.picked
-      if (!isLive) await waitFor(clock, positionMs, this.#signal)
-      using picked = this.#frame(joined, frame, isLive ? arrivedAt : clock.at(positionMs))
+      if (!live) await waitFor(clock, positionMs, this.#signal)
+      using picked = this.#frame(joined, frame, live ? arrivedAt : clock.at(positionMs))
       yield picked
     }
   }
@@ -159,10 +196,11 @@ class FfmpegCamera implements Camera {
         analysisFps,
         loop,
         fromSeconds: this.#fromSeconds,
+        hardware: this.#hardware,
         socketTimeoutMs: Math.max(openTimeoutMs, stallTimeoutMs) + 1000,
       }),
       sizeBytes,
-      isLive: this.#source.kind === 'live',
+      isLive: isLive(this.#source),
       onEntry: (entry) => this.#hear(entry),
     })
     this.#heardAt = performance.now()
@@ -214,7 +252,8 @@ class FfmpegCamera implements Camera {
   #count(entry: LogEntry & { kind: 'decoded' }): 'end' | undefined {
     this.#heardAt = performance.now()
     this.#quietMaxMs = this.#options.stallTimeoutMs
-    const { ticks, width, height, isKey } = entry
+    const { ticks, width, height, format, isKey } = entry
+    this.#format = format
     const seconds = ticks === undefined ? undefined : ticks * this.#tickSeconds
     // Read again only to come to where the last process stopped.
     if (this.#fromSeconds !== undefined && seconds !== undefined) {
@@ -238,14 +277,14 @@ class FfmpegCamera implements Camera {
 
   /** A looped clip that comes back to its first size is at its beginning again. */
   #resumeAt({ width, height }: Size, seconds: number | undefined): number | undefined {
-    if (this.#source.kind === 'live') return undefined
+    if (isLive(this.#source)) return undefined
     const isFirst = width === this.#firstSize.width && height === this.#firstSize.height
     return this.#options.loop && isFirst ? undefined : seconds
   }
 
   /** The next joined frame of a source that is watched for stalls. */
   async #watched(): Promise<Joined<Shot> | undefined> {
-    if (this.#source.kind !== 'live') return this.#orFault(await this.#next(this.#signal))
+    if (!isLive(this.#source)) return this.#orFault(await this.#next(this.#signal))
     let stalled = false
     const watch = setInterval(() => {
       if (performance.now() - this.#heardAt < this.#quietMaxMs) return
@@ -339,6 +378,8 @@ class FfmpegCamera implements Camera {
 const stampTolerance = 1e-6
 const watchIntervalMs = 250
 const wordsMax = 200
+/** Part of the time for opening after which software is tried in place of hardware. */
+const hardwareShare = 0.5
 
 type SizedPictures = {
   readonly source: Size

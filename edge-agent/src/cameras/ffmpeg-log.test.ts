@@ -9,11 +9,11 @@ const lines: [line: string, entry: LogEntry | undefined][] = [
   ],
   [
     '[showinfo@decoded @ 0x558b] n:   6 pts:  18000 pts_time:0.2     pos:     7858 fmt:yuv420p sar:0/1 s:320x240 i:P iskey:0 type:P ',
-    { kind: 'decoded', ticks: 18_000, width: 320, height: 240, isKey: false },
+    { kind: 'decoded', ticks: 18_000, width: 320, height: 240, format: 'yuv420p', isKey: false },
   ],
   [
     '[showinfo@decoded @ 0x558b] n:   0 pts:NOPTS pts_time:NOPTS pos:     48 fmt:yuv420p cl:left sar:1/1 s:64x48 i:P iskey:1 type:I ',
-    { kind: 'decoded', ticks: undefined, width: 64, height: 48, isKey: true },
+    { kind: 'decoded', ticks: undefined, width: 64, height: 48, format: 'yuv420p', isKey: true },
   ],
   [
     '[showinfo@picked @ 0x558b] n:   1 pts:  18000 pts_time:0.2     pos:     7858 fmt:yuv420p sar:0/1 s:320x240 i:P iskey:0 type:P ',

@@ -16,6 +16,8 @@ export type LogEntry =
       readonly ticks: number | undefined
       readonly width: number
       readonly height: number
+      /** Pixel format, as FFmpeg calls it. */
+      readonly format: string
       readonly isKey: boolean
     }
   | { readonly kind: 'picked' }
@@ -28,7 +30,7 @@ const damage =
   /error while decoding|concealing|corrupt|decode_slice|no frame!|invalid data|RTP: missed|missing reference|reference picture missing|non-existing|cabac decode|out of range intra/i
 const complaint =
   /error|fail|invalid|refused|timed out|unauthorized|forbidden|not found|not implemented|unsupported|denied|unable|could not/i
-const numbers = /pts:\s*(-?\d+|NOPTS) .* s:(\d+)x(\d+) .*iskey:(\d)/
+const numbers = /pts:\s*(-?\d+|NOPTS) .* fmt:(\S+) .*s:(\d+)x(\d+) .*iskey:(\d)/
 const timeBase = /config in time_base: (\d+)\/(\d+)/
 
 /** One line of standard error, without its end; undefined where it says nothing new. */
@@ -36,12 +38,13 @@ export function parseLogLine(line: string): LogEntry | undefined {
   if (line.startsWith(`[${decodedFilter}`)) {
     const found = numbers.exec(line)
     if (found !== null) {
-      const [, ticks, width, height, key] = found
+      const [, ticks, format = '', width, height, key] = found
       return {
         kind: 'decoded',
         ticks: ticks === 'NOPTS' ? undefined : Number(ticks),
         width: Number(width),
         height: Number(height),
+        format,
         isKey: key === '1',
       }
     }

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { type FfmpegVersion, probeArguments } from './ffmpeg-arguments.ts'
-import { type FfmpegSource, secretless } from './source.ts'
+import { type FfmpegSource, isLive, secretless } from './source.ts'
 import { believableFps } from './timeline.ts'
 
 export type Probed = {
@@ -68,13 +68,20 @@ function lastLine(stderr: string): string {
   return (lines.at(-1) ?? '').replace(/^\[[^\]]* @ 0x[0-9a-f]+\]\s*/, '')
 }
 
+function deviceCause(stderr: string): CameraCause {
+  if (/busy/i.test(stderr)) return 'busy'
+  if (/permission denied/i.test(stderr)) return 'forbidden'
+  return /no such device|no such file/i.test(stderr) ? 'unplugged' : 'noCamera'
+}
+
 /** Only the texts of FFmpeg tell its errors apart; they are the same since version 2. */
 function probeCause(source: FfmpegSource, stderr: string): CameraCause {
+  if (source.kind === 'device') return deviceCause(stderr)
   if (/\b40[13]\b/.test(stderr)) return 'login'
   if (/\b40[04]\b/.test(stderr)) return 'path'
   if (/reset by peer|broken pipe/i.test(stderr)) return 'strange'
   if (/Invalid data|End of file|moov atom not found/i.test(stderr)) {
-    return source.kind === 'live' ? 'strange' : 'noVideo'
+    return isLive(source) ? 'strange' : 'noVideo'
   }
-  return source.kind === 'live' ? 'nobody' : 'gone'
+  return isLive(source) ? 'nobody' : 'gone'
 }

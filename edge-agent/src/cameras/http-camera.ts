@@ -5,6 +5,7 @@
 import { BufferedFrame } from './buffered-frame.ts'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame } from './camera.ts'
 import { cameraFault } from './camera-fault.ts'
+import { softwareOnly } from './hardware-decode.ts'
 import { httpPictures } from './http-pictures.ts'
 import { NodeAvFrame } from './node-av-camera.ts'
 import { NodeAvPictures } from './node-av-frame.ts'
@@ -98,7 +99,14 @@ class HttpCamera implements Camera {
     this.#first = await this.#next('open', this.#options.openTimeoutMs)
     const { width, height } = this.#first.size
     const decoder = this.#av === undefined ? 'sharp' : 'node-av'
-    this.#info = { decoder, codec: 'mjpeg', width, height, fps: undefined }
+    this.#info = {
+      decoder,
+      codec: 'mjpeg',
+      width,
+      height,
+      fps: undefined,
+      ...softwareOnly(this.#options.hardwareDecode, 'JPEG pictures are decoded one by one'),
+    }
   }
 
   async *frames(): AsyncGenerator<Frame> {

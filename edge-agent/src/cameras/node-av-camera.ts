@@ -1,12 +1,13 @@
 /** The `Camera` behind which node-av works: the default where it is installed. */
 import type { Frame as AvFrame } from 'node-av/lib'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
+import { softwareOnly } from './hardware-decode.ts'
 import { NodeAvPictures } from './node-av-frame.ts'
 import { type LibAv, NodeAvInput } from './node-av-input.ts'
 import { pace, waitFor } from './pace.ts'
 import { pickFrames } from './pick-frames.ts'
 import { pictureMask } from './picture-mask.ts'
-import type { FfmpegSource } from './source.ts'
+import type { NodeAvSource } from './source.ts'
 import { timeline } from './timeline.ts'
 
 /**
@@ -16,7 +17,7 @@ import { timeline } from './timeline.ts'
  */
 export async function openNodeAvCamera(
   av: LibAv,
-  source: FfmpegSource,
+  source: NodeAvSource,
   options: CameraOptions,
   now: () => number,
 ): Promise<Camera> {
@@ -27,7 +28,7 @@ export async function openNodeAvCamera(
 class NodeAvCamera implements Camera {
   readonly info: CameraInfo
   readonly #av: LibAv
-  readonly #source: FfmpegSource
+  readonly #source: NodeAvSource
   readonly #options: CameraOptions
   readonly #now: () => number
   readonly #pictures: NodeAvPictures
@@ -44,7 +45,7 @@ class NodeAvCamera implements Camera {
 
   constructor(
     av: LibAv,
-    source: FfmpegSource,
+    source: NodeAvSource,
     options: CameraOptions,
     now: () => number,
     input: NodeAvInput,
@@ -61,6 +62,10 @@ class NodeAvCamera implements Camera {
       width: input.width,
       height: input.height,
       fps: input.fps,
+      ...softwareOnly(
+        options.hardwareDecode,
+        'node-av has no hardware here; it takes the decoder ffmpeg',
+      ),
     }
     this.#signal = AbortSignal.any([options.signal, this.#closing.signal])
     this.#interrupt = () => this.#input.interrupt()

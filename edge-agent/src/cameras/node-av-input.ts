@@ -17,7 +17,7 @@ import type {
 } from 'node-av/lib'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { damageGate, type PictureState } from './damage-gate.ts'
-import type { FfmpegSource } from './source.ts'
+import type { NodeAvSource } from './source.ts'
 import { believableFps } from './timeline.ts'
 
 export type LibAv = typeof import('node-av/lib') & typeof import('node-av/constants')
@@ -62,7 +62,7 @@ export class NodeAvInput implements AsyncDisposable {
   damaged = 0
 
   readonly #av: LibAv
-  readonly #source: FfmpegSource
+  readonly #source: NodeAvSource
   readonly #limits: InputLimits
   readonly #packet: Packet
   readonly #frame: AvFrame
@@ -86,7 +86,7 @@ export class NodeAvInput implements AsyncDisposable {
    * @throws {CameraError} refused or unreadable
    * @throws the signal's reason when aborted
    */
-  static async open(av: LibAv, source: FfmpegSource, limits: InputLimits): Promise<NodeAvInput> {
+  static async open(av: LibAv, source: NodeAvSource, limits: InputLimits): Promise<NodeAvInput> {
     limits.signal.throwIfAborted()
     const format = new av.FormatContext()
     format.allocContext()
@@ -122,7 +122,7 @@ export class NodeAvInput implements AsyncDisposable {
 
   private constructor(
     av: LibAv,
-    source: FfmpegSource,
+    source: NodeAvSource,
     limits: InputLimits,
     format: FormatContext,
     decoder: CodecContext,
@@ -318,7 +318,7 @@ type Fail = (cause: CameraCause, code?: number) => never
 async function openFormat(
   av: LibAv,
   format: FormatContext,
-  source: FfmpegSource,
+  source: NodeAvSource,
   limits: InputLimits,
   fail: Fail,
 ): Promise<void> {
@@ -357,7 +357,7 @@ function openDecoder(av: LibAv, stream: Stream, codec: Codec, fail: Fail): Codec
   return fail('codec', opened)
 }
 
-function openOptions(source: FfmpegSource, limits: InputLimits): Record<string, string> {
+function openOptions(source: NodeAvSource, limits: InputLimits): Record<string, string> {
   if (source.kind !== 'live') return { protocol_whitelist: protocols.file }
   const socketTimeoutMs =
     Math.max(limits.openTimeoutMs, limits.stallTimeoutMs) + socketTimeoutExtraMs
@@ -373,7 +373,7 @@ function openOptions(source: FfmpegSource, limits: InputLimits): Record<string, 
   }
 }
 
-function openCause(av: LibAv, source: FfmpegSource, code: number): CameraCause {
+function openCause(av: LibAv, source: NodeAvSource, code: number): CameraCause {
   if (code === av.AVERROR_HTTP_UNAUTHORIZED || code === av.AVERROR_HTTP_FORBIDDEN) return 'login'
   if (code === av.AVERROR_HTTP_NOT_FOUND || code === av.AVERROR_HTTP_BAD_REQUEST) return 'path'
   if (code === -constants.errno.ECONNRESET) return 'strange'

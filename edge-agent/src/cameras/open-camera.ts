@@ -31,14 +31,36 @@ export async function openCamera(options: OpenCameraOptions): Promise<Camera> {
     const lib = options.decoder === 'ffmpeg' ? undefined : await nodeAv(source, options.decoder)
     return openHttpCamera(lib, source, options, now)
   }
-  const av = options.decoder === 'ffmpeg' ? undefined : await nodeAv(source, options.decoder)
-  if (av !== undefined) {
-    const { openNodeAvCamera } = await import('./node-av-camera.ts')
-    return openNodeAvCamera(av, source, options, now)
+  // Devices and hardware are the program's: node-av has neither.
+  const { decoder = 'auto', hardwareDecode = 'none' } = options
+  if (source.kind === 'device') {
+    if (decoder === 'node-av') throw notByNodeAv(source)
+  } else {
+    const prefersFfmpeg = decoder === 'auto' && hardwareDecode !== 'none' && (await hasFfmpeg())
+    const av = decoder === 'ffmpeg' || prefersFfmpeg ? undefined : await nodeAv(source, decoder)
+    if (av !== undefined) {
+      const { openNodeAvCamera } = await import('./node-av-camera.ts')
+      return openNodeAvCamera(av, source, options, now)
+    }
   }
-  const version = await ffmpeg(source, options.decoder)
+  const version = await ffmpeg(source, source.kind === 'device' ? 'ffmpeg' : decoder)
   const { openFfmpegCamera } = await import('./ffmpeg-camera.ts')
   return openFfmpegCamera(version, source, options, now)
+}
+
+function notByNodeAv({ name }: Source): CameraError {
+  return new CameraError(
+    'refused',
+    `Cannot open camera ${name}: node-av does not read devices; use the decoder auto or ffmpeg`,
+  )
+}
+
+async function hasFfmpeg(): Promise<boolean> {
+  const { ffmpegVersion } = await import('./ffmpeg-probe.ts')
+  return ffmpegVersion().then(
+    () => true,
+    () => false,
+  )
 }
 
 async function nodeAv(
@@ -65,7 +87,10 @@ async function ffmpeg(source: Source, decoder: 'auto' | 'ffmpeg' | 'node-av' = '
   } catch (cause) {
     const [missing, way] =
       decoder === 'ffmpeg'
-        ? ['the program ffmpeg does not answer', 'install it, or use the decoder node-av']
+        ? [
+            'the program ffmpeg does not answer',
+            source.kind === 'device' ? 'install it' : 'install it, or use the decoder node-av',
+          ]
         : [
             'no decoder is installed',
             'install the optional dependency node-av or the program ffmpeg',

@@ -35,7 +35,16 @@ const refused: [source: string, text: RegExp][] = [
   ['ftp://root:secret@cam/1', /"ftp:\/\/root:…@cam\/1": "ftp:" is not supported.*; use rtsp:/],
   ['http://', /address is not complete; write http:/],
   ['rtsp://', /address is not complete/],
-  ['v4l2:/dev/video0', /"v4l2:" is not supported/],
+  ['v4l2:/dev/no-such-video', /no such device; check that the camera is plugged in/],
+  ['v4l2:/dev/null?size=1280', /"1280" is no size; write size=1280x720/],
+  ['v4l2:/dev/null?fps=0', /"0" is no fps; write fps=15/],
+  ['v4l2:/dev/null?format=mjpeg%20-i', /"mjpeg -i" is no format/],
+  ['v4l2:/dev/null?sise=1280x720', /"sise" is unknown \(did you mean "size"\?\)/],
+  ['v4l2:/dev/../etc/passwd', /is not a device/],
+  ['v4l2:video0', /"video0" is not a device; write v4l2:\/dev\/video0/],
+  ['v4l2:/dev', /is not a device/],
+  ['v4l2:/dev/shm', /is no camera/],
+  ['vl42:/dev/video0', /did you mean "v4l2:"/],
 ]
 for (const [source, text] of refused) {
   test(`parseSource() refuses "${source}"`, async () => {
@@ -53,4 +62,14 @@ test('secretless() takes address and password out of what a program said', async
   const source = await parseSource('rtsp://root:p%40ss@cam/1')
   assert.equal(secretless('rtsp://root:p%40ss@cam/1: 401 Unauthorized', source), '401 Unauthorized')
   assert.equal(secretless('login with p@ss or p%40ss failed', source), 'login with … or … failed')
+})
+
+test('parseSource() knows what is asked of a device', async () => {
+  // Any character device can be named; whether it is a camera, ffmpeg finds out.
+  const source = await parseSource('v4l2:/dev/null?size=1280x720&fps=7.5&format=mjpeg')
+  assert.deepEqual(source, {
+    ...{ kind: 'device', driver: 'v4l2', path: '/dev/null' },
+    ...{ size: '1280x720', fps: 7.5, format: 'mjpeg' },
+    name: '"v4l2:/dev/null?size=1280x720&fps=7.5&format=mjpeg"',
+  })
 })

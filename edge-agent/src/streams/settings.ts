@@ -1,5 +1,11 @@
 /** A stream's configuration with every default filled in: what the running stream works with. */
-import { hideSecret, MotionGate, type Point, StreamConfig } from '@edgeloop/protocol'
+import {
+  type HardwareDecode,
+  hideSecret,
+  MotionGate,
+  type Point,
+  StreamConfig,
+} from '@edgeloop/protocol'
 import type { MaskPolygon } from '../cameras/picture-mask.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
 
@@ -17,6 +23,7 @@ export type StreamSettings = {
   readonly masks: readonly MaskPolygon[]
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
+  readonly hardwareDecode: HardwareDecode
   readonly decoder: 'auto' | 'node-av' | 'ffmpeg'
 }
 
@@ -41,6 +48,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       idleIntervalMs: gate.idleIntervalMs ?? defaultOf(MotionGate, 'idleIntervalMs'),
     },
     stallTimeoutMs: config.stallTimeoutMs ?? defaultOf(StreamConfig, 'stallTimeoutMs'),
+    hardwareDecode: config.hardwareDecode ?? defaultOf(StreamConfig, 'hardwareDecode'),
     decoder: config.decoder ?? 'auto',
   }
 }

@@ -156,7 +156,7 @@ class Stream {
 
   /** One connection, from opening to whatever ends it. */
   async #watch(lane: Lane): Promise<void> {
-    const { source, analysisFps, masks, stallTimeoutMs, decoder } = this.#settings
+    const { source, analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
     const { signal, figures } = this.#deps
     await using camera = await this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
@@ -169,6 +169,7 @@ class Stream {
       openTimeoutMs,
       stallTimeoutMs,
       decoder,
+      hardwareDecode,
       now: this.#deps.now,
       signal,
     })
@@ -200,6 +201,7 @@ class Stream {
     this.#reported = {
       ...{ streamId, name, source, state: 'live', reason: '', since },
       ...{ model: model.name, decoder: info.decoder, width, height },
+      ...(info.hardwareDecode && { hardwareDecode: info.hardwareDecode.slice(0, 300) }),
     }
     this.#deps.report(this.#reported)
     if (isLive) return
