@@ -22,6 +22,7 @@ import { EventPanel } from './events/event-panel.tsx'
 import { type EventFilter, readEventFilter } from './events/event-queries.ts'
 import { EventsPage } from './events/events-page.tsx'
 import { HomePage } from './home/home-page.tsx'
+import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
 import { SignInPage } from './people/sign-in-page.tsx'
 import { NotFound } from './shell/not-found.tsx'
@@ -133,6 +134,13 @@ const config = createRoute({
   component: DeviceConfig,
 })
 
+const live = createRoute({
+  getParentRoute: () => inside,
+  path: '/live',
+  validateSearch: (search): WallView => readWallView(search),
+  component: lazyRouteComponent(() => import('./live/wall-page.tsx'), 'WallPage'),
+})
+
 const events = createRoute({
   getParentRoute: () => inside,
   path: '/events',
@@ -154,6 +162,7 @@ const tree = root.addChildren([
   inside.addChildren([
     home,
     devices,
+    live,
     device.addChildren([overview, metrics, config]),
     events.addChildren([event]),
   ]),

@@ -4,7 +4,7 @@
  * to see that each route refuses everybody without its role.
  */
 import { type Static, type TSchema, Type } from 'typebox'
-import { Desired, DeviceDetail, DeviceRow } from './device.ts'
+import { Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
 import { eventKinds, StoredEvent } from './event.ts'
 import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import { DeviceConfig, StreamConfig } from './stream.ts'
@@ -166,6 +166,28 @@ export const HealthSeries = Type.Object(
 )
 export type HealthSeries = Static<typeof HealthSeries>
 
+/** Streams as their devices report them: by device id, then in the device's own order. */
+export const StreamPage = Type.Object(
+  {
+    streams: Type.Array(
+      Type.Object({
+        deviceId: DeviceId,
+        deviceName: Type.String(),
+        site: SiteId,
+        /** Whether the device is connected: without it the rest is its last word. */
+        online: Type.Boolean(),
+        stream: ReportedStream,
+        /** What is tracked scores at least this, where the configuration says so. */
+        scoreMin: Type.Union([Type.Number(), Type.Null()]),
+      }),
+    ),
+    /** All that fit the query, on every page together. */
+    total: Type.Integer(),
+  },
+  { $id: 'StreamPage' },
+)
+export type StreamPage = Static<typeof StreamPage>
+
 /** A line for each asked device that the hub knows, in the order asked for. */
 export const Sparklines = Type.Object(
   {
@@ -319,6 +341,24 @@ export const routes = {
     summary: 'Removes a stream from the desired configuration',
     params: deviceStream,
     response: Desired,
+  },
+  streamList: {
+    method: 'GET',
+    path: '/api/streams',
+    access: 'viewer',
+    summary: 'Lists the streams of all devices, page by page',
+    query: Type.Object(
+      {
+        device: Type.Optional(DeviceId),
+        site: Type.Optional(SiteId),
+        /** Words that must be in the names of stream, device or site. */
+        q: Type.Optional(Type.String({ maxLength: 200 })),
+        offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000_000, default: 0 })),
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, default: 16 })),
+      },
+      closed,
+    ),
+    response: StreamPage,
   },
   streamPicture: {
     method: 'GET',

@@ -29,6 +29,7 @@ const places = [
   '/devices/line-4/config',
   '/devices/gate-1',
   '/devices/spare-1',
+  '/live',
   '/events',
   '/nowhere',
 ] as const
@@ -70,7 +71,11 @@ test('the dashboard in Chromium', needs('chromium'), async (t) => {
       assert.ok(width <= 360, `${place} is ${width} px wide`)
       await page.setViewportSize({ width: 1440, height: 900 })
     }
-    assert.deepEqual(complaints, [])
+    // Chromium itself reports that the hub has no picture of the device that is offline.
+    assert.deepEqual(
+      complaints.filter((complaint) => !/503 .*\/picture$/.test(complaint)),
+      [],
+    )
   })
 
   await t.test('Fleet filters and order are in the address and survive going away', async (t) => {

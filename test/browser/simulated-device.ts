@@ -3,6 +3,7 @@
  * waits for them to be acknowledged, and sends live pictures while the hub asks for them.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { Agent } from 'node:https'
 import { cpus } from 'node:os'
 import {
   type Acknowledged,
@@ -34,6 +35,7 @@ export class SimulatedDevice implements AsyncDisposable {
   readonly #scenes: ReadonlyMap<string, Scene>
   readonly #stop = new AbortController()
   readonly #sending = new Set<Promise<void>>()
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 })
   readonly #live = new Map<string, { until: number; fpsMax: number }>()
   #client: MqttClient | undefined
   #sequence = 0
@@ -59,6 +61,7 @@ export class SimulatedDevice implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     await Promise.allSettled(this.#sending)
+    this.#agent.destroy()
     await this.#client?.endAsync(true)
   }
 
@@ -198,7 +201,8 @@ export class SimulatedDevice implements AsyncDisposable {
         detections: parts.map(({ label, score, box }) => ({ label, score, box: [...box] })),
       }
       const bytes = encodeLiveFrame(header, jpeg)
-      await this.#device.put(`/streams/${streamId}/picture`, 'application/octet-stream', bytes)
+      const path = `/streams/${streamId}/picture`
+      await this.#device.put(path, 'application/octet-stream', bytes, this.#agent)
       await new Promise((resolve) => setTimeout(resolve, 1000 / Math.min(want.fpsMax, 5)))
     }
   }

@@ -6,7 +6,7 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { request } from 'node:https'
+import { type Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -47,7 +47,7 @@ export type TestDevice = {
   /** Connects to the broker as the device; options override what a good device says. */
   connect(options?: IClientOptions): Promise<MqttClient>
   /** Sends bytes to the device listener under the device's certificate. */
-  put(path: string, type: string, body: Uint8Array): Promise<Answer>
+  put(path: string, type: string, body: Uint8Array, agent?: Agent): Promise<Answer>
 }
 
 export type Answer = { readonly status: number; readonly text: string }
@@ -133,8 +133,15 @@ export async function openTestHub(
         await connected(client)
         return client
       },
-      put: (path, type, body) =>
-        send(urls.device + path, 'PUT', { ...tls, headers: { 'content-type': type } }, body),
+      put: (path, type, body, agent) => {
+        const headers = { 'content-type': type }
+        return send(
+          urls.device + path,
+          'PUT',
+          { ...tls, headers, ...(agent ? { agent } : {}) },
+          body,
+        )
+      },
     }
   }
 
@@ -188,7 +195,14 @@ export async function makeRequest(
 export async function send(
   url: string,
   method: string,
-  options: { key?: string; cert?: string; ca?: string; headers?: Record<string, string> },
+  options: {
+    key?: string
+    cert?: string
+    ca?: string
+    headers?: Record<string, string>
+    /** Keeps connections open; a new one for each request without it. */
+    agent?: Agent
+  },
   body: Uint8Array | object,
 ): Promise<Answer> {
   const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
@@ -198,7 +212,7 @@ export async function send(
     method,
     headers: { ...headers, 'content-length': bytes.length },
     rejectUnauthorized: options.ca !== undefined,
-    agent: false,
+    agent: options.agent ?? false,
   })
   sent.end(bytes)
   const [reply] = await once(sent, 'response')

@@ -11,6 +11,7 @@ import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
 import { readSparklines } from '../devices/sparklines.ts'
+import { listStreams } from '../devices/stream-list.ts'
 import type { Events } from '../events/events.ts'
 import type { Live } from '../live/live.ts'
 import { type People, sessionMs, sessionOf } from '../people/people.ts'
@@ -107,6 +108,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
       withoutSecrets(await rooms.desired.addStream(params.deviceId, body)),
     streamRemove: async ({ params }) =>
       withoutSecrets(await rooms.desired.removeStream(params.deviceId, params.streamId)),
+    streamList: async ({ query }) => listStreams(fleet.all(), query),
     streamPicture: async ({ params, request }) => {
       const device = fleet.get(params.deviceId)
       return Buffer.from(await rooms.live.picture(device, params.streamId, request.signal))

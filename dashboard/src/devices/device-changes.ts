@@ -27,7 +27,10 @@ export function useDeviceChanges(): void {
         queryClient.setQueryData(queryKey, (detail) =>
           detail ? { ...detail, device: patchRow(detail.device, change) } : undefined,
         )
-        if (mayChangeReport(change)) refetchSoon(queryKey)
+        if (mayChangeReport(change)) {
+          refetchSoon(queryKey)
+          refetchSoon(['streams'])
+        }
       }
       for (const change of batch) {
         if (change.kind === 'event' && change.event.kind === 'stream') {
@@ -56,7 +59,8 @@ function useRefetch(): (queryKey: readonly string[]) => void {
     if (timers.current.has(name)) return
     const refetch = () => {
       timers.current.delete(name)
-      void queryClient.invalidateQueries({ queryKey, exact: true })
+      // Lists of streams are cached by what was asked for; everything else under its own key alone.
+      void queryClient.invalidateQueries({ queryKey, exact: queryKey[0] !== 'streams' })
     }
     timers.current.set(name, setTimeout(refetch, refetchEveryMs))
   }

@@ -134,7 +134,7 @@ function Wall(props: { rows: readonly DeviceRow[] }) {
             deviceId={deviceId}
             stream={stream}
             online
-            linked
+            leadsTo="device"
             scoreMin={scoreMin}
             widthMax={tiles.length === 1 ? 960 : 640}
           />
@@ -143,7 +143,7 @@ function Wall(props: { rows: readonly DeviceRow[] }) {
       {all > Math.min(tiles.length, tilesMax) && (
         <p className={classes.more}>
           {Math.min(tiles.length, tilesMax)} of {sayOf(all, 'stream')}.{' '}
-          <Link to="/devices">All devices</Link>
+          <Link to="/live">All streams</Link>
         </p>
       )}
     </>

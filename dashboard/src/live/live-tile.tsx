@@ -32,12 +32,14 @@ export function LiveTile(props: {
   stream: Pick<ReportedStream, 'streamId' | 'name' | 'state' | 'reason'>
   /** False where the device itself is not connected: then nothing can be live. */
   online: boolean
-  /** The whole tile leads to the device. */
-  linked?: boolean
+  /** The whole tile is a link: to the device, or to this stream alone on the wall. */
+  leadsTo?: 'device' | 'large'
   /** Detections that score less are not tracked, and only hinted at. */
   scoreMin?: number | undefined
   fpsMax?: number
   widthMax?: number
+  /** Draws detections; true where left out. */
+  boxes?: boolean
   /** What stands in the lower corner beside the number of objects. */
   children?: ReactNode
 }) {
@@ -50,6 +52,7 @@ export function LiveTile(props: {
     widthMax: props.widthMax ?? 640,
     fpsMax: props.fpsMax ?? 5,
     scoreMin: props.scoreMin ?? standardScoreMin,
+    boxes: props.boxes ?? true,
     live: inView && online,
   })
   const now = useNow()
@@ -76,15 +79,7 @@ export function LiveTile(props: {
       )}
       <figcaption className={classes.name}>
         <Status kind={status.kind} word={status.word} quiet size={12} />
-        {props.linked ? (
-          <Link to="/devices/$deviceId" params={{ deviceId }} className={`clip ${classes.link}`}>
-            <bdi>{stream.name}</bdi>
-          </Link>
-        ) : (
-          <span className="clip">
-            <bdi>{stream.name}</bdi>
-          </span>
-        )}
+        <TileName {...props} />
       </figcaption>
       <div className={classes.corner}>
         {old && (
@@ -98,6 +93,32 @@ export function LiveTile(props: {
       <SpokenDetections detections={seen?.detections ?? []} />
     </figure>
   )
+}
+
+function TileName(props: {
+  deviceId: string
+  stream: Pick<ReportedStream, 'streamId' | 'name'>
+  leadsTo?: 'device' | 'large'
+}) {
+  const { deviceId, stream } = props
+  const name = <bdi>{stream.name}</bdi>
+  const className = `clip ${classes.link}`
+  if (props.leadsTo === 'device') {
+    return (
+      <Link to="/devices/$deviceId" params={{ deviceId }} className={className}>
+        {name}
+      </Link>
+    )
+  }
+  if (props.leadsTo === 'large') {
+    const one = `${deviceId}/${stream.streamId}`
+    return (
+      <Link to="/live" search={(before) => ({ ...before, one })} className={className}>
+        {name}
+      </Link>
+    )
+  }
+  return <span className="clip">{name}</span>
 }
 
 /** A canvas says nothing to a screen reader: this list does, without interrupting. */
@@ -125,6 +146,7 @@ function useLivePicture(
     widthMax: number
     fpsMax: number
     scoreMin: number
+    boxes: boolean
     live: boolean
   },
 ): { seen: Seen | undefined; missing: boolean } {
@@ -137,7 +159,8 @@ function useLivePicture(
   const redraw = useEffectEvent(() => {
     if (!canvas.current || !last.current) return
     const { header, picture } = last.current
-    drawFrame(canvas.current, picture, header, header.detections, wanted.scoreMin)
+    const detections = wanted.boxes ? header.detections : []
+    drawFrame(canvas.current, picture, header, detections, wanted.scoreMin)
   })
   const show = useEffectEvent(async ({ header, jpeg }: LiveFrame) => {
     const picture = await createImageBitmap(new Blob([jpeg.slice()], { type: 'image/jpeg' }))
@@ -179,6 +202,9 @@ function useLivePicture(
     },
     [deviceId, streamId],
   )
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is there is drawn again without boxes, or with
+  useEffect(() => redraw(), [wanted.boxes])
 
   useEffect(() => {
     if (!live || !link) return

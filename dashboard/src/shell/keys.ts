@@ -6,6 +6,7 @@
 export type KeyAction =
   | 'goHome'
   | 'goDevices'
+  | 'goLive'
   | 'goEvents'
   | 'focusFilter'
   | 'next'
@@ -13,6 +14,7 @@ export type KeyAction =
   | 'select'
   | 'selectAll'
   | 'clear'
+  | 'fullScreen'
   | 'sheet'
 
 export type KeyRow = {
@@ -25,13 +27,19 @@ export type KeyRow = {
 export const keyTable: readonly KeyRow[] = [
   { action: 'goHome', keys: ['g', 'h'], does: 'Go to Home' },
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
+  { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },
-  { action: 'next', keys: ['j'], does: 'Next row, next (older) event' },
-  { action: 'previous', keys: ['k'], does: 'Previous row, previous (newer) event' },
+  { action: 'next', keys: ['j'], does: 'Next row, next (older) event, next page of the wall' },
+  {
+    action: 'previous',
+    keys: ['k'],
+    does: 'Previous row, previous (newer) event, previous page of the wall',
+  },
   { action: 'select', keys: ['x'], does: 'Select the row, or leave it out' },
   { action: 'selectAll', keys: ['*'], does: 'Select every row that is shown, or none of them' },
-  { action: 'clear', keys: ['Escape'], does: 'Give up the selection' },
+  { action: 'clear', keys: ['Escape'], does: 'Give up the selection, go back to the wall' },
+  { action: 'fullScreen', keys: ['f'], does: 'The wall on the whole screen, or back' },
   { action: 'sheet', keys: ['?'], does: 'Show these keys' },
 ]
 

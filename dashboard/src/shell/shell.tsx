@@ -5,6 +5,7 @@ import {
   IconBell,
   IconHome,
   IconKeyboard,
+  IconLayoutGrid,
   IconSearch,
   IconServer2,
   IconUser,
@@ -31,6 +32,7 @@ const KeySheet = lazy(async () => ({ default: (await import('./key-sheet.tsx')).
 const places = [
   { to: '/', word: 'Home', icon: IconHome },
   { to: '/devices', word: 'Devices', icon: IconServer2 },
+  { to: '/live', word: 'Live', icon: IconLayoutGrid },
   { to: '/events', word: 'Events', icon: IconBell },
 ] as const
 
@@ -56,6 +58,7 @@ function Frame() {
   useKeys({
     goHome: () => void router.navigate({ to: '/' }),
     goDevices: () => void router.navigate({ to: '/devices' }),
+    goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
     sheet: () => setSheet(true),
   })
