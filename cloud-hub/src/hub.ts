@@ -20,6 +20,7 @@ import type { Device } from './devices/device.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
 import { openFleet } from './devices/fleet.ts'
 import { openReports } from './devices/reports.ts'
+import { openRetirementDesk } from './devices/retirement.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
@@ -130,6 +131,7 @@ export async function openHub(
     urls: () => urls,
     enrolled: (device) => cut(device, device.certificate.serial),
   })
+  const retirement = openRetirementDesk({ store, fleet, clock, cut })
   const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
   const live = opened.use(
     openLive({
@@ -202,7 +204,15 @@ export async function openHub(
   })
   urls.device = `https://${hostInUrl(publicHost)}:${devicePort}`
 
-  const rooms = { store, fleet, people, enrolment, desired, events: openEvents({ store }) }
+  const rooms = {
+    store,
+    fleet,
+    people,
+    enrolment,
+    retirement,
+    desired,
+    events: openEvents({ store }),
+  }
   const browserListener = await buildBrowserListener(
     {
       ...rooms,

@@ -104,6 +104,22 @@ export const Enrolment = Type.Object(
 )
 export type Enrolment = Static<typeof Enrolment>
 
+/** Rows that go with a device. Pictures stay for as long as pictures are kept: devices may share them. */
+export const Removal = Type.Object(
+  {
+    deviceId: DeviceId,
+    /** Only a retired device can be removed. */
+    retired: Type.Boolean(),
+    events: Type.Integer(),
+    healthFigures: Type.Integer(),
+    /** What came in and could not be taken. */
+    quarantined: Type.Integer(),
+    configVersions: Type.Integer(),
+  },
+  { $id: 'Removal' },
+)
+export type Removal = Static<typeof Removal>
+
 /** A request of a device that has a certificate for its next one. */
 export const RenewalRequest = Type.Object(
   {
@@ -297,6 +313,30 @@ export const routes = {
       closed,
     ),
     response: Sparklines,
+  },
+  deviceRetire: {
+    method: 'POST',
+    path: '/api/devices/:deviceId/retire',
+    access: 'admin',
+    summary: 'Shuts a device out at once and keeps what it told; enrolling it again brings it back',
+    params: device,
+    response: DeviceRow,
+  },
+  deviceRemovalShow: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/removal',
+    access: 'admin',
+    summary: 'Counts what removing a device would delete',
+    params: device,
+    response: Removal,
+  },
+  deviceRemove: {
+    method: 'DELETE',
+    path: '/api/devices/:deviceId',
+    access: 'admin',
+    summary: 'Deletes a retired device and everything it told',
+    params: device,
+    response: Removal,
   },
   enrolmentCreate: {
     method: 'POST',
@@ -508,8 +548,8 @@ export function pathOf(
 }
 
 /**
- * One server-sent change. `device`: patch of a fleet row; `event`: a stored event; `counts`: figures
- * for the header. The client ignores a patch whose `revision` is not above the one it has.
+ * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
+ * stored event; `counts`: figures for the header. The client ignores a patch whose `revision` is not above the one it has.
  */
 export const Change = Type.Union([
   Type.Object({
@@ -518,6 +558,7 @@ export const Change = Type.Union([
     revision: Type.Integer(),
     patch: Type.Partial(DeviceRow),
   }),
+  Type.Object({ kind: Type.Literal('deviceRemoved'), deviceId: DeviceId }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('counts'),

@@ -5,9 +5,9 @@ import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
-import { type DeviceRow, packetBytesMax, topicFor } from '@edgeloop/protocol'
+import { type DeviceRow, type EnrolmentToken, packetBytesMax, topicFor } from '@edgeloop/protocol'
 import type { IClientOptions, MqttClient } from 'mqtt'
-import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
+import { makeRequest, openTestHub, send, type TestDevice, type TestHub } from './fixture.ts'
 
 test('an oversized packet before sign-in is cut off by its header', async (t) => {
   const hub = await openTestHub(t)
@@ -41,6 +41,38 @@ test('a client that connects and says nothing is cut off in time', async (t) => 
     tcp.resume()
     await closed
   }
+})
+
+test('a CONNECT and a request that trickle in are cut off in time, on both listeners', async (t) => {
+  const hub = await openTestHub(t, { mqtt: { port: 0, connectTimeoutMs: 1000 } })
+  const device = await hub.enrol('gate')
+  // A good beginning of each: only the pace is wrong. Strangers may speak to the listener for enrolment.
+  const connectHead = Buffer.from([
+    0x10, 0x80, 0x04, 0x00, 0x04, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 15,
+  ])
+  const request = Buffer.from('POST /enrol HTTP/1.1\r\nhost: hub\r\nx-padding: ')
+  const { key, enrolment } = device
+  const own = { key, cert: enrolment.certificate, ca: enrolment.ca }
+  const talks = [
+    trickle(hub.hub.urls.mqtt, own, connectHead),
+    trickle(hub.hub.urls.device, { ca: enrolment.ca }, request),
+    trickle(hub.hub.urls.device, own, request),
+  ]
+  for (const ms of await Promise.all(talks)) assert.ok(ms < 10_000, `open for ${ms} ms`)
+  await stillWorks(hub)
+})
+
+test('a token of another hub buys nothing, and is not spent by the attempt', async (t) => {
+  const [hub, other] = [await openTestHub(t), await openTestHub(t)]
+  const made = await other.api('POST', '/api/enrolment-tokens', { deviceId: 'gate' })
+  const { token } = (await made.json()) as EnrolmentToken
+  const { csr } = await makeRequest()
+  const foreign = await send(`${hub.hub.urls.device}/enrol`, 'POST', {}, { token, csr })
+  assert.equal(foreign.status, 401)
+  assert.match(foreign.text, /not one of this hub/)
+  assert.equal((await hub.api('GET', '/api/devices/gate')).status, 404, 'nothing was enrolled')
+  const own = await send(`${other.hub.urls.device}/enrol`, 'POST', {}, { token, csr })
+  assert.equal(own.status, 201)
 })
 
 test('CONNECTs that do not fit the certificate or the rules are refused with a reason code', async (t) => {
@@ -193,6 +225,25 @@ async function closing(client: MqttClient): Promise<void> {
       resolve()
     })
   })
+}
+
+/** Sends a beginning and then a byte now and then, for ever; gives how long the hub took part. */
+async function trickle(
+  url: string,
+  tls: { key?: string; cert?: string; ca: string },
+  head: Buffer,
+): Promise<number> {
+  const socket = connect({ ...tls, host: 'localhost', port: Number(new URL(url).port) })
+  socket.on('error', () => {})
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  await Promise.race([once(socket, 'secureConnect'), closed])
+  const startedAt = performance.now()
+  socket.write(head)
+  socket.resume()
+  const drip = setInterval(() => socket.write('a'), 100)
+  await closed
+  clearInterval(drip)
+  return performance.now() - startedAt
 }
 
 async function stillWorks(hub: TestHub): Promise<void> {

@@ -4,17 +4,22 @@ import { connectHub, type HubOptions } from '../hub-client.ts'
 import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 
+import { addRetirement } from './device-retirement.ts'
+
 type Options = HubOptions & { json?: boolean }
 
 export function deviceCommand(): Command {
-  const device = new Command('device').description('List, show and enrol devices').addHelpText(
-    'after',
-    `
+  const device = new Command('device')
+    .description('List, show, enrol, retire and remove devices')
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ ./edgeloop device list
   $ ./edgeloop device show demo --json
-  $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box`,
-  )
+  $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box
+  $ ./edgeloop device retire gate-7                shuts it out at once`,
+    )
   const withHub = (command: Command): Command =>
     command
       .addOption(jsonOption())
@@ -120,5 +125,6 @@ Examples:
       )
     },
   )
+  addRetirement(device, withHub)
   return device
 }

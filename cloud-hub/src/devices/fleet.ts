@@ -30,6 +30,8 @@ export type Fleet = AsyncDisposable & {
   add(device: Device): void
   /** Changes a device in memory; its patch follows within a second, its record within ten. */
   change(device: Device, fields: Partial<Omit<Device, 'deviceKey' | 'deviceId' | 'revision'>>): void
+  /** Lets go of a device whose record is about to be deleted; resolves when nothing writes it any more. */
+  forget(device: Device): Promise<void>
 }
 
 export async function openFleet(deps: {
@@ -75,6 +77,8 @@ export async function openFleet(deps: {
   }
 
   const change: Fleet['change'] = (device, fields) => {
+    // Removed meanwhile: its last messages change nothing any more.
+    if (byKey.get(device.deviceKey) !== device) return
     if (!untold.has(device)) untold.set(device, rowOf(device))
     unwritten.add(device)
     Object.assign(device, fields)
@@ -160,6 +164,15 @@ export async function openFleet(deps: {
     },
     add,
     change,
+    forget: async (device) => {
+      byId.delete(device.deviceId)
+      byKey.delete(device.deviceKey)
+      untold.delete(device)
+      unwritten.delete(device)
+      tell({ kind: 'deviceRemoved', deviceId: device.deviceId })
+      await writing
+      unwritten.delete(device)
+    },
     async [Symbol.asyncDispose]() {
       clearInterval(tellTimer)
       clearInterval(writeTimer)

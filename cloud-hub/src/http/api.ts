@@ -10,6 +10,7 @@ import { rowOf } from '../devices/device.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
+import type { RetirementDesk } from '../devices/retirement.ts'
 import { readSparklines } from '../devices/sparklines.ts'
 import { listStreams } from '../devices/stream-list.ts'
 import type { Events } from '../events/events.ts'
@@ -27,6 +28,7 @@ export type Rooms = {
   readonly fleet: Fleet
   readonly people: People
   readonly enrolment: EnrolmentDesk
+  readonly retirement: RetirementDesk
   readonly desired: DesiredDesk
   readonly events: Events
   readonly blobs: Blobs
@@ -101,6 +103,9 @@ export function apiHandlers(rooms: Rooms): Handlers {
       const devices = query.devices.split(',').flatMap((id) => fleet.find(id) ?? [])
       return readSparklines(rooms.store, devices, clock())
     },
+    deviceRetire: async ({ params }) => rowOf(await rooms.retirement.retire(params.deviceId)),
+    deviceRemovalShow: ({ params }) => rooms.retirement.count(params.deviceId),
+    deviceRemove: ({ params }) => rooms.retirement.remove(params.deviceId),
     enrolmentCreate: ({ body }) => rooms.enrolment.createToken(body),
     desiredPut: async ({ params, body }) =>
       withoutSecrets(await rooms.desired.replace(params.deviceId, body.version, body.config)),

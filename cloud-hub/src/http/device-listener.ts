@@ -23,6 +23,8 @@ import { checkSchemas } from './schemas.ts'
 /** A body that takes longer than this is cut off. */
 const requestTimeoutMs = 60_000
 const enrolBytesMax = 16 * 1024
+/** How often it is looked which requests take too long. */
+const headersCheckIntervalMs = 1000
 
 export type DeviceListenerOptions = {
   readonly authority: {
@@ -55,6 +57,9 @@ export async function buildDeviceListener(
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
       handshakeTimeout: options.connectTimeoutMs,
+      // Who sends a request byte by byte holds a connection no longer than who sends none.
+      headersTimeout: options.connectTimeoutMs,
+      connectionsCheckingInterval: headersCheckIntervalMs,
     },
   }) as unknown as FastifyInstance
   const server = app.server as unknown as Server

@@ -22,6 +22,14 @@ export function useDeviceChanges(): void {
         queryClient.setQueryData(deviceListQuery.queryKey, rows as DeviceRow[])
         if (unknown) refetchSoon(deviceListQuery.queryKey)
       }
+      const removed = batch.filter((change) => change.kind === 'deviceRemoved')
+      if (removed.length > 0) {
+        const gone = new Set(removed.map(({ deviceId }) => deviceId))
+        queryClient.setQueryData(deviceListQuery.queryKey, (rows) =>
+          rows?.filter(({ deviceId }) => !gone.has(deviceId)),
+        )
+        for (const deviceId of gone) refetchSoon(deviceQuery(deviceId).queryKey)
+      }
       for (const change of changes) {
         const { queryKey } = deviceQuery(change.deviceId)
         queryClient.setQueryData(queryKey, (detail) =>
