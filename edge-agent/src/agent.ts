@@ -14,6 +14,7 @@ import { reportHealth } from './health/health.ts'
 import { describeMachine, type Machine } from './health/machine.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
+import { type SettledModel, settleRuntimes } from './models/settle-runtimes.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
 
 /** The agent's way to the hub. */
@@ -67,6 +68,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const machine = await describeMachine()
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
+  const models = await settleRuntimes(config.models, { cacheFolder, log, now: Date.now, signal })
 
   await using stack = new AsyncDisposableStack()
   const outbox = stack.use(
@@ -78,7 +80,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       onFailure: (error) => failure.abort(error),
     }),
   )
-  const agent = new Agent({ ...options, signal, snapshotFolder, cacheFolder }, outbox, {
+  const agent = new Agent({ ...options, signal, snapshotFolder, cacheFolder, models }, outbox, {
     bootId,
     startedAt,
     ...machine,
@@ -94,12 +96,16 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   if (failure.signal.aborted) throw failure.signal.reason
 }
 
-type AgentFolders = { readonly snapshotFolder: string; readonly cacheFolder: string }
+type AgentParts = {
+  readonly snapshotFolder: string
+  readonly cacheFolder: string
+  readonly models: readonly SettledModel[]
+}
 type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
 
 class Agent {
   readonly fleet: MediaFleet
-  readonly #options: AgentOptions & AgentFolders
+  readonly #options: AgentOptions & AgentParts
   readonly #outbox: Outbox
   readonly #identified: Identified
   readonly #streamsMax: number
@@ -110,8 +116,8 @@ class Agent {
   /** Wishes are taken one after the other. */
   #wishing: Promise<void> = Promise.resolve()
 
-  constructor(options: AgentOptions & AgentFolders, outbox: Outbox, identified: Identified) {
-    const { config, deviceId, log, signal, snapshotFolder, cacheFolder } = options
+  constructor(options: AgentOptions & AgentParts, outbox: Outbox, identified: Identified) {
+    const { config, deviceId, log, signal, snapshotFolder, cacheFolder, models } = options
     this.#options = options
     this.#outbox = outbox
     this.#identified = identified
@@ -121,7 +127,7 @@ class Agent {
       module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
       start: {
         ...{ deviceId, snapshotFolder, cacheFolder, heartbeatIntervalMs },
-        models: config.models,
+        models: models.map(({ source }) => source),
         figuresIntervalMs: config.healthIntervalMs,
       },
       processesMax: config.processesMax,
@@ -222,7 +228,10 @@ class Agent {
       configVersion: this.#desired?.version ?? 0,
       ...(this.#configError !== undefined && { configError: this.#configError }),
       streams: this.fleet.streams,
-      models: this.fleet.models,
+      models: this.fleet.models.map((model) => {
+        const settled = this.#options.models.find(({ source }) => source.name === model.name)
+        return { ...model, ...(settled?.measured && { measured: settled.measured }) }
+      }),
     })
   }
 }

@@ -32,7 +32,7 @@ const ModelEntry = Type.Object(
       Type.String({ description: 'YAML or JSON file that overrides the layout’s preset' }),
     ),
     runtime: Type.Optional(
-      Type.String({ description: '`auto`, `ort:cpu`, or `oip:URL` of an inference server' }),
+      Type.String({ description: '`auto`, `ort:PROVIDER`, or `oip:URL` of an inference server' }),
     ),
   },
   closed,

@@ -34,13 +34,33 @@ export const ReportedStream = Type.Object({
 })
 export type ReportedStream = Static<typeof ReportedStream>
 
+/** What a device measured of one way to execute a model. */
+export const MeasuredRuntime = Type.Object({
+  /** Such as `ort:cpu`. */
+  runtime: Type.String({ maxLength: 300 }),
+  /** Of one inference; absent where it could not run. */
+  medianMs: Type.Optional(Type.Number({ minimum: 0 })),
+  /** Share 0..1 of the model's operators that ran where they were meant to, not on the CPU. */
+  placedShare: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  /** Why it is not to be used; absent where it could be. */
+  reason: Type.Optional(Type.String({ maxLength: 500 })),
+})
+export type MeasuredRuntime = Static<typeof MeasuredRuntime>
+
 /** A model the device can run. */
 export const ReportedModel = Type.Object({
   name: Type.String({ maxLength: 120 }),
   digest: Digest,
   layout: Type.String({ maxLength: 40 }),
   labels: Type.Array(Type.String({ maxLength: 100 }), { maxItems: 10_000 }),
-  runtime: Type.String({ maxLength: 80 }),
+  runtime: Type.String({ maxLength: 300 }),
+  /** What the choice of the runtime rests on, where it was measured. */
+  measured: Type.Optional(
+    Type.Object({
+      at: Timestamp,
+      runtimes: Type.Array(MeasuredRuntime, { maxItems: 16 }),
+    }),
+  ),
 })
 export type ReportedModel = Static<typeof ReportedModel>
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { demoModel, enrol, readAgentConfig, runAgent } from '@edgeloop/edge-agent'
-import type { StoredEvent } from '@edgeloop/protocol'
+import type { DeviceDetail, StoredEvent } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import { demoClip } from '../../edge-agent/src/demo/clip.ts'
 import { openTestHub, type TestHub } from '../hub/fixture.ts'
@@ -88,6 +88,10 @@ test(
     const [appeared] = await eventsOf(hub, 'box', 'appeared')
     assert.equal(appeared?.streamId, 'belt')
     assert.ok(appeared.score && appeared.score >= 0.4)
+    const detail = (await (await hub.api('GET', '/api/devices/box')).json()) as DeviceDetail
+    const [model] = detail.reported?.models ?? []
+    const measured = model?.measured?.runtimes.find(({ runtime }) => runtime === model.runtime)
+    assert.ok(measured?.medianMs, 'the runtime in use was measured on the box')
     await t.waitFor(async () => {
       const picture = await hub.api('GET', `/api/blobs/${appeared.snapshot}`)
       assert.equal(picture.status, 200)

@@ -1,11 +1,13 @@
 /** `edgeloop detect`: a model on images, a clip or a camera, without hub or agent. */
 import { once } from 'node:events'
+import { join } from 'node:path'
 import type { Writable } from 'node:stream'
+import type { ModelSource } from '@edgeloop/edge-agent'
 import type { Detection } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { Failure, UsageFailure } from '../failure.ts'
-import { gather, integer, jsonOption, number } from '../options.ts'
-import { plain } from '../output.ts'
+import { dataOption, gather, integer, jsonOption, number } from '../options.ts'
+import { formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 
 type Options = {
@@ -23,6 +25,8 @@ type Options = {
   analysisFps?: number
   decoder: 'auto' | 'node-av' | 'ffmpeg'
   runtime: string
+  runtimes?: boolean
+  data: string
   json?: boolean
 }
 
@@ -64,7 +68,13 @@ export function detectCommand(): Command {
       number(0.01, 240),
     )
     .option('--decoder <name>', 'auto, node-av or ffmpeg', 'auto')
-    .option('--runtime <name>', 'auto, ort:cpu, or oip:URL of an inference server', 'auto')
+    .option(
+      '--runtime <name>',
+      'auto (the fastest that was measured, else ort:cpu), ort:PROVIDER, or oip:URL of an inference server',
+      'auto',
+    )
+    .option('--runtimes', 'measure what can run the model on this box, and detect nothing')
+    .addOption(dataOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -73,6 +83,7 @@ Examples:
   $ ./edgeloop detect --model yolox_nano_416.onnx --layout yolox --labels coco --images photos/ --json
   $ ./edgeloop detect --model ultraface_rfb_320.onnx --layout ultraface --camera door.mp4 --every-frame
   $ ./edgeloop detect --model yolox.onnx --images photos/ --runtime oip:http://127.0.0.1:8000/yolox
+  $ ./edgeloop detect --model yolox.onnx --runtimes
 
 Boxes are left, top, width, height as shares (0..1) of the image.`,
     )
@@ -80,6 +91,7 @@ Boxes are left, top, width, height as shares (0..1) of the image.`,
 }
 
 async function detect(given: Options): Promise<void> {
+  if (given.runtimes) return await measureRuntimes(given)
   if ((given.images === undefined) === (given.camera === undefined)) {
     throw new UsageFailure(
       'Cannot detect: give either --images or --camera',
@@ -95,18 +107,15 @@ async function detect(given: Options): Promise<void> {
   }
   const signal = stopSignal()
   const door = await import('@edgeloop/edge-agent/detect')
-  const { model: file, layout, labels, description } = given
-  await using model = await door.openModel(
-    {
-      name: file,
-      file,
-      ...(layout !== undefined && { layout }),
-      ...(labels !== undefined && { labels }),
-      ...(description !== undefined && { description }),
-    },
-    door.chooseRuntime(given.runtime),
-    { threads: 1, signal },
-  )
+  // Measuring costs seconds, and what is measured here the next detection finds.
+  const { source } = await door.settleRuntime(sourceOf(given), {
+    ...settleOptions(given, signal),
+    mode: 'known',
+  })
+  await using model = await door.openModel(source, door.chooseRuntime(source.runtime), {
+    threads: 1,
+    signal,
+  })
   const options = {
     scoreMin: given.scoreMin,
     nmsIou: given.nmsIou,
@@ -132,6 +141,55 @@ async function detect(given: Options): Promise<void> {
     if (!signal.aborted) throw error
   }
 }
+
+function sourceOf({ model: file, layout, labels, description, runtime }: Options): ModelSource {
+  return {
+    name: file,
+    file,
+    runtime,
+    ...(layout !== undefined && { layout }),
+    ...(labels !== undefined && { labels }),
+    ...(description !== undefined && { description }),
+  }
+}
+
+function settleOptions({ data }: Options, signal: AbortSignal) {
+  const log = { info: () => {}, warn: (text: string) => process.stderr.write(`${text}\n`) }
+  return { cacheFolder: join(data, 'cache'), log, now: Date.now, signal }
+}
+
+/** Prints how fast each runtime executes the model; an agent with the same --data uses the figures. */
+async function measureRuntimes(given: Options): Promise<void> {
+  if (given.runtime !== 'auto') {
+    throw new UsageFailure('Cannot use --runtime with --runtimes: all are measured', 'leave it out')
+  }
+  const signal = stopSignal()
+  const door = await import('@edgeloop/edge-agent/detect')
+  const { source, measured } = await door.settleRuntime(sourceOf(given), {
+    ...settleOptions(given, signal),
+    mode: 'again',
+  })
+  if (signal.aborted) return
+  if (!measured) throw new Failure(`Cannot measure runtimes of "${given.model}"`)
+  const rows = measured.runtimes.map((row) => ({ ...row, chosen: row.runtime === source.runtime }))
+  if (given.json) {
+    for (const row of rows) printJson(row)
+    return
+  }
+  console.log(
+    formatTable(rows, [
+      { title: 'RUNTIME', of: ({ runtime }) => runtime },
+      { title: 'MEDIAN', of: ({ medianMs }) => millisecondsText(medianMs), right: true },
+      { title: 'PLACED', of: ({ placedShare }) => shareText(placedShare), right: true },
+      { title: '', of: ({ chosen, reason }) => (chosen ? 'chosen' : (reason ?? '')) },
+    ]),
+  )
+}
+
+const millisecondsText = (value?: number): string =>
+  value === undefined ? '' : `${value.toFixed(1)} ms`
+const shareText = (value?: number): string =>
+  value === undefined ? '' : `${Math.round(value * 100)} %`
 
 /** Prints answer by answer, never faster than the reader takes them. */
 async function print(answers: AsyncIterable<Answer>, json: boolean): Promise<void> {

@@ -1,4 +1,5 @@
 /** `edgeloop device …`: the fleet in the terminal. */
+import type { MeasuredRuntime, ReportedModel } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
@@ -96,6 +97,19 @@ Examples:
         { title: 'WHY', of: (stream) => stream.reason },
       ])}`,
     )
+    if (reported.models.length === 0) return
+    console.log(
+      `\n${formatTable(reported.models.flatMap(runtimesOf), [
+        { title: 'MODEL', of: ({ model }) => model },
+        { title: 'RUNTIME', of: ({ runtime }) => runtime },
+        {
+          title: 'MEDIAN',
+          of: ({ medianMs }) => (medianMs === undefined ? '' : `${medianMs.toFixed(1)} ms`),
+          right: true,
+        },
+        { title: '', of: ({ inUse, reason }) => (inUse ? 'in use' : (reason ?? '')) },
+      ])}`,
+    )
   })
 
   withHub(
@@ -127,4 +141,15 @@ Examples:
   )
   addRetirement(device, withHub)
   return device
+}
+
+/** A row per way to execute a model: what was measured, and which of them is in use. */
+function runtimesOf({ name, runtime, measured }: ReportedModel) {
+  const rows: readonly MeasuredRuntime[] = measured?.runtimes ?? []
+  const known = rows.some((row) => row.runtime === runtime)
+  return [...(known ? [] : [{ runtime }]), ...rows].map((row: MeasuredRuntime) => ({
+    ...row,
+    model: name,
+    inUse: row.runtime === runtime,
+  }))
 }

@@ -1,4 +1,5 @@
 /** What is wanted of a device beside what it reports, and what it can run. */
+import type { ReportedModel } from '@edgeloop/protocol'
 import { Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
@@ -66,7 +67,10 @@ export function DeviceConfig() {
                     <Table.Td title={model.labels.slice(0, 100).join(', ')}>
                       {sayCount(model.labels.length)}
                     </Table.Td>
-                    <Table.Td>{model.runtime}</Table.Td>
+                    <Table.Td>
+                      {model.runtime}
+                      <MeasuredRuntimes model={model} />
+                    </Table.Td>
                     <Table.Td className="mono" title={model.digest}>
                       {model.digest.slice(0, 12)}
                     </Table.Td>
@@ -85,5 +89,29 @@ export function DeviceConfig() {
         )}
       </section>
     </div>
+  )
+}
+
+/** What else could execute a model: how long it took on this device, or why it cannot. */
+function MeasuredRuntimes({ model: { measured } }: { model: ReportedModel }) {
+  if (!measured) return null
+  return (
+    <ul className={classes.measured} title={`Measured ${new Date(measured.at).toLocaleString()}`}>
+      {measured.runtimes.map(({ runtime, medianMs, placedShare, reason }) => (
+        <li key={runtime}>
+          {runtime}{' '}
+          {medianMs === undefined ? (
+            `– ${reason ?? ''}`
+          ) : (
+            <>
+              <span className="mono">{medianMs.toFixed(1)} ms</span>
+              {placedShare !== undefined &&
+                placedShare < 1 &&
+                `, ${Math.round(placedShare * 100)} % of it there`}
+            </>
+          )}
+        </li>
+      ))}
+    </ul>
   )
 }

@@ -6,6 +6,8 @@
 export { openCamera } from '../cameras/open-camera.ts'
 export type { DetectOptions, Model } from '../models/model.ts'
 export { openModel } from '../models/open-model.ts'
+export { settleRuntime } from '../models/settle-runtimes.ts'
 export { chooseRuntime } from '../runtimes/choose.ts'
+export { fastestOf } from '../runtimes/measurement.ts'
 export { detectCamera } from './detect-camera.ts'
 export { detectImages } from './detect-images.ts'

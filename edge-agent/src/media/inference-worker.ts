@@ -50,7 +50,11 @@ const send = (message: FromInference): void => port.postMessage(message)
 
 async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise<void> {
   try {
-    const model = await openModel(source, chooseRuntime(source.runtime))
+    const model = await openModel(source, chooseRuntime(source.runtime)).catch((error) => {
+      // A driver may have gone since it was measured.
+      if (source.fallback === undefined) throw error
+      return openModel(source, chooseRuntime(source.fallback))
+    })
     models.set(source.name, model)
     const { digest, layout, labels, input, inputBytes } = model
     send({

@@ -14,8 +14,10 @@ export type ModelSource = {
   readonly labels?: string
   /** YAML or JSON beside the model (`NAME.model.yaml`) that overrides the preset. */
   readonly description?: string
-  /** `auto`, `ort:cpu`, or `oip:URL` of an inference server. */
+  /** `auto`, `ort:PROVIDER`, or `oip:URL` of an inference server. */
   readonly runtime?: string
+  /** What executes it when `runtime`, which a measurement chose, no longer opens it. */
+  readonly fallback?: string
 }
 
 export type DetectOptions = {

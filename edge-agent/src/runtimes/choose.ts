@@ -1,12 +1,14 @@
 /** Which runtime a wish such as `auto` or `ort:cpu` means. */
 import { nearestName } from '@edgeloop/protocol/nearest'
 import { oipRuntime, oipScheme } from './oip.ts'
-import { ortRuntime } from './ort.ts'
+import { ortRuntimeOn } from './ort.ts'
+import { ortProviders } from './providers.ts'
 import { ModelError, type Runtime } from './runtime.ts'
 
-const runtimes: readonly Runtime[] = [ortRuntime]
+const runtimes: readonly Runtime[] = ortProviders.map((provider) => ortRuntimeOn(provider))
 
 /**
+ * `auto` is the CPU here: what is faster on this box only a measurement says (`settleRuntime()`).
  * @param token for an Open Inference Protocol server that wants one
  * @throws {ModelError} naming the nearest runtime there is
  */

@@ -8,7 +8,6 @@ import type { ModelFile } from './model-file.ts'
 import { type OipAnswer, OipConnection, OipFault, type OipRequest } from './oip-connection.ts'
 import {
   bodyOf,
-  elementsOf,
   headOf,
   InferAnswer,
   jsonBytesMax,
@@ -24,6 +23,7 @@ import {
 import { ortReason } from './ort-reason.ts'
 import {
   elementBytes,
+  elementsOf,
   ModelError,
   type RuntimeSession,
   type SessionOptions,

@@ -4,7 +4,13 @@
  * Tensors are little-endian, as every processor that Node runs on is.
  */
 import { type Static, Type } from 'typebox'
-import { elementBytes, type Tensor, type TensorInfo, type TensorType } from './runtime.ts'
+import {
+  elementBytes,
+  elementsOf,
+  type Tensor,
+  type TensorInfo,
+  type TensorType,
+} from './runtime.ts'
 
 /** Says how many bytes of a body are JSON; the rest are tensors. */
 export const jsonLengthHeader = 'inference-header-content-length'
@@ -97,11 +103,6 @@ export function typeOf(datatype: string): TensorType {
   const type = types.get(datatype)
   if (type) return type
   throw new Error(`type "${datatype}", which is not one of ${[...types.keys()].join(', ')}`)
-}
-
-/** Elements of a shape without free dimensions. */
-export function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1)
 }
 
 /** `[1, 3, ?]` */

@@ -1,10 +1,19 @@
 /**
- * The `Runtime` on onnxruntime-node's CPU provider. `run()` blocks the calling thread for the whole
+ * The `Runtime` on onnxruntime-node. `run()` blocks the calling thread for the whole
  * inference (the package's own promise wraps a synchronous call), so a session belongs in a worker.
  */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { readModelFile } from './model-file.ts'
-import { ortReason } from './ort-reason.ts'
+import {
+  type OrtProvider,
+  type Placement,
+  placementIn,
+  providerChain,
+  providerReason,
+} from './providers.ts'
 import {
   ModelError,
   type Runtime,
@@ -15,55 +24,108 @@ import {
   type TensorType,
 } from './runtime.ts'
 
-type Ort = typeof import('onnxruntime-node')
+/** What is used of the package. */
+export type Ort = Pick<typeof import('onnxruntime-node'), 'InferenceSession' | 'Tensor' | 'env'>
 
-const runtimeName = 'ort:cpu'
+/** The CPU: always there, and what every other provider is measured against. */
+export const ortRuntime: Runtime = ortRuntimeOn('cpu')
 
-/** The native library is loaded when the first model is opened, not when this is imported. */
-export const ortRuntime: Runtime = {
-  name: runtimeName,
-  async open(file, options) {
-    const { bytes, digest } = await readModelFile(file)
-    const ort = await import('onnxruntime-node')
-    // ORT writes to standard error past every logger of ours; what matters comes as an error anyway.
-    ort.env.logLevel = 'fatal'
-    try {
-      const session = await ort.InferenceSession.create(bytes, settings(options))
-      return new OrtSession(ort, session, digest)
-    } catch (cause) {
-      throw new ModelError(`Cannot load model "${file}": ${ortReason((cause as Error).message)}`, {
-        cause,
-      })
-    }
-  },
+/**
+ * ONNX Runtime on one of its providers. Its first run on anything but the CPU is profiled: ONNX Runtime
+ * gives what a provider does not take to the CPU without a word, and a model that runs there
+ * altogether is refused.
+ * @param load gives the package; the native library is loaded with the first model, not before
+ */
+export function ortRuntimeOn(
+  provider: OrtProvider,
+  load: () => Promise<Ort> = () => import('onnxruntime-node'),
+): Runtime {
+  const name = `ort:${provider}`
+  return {
+    name,
+    async open(file, options) {
+      const { bytes, digest } = await readModelFile(file)
+      const ort = await load()
+      // ORT writes to standard error past every logger of ours; what matters comes as an error anyway.
+      ort.env.logLevel = 'fatal'
+      await using stack = new AsyncDisposableStack()
+      const profile = provider === 'cpu' ? undefined : stack.use(await openProfile(provider))
+      try {
+        const session = await ort.InferenceSession.create(
+          bytes,
+          settings(provider, options, profile),
+        )
+        stack.move()
+        return new OrtSession(ort, session, { runtime: name, digest, profile })
+      } catch (cause) {
+        const reason = providerReason(provider, (cause as Error).message)
+        throw new ModelError(`Cannot load model "${file}": ${reason}`, { cause })
+      }
+    },
+  }
 }
 
-function settings({ threads }: SessionOptions): InferenceSession.SessionOptions {
+function settings(
+  provider: OrtProvider,
+  { threads }: SessionOptions,
+  profile: Profile | undefined,
+): InferenceSession.SessionOptions {
   return {
-    executionProviders: ['cpu'],
+    executionProviders: [...providerChain(provider)],
     executionMode: 'sequential',
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
+    ...(profile && { enableProfiling: true, profileFilePrefix: profile.prefix }),
     // A thread that spins while it waits takes the core from decoding (measured: twice as slow).
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   }
 }
 
+/** A profile that ONNX Runtime is about to write. */
+type Profile = AsyncDisposable & {
+  readonly provider: OrtProvider
+  readonly prefix: string
+  /** Where the operators ran, once the profile is written. */
+  read(): Promise<Placement>
+}
+
+async function openProfile(provider: OrtProvider): Promise<Profile> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-profile-'))
+  return {
+    provider,
+    prefix: join(folder, 'run'),
+    async read() {
+      const [file = ''] = await readdir(folder)
+      return placementIn(await readFile(join(folder, file), 'utf8'), provider)
+    },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
 class OrtSession implements RuntimeSession {
-  readonly runtime = runtimeName
+  readonly runtime: string
   readonly digest: string
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
   readonly #ort: Ort
   readonly #session: InferenceSession
+  /** Until the first run is over. */
+  #profile: Profile | undefined
+  #placement: Placement | undefined
   #given: OrtTensor[] = []
   #closed = false
 
-  constructor(ort: Ort, session: InferenceSession, digest: string) {
+  constructor(
+    ort: Ort,
+    session: InferenceSession,
+    { runtime, digest, profile }: { runtime: string; digest: string; profile: Profile | undefined },
+  ) {
     this.#ort = ort
     this.#session = session
+    this.#profile = profile
+    this.runtime = runtime
     this.digest = digest
     this.inputs = session.inputMetadata.map(infoOf)
     this.outputs = session.outputMetadata.map(infoOf)
@@ -80,9 +142,30 @@ class OrtSession implements RuntimeSession {
     }
     const results = await this.#session.run(feeds)
     this.#given = Object.values(results)
+    if (this.#profile) await this.#place(this.#profile)
     return Object.fromEntries(
       Object.entries(results).map(([name, result]) => [name, tensorOf(result)]),
     )
+  }
+
+  get placement(): Placement | undefined {
+    return this.#placement
+  }
+
+  /** @throws {ModelError} when the provider that was asked for ran nothing */
+  async #place(profile: Profile): Promise<void> {
+    if (this.#placement === undefined) {
+      this.#session.endProfiling()
+      this.#placement = await profile.read()
+    }
+    const { operators, onProvider } = this.#placement
+    if (onProvider === 0 && operators > 0) {
+      throw new ModelError(
+        `Cannot run the model on ${this.runtime}: ONNX Runtime ran all of its ${operators} operators elsewhere; use ort:cpu`,
+      )
+    }
+    this.#profile = undefined
+    await profile[Symbol.asyncDispose]()
   }
 
   /**
@@ -101,6 +184,7 @@ class OrtSession implements RuntimeSession {
     this.#closed = true
     this.#release()
     await this.#session.release()
+    await this.#profile?.[Symbol.asyncDispose]()
   }
 }
 

@@ -36,6 +36,11 @@ export const elementBytes: Readonly<Record<TensorType, number>> = {
   bool: 1,
 }
 
+/** Elements of a shape without free dimensions. */
+export function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
+}
+
 /** A model, loaded and ready. */
 export interface RuntimeSession extends AsyncDisposable {
   /** Such as `ort:cpu`. */
@@ -44,6 +49,8 @@ export interface RuntimeSession extends AsyncDisposable {
   readonly digest: string
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
+  /** How many of its operators ran where they were meant to; known after the first run, where at all. */
+  readonly placement?: { readonly operators: number; readonly onProvider: number } | undefined
   /**
    * One run at a time; what it gives back is valid until the next one.
    * @throws {Error} when a tensor is missing or does not fit

@@ -1,4 +1,4 @@
-/** `./edgeloop detect` finds the same through an Open Inference Protocol server as in this process. */
+/** `./edgeloop detect` on every runtime there is: what they find is the same, and how fast they are is shown. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -76,3 +76,24 @@ test(
     assert((await compare(t, model, ...args)) >= 20)
   },
 )
+
+test('detect --runtimes measures what this box has, and auto finds it', async (t) => {
+  const data = await mkdtemp(join(tmpdir(), 'edgeloop-detect-runtimes-'))
+  t.after(() => rm(data, { recursive: true }))
+  const command = [`${repository}edgeloop`, 'detect', '--model', demoModel.file, '--data', data]
+  const run = async (...args: string[]) =>
+    await promisify(execFile)(process.execPath, [...command, ...args], { timeout: 120_000 })
+  const { stdout } = await run('--runtimes', '--json')
+  const rows = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const cpu = rows.find(({ runtime }) => runtime === 'ort:cpu')
+  assert(cpu.medianMs > 0)
+  assert.equal(rows.filter(({ chosen }) => chosen).length, 1)
+  for (const { medianMs, reason } of rows) assert(medianMs !== undefined || reason.length > 0)
+  const table = await run('--runtimes')
+  assert.match(table.stdout, /^RUNTIME +MEDIAN +PLACED/)
+  assert.match(table.stdout, /ort:cpu +\d+\.\d ms/)
+  await assert.rejects(run('--runtimes', '--runtime', 'ort:cpu'), { code: 2 })
+})

@@ -1,0 +1,52 @@
+/** The inference worker with models that run elsewhere: what is lost with a server, and what is not. */
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { type TestContext, test } from 'node:test'
+import { startOipServer } from '../../../test/oip/oip-server.ts'
+import { demoModel } from '../demo/demo-model.ts'
+import { ModelError } from '../runtimes/runtime.ts'
+import { type Inference, type Lane, openInference } from './inference.ts'
+
+const options = { scoreMin: 0.3, nmsIou: 0.6, maxDetections: 10 }
+
+function inferenceFor(t: TestContext): Inference {
+  const inference = openInference((error) => assert.fail(error))
+  t.after(() => inference[Symbol.asyncDispose]())
+  return inference
+}
+
+/** Looks at a gray frame. */
+async function look(lane: Lane) {
+  lane.canvas.fill(128)
+  return await lane.detect(lane.inputFor(640, 360))
+}
+
+test('a lane works through a server, fails with it, and the next one works when it is back', async (t) => {
+  const server = await startOipServer()
+  t.after(() => server[Symbol.asyncDispose]())
+  const bytes = await readFile(demoModel.file)
+  await server.put('conveyor', bytes)
+  const inference = inferenceFor(t)
+  const source = { ...demoModel, runtime: `oip:${server.url}` }
+  const lane = await inference.openLane(source, options)
+  assert.equal(lane.model.runtime, `oip:${server.url}`)
+  assert.ok(Array.isArray((await look(lane))?.detections))
+  await server[Symbol.asyncDispose]()
+  await assert.rejects(look(lane), ModelError)
+  lane[Symbol.dispose]()
+  await assert.rejects(inference.openLane(source, options), /takes no connections/)
+  const again = await startOipServer({ port: server.port })
+  t.after(() => again[Symbol.asyncDispose]())
+  await again.put('conveyor', bytes)
+  using next = await inference.openLane(source, options)
+  assert.ok(await look(next))
+})
+
+test('a model whose measured runtime has gone runs on its fallback', async (t) => {
+  const inference = inferenceFor(t)
+  const gone = { ...demoModel, runtime: process.platform === 'darwin' ? 'ort:dml' : 'ort:coreml' }
+  await assert.rejects(inference.describe(gone), ModelError)
+  using lane = await inference.openLane({ ...gone, fallback: 'ort:cpu' }, options)
+  assert.equal(lane.model.runtime, 'ort:cpu')
+  assert.ok(await look(lane))
+})
