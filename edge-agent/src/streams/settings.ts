@@ -7,6 +7,7 @@ import {
   StreamConfig,
 } from '@edgeloop/protocol'
 import type { MaskPolygon } from '../cameras/picture-mask.ts'
+import type { LineSettings, ZoneSettings } from './area-watch.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
 
 export type StreamSettings = {
@@ -19,7 +20,12 @@ export type StreamSettings = {
   readonly model: string | undefined
   readonly analysisFps: number
   readonly scoreMin: number
+  /** Label → score, instead of `scoreMin`. */
+  readonly thresholds: ReadonlyMap<string, number>
   readonly labels: readonly string[] | undefined
+  readonly zones: readonly ZoneSettings[]
+  readonly lines: readonly LineSettings[]
+  readonly countsIntervalMs: number
   readonly masks: readonly MaskPolygon[]
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
@@ -38,7 +44,18 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     model: config.model,
     analysisFps: config.analysisFps ?? defaultOf(StreamConfig, 'analysisFps'),
     scoreMin: config.scoreMin ?? defaultOf(StreamConfig, 'scoreMin'),
+    thresholds: new Map(Object.entries(config.thresholds ?? {})),
     labels: config.labels,
+    zones: (config.zones ?? []).map(({ name, polygon, labels, dwellSeconds }) => ({
+      ...{ name, labels },
+      polygon: polygon.map(pointOf),
+      dwellMs: dwellSeconds === undefined ? undefined : dwellSeconds * 1000,
+    })),
+    lines: (config.lines ?? []).map(({ name, points, labels, direction = 'both' }) => ({
+      ...{ name, labels, direction },
+      points: points.map(pointOf),
+    })),
+    countsIntervalMs: config.countsIntervalMs ?? defaultOf(StreamConfig, 'countsIntervalMs'),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),

@@ -16,6 +16,7 @@ import { needs } from '../../../test/require.ts'
 import { readClip } from '../../../test/rtsp/access-units.ts'
 import { makeClip } from '../../../test/rtsp/make-clip.ts'
 import { type CameraFaults, RtspServer } from '../../../test/rtsp/rtsp-server.ts'
+import { demoModel } from '../demo/demo-model.ts'
 import { MediaFleet } from '../media/media-fleet.ts'
 
 /** YOLOX cells of a 64×64 canvas: 8² + 4² + 2². */
@@ -63,6 +64,7 @@ class Box {
         models: [
           { name: 'square', file: model, layout: 'yolox', labels },
           { name: 'page', file: html, layout: 'yolox', labels },
+          demoModel,
         ],
         heartbeatIntervalMs: 500,
         figuresIntervalMs: 1000,
@@ -235,7 +237,7 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
     await t.waitFor(() => assert.deepEqual(box.states('misspelt'), ['failed']), soon)
     assert.equal(
       box.stream('misspelt')?.reason,
-      'Cannot use model "sqare": the device has square, page; did you mean "square"?',
+      'Cannot use model "sqare": the device has square, page, conveyor; did you mean "square"?',
     )
   })
 
@@ -273,6 +275,70 @@ test('figures tell what came in and what was analysed', able, async (t) => {
     assert.ok(clip && clip.inputFps > 10 && clip.analysedFps > 5, JSON.stringify(clip))
     assert.equal(clip.objects, 1)
   }, soon)
+})
+
+test('parts on the conveyor cross a line, stay in a zone and are counted', able, async (t) => {
+  const right = [
+    [0.5, 0],
+    [1, 0],
+    [1, 1],
+    [0.5, 1],
+  ]
+  box.add({
+    ...{ streamId: 'belt', source: 'demo:7', model: 'conveyor', analysisFps: 10 },
+    zones: [{ name: 'right', polygon: right, dwellSeconds: 0.5 }],
+    // Upwards: its right side is where the belt carries everything.
+    lines: [
+      {
+        name: 'middle',
+        points: [
+          [0.5, 1],
+          [0.5, 0],
+        ],
+      },
+    ],
+    countsIntervalMs: 3000,
+  })
+  // The scene is rendered first, on a busy machine for long.
+  const patience = { timeout: 180_000, interval: 200 }
+  const acts = () => box.of('zone', 'belt').map(({ act }) => act)
+  await t.waitFor(() => {
+    assert.ok(box.of('line', 'belt').length >= 3)
+    for (const act of ['entered', 'dwelled', 'left'] as const) assert.ok(acts().includes(act))
+    assert.ok(box.of('counts', 'belt').some(({ lines }) => lines.length > 0))
+  }, patience)
+  box.remove('belt')
+  const last = () => box.of('counts', 'belt').at(-1)
+  const before = last()
+  await t.waitFor(() => {
+    assert.equal(box.of('left', 'belt').length, box.of('appeared', 'belt').length)
+    // What was counted until then comes last of all.
+    assert.notEqual(last(), before)
+  }, soon)
+
+  const events = box.events.filter((e) => 'streamId' in e && e.streamId === 'belt')
+  for (const event of events) {
+    const checked = checkEvent({ ...event, sequence: 1 })
+    assert.ok('event' in checked, JSON.stringify(checked))
+  }
+  const crossed = box.of('line', 'belt')
+  assert.ok(crossed.every(({ line, direction }) => line === 'middle' && direction === 'toRight'))
+  for (const { trackId, snapshot } of crossed) {
+    const [first, ...rest] = events.filter((e) => 'trackId' in e && e.trackId === trackId)
+    assert.equal(first?.kind, 'appeared', 'nothing is told of an object before it appeared')
+    assert.equal(rest.at(-1)?.kind, 'left', 'or after it has left')
+    assert.ok(snapshot === undefined || box.snapshots.includes(snapshot))
+  }
+  assert.ok(crossed.some(({ snapshot }) => snapshot !== undefined))
+  // Every interval but the last is told in full, and together they tell what the events tell.
+  const counted = box.of('counts', 'belt').flatMap(({ lines }) => lines)
+  const sum = counted.reduce((total, { toRight }) => total + toRight, 0)
+  assert.equal(sum, crossed.length)
+  const entered = box.of('counts', 'belt').flatMap(({ zones }) => zones)
+  assert.equal(
+    entered.reduce((total, each) => total + each.entered, 0),
+    acts().filter((act) => act === 'entered').length,
+  )
 })
 
 test('what a mask covers is black in snapshots and live pictures', able, async (t) => {

@@ -12,13 +12,21 @@ import type { OpenedModel } from '../media/inference-protocol.ts'
 import type { Snapshots } from '../media/snapshots.ts'
 import type { DetectOptions } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
+import { type AreaAct, AreaWatch } from './area-watch.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
 import type { Figures } from './figures.ts'
+import { IntervalCounts, type Summary } from './interval-counts.ts'
 import type { LiveTap } from './live-tap.ts'
 import { MotionGate } from './motion-gate.ts'
 import type { StreamSettings } from './settings.ts'
 import { steadyTime } from './steady-time.ts'
-import { snapshotOf, TrackEvents, withoutSnapshot } from './track-events.ts'
+import {
+  areaEvent,
+  deservesPicture,
+  snapshotOf,
+  TrackEvents,
+  withoutSnapshot,
+} from './track-events.ts'
 import { doubtfulShare, type TrackChange, Tracker, trackerDefaults } from './tracker.ts'
 
 export type StreamDeps = {
@@ -103,8 +111,8 @@ class Stream {
   constructor(settings: StreamSettings, deps: StreamDeps) {
     this.#settings = settings
     this.#deps = deps
-    const { scoreMin, streamId, name, sourceShown } = settings
-    this.#tracker = new Tracker({ ...trackerDefaults, scoreMin }, deps.firstTrackId)
+    const { scoreMin, thresholds, streamId, name, sourceShown } = settings
+    this.#tracker = new Tracker({ ...trackerDefaults, scoreMin, thresholds }, deps.firstTrackId)
     this.#events = new TrackEvents(streamId)
     this.#backoff = new Backoff(deps.backoff, deps.random)
     this.#reported = {
@@ -145,9 +153,9 @@ class Stream {
   }
 
   #openLane(): Promise<Lane> {
-    const { model, scoreMin, labels } = this.#settings
+    const { model, scoreMin, thresholds, labels } = this.#settings
     return this.#deps.openLane(model, {
-      scoreMin: scoreMin * doubtfulShare,
+      scoreMin: Math.min(scoreMin, ...thresholds.values()) * doubtfulShare,
       nmsIou,
       maxDetections: detectionsMax,
       ...(labels && { labels }),
@@ -186,7 +194,7 @@ class Stream {
       await watch.settle()
       watch.count(camera)
       if (this.#liveSinceMs !== undefined) figures.reconnected()
-      await watch.record(this.#tracker.end(), this.#deps.now())
+      await watch.end(this.#deps.now())
     }
   }
 
@@ -249,6 +257,8 @@ class Watch {
   readonly #lane: Lane
   readonly #tracker: Tracker
   readonly #events: TrackEvents
+  readonly #areas: AreaWatch
+  readonly #counts: IntervalCounts
   readonly #gate: MotionGate
   readonly #steady: (at: number) => number
   readonly #holdMs: number
@@ -270,6 +280,8 @@ class Watch {
     this.#dropped = lane.dropped
     this.#tracker = tracker
     this.#events = events
+    this.#areas = new AreaWatch(settings.zones, settings.lines)
+    this.#counts = new IntervalCounts(settings.countsIntervalMs)
     this.#gate = new MotionGate(settings.motionGate)
     const intervalMs = 1000 / settings.analysisFps
     this.#steady = steadyTime(intervalMs)
@@ -316,7 +328,8 @@ class Watch {
   async #rest(frame: Frame, steadyAt: number): Promise<void> {
     this.#deps.figures.gated()
     const changes = this.#late === undefined ? this.#tracker.rest(steadyAt) : []
-    await this.record(changes, frame.at)
+    const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
+    await this.#record(changes, acts, frame.at)
     await this.#show(frame, () =>
       this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
         ...{ label, score, trackId },
@@ -336,27 +349,65 @@ class Watch {
     const { figures, now } = this.#deps
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
+    const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
+    const isPictured = this.#events.wantsPicture(changes, at) || acts.some(deservesPicture)
     const snapshot =
-      frame && this.#events.wantsPicture(changes, at)
+      frame && isPictured
         ? await this.#deps.snapshots.hold(await frame.jpeg(snapshotJpeg))
         : undefined
-    await this.record(changes, at, snapshot)
+    await this.#record(changes, acts, at, snapshot)
     if (!frame) return
     await this.#show(frame, () =>
       detected.detections.flatMap((detection, i): Detection[] => {
         const trackId = trackIds[i]
-        if (detection.score < this.#settings.scoreMin && trackId === undefined) return []
+        if (detection.score < this.#scoreMinOf(detection) && trackId === undefined) return []
         return [trackId === undefined ? detection : { ...detection, trackId }]
       }),
     )
   }
 
+  #scoreMinOf({ label }: Detection): number {
+    return this.#settings.thresholds.get(label) ?? this.#settings.scoreMin
+  }
+
+  /** The camera has gone, and everything that was there with it. */
+  async end(at: number): Promise<void> {
+    const changes = this.#tracker.end()
+    const acts = this.#areas.take(changes, [], this.#tracker.updatedAt)
+    await this.#record(changes, acts, at)
+    const summary = this.#counts.end(at)
+    if (summary) await this.#recordCounts(summary)
+  }
+
   /** Records what happened to tracks, each event after the picture it names. */
-  async record(changes: readonly TrackChange[], at: number, snapshot?: string): Promise<void> {
+  async #record(
+    changes: readonly TrackChange[],
+    acts: readonly AreaAct[],
+    at: number,
+    snapshot?: string,
+  ): Promise<void> {
     const { snapshots, record } = this.#deps
+    const { tracks } = this.#tracker
+    const summary = this.#counts.take(at, { changes, acts, tracks, inside: this.#areas.inside })
+    if (summary) await this.#recordCounts(summary)
     const { events, unnamed } = this.#events.take(changes, at, snapshot)
-    for (const event of events) await record(await this.#withPicture(event))
+    // What is about an object comes after it has appeared and before it has left.
+    const [appeared, left] = [events.filter(isAppeared), events.filter((e) => !isAppeared(e))]
+    const there = acts.map((act) => areaEvent(this.#settings.streamId, act, at, snapshot))
+    for (const event of [...appeared, ...there, ...left]) {
+      await record(await this.#withPicture(event))
+    }
     for (const digest of unnamed) snapshots.drop(digest)
+  }
+
+  async #recordCounts({ at, ...counted }: Summary): Promise<void> {
+    const { streamId } = this.#settings
+    await this.#deps.record({
+      kind: 'counts',
+      at: new Date(at).toISOString(),
+      streamId,
+      ...counted,
+    })
   }
 
   /** An event whose picture cannot be kept is recorded without it. */
@@ -385,6 +436,8 @@ class Watch {
     this.#deps.live.show(this.#settings.streamId, { ...header, detections: detections() }, jpeg)
   }
 }
+
+const isAppeared = ({ kind }: NewEvent): boolean => kind === 'appeared'
 
 const tooLate = Symbol('tooLate')
 

@@ -4,6 +4,7 @@
  * is worth its milliseconds.
  */
 import type { Box, NewEvent } from '@edgeloop/protocol'
+import type { AreaAct } from './area-watch.ts'
 import type { Track, TrackChange } from './tracker.ts'
 
 /** A later frame is pictured only if it is this much better than the best one so far… */
@@ -136,6 +137,32 @@ export class TrackEvents {
       },
     }
   }
+}
+
+/** Whether what happened at a zone or a line should be seen; of an object that has gone there is nothing. */
+export const deservesPicture = (act: AreaAct): boolean => act.kind === 'line' || act.act !== 'left'
+
+/**
+ * The event of what happened at a zone or a line.
+ * @param at capture time of the frame in ms
+ * @param snapshot digest of a picture of this frame, where one was taken
+ */
+export function areaEvent(
+  streamId: string,
+  act: AreaAct,
+  at: number,
+  snapshot: string | undefined,
+): NewEvent {
+  const { trackId, label, score, box } = act.track
+  const seen = {
+    ...{ at: new Date(at).toISOString(), streamId, trackId, label, score, box: [...box] },
+    ...(snapshot !== undefined && deservesPicture(act) && { snapshot }),
+  }
+  if (act.kind === 'line') {
+    return { kind: 'line', ...seen, line: act.line, direction: act.direction }
+  }
+  const dwell = act.dwellMs === undefined ? {} : { dwellMs: Math.round(act.dwellMs) }
+  return { kind: 'zone', ...seen, zone: act.zone, act: act.act, ...dwell }
 }
 
 /** The picture that an event names. */

@@ -266,3 +266,25 @@ test('Tracker follows the parts of the demo scene below the gantry and through a
   // Two like parts that overlap may change names when one is missed: nothing in their boxes tells them apart.
   assert.ok(mixed <= parts * 0.1, `seed ${seed}: ${mixed} tracks over two parts, of ${parts}`)
 })
+
+test('a label with its own threshold starts a track from there, and is kept alive at half of it', () => {
+  const thresholds = new Map([
+    ['person', 0.7],
+    ['cat', 0.2],
+  ])
+  const tracker = new Tracker({ ...options, thresholds })
+  const [person, cat, car] = [0.1, 0.4, 0.7].map((left): Box => [left, 0.1, 0.1, 0.1])
+  const scene = (...scores: [number, number, number]) => [
+    detection('person', person!, scores[0]),
+    detection('cat', cat!, scores[1]),
+    detection('car', car!, scores[2]),
+  ]
+  for (let i = 0; i < 3; i++) tracker.update(scene(0.6, 0.25, 0.35), i * 200)
+  assert.deepEqual(
+    tracker.tracks.map(({ label }) => label),
+    ['cat'],
+  )
+  for (let i = 3; i < 6; i++) tracker.update(scene(0.75, 0.25, 0.45), i * 200)
+  for (let i = 6; i < 30; i++) tracker.update(scene(0.36, 0.11, 0.21), i * 200)
+  assert.deepEqual(tracker.tracks.map(({ label }) => label).sort(), ['car', 'cat', 'person'])
+})

@@ -11,6 +11,8 @@ import { BoxMotion } from './box-motion.ts'
 export type TrackerOptions = {
   /** Score from which a detection may start a track. */
   readonly scoreMin: number
+  /** Label → score, instead of `scoreMin`. */
+  readonly thresholds?: ReadonlyMap<string, number>
   /** Sightings after which a track is believed. */
   readonly confirmHits: number
   /** A track not seen for this long is lost. */
@@ -19,7 +21,7 @@ export type TrackerOptions = {
   readonly forgetAfterMs: number
 }
 
-export const trackerDefaults: Omit<TrackerOptions, 'scoreMin'> = {
+export const trackerDefaults: Omit<TrackerOptions, 'scoreMin' | 'thresholds'> = {
   confirmHits: 3,
   loseAfterMs: 2_000,
   forgetAfterMs: 700,
@@ -46,7 +48,7 @@ export type TrackChange =
 
 /** Most tracks at a time; beyond it new objects are not followed until others leave. */
 export const tracksMax = 256
-/** Detections at or above this share of `scoreMin` may keep a track alive. */
+/** Detections at or above this share of their threshold may keep a track alive. */
 export const doubtfulShare = 0.5
 /** Two labels on boxes that overlap more than this are two opinions about one object. */
 const sameObjectIou = 0.85
@@ -117,15 +119,17 @@ export class Tracker {
     detections: readonly Detection[],
     at: number,
   ): { changes: TrackChange[]; trackIds: (number | undefined)[] } {
-    const { scoreMin } = this.#options
+    const { scoreMin, thresholds } = this.#options
+    const enoughFor = ({ label }: Detection) => thresholds?.get(label) ?? scoreMin
     this.#updatedAt = at
     const matched = new Map<number, Live>()
     const open = new Set(this.#tracks)
     const unique = withoutSecondOpinions(detections)
-    const sure = unique.filter((i) => detections[i]!.score >= scoreMin)
-    const doubtful = unique.filter(
-      (i) => detections[i]!.score < scoreMin && detections[i]!.score >= scoreMin * doubtfulShare,
-    )
+    const sure = unique.filter((i) => detections[i]!.score >= enoughFor(detections[i]!))
+    const doubtful = unique.filter((i) => {
+      const enough = enoughFor(detections[i]!)
+      return detections[i]!.score < enough && detections[i]!.score >= enough * doubtfulShare
+    })
     const match = (
       candidates: readonly number[],
       tracks: readonly Live[],
