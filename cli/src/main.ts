@@ -9,7 +9,9 @@ import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { streamCommand } from './commands/stream.ts'
+import { tokenCommand } from './commands/token.ts'
 import { upCommand } from './commands/up.ts'
+import { userCommand } from './commands/user.ts'
 import { reportFailure } from './failure.ts'
 import { version } from './version.ts'
 
@@ -46,6 +48,8 @@ for (const command of [
   deviceCommand(),
   streamCommand(),
   eventsCommand(),
+  userCommand(),
+  tokenCommand(),
 ]) {
   program.addCommand(inheritManners(command))
 }

@@ -93,6 +93,12 @@ export const HubConfig = Type.Object(
       default: 365,
       description: 'Days for which events are kept after they came in',
     }),
+    auditKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 36_500,
+      default: 730,
+      description: 'Days for which the audit log is kept; never more than 500,000 entries',
+    }),
     snapshotsKeptDays: Type.Integer({
       minimum: 1,
       maximum: 36_500,

@@ -31,7 +31,7 @@ test('openHub() says which port is in use and how to choose another, and leaves 
   // Nothing holds the store: the next start is a good one.
   await using hub = await openHub(readHubConfig({ dataDir, ...free }), { log })
   assert.match(hub.urls.browser, /^http:\/\/localhost:\d+$/)
-  assert.match(await hub.signInLink(), /^http:\/\/localhost:\d+\/\?token=[\w-]{43}$/)
+  assert.match(await hub.signInLink(), /^http:\/\/localhost:\d+\/#token=[\w-]{43}$/)
 })
 
 test('openHub() keeps keys and secrets to their owner', async (t) => {

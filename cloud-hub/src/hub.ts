@@ -6,8 +6,10 @@ import { mkdir } from 'node:fs/promises'
 import type { Server as HttpsServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
+import { localUser } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
+import { openAudit } from './audit/audit.ts'
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
 import type { Broker } from './broker/broker.ts'
 import { openEmbeddedBroker } from './broker/embedded-broker.ts'
@@ -96,7 +98,8 @@ export async function openHub(
   // Who is there, and what is told of it. An epoch per start: clients of the last one fetch anew.
   const changes = openChanges({ epoch: clock().toString(36), clock })
   const fleet = opened.use(await openFleet({ store, clock, tell: changes.publish, failed }))
-  const people = openPeople({ store, localToken, clock })
+  const audit = openAudit({ store, log, clock })
+  const people = opened.use(await openPeople({ store, localToken, clock, failed }))
   const metrics = openMetrics({
     devicesOnline: () => fleet.online,
     eventsStored: () => fleet.eventsStored,
@@ -191,6 +194,7 @@ export async function openHub(
     ...config.mqtt,
     enrolment,
     certificates,
+    audit,
     blobs,
     live,
     log,
@@ -208,6 +212,7 @@ export async function openHub(
     store,
     fleet,
     people,
+    audit,
     enrolment,
     retirement,
     desired,
@@ -224,6 +229,7 @@ export async function openHub(
       clock,
       storing: () => ingest.storing && storeWatch.reachable,
       version: packageJson.version,
+      secure: false,
     },
     { dashboardDir: config.dashboardDir },
   )
@@ -238,7 +244,8 @@ export async function openHub(
 
   const closing = new AbortController()
   const pruneAll = async (): Promise<void> => {
-    await people.prune()
+    await people.sessions.prune()
+    await audit.prune(config.auditKeptDays)
     await enrolment.prune()
     const { signal } = closing
     await pruneStore(store, { ...config, now: clock(), signal })
@@ -261,8 +268,8 @@ export async function openHub(
     localTokenFile,
     caFingerprint: authority.fingerprint,
     signInLink: async () => {
-      const { token } = await people.createSignInToken('owner', 'admin')
-      return `${urls.browser}/?token=${token}`
+      const { token } = await people.sessions.createSignInLink(localUser)
+      return `${urls.browser}/#token=${token}`
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -60,6 +60,18 @@ const signIn = createRoute({
   component: SignInPage,
 })
 
+const choosePassword = createRoute({
+  getParentRoute: () => root,
+  path: '/choose-password',
+  validateSearch: (search: Record<string, unknown>): { readonly user?: string } =>
+    typeof search.user === 'string' ? { user: search.user } : {},
+  beforeLoad: ({ context }) => ({ linkToken: context.takeToken() }),
+  component: lazyRouteComponent(
+    () => import('./people/choose-password-page.tsx'),
+    'ChoosePasswordPage',
+  ),
+})
+
 /** Everything that needs a session. */
 const inside = createRoute({
   getParentRoute: () => root,
@@ -159,6 +171,7 @@ const event = createRoute({
 
 const tree = root.addChildren([
   signIn,
+  choosePassword,
   inside.addChildren([
     home,
     devices,

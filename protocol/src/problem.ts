@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox'
 export const problems = {
   badRequest: { status: 400, title: 'The request does not fit its schema' },
   notSignedIn: { status: 401, title: 'Sign in first' },
-  signInRefused: { status: 401, title: 'The sign-in link or token is not valid' },
+  signInRefused: { status: 401, title: 'This sign-in is not valid' },
   enrolmentRefused: { status: 401, title: 'The enrolment token is not valid' },
   forbidden: { status: 403, title: 'Your role does not allow this' },
   foreignOrigin: { status: 403, title: 'The request came from another site' },
@@ -40,10 +40,17 @@ export type Problem = Static<typeof Problem>
 /** Thrown where a caller is refused; the hub's error handler turns it into a `Problem` reply. */
 export class Refusal extends Error {
   readonly code: ProblemCode
-  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+  /** After how many seconds the same may be tried again, where that is known. */
+  readonly retryAfterS: number | undefined
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    options?: ErrorOptions & { readonly retryAfterS?: number },
+  ) {
     super(detail, options)
     this.name = 'Refusal'
     this.code = code
+    this.retryAfterS = options?.retryAfterS
   }
 }
 

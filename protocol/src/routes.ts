@@ -7,15 +7,24 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
 import { eventKinds, StoredEvent } from './event.ts'
 import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import {
+  ApiTokenMade,
+  ApiTokenRequest,
+  ApiTokenRow,
+  AuditPage,
+  AuditQuery,
+  NewPassword,
+  OneTimeLink,
+  passwordCharactersMax,
+  type Role,
+  roles,
+  Secret,
+  Session,
+  SessionRow,
+  UserName,
+  UserRow,
+} from './people.ts'
 import { DeviceConfig, StreamConfig } from './stream.ts'
-
-/** What people may do; each role may do what those before it may. */
-export const roles = ['viewer', 'operator', 'admin'] as const
-export type Role = (typeof roles)[number]
-
-/** True where somebody with `role` may do what needs `needed`. */
-export const mayAct = (role: Role, needed: Role): boolean =>
-  roles.indexOf(role) >= roles.indexOf(needed)
 
 /**
  * `public` needs nothing; a role needs a session or an API token; `device` needs a device's
@@ -40,6 +49,8 @@ export type Route = {
   readonly bytesMax?: number
   /** Success status; 200 unless said. */
   readonly status?: 201 | 204
+  /** True where a method that usually changes something changes nothing one must answer for: not audited. */
+  readonly unaudited?: true
 }
 
 const closed = { additionalProperties: false } as const
@@ -55,16 +66,6 @@ export const HubHealth = Type.Object(
   { $id: 'HubHealth' },
 )
 export type HubHealth = Static<typeof HubHealth>
-
-export const Session = Type.Object(
-  {
-    user: Type.String(),
-    role: Type.Enum(roles),
-    expiresAt: Time,
-  },
-  { $id: 'Session' },
-)
-export type Session = Static<typeof Session>
 
 export const EnrolmentToken = Type.Object(
   {
@@ -226,6 +227,7 @@ export type Sparklines = Static<typeof Sparklines>
 export const sparklineDevicesMax = 100
 
 const device = Type.Object({ deviceId: DeviceId }, closed)
+const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 
 export const routes = {
@@ -241,7 +243,29 @@ export const routes = {
     path: '/api/session',
     access: 'public',
     summary: 'Buys a session with a one-time sign-in token',
-    body: Type.Object({ token: Type.String({ minLength: 1, maxLength: 200 }) }, closed),
+    body: Type.Object({ token: Secret }, closed),
+    response: Session,
+  },
+  passwordSignIn: {
+    method: 'POST',
+    path: '/api/session/by-password',
+    access: 'public',
+    summary: 'Buys a session with a user name and a password',
+    body: Type.Object(
+      {
+        user: Type.String({ minLength: 1, maxLength: 63 }),
+        password: Type.String({ minLength: 1, maxLength: passwordCharactersMax }),
+      },
+      closed,
+    ),
+    response: Session,
+  },
+  passwordChoose: {
+    method: 'POST',
+    path: '/api/session/by-password-link',
+    access: 'public',
+    summary: 'Sets a password with a one-time password link, and buys a session',
+    body: Type.Object({ token: Secret, password: NewPassword }, closed),
     response: Session,
   },
   session: {
@@ -262,9 +286,122 @@ export const routes = {
     method: 'POST',
     path: '/api/sign-in-links',
     access: 'admin',
-    summary: 'Makes a one-time sign-in token',
-    response: Type.Object({ token: Type.String(), expiresAt: Time }),
+    summary: 'Makes a one-time sign-in token for whoever asks; for a program, for the oldest admin',
+    response: OneTimeLink,
     status: 201,
+  },
+  passwordChange: {
+    method: 'PUT',
+    path: '/api/password',
+    access: 'viewer',
+    summary: 'Changes the password of whoever is signed in; every other session of theirs ends',
+    body: Type.Object(
+      {
+        /** Left out where there is none yet. */
+        current: Type.Optional(Type.String({ minLength: 1, maxLength: passwordCharactersMax })),
+        password: NewPassword,
+      },
+      closed,
+    ),
+    response: Session,
+  },
+  sessionList: {
+    method: 'GET',
+    path: '/api/sessions',
+    access: 'viewer',
+    summary: 'Lists the sessions of whoever asks; an admin may ask for those of another user',
+    query: Type.Object({ user: Type.Optional(UserName) }, closed),
+    response: Type.Array(SessionRow),
+  },
+  sessionEnd: {
+    method: 'DELETE',
+    path: '/api/sessions/:sessionId',
+    access: 'viewer',
+    summary: 'Ends a session of whoever asks; an admin may end any',
+    params: Type.Object({ sessionId: Type.String({ maxLength: 40 }) }, closed),
+    status: 204,
+  },
+  userList: {
+    method: 'GET',
+    path: '/api/users',
+    access: 'admin',
+    summary: 'Lists the accounts',
+    response: Type.Array(UserRow),
+  },
+  userAdd: {
+    method: 'POST',
+    path: '/api/users',
+    access: 'admin',
+    summary: 'Adds an account, and makes the link by which its user chooses a password',
+    body: Type.Object({ user: UserName, role: Type.Enum(roles) }, closed),
+    response: OneTimeLink,
+    status: 201,
+  },
+  userRoleSet: {
+    method: 'PUT',
+    path: '/api/users/:user/role',
+    access: 'admin',
+    summary: 'Gives an account another role; its sessions end',
+    params: userPath,
+    body: Type.Object({ role: Type.Enum(roles) }, closed),
+    response: UserRow,
+  },
+  userRemove: {
+    method: 'DELETE',
+    path: '/api/users/:user',
+    access: 'admin',
+    summary: 'Removes an account with its sessions, links and API tokens',
+    params: userPath,
+    status: 204,
+  },
+  userSessionsEnd: {
+    method: 'DELETE',
+    path: '/api/users/:user/sessions',
+    access: 'admin',
+    summary: 'Ends all sessions of an account',
+    params: userPath,
+    response: Type.Object({ ended: Type.Integer() }),
+  },
+  passwordLinkCreate: {
+    method: 'POST',
+    path: '/api/users/:user/password-links',
+    access: 'admin',
+    summary: 'Makes a one-time link by which a user chooses a password; older ones end',
+    params: userPath,
+    response: OneTimeLink,
+    status: 201,
+  },
+  apiTokenList: {
+    method: 'GET',
+    path: '/api/tokens',
+    access: 'viewer',
+    summary: 'Lists the API tokens of whoever asks; all of them for an admin',
+    response: Type.Array(ApiTokenRow),
+  },
+  apiTokenAdd: {
+    method: 'POST',
+    path: '/api/tokens',
+    access: 'viewer',
+    summary: 'Makes an API token with at most the role of whoever asks; its secret is shown once',
+    body: ApiTokenRequest,
+    response: ApiTokenMade,
+    status: 201,
+  },
+  apiTokenRemove: {
+    method: 'DELETE',
+    path: '/api/tokens/:tokenId',
+    access: 'viewer',
+    summary: 'Revokes an API token of whoever asks; an admin may revoke any',
+    params: Type.Object({ tokenId: Type.String({ maxLength: 40 }) }, closed),
+    status: 204,
+  },
+  auditList: {
+    method: 'GET',
+    path: '/api/audit',
+    access: 'admin',
+    summary: 'Lists who changed what, and who was refused, newest first',
+    query: AuditQuery,
+    response: AuditPage,
   },
   deviceList: {
     method: 'GET',
@@ -454,6 +591,7 @@ export const routes = {
     body: Type.Record(Type.String(), Type.Unknown()),
     bytesMax: 256 * 1024,
     status: 204,
+    unaudited: true,
   },
   metrics: {
     method: 'GET',
@@ -500,6 +638,7 @@ export const deviceRoutes = {
     consumes: 'image/jpeg',
     bytesMax: 4 * 1024 * 1024,
     status: 204,
+    unaudited: true,
   },
   livePut: {
     method: 'PUT',
@@ -510,6 +649,7 @@ export const deviceRoutes = {
     consumes: 'application/octet-stream',
     bytesMax: 1024 * 1024,
     status: 204,
+    unaudited: true,
   },
 } as const satisfies Record<string, Route>
 

@@ -219,7 +219,7 @@ test('the dashboard in Chromium', needs('chromium'), async (t) => {
     await page.goto(`${base}/devices/line-4`)
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     await page.getByLabel('Sign-in link').fill(await fleet.hub.hub.signInLink())
-    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Use the link' }).click()
     await page.getByRole('heading', { name: /Line 4/ }).waitFor()
     assert.equal(new URL(page.url()).pathname, '/devices/line-4')
   })

@@ -11,10 +11,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
-import type { Enrolment, EnrolmentToken } from '@edgeloop/protocol'
+import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
-import { pino } from 'pino'
+import { type DestinationStream, pino } from 'pino'
 import { openStore } from '../../cloud-hub/src/store/open-store.ts'
 import type { Store } from '../../cloud-hub/src/store/store.ts'
 import { parseStoreAddress } from '../../cloud-hub/src/store/store-address.ts'
@@ -34,10 +34,17 @@ export type TestHub = {
   enrol(deviceId: string, name?: string): Promise<TestDevice>
   /** A device with a certificate that was got some other way, and its key. */
   device(enrolment: Enrolment, key: string): TestDevice
+  /** Adds a user who chooses {@link testPassword}, and is signed in as a browser would be. */
+  signIn(user: string, role: Role): Promise<TestBrowser>
   close(): Promise<void>
   /** Opens it again on the same data and the same ports. */
   reopen(): Promise<void>
 }
+
+/** Headers that a browser of somebody who is signed in would send. */
+export type TestBrowser = { readonly cookie: string; readonly origin: string }
+
+export const testPassword = 'seven small boats'
 
 export type TestDevice = {
   readonly deviceId: string
@@ -61,6 +68,7 @@ export async function openTestHub(
   t: Pick<TestContext, 'after'>,
   given: Readonly<Record<string, unknown>> = {},
   clock: () => number = Date.now,
+  logTo?: DestinationStream,
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
@@ -77,7 +85,8 @@ export async function openTestHub(
     })
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
-    return openHub(config, { log: pino({ level }, pino.destination(2)), clock })
+    const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
+    return openHub(config, { log, clock })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true
@@ -103,6 +112,19 @@ export async function openTestHub(
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
+  }
+
+  async function signIn(user: string, role: Role): Promise<TestBrowser> {
+    const added = await api('POST', '/api/users', { user, role })
+    const { token: link } = (await added.json()) as OneTimeLink
+    const origin = hub.urls.browser
+    const chosen = await fetch(`${origin}/api/session/by-password-link`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin },
+      body: JSON.stringify({ token: link, password: testPassword }),
+    })
+    if (chosen.status !== 200) throw new Error(`Cannot sign in: ${await chosen.text()}`)
+    return { cookie: cookieOf(chosen), origin }
   }
 
   async function enrol(deviceId: string, name = deviceId): Promise<TestDevice> {
@@ -163,6 +185,7 @@ export async function openTestHub(
     api,
     enrol,
     device,
+    signIn,
     close,
     reopen: async () => {
       await close()
@@ -176,6 +199,14 @@ export async function openTestHub(
     },
   }
 }
+
+/** The cookie that a reply sets, as a browser sends it back. */
+export const cookieOf = (reply: Response): string =>
+  (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+
+/** The token of a sign-in or password link. */
+export const tokenOf = (link: string): string =>
+  new URLSearchParams(new URL(link).hash.slice(1)).get('token') ?? ''
 
 /** A P-256 key and the certificate request of it, both PEM. */
 export async function makeRequest(

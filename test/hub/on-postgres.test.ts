@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { needs } from '../require.ts'
 
 const missing = needs('postgresql')
-/** This file, and what writes into the SQLite file by itself. */
-const without = ['on-postgres.test.ts', 'store-away.test.ts', 'access.test.ts']
+/** This file, and what takes its own store away. */
+const without = ['on-postgres.test.ts', 'store-away.test.ts']
 
 if (missing.skip) {
   test('the hub on PostgreSQL', missing)

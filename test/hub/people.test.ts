@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { Problem, Session } from '@edgeloop/protocol'
-import { openTestHub, type TestHub } from './fixture.ts'
+import { cookieOf, openTestHub, type TestHub, tokenOf } from './fixture.ts'
 
 const dayMs = 86_400_000
 
@@ -47,10 +47,9 @@ test('a sign-in link is too old after a day', async (t) => {
 test('signing out ends the session; it outlives a restart otherwise', async (t) => {
   const hub = await openTestHub(t)
   const reply = await signIn(hub, tokenOf(await hub.hub.signInLink()))
-  const cookie = reply.headers.get('set-cookie') ?? ''
+  const headers = { cookie: cookieOf(reply), origin: hub.hub.urls.browser }
   await hub.reopen()
-  const call = (method: string) =>
-    fetch(`${hub.hub.urls.browser}/api/session`, { method, headers: { cookie } })
+  const call = (method: string) => fetch(`${hub.hub.urls.browser}/api/session`, { method, headers })
   assert.equal((await call('GET')).status, 200)
   assert.equal((await call('DELETE')).status, 204)
   assert.equal((await call('GET')).status, 401)
@@ -156,8 +155,6 @@ test('without a dashboard the first page says how to build it', async (t) => {
   const page = await fetch(hub.hub.urls.browser, { headers: { accept: 'text/html' } })
   assert.match(await page.text(), /not built.*npm start/s)
 })
-
-const tokenOf = (link: string): string => new URL(link).searchParams.get('token') ?? ''
 
 async function signIn({ hub }: TestHub, token: string): Promise<Response> {
   return await fetch(`${hub.urls.browser}/api/session`, {

@@ -86,7 +86,17 @@ const healthOf = async (link: URL): Promise<Health> =>
 test('edgeloop --help names every command, and every command has help with an example', async () => {
   const { code, stdout } = await edgeloop('--help')
   assert.equal(code, 0)
-  for (const command of ['up', 'hub', 'agent', 'detect', 'device', 'stream', 'events']) {
+  for (const command of [
+    'up',
+    'hub',
+    'agent',
+    'detect',
+    'device',
+    'stream',
+    'events',
+    'user',
+    'token',
+  ]) {
     assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'))
     const help = await edgeloop(command, '--help')
     assert.equal(help.code, 0)
@@ -132,7 +142,7 @@ test('edgeloop up starts, reports events, stops within 5 s, leaves no process an
   const listed = await edgeloop('device', 'list', '--data', data, '--json')
   assert.equal(JSON.parse(listed.stdout.trim()).deviceId, 'demo')
   const link = await edgeloop('hub', 'link', '--data', data)
-  assert.match(link.stdout, /^http:\/\/localhost:\d+\/\?token=\S+$/m, link.stderr)
+  assert.match(link.stdout, /^http:\/\/localhost:\d+\/#token=\S+$/m, link.stderr)
   const events = await edgeloop('events', '--data', data, '--json', '--limit', '3')
   assert.equal(events.stdout.trim().split('\n').length, 3)
 

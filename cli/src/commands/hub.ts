@@ -67,7 +67,7 @@ Examples:
     .action(async (options: HubOptions & { json?: boolean }) => {
       const client = await connectHub(options)
       const { token, expiresAt } = await client.call('signInLinkCreate', {})
-      const url = new URL(`/?token=${token}`, client.url).href
+      const url = new URL(`/#token=${token}`, client.url).href
       if (options.json) printJson({ url, expiresAt })
       else console.log(url)
     })

@@ -7,11 +7,15 @@ export const beatIntervalMs = 15_000
 /** How long a browser's own EventSource waits before it comes back. */
 const retryMs = 1000
 
-/** Answers with the stream of changes, from where the client was. */
+/**
+ * Answers with the stream of changes, from where the client was.
+ * @param watch calls back when whoever listens may no longer
+ */
 export function streamChanges(
   changes: Changes,
   request: FastifyRequest,
   reply: FastifyReply,
+  watch: (end: () => void) => () => void,
 ): FastifyReply {
   reply.hijack()
   const { raw } = reply
@@ -27,6 +31,14 @@ export function streamChanges(
     unsentBytes: () => raw.writableLength,
     drop: () => raw.destroy(),
   })
-  raw.once('close', stop)
+  // Whoever is signed out hears no more; the next request says why.
+  const unwatch = watch(() => {
+    stop()
+    raw.end()
+  })
+  raw.once('close', () => {
+    stop()
+    unwatch()
+  })
   return reply
 }

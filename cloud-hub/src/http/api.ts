@@ -1,7 +1,9 @@
 /** What each route of the table does, in one place: every handler is a call into the room that knows. */
 
 import { Refusal } from '@edgeloop/protocol'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Audit } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
@@ -15,7 +17,9 @@ import { readSparklines } from '../devices/sparklines.ts'
 import { listStreams } from '../devices/stream-list.ts'
 import type { Events } from '../events/events.ts'
 import type { Live } from '../live/live.ts'
-import { type People, sessionMs, sessionOf } from '../people/people.ts'
+import type { People } from '../people/people.ts'
+import { type Origin, sessionOf } from '../people/person.ts'
+import { type Bought, sessionMs } from '../people/sessions.ts'
 import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -27,6 +31,7 @@ export type Rooms = {
   readonly store: Store
   readonly fleet: Fleet
   readonly people: People
+  readonly audit: Audit
   readonly enrolment: EnrolmentDesk
   readonly retirement: RetirementDesk
   readonly desired: DesiredDesk
@@ -40,6 +45,8 @@ export type Rooms = {
   /** False while events cannot be committed. */
   readonly storing: () => boolean
   readonly version: string
+  /** True where people come over TLS: cookies are then `Secure`. */
+  readonly secure: boolean
 }
 
 const dayMs = 86_400_000
@@ -47,6 +54,13 @@ const dayMs = 86_400_000
 /** Exhaustive: a row of the route table without a handler is a type error. */
 export function apiHandlers(rooms: Rooms): Handlers {
   const { fleet, people, clock } = rooms
+  const { accounts, sessions, apiTokens } = people
+  const cookieName = sessionCookie(rooms.secure)
+  const cookie = { path: '/', httpOnly: true, sameSite: 'strict', secure: rooms.secure } as const
+  const enter = ({ secret, person }: Bought, reply: FastifyReply) => {
+    reply.setCookie(cookieName, secret, { ...cookie, maxAge: sessionMs / 1000 })
+    return sessionOf(person)
+  }
   return {
     health: async () => ({
       status: rooms.storing() ? 'ok' : 'degraded',
@@ -55,26 +69,47 @@ export function apiHandlers(rooms: Rooms): Handlers {
       version: rooms.version,
     }),
 
-    signIn: async ({ body, reply }) => {
-      const { secret, session } = await people.signIn(body.token)
-      reply.setCookie(sessionCookie, secret, {
-        path: '/',
-        httpOnly: true,
-        sameSite: 'strict',
-        maxAge: sessionMs / 1000,
-      })
-      return session
-    },
+    signIn: async ({ body, request, reply, note }) =>
+      enter(await sessions.signInByLink(body.token, originOf(request), note), reply),
+    passwordSignIn: async ({ body, request, reply, note }) =>
+      enter(await sessions.signInByPassword(body, originOf(request), note), reply),
+    passwordChoose: async ({ body, request, reply, note }) =>
+      enter(await sessions.choosePassword(body, originOf(request), note), reply),
+    passwordChange: async ({ body, person, request, reply, note }) =>
+      enter(await sessions.changePassword(signedIn(person), body, originOf(request), note), reply),
     session: async ({ person }) => sessionOf(signedIn(person)),
-    signOut: async ({ request, reply }) => {
-      const secret = request.cookies[sessionCookie]
-      if (secret !== undefined) await people.signOut(secret)
-      reply.clearCookie(sessionCookie, { path: '/' })
+    signOut: async ({ person, reply, note }) => {
+      const caller = signedIn(person)
+      if (caller.via === 'session') await sessions.end(caller.credentialId, caller, note)
+      reply.clearCookie(cookieName, cookie)
     },
-    signInLinkCreate: async ({ person }) => {
-      const { user } = signedIn(person)
-      const { token, expiresAt } = await people.createSignInToken(user, 'admin')
-      return { token, expiresAt: new Date(expiresAt).toISOString() }
+    signInLinkCreate: ({ person, note }) => sessions.createSignInLink(signedIn(person).user, note),
+
+    sessionList: async ({ person, query }) => {
+      const caller = signedIn(person)
+      const user = query.user ?? caller.user
+      if (user !== caller.user && caller.role !== 'admin') {
+        throw new Refusal('forbidden', `Cannot list the sessions of "${user}": only an admin may`)
+      }
+      return await sessions.list(user, caller.credentialId)
+    },
+    sessionEnd: ({ params, person, note }) =>
+      sessions.end(params.sessionId, signedIn(person), note),
+    userList: () => accounts.list(),
+    userAdd: ({ body, note }) => accounts.add(body, note),
+    userRoleSet: ({ params, body, note }) => accounts.setRole(params.user, body.role, note),
+    userRemove: ({ params, note }) => accounts.remove(params.user, note),
+    userSessionsEnd: async ({ params, note }) => ({
+      ended: await sessions.endAll(params.user, note),
+    }),
+    passwordLinkCreate: ({ params, note }) => accounts.createPasswordLink(params.user, note),
+    apiTokenList: ({ person }) => apiTokens.list(signedIn(person)),
+    apiTokenAdd: ({ person, body, note }) => apiTokens.add(signedIn(person), body, note),
+    apiTokenRemove: ({ person, params, note }) =>
+      apiTokens.remove(signedIn(person), params.tokenId, note),
+    auditList: async ({ query }) => {
+      for (const time of [query.from, query.to]) if (time !== undefined) timeOf(time)
+      return await rooms.audit.list(query)
     },
 
     deviceList: async () => [...fleet.all()].map(rowOf),
@@ -106,11 +141,16 @@ export function apiHandlers(rooms: Rooms): Handlers {
     deviceRetire: async ({ params }) => rowOf(await rooms.retirement.retire(params.deviceId)),
     deviceRemovalShow: ({ params }) => rooms.retirement.count(params.deviceId),
     deviceRemove: ({ params }) => rooms.retirement.remove(params.deviceId),
-    enrolmentCreate: ({ body }) => rooms.enrolment.createToken(body),
+    enrolmentCreate: ({ body, note }) => {
+      note.about({ target: body.deviceId })
+      return rooms.enrolment.createToken(body)
+    },
     desiredPut: async ({ params, body }) =>
       withoutSecrets(await rooms.desired.replace(params.deviceId, body.version, body.config)),
-    streamAdd: async ({ params, body }) =>
-      withoutSecrets(await rooms.desired.addStream(params.deviceId, body)),
+    streamAdd: async ({ params, body, note }) => {
+      note.about({ target: `${params.deviceId}/${body.streamId}` })
+      return withoutSecrets(await rooms.desired.addStream(params.deviceId, body))
+    },
     streamRemove: async ({ params }) =>
       withoutSecrets(await rooms.desired.removeStream(params.deviceId, params.streamId)),
     streamList: async ({ query }) => listStreams(fleet.all(), query),
@@ -128,7 +168,10 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return bytes
     },
 
-    changes: async ({ request, reply }) => streamChanges(rooms.changes, request, reply),
+    changes: async ({ person, request, reply }) =>
+      streamChanges(rooms.changes, request, reply, (end) =>
+        people.presence.watch(signedIn(person), end),
+      ),
     telemetry: async ({ body }) => receiveBeacon(body, rooms),
     metrics: async ({ reply }) => {
       reply.type(rooms.metrics.registry.contentType)
@@ -142,6 +185,11 @@ function signedIn<P>(person: P | undefined): P {
   if (!person) throw new Error('A route that needs a role was reached without one')
   return person
 }
+
+const originOf = (request: FastifyRequest): Origin => ({
+  address: request.ip,
+  client: request.headers['user-agent'] ?? '',
+})
 
 function timeOf(timestamp: string): number {
   const time = Date.parse(timestamp)

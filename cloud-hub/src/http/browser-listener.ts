@@ -6,7 +6,7 @@ import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { mountLive } from '../live/live-socket.ts'
-import type { Visitors } from './access.ts'
+import type { AccessDesk } from './access.ts'
 import { apiHandlers, type Rooms } from './api.ts'
 import { contentSecurityPolicy, serveDashboard } from './dashboard.ts'
 import { mountRoutes } from './mount.ts'
@@ -34,7 +34,7 @@ export async function buildBrowserListener(
     requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
   })
-  const visitors: Visitors = new WeakMap()
+  const desk: AccessDesk = { people: rooms.people, visitors: new WeakMap(), secure: rooms.secure }
   app.removeContentTypeParser('text/plain')
   answerProblems(app, rooms.log)
   checkSchemas(app)
@@ -45,8 +45,8 @@ export async function buildBrowserListener(
   })
   await app.register(cookie)
   await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
-  await mountLive(app, { live: rooms.live, people: rooms.people, visitors })
-  mountRoutes(app, apiHandlers(rooms), { people: rooms.people, visitors })
+  await mountLive(app, { live: rooms.live, desk })
+  mountRoutes(app, apiHandlers(rooms), { ...desk, audit: rooms.audit })
   await serveDashboard(app, dashboardDir)
   return app
 }

@@ -9,6 +9,7 @@ import { deviceRoutes, Refusal, type Route } from '@edgeloop/protocol'
 import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { CertificateDesk } from '../devices/certificates.ts'
 import type { Device } from '../devices/device.ts'
@@ -16,7 +17,7 @@ import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import { identityOf } from '../identity/device-identity.ts'
 import type { Live } from '../live/live.ts'
 import { logRequests, tooMany } from './browser-listener.ts'
-import { limitOf, schemaOf } from './mount.ts'
+import { answerAudited, isAudited, limitOf, schemaOf } from './mount.ts'
 import { answerProblems } from './problems.ts'
 import { checkSchemas } from './schemas.ts'
 
@@ -36,6 +37,7 @@ export type DeviceListenerOptions = {
   readonly connectTimeoutMs: number
   readonly enrolment: EnrolmentDesk
   readonly certificates: CertificateDesk
+  readonly audit: Audit
   readonly blobs: Blobs
   readonly live: Live
   readonly log: Logger
@@ -85,7 +87,11 @@ export async function buildDeviceListener(
 }
 
 function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions): void {
-  const mount = (route: Route, handler: (request: FastifyRequest) => Promise<unknown>): void => {
+  const mount = (
+    action: keyof typeof deviceRoutes,
+    handler: (request: FastifyRequest, note: AuditNote) => Promise<unknown>,
+  ): void => {
+    const route: Route = deviceRoutes[action]
     app.route({
       method: route.method,
       url: route.path,
@@ -98,24 +104,33 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
       },
       handler: async (request, reply) => {
         reply.code(route.status ?? 200)
-        const answer = await handler(request)
+        const isDevice = route.access === 'device'
+        const actor = isDevice ? deviceOf(request, options).deviceId : null
+        const via = isDevice ? 'device' : 'nobody'
+        const facts = { actor, via, action, target: actor ?? '', address: request.ip } as const
+        const note = options.audit.begin(facts)
+        const answer = isAudited(route)
+          ? await answerAudited((call) => handler(request, call.note), { note })
+          : await handler(request, note)
         return route.status === 204 ? reply.send() : answer
       },
     })
   }
-  mount(deviceRoutes.enrol, async ({ body }) => {
-    return await options.enrolment.enrol(body as { token: string; csr: string })
+  mount('enrol', async ({ body }, note) => {
+    const enrolled = await options.enrolment.enrol(body as { token: string; csr: string })
+    note.about({ target: enrolled.deviceId })
+    return enrolled
   })
-  mount(deviceRoutes.renew, async (request) => {
+  mount('renew', async (request) => {
     const { csr } = request.body as { csr: string }
     return await options.certificates.renew(deviceOf(request, options), csr)
   })
-  mount(deviceRoutes.blobPut, async ({ params, body, signal }) => {
+  mount('blobPut', async ({ params, body, signal }) => {
     const { digest } = params as { digest: string }
     const { bytesMax } = deviceRoutes.blobPut
     await options.blobs.put(digest, jpegOnly(body as Readable), { bytesMax, signal })
   })
-  mount(deviceRoutes.livePut, async (request) => {
+  mount('livePut', async (request) => {
     const { streamId } = request.params as { streamId: string }
     options.live.receive(deviceOf(request, options), streamId, request.body as Buffer)
   })

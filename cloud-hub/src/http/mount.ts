@@ -3,6 +3,8 @@
  * out, limits. `Handlers` is exhaustive, so a row without a handler is a type error.
  */
 import {
+  type ProblemCode,
+  Refusal,
   type Route,
   type RouteBody,
   type RouteName,
@@ -13,8 +15,9 @@ import {
   routes,
 } from '@edgeloop/protocol'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { People, Person } from '../people/people.ts'
-import { guard, type Visitors } from './access.ts'
+import type { Audit, AuditNote } from '../audit/audit.ts'
+import type { Person } from '../people/person.ts'
+import { type AccessDesk, admit } from './access.ts'
 
 /** The WebSocket is mounted by itself. */
 export type HttpRouteName = Exclude<RouteName, 'live'>
@@ -25,6 +28,8 @@ export type Call<N extends RouteName> = {
   readonly body: RouteBody<N>
   /** Who calls; undefined on public routes. */
   readonly person: Person | undefined
+  /** The audit entry of this call; one that is kept by a route that changes something only. */
+  readonly note: AuditNote
   readonly request: FastifyRequest
   readonly reply: FastifyReply
 }
@@ -40,7 +45,7 @@ export type Handlers = {
 }
 
 const minuteMs = 60_000
-/** Sign-ins per minute and address: a person needs one. */
+/** Sign-ins per minute and address, by whatever way: a person needs one. */
 export const signInsPerMinuteMax = 20
 /** Enrolments per minute and address: a site full of boxes behind one address comes at once. */
 export const enrolmentsPerMinuteMax = 600
@@ -50,36 +55,87 @@ const bodyBytesMax = 1024 * 1024
 export function mountRoutes(
   app: FastifyInstance,
   handlers: Handlers,
-  deps: { people: People; visitors: Visitors },
+  desk: AccessDesk & { audit: Audit },
 ): void {
   for (const name of routeNames) {
     if (name === 'live') continue
     // Each handler takes the call of its own row; the loop cannot say so to the compiler.
-    mountRoute(app, routes[name], handlers[name] as Handler, deps)
+    mountRoute(app, name, handlers[name] as Handler, desk)
   }
 }
 
 type Handler = (call: object) => Promise<unknown>
 
+/** True for routes that change something somebody must answer for. */
+export const isAudited = (route: Route): boolean =>
+  route.method !== 'GET' && route.unaudited !== true
+
+/** Calls a handler, and sees to it that its entry is written, whatever comes of it. */
+export async function answerAudited<C extends { readonly note: AuditNote }>(
+  handler: (call: C) => Promise<unknown>,
+  call: C,
+): Promise<unknown> {
+  try {
+    const answer = await handler(call)
+    await call.note.finish('done')
+    return answer
+  } catch (error) {
+    const outcome = outcomeOf(error)
+    // Those who come too fast are in it already, with what they failed before.
+    if (outcome !== 'tooManyRequests') await call.note.finish(outcome)
+    throw error
+  }
+}
+
+const outcomeOf = (error: unknown): ProblemCode =>
+  error instanceof Refusal ? error.code : 'internal'
+
+/** What a request is about by its path, such as `gate/north`. */
+const targetOf = ({ params }: FastifyRequest): string =>
+  Object.values((params ?? {}) as Record<string, string>).join('/')
+
 function mountRoute(
   app: FastifyInstance,
-  route: Route,
+  name: HttpRouteName,
   handler: Handler,
-  { people, visitors }: { people: People; visitors: Visitors },
+  desk: AccessDesk & { audit: Audit },
 ): void {
+  const route: Route = routes[name]
+  const audited = isAudited(route)
+  const noteOf = (request: FastifyRequest): AuditNote => {
+    const person = desk.visitors.get(request)
+    return desk.audit.begin({
+      actor: person?.user ?? null,
+      via: person?.via ?? 'nobody',
+      action: name,
+      target: targetOf(request),
+      address: request.ip,
+      ...(person?.tokenName === undefined ? {} : { detail: `with token "${person.tokenName}"` }),
+    })
+  }
   app.route({
     method: route.method,
     url: route.path,
     schema: schemaOf(route),
     bodyLimit: route.bytesMax ?? bodyBytesMax,
-    onRequest: guard(route.access, people, visitors),
+    onRequest: async (request) => {
+      try {
+        await admit(request, route.access, desk)
+      } catch (error) {
+        // Strangers could fill the log: only who is known is in it.
+        if (audited && desk.visitors.has(request)) await noteOf(request).finish(outcomeOf(error))
+        throw error
+      }
+    },
     config: limitOf(route),
     handler: async (request, reply) => {
       reply.code(route.status ?? 200).header('cache-control', 'no-store')
       if (route.produces !== undefined) reply.type(route.produces)
       const { params, query, body } = request
-      const person = visitors.get(request)
-      const answer = await handler({ params, query, body, person, request, reply })
+      const person = desk.visitors.get(request)
+      const note = noteOf(request)
+      const call = { params, query, body, person, note, request, reply }
+      const answer = audited ? await answerAudited(handler, call) : await handler(call)
       return route.status === 204 ? reply.send() : answer
     },
   })

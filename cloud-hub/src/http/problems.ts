@@ -32,6 +32,7 @@ export function refuse(
 ): FastifyReply {
   const [path] = request.url.split('?')
   const problem = problemOf(refusal.code, refusal.message, path)
+  if (refusal.retryAfterS !== undefined) reply.header('retry-after', refusal.retryAfterS)
   // A string, so that no response schema is applied to it.
   return reply
     .code(problem.status)

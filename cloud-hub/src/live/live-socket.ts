@@ -3,8 +3,7 @@ import { LiveWant, Refusal, routes } from '@edgeloop/protocol'
 import { Misfit, parse, parseJson } from '@edgeloop/protocol/check'
 import websocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
-import { guard, type Visitors } from '../http/access.ts'
-import type { People } from '../people/people.ts'
+import { type AccessDesk, admit } from '../http/access.ts'
 import type { Live } from './live.ts'
 
 /** A want list of 64 tiles is some 8 KB. */
@@ -12,24 +11,26 @@ const messageBytesMax = 64 * 1024
 /** RFC 6455 §7.4.1. */
 const unsupportedData = 1003
 const tryAgainLater = 1013
+/** Policy violation: the session has ended while the socket was open. */
+const signedOut = 1008
 
 /** Mounts `/api/live`; session and origin are checked before the handshake. */
 export async function mountLive(
   app: FastifyInstance,
-  deps: { live: Live; people: People; visitors: Visitors },
+  { live, desk }: { live: Live; desk: AccessDesk },
 ): Promise<void> {
   await app.register(websocket, { options: { maxPayload: messageBytesMax } })
   app.route({
     method: 'GET',
     url: routes.live.path,
-    onRequest: guard(routes.live.access, deps.people, deps.visitors),
+    onRequest: (request) => admit(request, routes.live.access, desk),
     handler: async () => {
       throw new Refusal('badRequest', 'Cannot answer: this route speaks WebSocket')
     },
-    wsHandler: (socket) => {
+    wsHandler: (socket, request) => {
       let place: ReturnType<Live['enter']>
       try {
-        place = deps.live.enter({
+        place = live.enter({
           send: (bytes) => socket.send(bytes),
           unsentBytes: () => socket.bufferedAmount,
         })
@@ -45,7 +46,12 @@ export async function mountLive(
           socket.close(unsupportedData, error.message.slice(0, 120))
         }
       })
-      socket.on('close', () => place.leave())
+      const person = desk.visitors.get(request)
+      const unwatch = person && desk.people.presence.watch(person, () => socket.close(signedOut))
+      socket.on('close', () => {
+        place.leave()
+        unwatch?.()
+      })
       socket.on('error', () => socket.terminate())
     },
   })

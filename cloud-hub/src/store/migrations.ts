@@ -10,6 +10,7 @@ import type { ConfigVersionTable } from './tables.ts'
 /** Every migration by name; names sort in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-devices-events-people': { up: first },
+  '0002-people': { up: people },
   '0003-certificates-configurations': { up: certificatesAndConfigurations },
 }
 
@@ -126,6 +127,69 @@ async function first(db: Kysely<unknown>): Promise<void> {
     .addColumn('reason', 'text', (c) => c.notNull())
     .addColumn('data', 'text', (c) => c.notNull())
     .execute()
+}
+
+/** Accounts, API tokens and the audit log; sessions and links now belong to an account. */
+async function people(db: Kysely<unknown>): Promise<void> {
+  // Sessions and links from before there were accounts name none: they end.
+  await db.schema.dropTable('session').execute()
+  await db.schema.dropTable('sign_in_token').execute()
+  await strict(db.schema.createTable('account'))
+    .addColumn('user_name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('role', 'text', (c) => c.notNull())
+    .addColumn('password', 'text')
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('last_sign_in_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('sign_in_token'))
+    .addColumn('token_hash', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('user_name', 'text', (c) =>
+      c.notNull().references('account.user_name').onDelete('cascade'),
+    )
+    .addColumn('purpose', 'text', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .addColumn('used_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('session'))
+    .addColumn('session_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('session_hash', 'text', (c) => c.notNull().unique())
+    .addColumn('user_name', 'text', (c) =>
+      c.notNull().references('account.user_name').onDelete('cascade'),
+    )
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('last_seen_at', 'integer', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .addColumn('address', 'text', (c) => c.notNull())
+    .addColumn('client', 'text', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('api_token'))
+    .addColumn('token_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('token_hash', 'text', (c) => c.notNull().unique())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('role', 'text', (c) => c.notNull())
+    .addColumn('user_name', 'text', (c) => c.references('account.user_name').onDelete('cascade'))
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('expires_at', 'integer')
+    .addColumn('last_used_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('audit_entry'))
+    .addColumn('audit_id', 'integer', (c) => c.primaryKey())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addColumn('actor', 'text')
+    .addColumn('via', 'text', (c) => c.notNull())
+    .addColumn('action', 'text', (c) => c.notNull())
+    .addColumn('target', 'text', (c) => c.notNull())
+    .addColumn('outcome', 'text', (c) => c.notNull())
+    .addColumn('address', 'text', (c) => c.notNull())
+    .addColumn('detail', 'text', (c) => c.notNull())
+    .execute()
+  for (const [name, column] of [
+    ['audit_time', 'at'],
+    ['audit_actor', 'actor'],
+    ['audit_target', 'target'],
+  ] as const) {
+    await db.schema.createIndex(name).on('audit_entry').column(column).execute()
+  }
 }
 
 /** Renewed certificates, retired devices, and what was wanted of a device before. */

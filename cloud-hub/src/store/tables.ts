@@ -55,21 +55,61 @@ export type EnrolmentTokenTable = {
   used_at: number | null
 }
 
-/** A token that buys one browser session; only its hash is kept. */
+/** Somebody who may sign in. */
+export type AccountTable = {
+  user_name: string
+  role: string
+  /** scrypt with its parameters; null until one was chosen. */
+  password: string | null
+  created_at: number
+  last_sign_in_at: number | null
+}
+
+/** A one-time link of an account; only the hash of its token is kept. */
 export type SignInTokenTable = {
   token_hash: string
   user_name: string
-  role: string
+  /** `signIn` buys a session, `password` the right to choose a password. */
+  purpose: string
   expires_at: number
   used_at: number | null
 }
 
 export type SessionTable = {
+  session_id: string
   session_hash: string
   user_name: string
-  role: string
   created_at: number
+  /** To the minute. */
+  last_seen_at: number
   expires_at: number
+  address: string
+  client: string
+}
+
+export type ApiTokenTable = {
+  token_id: string
+  token_hash: string
+  name: string
+  role: string
+  /** Null for a token of the hub's machine. */
+  user_name: string | null
+  created_at: number
+  expires_at: number | null
+  last_used_at: number | null
+}
+
+/** One change, or one attempt that was refused. */
+export type AuditEntryTable = {
+  audit_id: Generated<number>
+  at: number
+  actor: string | null
+  via: string
+  action: string
+  target: string
+  outcome: string
+  address: string
+  detail: string
 }
 
 /** The high-water mark: everything of this boot up to `through` has been received. */
@@ -126,8 +166,11 @@ export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
   enrolment_token: EnrolmentTokenTable
+  account: AccountTable
   sign_in_token: SignInTokenTable
   session: SessionTable
+  api_token: ApiTokenTable
+  audit_entry: AuditEntryTable
   boot: BootTable
   event: EventTable
   health_figure: HealthFigureTable

@@ -10,8 +10,8 @@ export const sessionQuery = queryOptions({
 })
 
 /**
- * Takes the sign-in token out of the address bar at once, before anything else can see, log or
- * bookmark it.
+ * Takes the token of a one-time link out of the address bar at once, before anything else can see, log or
+ * bookmark it. It stands behind the `#`, which browsers send to nobody.
  * @returns the token, or undefined where the address holds none
  */
 export function takeToken(
@@ -19,10 +19,11 @@ export function takeToken(
   history: Pick<History, 'replaceState'>,
 ): string | undefined {
   const url = new URL(location.href)
-  const token = url.searchParams.get('token')
-  if (token === null) return undefined
+  const token = tokenOf(url)
+  if (token === undefined) return undefined
   url.searchParams.delete('token')
-  history.replaceState(null, '', `${url.pathname}${url.search}${url.hash}`)
+  url.hash = ''
+  history.replaceState(null, '', `${url.pathname}${url.search}`)
   return token
 }
 
@@ -34,5 +35,9 @@ export function tokenIn(pasted: string): string | undefined {
   const text = pasted.trim()
   if (text === '') return undefined
   if (!URL.canParse(text)) return /\s/.test(text) ? undefined : text
-  return new URL(text).searchParams.get('token') ?? undefined
+  return tokenOf(new URL(text))
 }
+
+/** Behind the `#`, or in the query, where links of older hubs had it. */
+const tokenOf = ({ hash, searchParams }: URL): string | undefined =>
+  new URLSearchParams(hash.slice(1)).get('token') ?? searchParams.get('token') ?? undefined

@@ -1,0 +1,218 @@
+/** The audit log: every change is in it, with who made it, and no secret is. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  type AuditEntry,
+  type AuditPage,
+  deviceRoutes,
+  type OneTimeLink,
+  pathOf,
+  type Route,
+  type RouteName,
+  routes,
+  type SessionRow,
+} from '@edgeloop/protocol'
+import { openTestHub, type TestHub, testPassword, tokenOf } from './fixture.ts'
+
+const wide = { timeout: 120_000 }
+const dayMs = 86_400_000
+
+/** What makes a route that changes something succeed. One that is missing here fails the walk below. */
+type Given = { params?: Record<string, string>; body?: object; target?: string }
+
+test(
+  'each route that changes something leaves its entry: who, what, on which target',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    await hub.enrol('gate')
+    await hub.enrol('old')
+    const anna = await hub.signIn('anna', 'admin')
+    const other = await hub.signIn('bert', 'viewer')
+    await hub.signIn('carl', 'viewer')
+    await hub.signIn('dora', 'viewer')
+    const sessions = await json<SessionRow[]>(hub, '/api/sessions?user=bert')
+    const { token } = await json<OneTimeLink>(hub, '/api/users/carl/password-links', 'POST')
+    const made = await json<{ apiToken: { tokenId: string } }>(hub, '/api/tokens', 'POST', {
+      name: 'old',
+      role: 'viewer',
+    })
+    assert.ok(other)
+    const device = { deviceId: 'gate' }
+    const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
+    const good: { readonly [N in RouteName]?: Given } = {
+      signIn: { body: { token: tokenOf(await hub.hub.signInLink()) }, target: 'owner' },
+      passwordSignIn: { body: { user: 'anna', password: testPassword }, target: 'anna' },
+      passwordChoose: { body: { token, password: 'nine small boats' }, target: 'carl' },
+      signInLinkCreate: { target: 'anna' },
+      sessionEnd: { params: { sessionId: sessions[0]?.sessionId ?? '' }, target: 'bert' },
+      userAdd: { body: { user: 'emil', role: 'viewer' }, target: 'emil' },
+      userRoleSet: { params: { user: 'dora' }, body: { role: 'operator' }, target: 'dora' },
+      userSessionsEnd: { params: { user: 'dora' }, target: 'dora' },
+      passwordLinkCreate: { params: { user: 'dora' }, target: 'dora' },
+      userRemove: { params: { user: 'emil' }, target: 'emil' },
+      apiTokenAdd: { body: { name: 'new', role: 'viewer' } },
+      apiTokenRemove: { params: { tokenId: made.apiToken.tokenId }, target: made.apiToken.tokenId },
+      enrolmentCreate: { body: { deviceId: 'yard' }, target: 'yard' },
+      deviceRetire: { params: { deviceId: 'old' }, target: 'old' },
+      deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
+      desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },
+      streamAdd: { params: device, body: stream, target: 'gate/one' },
+      streamRemove: { params: { ...device, streamId: 'one' }, target: 'gate/one' },
+      // These two end the session that walks: they come last.
+      passwordChange: {
+        body: { current: testPassword, password: 'ten small boats' },
+        target: 'anna',
+      },
+      signOut: { target: 'anna' },
+    }
+    const changing = Object.entries(routes as Record<string, Route>).filter(
+      ([, route]) => route.method !== 'GET' && !route.unaudited,
+    )
+    const last = ['passwordChange', 'signOut']
+    const inOrder = [
+      ...changing.filter(([name]) => !last.includes(name)),
+      ...last.flatMap((name) => changing.filter((each) => each[0] === name)),
+    ]
+    let headers: Record<string, string> = { ...anna }
+    for (const [name, route] of inOrder) {
+      const given = good[name as RouteName]
+      assert.ok(given, `the walk does not know how to call ${name}: say so in this test`)
+      const reply = await fetch(hub.hub.urls.browser + pathOf(route, given.params), {
+        method: route.method,
+        headers: { ...headers, ...(given.body ? { 'content-type': 'application/json' } : {}) },
+        ...(given.body ? { body: JSON.stringify(given.body) } : {}),
+      })
+      const text = await reply.text()
+      assert.ok(reply.ok, `${name}: ${reply.status} ${text}`)
+      const [entry] = (await list(hub, `action=${name}&limit=1`)).entries
+      assert.ok(entry, `${name} left no entry`)
+      assert.equal(entry.outcome, 'done')
+      if (given.target !== undefined) assert.equal(entry.target, given.target, name)
+      assert.equal(entry.address, '127.0.0.1')
+      if (route.access !== 'public') {
+        assert.deepEqual([entry.actor, entry.via], ['anna', 'session'], name)
+      }
+      if (name === 'passwordChange') {
+        headers = {
+          ...headers,
+          cookie: (reply.headers.get('set-cookie') ?? '').split(';')[0] ?? '',
+        }
+      }
+    }
+    const enrolled = (await list(hub, 'action=enrol')).entries[1]
+    assert.deepEqual(
+      [enrolled?.actor, enrolled?.via, enrolled?.target, enrolled?.outcome],
+      [null, 'nobody', 'gate', 'done'],
+    )
+    const unaudited = Object.entries({ ...routes, ...deviceRoutes } as Record<string, Route>)
+      .filter(([, route]) => route.method !== 'GET' && route.unaudited)
+      .map(([name]) => name)
+    assert.deepEqual(unaudited.sort(), ['blobPut', 'livePut', 'telemetry'])
+
+    // Nothing that was secret in all this is in the log.
+    const all = await hub.inStore(async ({ reader }) =>
+      JSON.stringify(await reader.selectFrom('audit_entry').selectAll().execute()),
+    )
+    for (const secret of [
+      testPassword,
+      'nine small boats',
+      'ten small boats',
+      token,
+      anna.cookie,
+    ]) {
+      assert.ok(!all.includes(secret))
+    }
+  },
+)
+
+test(
+  'refused sign-ins and refused changes are in it, and what was not known to be a user is not',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const anna = await hub.signIn('anna', 'viewer')
+    const signIn = (user: string) =>
+      fetch(`${hub.hub.urls.browser}/api/session/by-password`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ user, password: 'a wrong password' }),
+      })
+    await signIn('anna')
+    await signIn('hunter2-in-the-wrong-field')
+    await fetch(`${hub.hub.urls.browser}/api/users/anna`, { method: 'DELETE', headers: anna })
+    await fetch(`${hub.hub.urls.browser}/api/users/anna`, { method: 'DELETE' })
+    const refused = (await list(hub, 'outcome=refused')).entries.map(
+      ({ actor, action, target, outcome }) => [actor, action, target, outcome],
+    )
+    assert.deepEqual(refused, [
+      ['anna', 'userRemove', 'anna', 'forbidden'],
+      [null, 'passwordSignIn', '', 'signInRefused'],
+      [null, 'passwordSignIn', 'anna', 'signInRefused'],
+    ])
+  },
+)
+
+test(
+  'a change that is refused in its transaction leaves the refusal and no success',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    assert.equal((await hub.api('DELETE', '/api/users/owner')).status, 409)
+    const { entries } = await list(hub, 'action=userRemove')
+    assert.deepEqual(
+      entries.map(({ outcome, actor, via }) => [outcome, actor, via]),
+      [['conflict', 'local', 'localToken']],
+    )
+  },
+)
+
+test(
+  'pages and filters give each entry once; what is older than it is kept goes',
+  wide,
+  async (t) => {
+    let now = Date.now()
+    const hub = await openTestHub(t, { auditKeptDays: 10 }, () => now)
+    for (let n = 0; n < 5; n++) {
+      await hub.api('POST', '/api/enrolment-tokens', { deviceId: `box-${n}` })
+      now += dayMs
+    }
+    const seen: AuditEntry[] = []
+    let before = ''
+    for (;;) {
+      const page = await list(hub, `action=enrolmentCreate&limit=2${before}`)
+      seen.push(...page.entries)
+      if (page.next === null) break
+      before = `&before=${page.next}`
+    }
+    assert.deepEqual(
+      seen.map(({ target }) => target),
+      ['box-4', 'box-3', 'box-2', 'box-1', 'box-0'],
+    )
+    const from = seen[2]?.at
+    assert.equal((await list(hub, `from=${from}`)).entries.length, 3)
+    assert.equal((await list(hub, `to=${from}`)).entries.length, 2)
+    assert.equal((await list(hub, 'target=box-3')).entries.length, 1)
+    assert.equal((await list(hub, 'actor=nobody')).entries.length, 0)
+    assert.equal((await hub.api('GET', '/api/audit?from=2026-99-99T00:00:00.000Z')).status, 400)
+    now += 8 * dayMs
+    await hub.reopen() // a hub removes what is too old when it starts, and every hour
+    await t.waitFor(
+      async () => {
+        const left = (await list(hub, 'action=enrolmentCreate')).entries
+        assert.deepEqual(
+          left.map(({ target }) => target),
+          ['box-4', 'box-3'],
+        )
+      },
+      { timeout: 20_000 },
+    )
+  },
+)
+
+async function json<T>(hub: TestHub, path: string, method = 'GET', body?: object): Promise<T> {
+  return (await (await hub.api(method, path, body)).json()) as T
+}
+
+const list = (hub: TestHub, query: string): Promise<AuditPage> =>
+  json<AuditPage>(hub, `/api/audit?${query}`)
