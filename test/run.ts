@@ -33,6 +33,10 @@ const { status } = spawnSync(
     '--test-reporter-destination=stdout',
     ...(files.length > 0 ? files : everything),
   ],
-  { cwd: repository, stdio: 'inherit', env: { ...process.env, UV_THREADPOOL_SIZE: '16' } },
+  {
+    cwd: repository,
+    stdio: 'inherit',
+    env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+  },
 )
 process.exitCode = checked && status === 0 ? 0 : 1

@@ -387,7 +387,10 @@ const run = promisify(execFile)
 
 async function runLimit(task: LimitTask): Promise<LimitResult> {
   const program = fileURLToPath(new URL('./agent-limit.ts', import.meta.url))
-  const { stdout } = await run(process.execPath, [program, JSON.stringify(task)])
+  const { stdout } = await run(process.execPath, [program, JSON.stringify(task)], {
+    // As in the agent: reports to the library's vendor are no part of the limit.
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+  })
   return JSON.parse(stdout) as LimitResult
 }
 

@@ -7,6 +7,7 @@ import type { Detection } from '@edgeloop/protocol'
 import type { InputView } from '../cameras/camera.ts'
 import { placeFrame } from '../models/canvas.ts'
 import type { DetectOptions, ModelSource } from '../models/model.ts'
+import { silenceOrt } from '../runtimes/load-ort.ts'
 import { ModelError } from '../runtimes/runtime.ts'
 import { SlotWriter, slotMemory } from './frame-slot.ts'
 import type { FromInference, OpenedModel, ToInference } from './inference-protocol.ts'
@@ -50,6 +51,7 @@ export interface Inference extends AsyncDisposable {
  * @param onCrash called when the worker dies by itself; its native state is then unknown
  */
 export function openInference(onCrash: (error: Error) => void): Inference {
+  silenceOrt()
   const worker = new Worker(new URL('./inference-worker.ts', import.meta.url), {
     name: 'inference',
   })

@@ -17,7 +17,7 @@ process.once('message', (order: MeasureOrder) => void measure(order))
 process.once('disconnect', () => process.exit(0))
 
 async function measure({ without, ...order }: MeasureOrder): Promise<void> {
-  const { listSupportedBackends } = await import('onnxruntime-node')
+  const { listSupportedBackends } = await loadOrt()
   const there = new Set<string>(listSupportedBackends().map(({ name }) => name))
   const isWanted = (provider: OrtProvider): boolean =>
     there.has(provider) && !without.includes(`ort:${provider}`)

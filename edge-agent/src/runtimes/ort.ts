@@ -6,6 +6,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
+import { loadOrt } from './load-ort.ts'
 import { readModelFile } from './model-file.ts'
 import {
   type OrtProvider,
@@ -38,7 +39,7 @@ export const ortRuntime: Runtime = ortRuntimeOn('cpu')
  */
 export function ortRuntimeOn(
   provider: OrtProvider,
-  load: () => Promise<Ort> = () => import('onnxruntime-node'),
+  load: () => Promise<Ort> = loadOrt,
 ): Runtime {
   const name = `ort:${provider}`
   return {
@@ -46,8 +47,6 @@ export function ortRuntimeOn(
     async open(file, options) {
       const { bytes, digest } = await readModelFile(file)
       const ort = await load()
-      // ORT writes to standard error past every logger of ours; what matters comes as an error anyway.
-      ort.env.logLevel = 'fatal'
       await using stack = new AsyncDisposableStack()
       const profile = provider === 'cpu' ? undefined : stack.use(await openProfile(provider))
       try {
