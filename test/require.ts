@@ -28,6 +28,10 @@ const requirements = {
     present: () => globSync('/usr/lib/postgresql/*/bin/postgres').length > 0,
     way: 'install the package postgresql',
   },
+  'systemd-analyze': {
+    present: () => answers('systemd-analyze', '--version'),
+    way: 'install the package systemd',
+  },
   material: { present: () => existsSync(material), way: 'no ../shared/material' },
   'node-av': {
     present: () => resolves('node-av', `${repository}edge-agent/package.json`),

@@ -31,6 +31,7 @@ import { buildDeviceListener } from './http/device-listener.ts'
 import { hostInUrl, listen } from './http/listen.ts'
 import { openAuthority } from './identity/authority.ts'
 import { openIngest } from './ingest/ingest.ts'
+import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openLive } from './live/live.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
@@ -68,10 +69,16 @@ const dayMs = 86_400_000
  */
 export async function openHub(
   config: HubConfig,
-  deps: { log: Logger; clock?: () => number },
+  deps: {
+    log: Logger
+    clock?: () => number
+    /** Agents for new boxes; without them nothing can be installed from this hub. */
+    bundles?: AgentBundles
+  },
 ): Promise<Hub> {
   const { log, clock = Date.now } = deps
   const { dataDir, publicHost } = config
+  const closing = new AbortController()
   const failed = (error: unknown): void => log.error({ err: error }, 'a task of the hub failed')
   await using opened = new AsyncDisposableStack()
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
@@ -133,6 +140,8 @@ export async function openHub(
     defaultSite: config.site,
     urls: () => urls,
     enrolled: (device) => cut(device, device.certificate.serial),
+    installCommand: (token) =>
+      deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
   const retirement = openRetirementDesk({ store, fleet, clock, cut })
   const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
@@ -197,6 +206,8 @@ export async function openHub(
     audit,
     blobs,
     live,
+    bundles: deps.bundles,
+    closing: closing.signal,
     log,
   })
   opened.defer(() => deviceListener.close())
@@ -242,7 +253,6 @@ export async function openHub(
   const browserHost = config.browser.host === '127.0.0.1' ? 'localhost' : config.browser.host
   urls.browser = `http://${hostInUrl(browserHost)}:${browserPort}`
 
-  const closing = new AbortController()
   const pruneAll = async (): Promise<void> => {
     await people.sessions.prune()
     await audit.prune(config.auditKeptDays)

@@ -4,3 +4,4 @@
  */
 export { HubConfig, readHubConfig } from './configuration.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
+export type { AgentBundle, AgentBundles } from './installs/installs.ts'

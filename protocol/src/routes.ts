@@ -77,6 +77,8 @@ export const EnrolmentToken = Type.Object(
     caFingerprint: Type.String(),
     /** Where the device enrols. */
     deviceUrl: Type.String(),
+    /** One line for the box's shell that installs the agent; null where this hub has no agent to give. */
+    installCommand: Type.Union([Type.String(), Type.Null()]),
   },
   { $id: 'EnrolmentToken' },
 )
@@ -609,8 +611,41 @@ export const routes = {
   },
 } as const satisfies Record<string, Route>
 
-/** Routes of the other listener, where devices speak over mutual TLS. */
+/** Boxes that an agent can be made for, as the installer names them. */
+export const platforms = ['linux-x64', 'linux-arm64'] as const
+export type Platform = (typeof platforms)[number]
+
+const platform = Type.Object({ platform: Type.Enum(platforms) }, closed)
+
+/**
+ * Routes of the other listener, where devices speak over mutual TLS. Those for `enrolment` without a body
+ * take the token as a bearer: a box that is to be installed has no certificate yet.
+ */
 export const deviceRoutes = {
+  installScript: {
+    method: 'GET',
+    path: '/install.sh',
+    access: 'public',
+    summary: 'Gives the installer; it holds no secret',
+    produces: 'text/x-shellscript',
+  },
+  bundleDigest: {
+    method: 'GET',
+    path: '/bundles/:platform/digest',
+    access: 'enrolment',
+    summary:
+      'Gives the SHA-256 of the agent for a platform, hex; builds it where that was not done yet',
+    params: platform,
+    produces: 'text/plain',
+  },
+  bundleShow: {
+    method: 'GET',
+    path: '/bundles/:platform',
+    access: 'enrolment',
+    summary: 'Gives the agent for a platform as a tar.gz',
+    params: platform,
+    produces: 'application/gzip',
+  },
   enrol: {
     method: 'POST',
     path: '/enrol',

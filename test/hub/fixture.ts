@@ -10,7 +10,7 @@ import { type Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
+import { type AgentBundles, type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
 import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
@@ -63,12 +63,14 @@ export type Answer = { readonly status: number; readonly text: string }
  * Opens a hub for a test; on PostgreSQL where `EDGELOOP_TEST_STORE` says so, which is how all tests of the hub
  * run on both stores (on-postgres.test.ts).
  * @param given configuration beside the ports and the folder
+ * @param options.logTo takes everything the hub logs, instead of standard error
+ * @param options.bundles agents it gives to new boxes
  */
 export async function openTestHub(
   t: Pick<TestContext, 'after'>,
   given: Readonly<Record<string, unknown>> = {},
   clock: () => number = Date.now,
-  logTo?: DestinationStream,
+  { logTo, bundles }: { logTo?: DestinationStream; bundles?: AgentBundles } = {},
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
@@ -86,7 +88,7 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    return openHub(config, { log, clock })
+    return openHub(config, { log, clock, ...(bundles && { bundles }) })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true

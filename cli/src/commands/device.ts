@@ -134,8 +134,10 @@ Examples:
       })
       if (options.json) return printJson(made)
       process.stderr.write(`One device can enrol with this until ${made.expiresAt}. On the box:\n`)
+      // Without an agent to give, the box needs a checkout of its own.
       console.log(
-        `EDGELOOP_ENROLMENT_TOKEN=${made.token} ./edgeloop agent --hub ${made.deviceUrl} --ca-fingerprint ${made.caFingerprint}`,
+        made.installCommand ??
+          `EDGELOOP_ENROLMENT_TOKEN=${made.token} ./edgeloop agent --hub ${made.deviceUrl} --ca-fingerprint ${made.caFingerprint}`,
       )
     },
   )

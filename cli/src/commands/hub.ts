@@ -92,7 +92,12 @@ async function runHub(options: Options): Promise<void> {
     },
     process.env,
   )
-  await using hub = await openHub(config, { log })
+  const { openBundles } = await import('../../bundle/bundles.ts')
+  const bundles = await openBundles({
+    folder: join(data, 'hub', 'bundles'),
+    onProgress: (text) => log.info(`agent for new boxes: ${text}`),
+  })
+  await using hub = await openHub(config, { log, bundles })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
   const address = hubAddressFile(data)
   await writeFile(address, JSON.stringify({ url }))

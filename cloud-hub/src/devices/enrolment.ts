@@ -19,6 +19,11 @@ export type EnrolmentDesk = {
    * a certificate request that cannot be read (badRequest)
    */
   enrol(request: { token: string; csr: string }): Promise<Enrolment>
+  /**
+   * Looks whether a token could still buy a certificate; it is not spent.
+   * @throws {Refusal} enrolmentRefused
+   */
+  check(token: string): Promise<void>
   /** Removes what has expired. */
   prune(): Promise<void>
 }
@@ -33,6 +38,8 @@ export function openEnrolmentDesk(deps: {
   urls: () => { readonly device: string; readonly mqtt: string }
   /** Told when a device was enrolled or got a new certificate: its old connection must go. */
   enrolled: (device: Device) => void
+  /** The line that installs an agent with this token, where this hub can give agents. */
+  installCommand: (token: string) => string | null
 }): EnrolmentDesk {
   const { store, fleet, authority, clock } = deps
 
@@ -67,6 +74,7 @@ export function openEnrolmentDesk(deps: {
       expiresAt: new Date(expiresAt).toISOString(),
       caFingerprint: authority.fingerprint,
       deviceUrl: deps.urls().device,
+      installCommand: deps.installCommand(token),
     }
   }
 
@@ -159,6 +167,7 @@ export function openEnrolmentDesk(deps: {
   return {
     createToken,
     enrol,
+    check: async (token) => void (await openOffer(token)),
     prune: async () => {
       await store.writer.deleteFrom('enrolment_token').where('expires_at', '<=', clock()).execute()
     },

@@ -3,11 +3,13 @@
  * and live pictures. Who sends is who the certificate says, never what is in the request.
  */
 import type { Server } from 'node:https'
+import { basename, dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { deviceRoutes, Refusal, type Route } from '@edgeloop/protocol'
+import { deviceRoutes, type Platform, Refusal, type Route } from '@edgeloop/protocol'
 import rateLimit from '@fastify/rate-limit'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastifyStatic from '@fastify/static'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
@@ -15,6 +17,7 @@ import type { CertificateDesk } from '../devices/certificates.ts'
 import type { Device } from '../devices/device.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import { identityOf } from '../identity/device-identity.ts'
+import type { AgentBundle, AgentBundles } from '../installs/installs.ts'
 import type { Live } from '../live/live.ts'
 import { logRequests, tooMany } from './browser-listener.ts'
 import { answerAudited, isAudited, limitOf, schemaOf } from './mount.ts'
@@ -40,6 +43,10 @@ export type DeviceListenerOptions = {
   readonly audit: Audit
   readonly blobs: Blobs
   readonly live: Live
+  /** Agents for new boxes; undefined where this hub has none to give. */
+  readonly bundles: AgentBundles | undefined
+  /** Aborted when the hub closes: what is being made for boxes then ends. */
+  readonly closing: AbortSignal
   readonly log: Logger
 }
 
@@ -82,6 +89,8 @@ export async function buildDeviceListener(
     async (_request: FastifyRequest, body: Buffer) => body,
   )
   await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
+  // Gives ranges and entity tags; it serves nothing by itself.
+  await app.register(fastifyStatic, { root: import.meta.dirname, serve: false })
   mountDeviceRoutes(app, options)
   return app
 }
@@ -89,7 +98,7 @@ export async function buildDeviceListener(
 function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions): void {
   const mount = (
     action: keyof typeof deviceRoutes,
-    handler: (request: FastifyRequest, note: AuditNote) => Promise<unknown>,
+    handler: (request: FastifyRequest, note: AuditNote, reply: FastifyReply) => Promise<unknown>,
   ): void => {
     const route: Route = deviceRoutes[action]
     app.route({
@@ -101,21 +110,31 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
       onRequest: async (request) => {
         // Before the body is read: a stranger's bytes are not.
         if (route.access === 'device') deviceOf(request, options)
+        if (route.access === 'enrolment' && !route.body) {
+          await options.enrolment.check(bearerOf(request))
+        }
       },
       handler: async (request, reply) => {
         reply.code(route.status ?? 200)
+        if (route.produces !== undefined) reply.type(route.produces)
         const isDevice = route.access === 'device'
         const actor = isDevice ? deviceOf(request, options).deviceId : null
         const via = isDevice ? 'device' : 'nobody'
         const facts = { actor, via, action, target: actor ?? '', address: request.ip } as const
         const note = options.audit.begin(facts)
         const answer = isAudited(route)
-          ? await answerAudited((call) => handler(request, call.note), { note })
-          : await handler(request, note)
+          ? await answerAudited((call) => handler(request, call.note, reply), { note })
+          : await handler(request, note, reply)
         return route.status === 204 ? reply.send() : answer
       },
     })
   }
+  mount('installScript', async () => bundlesOf(options).installScript)
+  mount('bundleDigest', async (request) => `${(await openBundle(request, options)).digest}\n`)
+  mount('bundleShow', async (request, _note, reply) => {
+    const { file } = await openBundle(request, options)
+    return reply.sendFile(basename(file), dirname(file), { cacheControl: false })
+  })
   mount('enrol', async ({ body }, note) => {
     const enrolled = await options.enrolment.enrol(body as { token: string; csr: string })
     note.about({ target: enrolled.deviceId })
@@ -134,6 +153,33 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
     const { streamId } = request.params as { streamId: string }
     options.live.receive(deviceOf(request, options), streamId, request.body as Buffer)
   })
+}
+
+function bundlesOf({ bundles }: DeviceListenerOptions): AgentBundles {
+  if (bundles) return bundles
+  throw new Refusal('notFound', 'Cannot give an agent: this hub was started without its sources')
+}
+
+async function openBundle(
+  request: FastifyRequest,
+  options: DeviceListenerOptions,
+): Promise<AgentBundle> {
+  const { platform } = request.params as { platform: Platform }
+  try {
+    return await bundlesOf(options).open(platform, options.closing)
+  } catch (cause) {
+    if (cause instanceof Refusal) throw cause
+    options.log.error({ err: cause, platform }, 'an agent could not be made')
+    const reason = (cause as Error).message
+    throw new Refusal('unavailable', `Cannot give an agent for ${platform}: ${reason}`, { cause })
+  }
+}
+
+/** @throws {Refusal} notSignedIn when the request carries no token */
+function bearerOf({ headers }: FastifyRequest): string {
+  const token = /^Bearer ([\w.~+/-]{1,200}=*)$/.exec(headers.authorization ?? '')?.[1]
+  if (token !== undefined) return token
+  throw new Refusal('notSignedIn', 'Cannot give this: it needs an enrolment token as a bearer')
 }
 
 /** @throws {Refusal} notSignedIn when the request carries no certificate of a device of this hub */

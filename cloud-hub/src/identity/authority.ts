@@ -28,6 +28,8 @@ export type Authority = {
   readonly fingerprint: string
   /** Key and certificate of the device listeners, PEM. */
   readonly server: { readonly key: string; readonly cert: string }
+  /** SHA-256 of that key's public half (SPKI), base64: what the installer pins. */
+  readonly serverFingerprint: string
   /**
    * Signs a device's certificate. Only the public key is taken from the request; the subject is the
    * one that the token was made for.
@@ -59,17 +61,22 @@ export async function openAuthority(deps: {
   const { key, certificate } =
     (await readAuthority(folder)) ?? (await makeAuthority(folder, clock()))
   const issuer = { key, certificate }
-  const spki = Buffer.from(certificate.publicKey.rawData)
+  const serverKeys = await openServerKeys(folder)
+  const serverSpki = await webcrypto.subtle.exportKey('spki', serverKeys.publicKey)
   return {
     certificate: certificate.toString('pem'),
-    fingerprint: createHash('sha256').update(spki).digest('base64'),
-    server: await makeServer(issuer, publicHost, clock()),
+    fingerprint: fingerprintOf(certificate.publicKey.rawData),
+    server: await makeServer(issuer, serverKeys, publicHost, clock()),
+    serverFingerprint: fingerprintOf(serverSpki),
     signDevice: (csr, device) => {
       const now = clock()
       return signDevice(issuer, csr, device, { now, notAfter: now + deviceCertificateMs })
     },
   }
 }
+
+const fingerprintOf = (spki: ArrayBuffer): string =>
+  createHash('sha256').update(Buffer.from(spki)).digest('base64')
 
 type Issuer = { readonly key: webcrypto.CryptoKey; readonly certificate: x509.X509Certificate }
 
@@ -102,19 +109,42 @@ async function makeAuthority(folder: string, now: number): Promise<Issuer> {
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
   await writeDurably(join(folder, 'ca.crt'), `${certificate.toString('pem')}\n`, 0o644)
-  await writeDurably(
-    join(folder, 'ca.key'),
-    `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`,
-    0o600,
-  )
+  await writeDurably(join(folder, 'ca.key'), await pemOf(keys.privateKey), 0o600)
   return { key: keys.privateKey, certificate }
 }
 
-/** Made anew at every start: its names follow the configuration, and its key never touches the disk. */
-async function makeServer(issuer: Issuer, publicHost: string, now: number) {
+/** Kept, because install commands that were given out pin it; gone, they have to be given out anew. */
+async function openServerKeys(folder: string): Promise<webcrypto.CryptoKeyPair> {
+  const file = join(folder, 'server.key')
+  try {
+    const bytes = x509.PemConverter.decodeFirst(await readFile(file, 'utf8'))
+    const { subtle } = webcrypto
+    const privateKey = await subtle.importKey('pkcs8', bytes, p256, true, ['sign'])
+    const { d: _, key_ops: __, ...open } = await subtle.exportKey('jwk', privateKey)
+    return { privateKey, publicKey: await subtle.importKey('jwk', open, p256, true, ['verify']) }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw new Error(`Cannot read the key of the device listeners in "${file}"`, { cause: error })
+    }
+  }
   const keys = await webcrypto.subtle.generateKey(p256, true, ['sign', 'verify'])
+  await writeDurably(file, await pemOf(keys.privateKey), 0o600)
+  return keys
+}
+
+async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', key)
+  return `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`
+}
+
+/** Made anew at every start, because its names follow the configuration. */
+async function makeServer(
+  issuer: Issuer,
+  keys: webcrypto.CryptoKeyPair,
+  publicHost: string,
+  now: number,
+) {
   const names: x509.JsonGeneralName[] = [
     { type: 'dns', value: 'localhost' },
     { type: 'ip', value: '127.0.0.1' },
@@ -139,9 +169,8 @@ async function makeServer(issuer: Issuer, publicHost: string, now: number) {
       await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate.publicKey),
     ],
   })
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
   const chain = `${certificate.toString('pem')}\n${issuer.certificate.toString('pem')}\n`
-  return { key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'), cert: chain }
+  return { key: await pemOf(keys.privateKey), cert: chain }
 }
 
 async function signDevice(

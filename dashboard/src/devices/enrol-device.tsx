@@ -76,8 +76,11 @@ export function EnrolDevice(props: { opened: boolean; onClose: () => void }) {
 }
 
 function EnrolmentCommand(props: { token: EnrolmentToken }) {
-  const { token, deviceUrl, caFingerprint, expiresAt, deviceId } = props.token
-  const command = `EDGELOOP_ENROLMENT_TOKEN=${token} ./edgeloop agent --hub ${deviceUrl} --ca-fingerprint ${caFingerprint}`
+  const { token, deviceUrl, caFingerprint, expiresAt, deviceId, installCommand } = props.token
+  // Without an agent to give, the box needs a checkout of its own.
+  const command =
+    installCommand ??
+    `EDGELOOP_ENROLMENT_TOKEN=${token} ./edgeloop agent --hub ${deviceUrl} --ca-fingerprint ${caFingerprint}`
   return (
     <div className={classes.form}>
       <p>

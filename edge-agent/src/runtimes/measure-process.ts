@@ -1,4 +1,5 @@
 /** Program of a measuring process: measures one model on ONNX Runtime's providers, tells, and ends. */
+import { loadOrt } from './load-ort.ts'
 import { measureRuntimes } from './measure.ts'
 import { ortRuntimeOn } from './ort.ts'
 import { type OrtProvider, ortProviders } from './providers.ts'

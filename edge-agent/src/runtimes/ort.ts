@@ -37,10 +37,7 @@ export const ortRuntime: Runtime = ortRuntimeOn('cpu')
  * altogether is refused.
  * @param load gives the package; the native library is loaded with the first model, not before
  */
-export function ortRuntimeOn(
-  provider: OrtProvider,
-  load: () => Promise<Ort> = loadOrt,
-): Runtime {
+export function ortRuntimeOn(provider: OrtProvider, load: () => Promise<Ort> = loadOrt): Runtime {
   const name = `ort:${provider}`
   return {
     name,
