@@ -25,6 +25,10 @@ export const ReportedStream = Type.Object({
   /** Why it is not live; empty when it is. */
   reason: Type.String({ maxLength: 1000 }),
   since: Timestamp,
+  /** Set while frames come faster than inference takes them and some are dropped. */
+  shedding: Type.Optional(
+    Type.Object({ since: Timestamp, reason: Type.String({ maxLength: 400 }) }),
+  ),
   model: Type.Optional(Type.String({ maxLength: 120 })),
   decoder: Type.Optional(Type.String({ maxLength: 40 })),
   /** What decodes where hardware was asked for: `vaapi`, or `software: ` and why. */
@@ -97,7 +101,7 @@ export const Connectivity = Type.Enum(connectivities)
 export type Connectivity = (typeof connectivities)[number]
 
 /**
- * What a person should think of a device at a glance. `degraded`: online, but a stream is not live.
+ * What a person should think of a device at a glance. `degraded`: online, but a stream is not live or sheds load.
  * `retired`: it is not let in any more, and what it told is kept.
  */
 export const deviceHealths = ['ok', 'degraded', 'offline', 'never', 'retired'] as const

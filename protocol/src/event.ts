@@ -133,6 +133,7 @@ export const alarmCodes = [
   'mediaCrashed',
   'mediaHung',
   'modelFailed',
+  'overloaded',
   'diskFull',
   'outboxFull',
   'clockJumped',
@@ -157,6 +158,10 @@ export const StreamFigures = Type.Object({
   inputFps: Type.Number(),
   /** Frames per second that went through the model. */
   analysedFps: Type.Number(),
+  /** Frames per second that the motion gate let through: analysed or dropped. */
+  wantedFps: Type.Optional(Type.Number()),
+  /** Frames come faster than inference takes them. */
+  shedding: Type.Optional(Type.Boolean()),
   /** Frames the motion gate let rest. */
   gated: Type.Integer(),
   /** Frames replaced by a newer one before the model got to them. */

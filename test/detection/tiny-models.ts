@@ -49,6 +49,40 @@ export function constantDetector(
   })
 }
 
+/**
+ * A detector of constants that takes its time: `products` times a 1024×1024 matrix by itself, made of the
+ * picture so that no runtime can work it out beforehand.
+ */
+export function slowDetector(
+  shape: Shape,
+  output: { readonly shape: readonly number[]; readonly values: Float32Array },
+  products: number,
+): Uint8Array {
+  const steps = Array.from({ length: products }, (_, i) =>
+    node('MatMul', [`m${i}`, `m${i}`], [`m${i + 1}`]),
+  )
+  return modelBytes({
+    nodes: [
+      node('ReduceMean', ['images'], ['mean'], { keepdims: { int: 0 } }),
+      // So small that no product of it ever grows.
+      node('Mul', ['mean', 'tiny'], ['seed']),
+      node('Expand', ['seed', 'size'], ['m0']),
+      ...steps,
+      node('ReduceMean', [`m${products}`], ['end'], { keepdims: { int: 0 } }),
+      node('Mul', ['end', 'zero'], ['nothing']),
+      node('Add', ['values', 'nothing'], ['output']),
+    ],
+    inputs: [value('images', 'float32', shape)],
+    outputs: [value('output', 'float32', output.shape)],
+    initializers: [
+      tensor('tiny', [], Float32Array.of(1e-8)),
+      tensor('zero', [], Float32Array.of(0)),
+      tensor('size', [2], BigInt64Array.of(1024n, 1024n)),
+      tensor('values', output.shape, output.values),
+    ],
+  })
+}
+
 /** Writes a file into a folder and gives its path back. */
 export async function put(folder: string, name: string, bytes: Uint8Array | string) {
   const file = join(folder, name)

@@ -20,6 +20,14 @@ test('rowOf() says never, offline, ok and degraded, and why', () => {
     'degraded',
     'Stream Camera 1 is stalled: no frame for 5 s (and 1 more)',
   ])
+  const live = reportedWith('live', 'live')
+  const shedding = { since: at, reason: 'Inference keeps up with 2.0 of 5.0 frames per second' }
+  const loaded = { ...live, streams: live.streams.map((stream) => ({ ...stream, shedding })) }
+  assert.deepEqual(judgement({ online: true, reported: loaded }), [
+    'online',
+    'degraded',
+    'Stream Camera 0 sheds load: Inference keeps up with 2.0 of 5.0 frames per second (and 1 more)',
+  ])
   const refused = { ...reportedWith('live'), configError: 'unknown key "fps"' }
   assert.deepEqual(judgement({ online: true, reported: refused }), [
     'online',

@@ -91,12 +91,22 @@ function judge(device: Device): Pick<DeviceRow, 'health' | 'reason'> {
   }
   const broken = reported?.streams.filter(({ state }) => state !== 'live') ?? []
   const [first, ...others] = broken
-  if (!first) return { health: 'ok', reason: '' }
+  if (!first) return judgeLoad(reported?.streams ?? [])
   const more = others.length > 0 ? ` (and ${others.length} more)` : ''
   const why = first.reason ? `: ${first.reason}` : ''
   return {
     health: 'degraded',
     reason: `Stream ${first.name || first.streamId} is ${first.state}${why}${more}`,
+  }
+}
+
+function judgeLoad(streams: Reported['streams']): Pick<DeviceRow, 'health' | 'reason'> {
+  const [first, ...others] = streams.filter(({ shedding }) => shedding !== undefined)
+  if (!first) return { health: 'ok', reason: '' }
+  const more = others.length > 0 ? ` (and ${others.length} more)` : ''
+  return {
+    health: 'degraded',
+    reason: `Stream ${first.name || first.streamId} sheds load: ${first.shedding?.reason}${more}`,
   }
 }
 

@@ -20,6 +20,7 @@ const alarmWords: Record<(typeof alarmCodes)[number], string> = {
   mediaCrashed: 'Media process crashed',
   mediaHung: 'Media process hung',
   modelFailed: 'Model failed',
+  overloaded: 'Overloaded',
   diskFull: 'Disk full',
   outboxFull: 'Outbox full',
   clockJumped: 'Clock jumped',

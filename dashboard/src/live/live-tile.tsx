@@ -29,7 +29,7 @@ type Seen = { readonly at: number; readonly detections: readonly Detection[] }
 
 export function LiveTile(props: {
   deviceId: string
-  stream: Pick<ReportedStream, 'streamId' | 'name' | 'state' | 'reason'>
+  stream: Pick<ReportedStream, 'streamId' | 'name' | 'state' | 'reason' | 'shedding'>
   /** False where the device itself is not connected: then nothing can be live. */
   online: boolean
   /** The whole tile is a link: to the device, or to this stream alone on the wall. */

@@ -24,11 +24,14 @@ export const streamStateWord = (state: StreamState): { kind: StatusKind; word: s
 
 /** @param online whether the device is connected; when it is not, its last word about a stream is old */
 export function streamStatus(
-  stream: Pick<ReportedStream, 'state' | 'reason'>,
+  stream: Pick<ReportedStream, 'state' | 'reason' | 'shedding'>,
   online: boolean,
 ): StreamStatus {
   if (!online) return { kind: 'offline', word: 'Device offline', sentence: 'The device is offline' }
   const { kind, word } = words[stream.state]
+  if (stream.state === 'live' && stream.shedding) {
+    return { kind: 'warn', word: 'Live, shedding', sentence: stream.shedding.reason }
+  }
   if (stream.state === 'live') return { kind, word, sentence: '' }
   return { kind, word, sentence: stream.reason ? `${word}: ${stream.reason}` : word }
 }

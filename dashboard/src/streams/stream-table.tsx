@@ -49,6 +49,7 @@ export function StreamTable(props: {
                 <Table.Td className={classes.state ?? ''}>
                   <Status kind={status.kind} word={status.word} />
                   {stream.reason && <div className="dim">{stream.reason}</div>}
+                  {stream.shedding && <div className="dim">{stream.shedding.reason}</div>}
                 </Table.Td>
                 <Table.Td>
                   <Ago at={stream.since} />

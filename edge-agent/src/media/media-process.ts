@@ -116,9 +116,10 @@ class Media {
     const nowMs = performance.now()
     const intervalMs = Math.max(1, Math.round(nowMs - this.#figuresMs))
     this.#figuresMs = nowMs
-    const streams = [...this.#streams.values()].map(({ figures, stream }) =>
-      figures.take(intervalMs, stream.objects),
-    )
+    const streams = [...this.#streams.values()].map(({ figures, stream }) => {
+      const taken = figures.take(intervalMs, stream.objects)
+      return { ...taken, shedding: stream.judgeLoad({ ...taken, intervalMs }, this.#streams.size) }
+    })
     this.#channel.send({ kind: 'figures', intervalMs, streams })
   }
 

@@ -13,6 +13,7 @@ test('Figures.take() sums an interval up and starts the next one', () => {
     streamId: 'gate',
     inputFps: 30,
     analysedFps: 10,
+    wantedFps: 10.3,
     gated: 1,
     dropped: 3,
     inferenceMs: 50,

@@ -52,6 +52,7 @@ export class Figures {
       streamId: this.#streamId,
       inputFps: rounded(this.#decoded / seconds),
       analysedFps: rounded(this.#analysed / seconds),
+      wantedFps: rounded((this.#analysed + this.#dropped) / seconds),
       gated: this.#gated,
       dropped: this.#dropped,
       inferenceMs: rounded(this.#inferenceMs.quantile(0.5)),

@@ -19,6 +19,7 @@ import { IntervalCounts, type Summary } from './interval-counts.ts'
 import type { LiveTap } from './live-tap.ts'
 import { MotionGate } from './motion-gate.ts'
 import type { StreamSettings } from './settings.ts'
+import { type Load, LoadJudge, sheddingReason } from './shedding.ts'
 import { steadyTime } from './steady-time.ts'
 import {
   areaEvent,
@@ -81,6 +82,12 @@ const stateOf: Record<CameraFault, StreamState> = {
 export interface RunningStream {
   /** Believed objects right now. */
   readonly objects: number
+  /**
+   * Takes in the stream's figures, and says so where it begins or ends to shed load.
+   * @param streams how many share the inference worker
+   * @returns whether it sheds load
+   */
+  judgeLoad(load: Load, streams: number): boolean
   /** Settled when the stream's signal has aborted and everything it held is closed. */
   readonly done: Promise<void>
 }
@@ -90,6 +97,7 @@ export function runStream(settings: StreamSettings, deps: StreamDeps): RunningSt
   const stream = new Stream(settings, deps)
   return {
     done: stream.run(),
+    judgeLoad: (load, streams) => stream.judgeLoad(load, streams),
     get objects() {
       return stream.objects
     },
@@ -107,6 +115,7 @@ class Stream {
   #frameMs: number | undefined
   #liveSinceMs: number | undefined
   #modelFailed = false
+  readonly #load = new LoadJudge()
 
   constructor(settings: StreamSettings, deps: StreamDeps) {
     this.#settings = settings
@@ -127,6 +136,20 @@ class Stream {
 
   get objects(): number {
     return this.#tracker.tracks.length
+  }
+
+  judgeLoad(load: Load, streams: number): boolean {
+    if (!this.#load.take(load)) return this.#load.sheds
+    const at = new Date(this.#deps.now()).toISOString()
+    const { streamId, shedding: _, ...rest } = this.#reported
+    const reason = sheddingReason(load, rest.model ?? '', streams)
+    const { sheds } = this.#load
+    this.#reported = { streamId, ...rest, ...(sheds && { shedding: { since: at, reason } }) }
+    this.#deps.report(this.#reported)
+    const text = sheds ? reason : 'Inference keeps up again'
+    // Figures do not wait for the outbox.
+    void this.#recordOverloaded(sheds, text)
+    return sheds
   }
 
   async run(): Promise<void> {
@@ -150,6 +173,7 @@ class Stream {
       await sleep(this.#backoff.next(lastedMs), undefined, { signal }).catch(() => {})
     }
     lane?.[Symbol.dispose]()
+    if (this.#load.sheds) await this.#recordOverloaded(false, 'The stream was stopped')
   }
 
   #openLane(): Promise<Lane> {
@@ -205,10 +229,11 @@ class Stream {
     const isLive = this.#liveSinceMs !== undefined
     if (isLive && this.#reported.width === width && this.#reported.height === height) return
     const since = isLive ? this.#reported.since : new Date(this.#deps.now()).toISOString()
-    const { name, source, streamId } = this.#reported
+    const { name, source, streamId, shedding } = this.#reported
     this.#reported = {
       ...{ streamId, name, source, state: 'live', reason: '', since },
       ...{ model: model.name, decoder: info.decoder, width, height },
+      ...(shedding && { shedding }),
       ...(info.hardwareDecode && { hardwareDecode: info.hardwareDecode.slice(0, 300) }),
     }
     this.#deps.report(this.#reported)
@@ -240,6 +265,12 @@ class Stream {
     const at = new Date(this.#deps.now()).toISOString()
     const gap = gapMs === undefined ? {} : { gapMs: Math.max(0, gapMs) }
     await this.#deps.record({ kind: 'stream', at, streamId, state, reason, ...gap })
+  }
+
+  async #recordOverloaded(active: boolean, text: string): Promise<void> {
+    const at = new Date(this.#deps.now()).toISOString()
+    const { streamId } = this.#reported
+    await this.#deps.record({ kind: 'alarm', at, streamId, code: 'overloaded', active, text })
   }
 
   async #recordModelFailed(active: boolean, text: string): Promise<void> {
