@@ -58,3 +58,14 @@ test('every key says what it is', () => {
   }
   walk(HubConfig as Node, '')
 })
+
+test('readHubConfig() takes an external broker whole, over TLS only, and tells nobody its password', () => {
+  const url = 'mqtts://broker.example.org:8884'
+  assert.equal(readHubConfig({ broker: { url, files: 'mq' } }).broker.url, url)
+  assert.throws(() => readHubConfig({ broker: { url } }), /half of an external broker/)
+  assert.throws(() => readHubConfig({ broker: { files: 'mq' } }), /half of an external broker/)
+  assert.throws(
+    () => readHubConfig({ broker: { url: 'mqtt://hub:secret@broker', files: 'mq' } }),
+    (error: Error) => /mqtt:\/\/…/.test(error.message) && !error.message.includes('secret'),
+  )
+})

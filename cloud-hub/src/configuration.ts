@@ -64,6 +64,27 @@ export const HubConfig = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    broker: Type.Object(
+      {
+        url: Type.String({
+          maxLength: 2000,
+          default: '',
+          description:
+            'External MQTT broker, as the hub reaches it: mqtts://HOST:PORT; by default the embedded one',
+        }),
+        publicUrl: Type.String({
+          maxLength: 2000,
+          default: '',
+          description: 'The external broker as devices reach it; by default where the hub does',
+        }),
+        files: Type.String({
+          default: '',
+          description:
+            'Folder of "hub broker-config": ca.crt, hub.crt and hub.key are read, devices.crl is written',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     publicHost: Type.String({
       minLength: 1,
       maxLength: 253,
@@ -129,7 +150,25 @@ export function readHubConfig(
         'would travel in the clear. Use 127.0.0.1 and put a TLS proxy or an SSH tunnel in front of it',
     )
   }
+  checkBroker(config.broker)
   return config
+}
+
+/** @throws {Error} where the external broker cannot be reached as it is named */
+function checkBroker({ url, publicUrl, files }: HubConfig['broker']): void {
+  for (const [key, value] of Object.entries({ url, publicUrl })) {
+    if (value === '' || URL.parse(value)?.protocol === 'mqtts:') continue
+    // Not quoted whole: a URL may hold a password.
+    const scheme = /^[a-z0-9+.-]{1,20}:\/\//i.exec(value)?.[0] ?? 'no scheme'
+    throw new Error(
+      `Cannot use broker.${key} (${scheme}…): devices and hub speak MQTT over TLS with certificates. Name it mqtts://HOST:PORT`,
+    )
+  }
+  if ((url === '') !== (files === '') || (publicUrl !== '' && url === '')) {
+    throw new Error(
+      'Cannot use half of an external broker: broker.url and broker.files go together. Make the files with "./edgeloop hub broker-config"',
+    )
+  }
 }
 
 /** True for addresses that never leave the machine. */

@@ -11,14 +11,20 @@ import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { openAudit } from './audit/audit.ts'
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
-import type { Broker } from './broker/broker.ts'
+import type { Broker, BrokerListener } from './broker/broker.ts'
+import { brokerFiles, readBrokerFiles } from './broker/broker-config.ts'
 import { openEmbeddedBroker } from './broker/embedded-broker.ts'
+import { openExternalBroker } from './broker/external-broker.ts'
 import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import type { HubConfig } from './configuration.ts'
-import { expiryIntervalMs, openCertificateDesk } from './devices/certificates.ts'
+import {
+  type CertificateDesk,
+  expiryIntervalMs,
+  openCertificateDesk,
+} from './devices/certificates.ts'
 import { openDesiredDesk } from './devices/desired.ts'
-import type { Device } from './devices/device.ts'
+import { type Device, validSerials } from './devices/device.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
 import { openFleet } from './devices/fleet.ts'
 import { openReports } from './devices/reports.ts'
@@ -30,6 +36,8 @@ import { type DeviceConnections, watchConnections } from './http/device-connecti
 import { buildDeviceListener } from './http/device-listener.ts'
 import { hostInUrl, listen } from './http/listen.ts'
 import { openAuthority } from './identity/authority.ts'
+import { openRevocations } from './identity/revocations.ts'
+import { makeStandIn } from './identity/stand-in.ts'
 import { openIngest } from './ingest/ingest.ts'
 import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openLive } from './live/live.ts'
@@ -62,6 +70,8 @@ export type Hub = AsyncDisposable & {
 
 const pruneIntervalMs = 3_600_000
 const dayMs = 86_400_000
+/** How often it is looked whether a certificate is no longer valid that was. */
+const revokeIntervalMs = 10_000
 
 /**
  * Opens a hub; when the promise resolves every listener is open.
@@ -121,13 +131,32 @@ export async function openHub(
   const publishDesired = (device: Device): void => {
     if (device.desired) broker?.publish('desired', device, device.desired)
   }
+  const revocations = openRevocations({
+    folder: join(dataDir, 'keys'),
+    copyTo: config.broker.url === '' ? '' : join(config.broker.files, brokerFiles.revoked),
+    authority,
+    clock,
+  })
+  const revoke = async (): Promise<void> => {
+    await revocations.settle([...fleet.all()].flatMap(validSerials)).catch(failed)
+  }
   let connections: DeviceConnections | undefined
   const cut = (device: Device, except?: string): void => {
+    void revoke()
     broker?.disconnect(device)
     connections?.cut(device.deviceId, except)
   }
   const urls: { -readonly [K in keyof HubUrls]: string } = { browser: '', device: '', mqtt: '' }
-  const certificates = openCertificateDesk({ store, fleet, authority, clock, cut, failed })
+  const desk = openCertificateDesk({ store, fleet, authority, clock, cut, failed })
+  const certificates: CertificateDesk = {
+    ...desk,
+    renew: async (device, csr) => {
+      const renewal = await desk.renew(device, csr)
+      // Noted as valid before it can be replaced.
+      void revoke()
+      return renewal
+    },
+  }
   opened.defer(certificates.settled)
   certificates.expire()
   const expiry = setInterval(certificates.expire, expiryIntervalMs)
@@ -139,7 +168,10 @@ export async function openHub(
     clock,
     defaultSite: config.site,
     urls: () => urls,
-    enrolled: (device) => cut(device, device.certificate.serial),
+    enrolled: (device, again) => {
+      if (again) cut(device, device.certificate.serial)
+      else void revoke()
+    },
     installCommand: (token) =>
       deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
@@ -171,32 +203,60 @@ export async function openHub(
     }),
   )
 
-  broker = opened.use(
-    await openEmbeddedBroker({
-      ...config.mqtt,
-      publicHost,
-      authority,
-      log,
-      metrics,
-      refusal: (identity) => {
-        const device = certificates.admit(identity)
-        return 'refusal' in device ? device.refusal : undefined
-      },
-      receive: (name, { site, deviceId }, payload) => {
-        const device = fleet.find(deviceId)
-        if (device?.site !== site || device.retiredAt !== null) return
-        if (name === 'events') ingest.take(device, payload)
-        else reports.take(name, device, payload)
-      },
-      room: (name) => (name === 'events' ? ingest.room() : undefined),
-      left: (deviceId) => {
-        const device = fleet.find(deviceId)
-        if (device) reports.left(device)
-      },
-    }),
-  )
+  await revoke()
+  const revoking = setInterval(() => void revoke(), revokeIntervalMs)
+  opened.defer(async () => {
+    clearInterval(revoking)
+    await revoke()
+  })
+  const publishAllDesired = (): void => {
+    for (const device of fleet.all()) publishDesired(device)
+  }
+  const listener: BrokerListener = {
+    receive: (name, { site, deviceId }, payload) => {
+      const device = fleet.find(deviceId)
+      if (device?.site !== site || device.retiredAt !== null) return
+      if (name === 'events') ingest.take(device, payload)
+      else reports.take(name, device, payload)
+    },
+    room: (name) => (name === 'events' ? ingest.room() : undefined),
+    left: (deviceId) => {
+      const device = fleet.find(deviceId)
+      if (device) reports.left(device)
+    },
+  }
+  if (config.broker.url === '') {
+    broker = opened.use(
+      await openEmbeddedBroker({
+        ...listener,
+        ...config.mqtt,
+        publicHost,
+        authority,
+        log,
+        metrics,
+        refusal: (identity) => {
+          const device = certificates.admit(identity)
+          return 'refusal' in device ? device.refusal : undefined
+        },
+      }),
+    )
+    publishAllDesired()
+  } else {
+    broker = opened.use(
+      openExternalBroker({
+        ...listener,
+        url: config.broker.url,
+        publicUrl: config.broker.publicUrl || config.broker.url,
+        tls: await readBrokerFiles(config.broker.files),
+        deviceCa: authority.certificate,
+        standIn: (device) => makeStandIn(authority, device),
+        opened: publishAllDesired,
+        log,
+        metrics,
+      }),
+    )
+  }
   urls.mqtt = broker.url
-  for (const device of fleet.all()) publishDesired(device)
 
   const deviceListener = await buildDeviceListener({
     authority,
@@ -238,7 +298,8 @@ export async function openHub(
       metrics,
       log,
       clock,
-      storing: () => ingest.storing && storeWatch.reachable,
+      // While the broker is away nothing arrives that could be stored.
+      storing: () => ingest.storing && storeWatch.reachable && (broker?.reachable ?? true),
       version: packageJson.version,
       secure: false,
     },

@@ -2,6 +2,7 @@
  * Door of the hub: `readHubConfig` gives checked data, `openHub` builds a hub from it.
  * @module
  */
+export { type BrokerConfigOptions, writeMosquittoConfig } from './broker/broker-config.ts'
 export { HubConfig, readHubConfig } from './configuration.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'

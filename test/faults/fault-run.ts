@@ -19,8 +19,8 @@ export const faultKinds = [
   'stallLink',
   'loseAcknowledgements',
 ] as const
-/** `killStore` is for stores that are processes of their own. */
-export type FaultKind = (typeof faultKinds)[number] | 'killStore'
+/** `killStore` and `killBroker` are for those that are processes of their own. */
+export type FaultKind = (typeof faultKinds)[number] | 'killStore' | 'killBroker'
 
 export type FaultRunOptions = {
   /** Empty folder for everything. */
@@ -33,6 +33,10 @@ export type FaultRunOptions = {
   readonly faults: number
   /** A store beside the hub, which fails too: a server that is killed and started again. */
   readonly store?: { readonly url: string; kill(): Promise<void>; start(): Promise<void> }
+  /** A broker beside the hub, which fails too. @param hubDataDir where the hub keeps its keys */
+  readonly broker?: (
+    hubDataDir: string,
+  ) => Promise<AsyncDisposable & Server & { readonly config: object }>
   /** Told of each fault. */
   readonly onFault?: (text: string) => void
   readonly signal: AbortSignal
@@ -60,15 +64,18 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   const { folder, seed, events, faults, signal } = options
   const random = mulberry32(seed)
   const { store } = options
-  const kinds: readonly FaultKind[] = store ? ['killStore', ...faultKinds] : faultKinds
+  const kinds: FaultKind[] = [...faultKinds]
+  if (store) kinds.unshift('killStore')
+  if (options.broker) kinds.unshift('killBroker')
   const done = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<FaultKind, number>
   const startedAt = performance.now()
   let flowMs = 0
   let left = 0
   await using stack = new AsyncDisposableStack()
-  const hub = stack.use(
-    await startHub({ dataDir: join(folder, 'hub'), config: { store: store?.url } }),
-  )
+  const dataDir = join(folder, 'hub')
+  const broker = stack.use(await options.broker?.(dataDir))
+  const config = { store: store?.url, broker: broker?.config }
+  const hub = stack.use(await startHub({ dataDir, config }))
   const agents: AgentProcess[] = []
   for (let i = 1; i <= options.agents; i++) {
     const deviceId = `box-${i}`
@@ -90,9 +97,12 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     // Kills first, one of each kind in turn, so that no seed leaves one out.
     const kind = kinds[i <= kinds.length ? i - 1 : Math.floor(random() * kinds.length)]
     if (!agent || !kind) continue
-    await perform(kind, agent, { hub, store }, random, signal)
+    await perform(kind, agent, { hub, store, broker }, random, signal)
     done[kind]++
-    const victim = { killHub: 'hub', killStore: 'store' }[kind as string] ?? agent.deviceId
+    const victims: Partial<Record<FaultKind, string>> = {
+      ...{ killHub: 'hub', killStore: 'store', killBroker: 'broker' },
+    }
+    const victim = victims[kind] ?? agent.deviceId
     options.onFault?.(`${kind} ${victim} at ${recorded()}`)
   }
   await reach(recorded, events, signal)
@@ -118,7 +128,7 @@ type Server = { kill(): Promise<void>; start(): Promise<void> }
 async function perform(
   kind: FaultKind,
   agent: AgentProcess,
-  { hub, store }: { hub: Server; store: Server | undefined },
+  { hub, store, broker }: { hub: Server; store: Server | undefined; broker: Server | undefined },
   random: () => number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -133,8 +143,9 @@ async function perform(
       while (!agent.killMedia()) await sleep(pollMs, undefined, { signal })
       return
     case 'killHub':
-    case 'killStore': {
-      const server = kind === 'killHub' ? hub : store
+    case 'killStore':
+    case 'killBroker': {
+      const server = { killHub: hub, killStore: store, killBroker: broker }[kind]
       await server?.kill()
       await outage()
       await server?.start()

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { startMosquitto } from '../broker/mosquitto.ts'
 import { startCluster } from '../postgres/cluster.ts'
 import { needs } from '../require.ts'
 import { faultKinds, runFaults } from './fault-run.ts'
@@ -28,6 +29,31 @@ test('PostgreSQL is killed as well: nothing is lost or doubled', needs('postgres
   t.diagnostic(JSON.stringify(report))
   assert.ok(report.recorded >= 3000)
   assert.ok([...faultKinds, 'killStore' as const].every((kind) => report.faults[kind] >= 1))
+  const { lost, doubled, gaps, quarantined, lossRecords, left } = report
+  assert.deepEqual(
+    { lost, doubled, gaps, quarantined, lossRecords, left },
+    { lost: 0, doubled: 0, gaps: 0, quarantined: 0, lossRecords: 0, left: 0 },
+  )
+})
+
+test('mosquitto is killed as well: nothing is lost or doubled', needs('mosquitto'), async (t) => {
+  const folder = await mkdtemp(join(memoryOrTmp, 'faults-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
+  t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
+  const report = await runFaults({
+    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 500, faults: 9 },
+    broker: async (hubDataDir) => {
+      const files = join(folder, 'broker')
+      const server = await startMosquitto(hubDataDir, files)
+      const config = { url: server.hubUrl, publicUrl: server.deviceUrl, files }
+      return { ...server, config }
+    },
+    signal: t.signal,
+  })
+  t.diagnostic(JSON.stringify(report))
+  assert.ok(report.recorded >= 3000)
+  assert.ok([...faultKinds, 'killBroker' as const].every((kind) => report.faults[kind] >= 1))
   const { lost, doubled, gaps, quarantined, lossRecords, left } = report
   assert.deepEqual(
     { lost, doubled, gaps, quarantined, lossRecords, left },

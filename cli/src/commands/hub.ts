@@ -7,6 +7,7 @@ import { type LogLevel, logLevelOption, openLog } from '../log.ts'
 import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import { brokerConfigCommand } from './hub-broker-config.ts'
 
 type Options = {
   data: string
@@ -16,6 +17,9 @@ type Options = {
   deviceHost?: string
   publicHost?: string
   store?: string
+  broker?: string
+  brokerPublic?: string
+  brokerFiles?: string
   logLevel: LogLevel
 }
 
@@ -45,6 +49,9 @@ export function hubCommand(): Command {
       '--store <url>',
       'postgres://… instead of the file in the data folder (or EDGELOOP_HUB_STORE)',
     )
+    .option('--broker <url>', 'mqtts://… of an external broker instead of the embedded one')
+    .option('--broker-public <url>', 'where devices reach it (default: where the hub does)')
+    .option('--broker-files <dir>', 'folder of "hub broker-config" for it')
     .addOption(dataOption())
     .addOption(logLevelOption())
     .addHelpText(
@@ -54,9 +61,11 @@ Examples:
   $ ./edgeloop hub
   $ ./edgeloop hub --device-host 0.0.0.0 --public-host hub.example.org
   $ EDGELOOP_HUB_STORE=postgres://edgeloop:secret@db/edgeloop ./edgeloop hub
+  $ ./edgeloop hub --broker mqtts://broker:8884 --broker-public mqtts://broker:8883 --broker-files mq/
   $ ./edgeloop hub link                            a sign-in link for the running hub`,
     )
     .action(runHub)
+  hub.addCommand(brokerConfigCommand())
   hub
     .command('link')
     .description('make a one-time sign-in link for a running hub')
@@ -88,6 +97,11 @@ async function runHub(options: Options): Promise<void> {
       browser: given({ port: options.port }),
       device: given({ port: options.devicePort, host: options.deviceHost }),
       mqtt: given({ port: options.mqttPort, host: options.deviceHost }),
+      broker: given({
+        url: options.broker,
+        publicUrl: options.brokerPublic,
+        files: options.brokerFiles === undefined ? undefined : resolve(options.brokerFiles),
+      }),
       ...given({ publicHost: options.publicHost, store: options.store }),
     },
     process.env,

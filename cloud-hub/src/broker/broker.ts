@@ -10,6 +10,8 @@ export type DeviceMessage = Extract<MessageName, 'status' | 'events' | 'reported
 export type Broker = AsyncDisposable & {
   /** Where devices connect, with the port that was opened: `mqtts://localhost:4182`. */
   readonly url: string
+  /** False while the broker is away; what is published then is left. */
+  readonly reachable: boolean
   /** Publishes as the table says; a retained message replaces the one before. */
   publish<N extends MessageName>(name: N, device: DeviceAddress, payload: Payload<N>): void
   /** True while the device has a connection that was let in, as far as the broker lets us know. */

@@ -208,6 +208,7 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promis
 
   return {
     url: `mqtts://${hostInUrl(options.publicHost)}:${port}`,
+    reachable: true,
     publish: (name, device, payload) => {
       const { qos, retain } = messages[name]
       const packet = {

@@ -113,3 +113,9 @@ function judgeLoad(streams: Reported['streams']): Pick<DeviceRow, 'health' | 're
 function sum(values: readonly number[] = []): number {
   return values.reduce((total, value) => total + value, 0)
 }
+
+/** Serials of the certificates that this hub lets in for a device. */
+export function validSerials({ retiredAt, certificate, renewed }: Device): string[] {
+  if (retiredAt !== null) return []
+  return renewed ? [certificate.serial, renewed.serial] : [certificate.serial]
+}

@@ -36,8 +36,8 @@ export function openEnrolmentDesk(deps: {
   defaultSite: string
   /** Where devices reach the hub; known once the listeners are open. */
   urls: () => { readonly device: string; readonly mqtt: string }
-  /** Told when a device was enrolled or got a new certificate: its old connection must go. */
-  enrolled: (device: Device) => void
+  /** Told when a device was enrolled; `again`: a connection under its old certificate must go. */
+  enrolled: (device: Device, again: boolean) => void
   /** The line that installs an agent with this token, where this hub can give agents. */
   installCommand: (token: string) => string | null
 }): EnrolmentDesk {
@@ -82,8 +82,7 @@ export function openEnrolmentDesk(deps: {
     const offer = await openOffer(token)
     const address = { site: offer.site, deviceId: offer.device_id }
     const signed = await authority.signDevice(csr, address)
-    const device = await spend(token, offer, signed)
-    deps.enrolled(device)
+    await spend(token, offer, signed)
     return {
       ...address,
       certificate: signed.certificate,
@@ -110,7 +109,7 @@ export function openEnrolmentDesk(deps: {
     token: string,
     offer: Awaited<ReturnType<typeof openOffer>>,
     certificate: { serial: string; notAfter: number },
-  ): Promise<Device> {
+  ): Promise<void> {
     const now = clock()
     const cells = {
       name: offer.name,
@@ -140,7 +139,8 @@ export function openEnrolmentDesk(deps: {
     if (known) {
       const again = { renewed: null, expired: false, retiredAt: null }
       fleet.change(known, { name: offer.name, certificate: { serial, notAfter }, ...again })
-      return known
+      deps.enrolled(known, true)
+      return
     }
     const device: Device = {
       deviceKey: row.device_key,
@@ -161,7 +161,7 @@ export function openEnrolmentDesk(deps: {
       revision: now,
     }
     fleet.add(device)
-    return device
+    deps.enrolled(device, false)
   }
 
   return {

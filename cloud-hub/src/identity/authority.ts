@@ -36,6 +36,10 @@ export type Authority = {
    * @throws {Refusal} badRequest when the request is not PKCS#10, not signed by its key, or not P-256
    */
   signDevice(csr: string, device: { site: string; deviceId: string }): Promise<DeviceCertificate>
+  /** Key and certificate of a server that devices shall trust under `host`, such as a broker. */
+  signServer(host: string): Promise<{ readonly key: string; readonly cert: string }>
+  /** The list of revoked device certificates, PEM. */
+  signRevocations(revoked: readonly { serial: string; at: Date }[]): Promise<string>
 }
 
 export type DeviceCertificate = {
@@ -58,9 +62,8 @@ export async function openAuthority(deps: {
   const { folder, publicHost, deviceCertificateMs, clock } = deps
   x509.cryptoProvider.set(webcrypto as never)
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { key, certificate } =
-    (await readAuthority(folder)) ?? (await makeAuthority(folder, clock()))
-  const issuer = { key, certificate }
+  const issuer = (await readAuthority(folder, clock())) ?? (await makeAuthority(folder, clock()))
+  const { certificate } = issuer
   const serverKeys = await openServerKeys(folder)
   const serverSpki = await webcrypto.subtle.exportKey('spki', serverKeys.publicKey)
   return {
@@ -68,6 +71,11 @@ export async function openAuthority(deps: {
     fingerprint: fingerprintOf(certificate.publicKey.rawData),
     server: await makeServer(issuer, serverKeys, publicHost, clock()),
     serverFingerprint: fingerprintOf(serverSpki),
+    signServer: async (host) => {
+      const keys = await webcrypto.subtle.generateKey(p256, true, ['sign', 'verify'])
+      return await makeServer(issuer, keys, host, clock())
+    },
+    signRevocations: (revoked) => signRevocations(issuer, revoked, clock()),
     signDevice: (csr, device) => {
       const now = clock()
       return signDevice(issuer, csr, device, { now, notAfter: now + deviceCertificateMs })
@@ -80,13 +88,19 @@ const fingerprintOf = (spki: ArrayBuffer): string =>
 
 type Issuer = { readonly key: webcrypto.CryptoKey; readonly certificate: x509.X509Certificate }
 
-async function readAuthority(folder: string): Promise<Issuer | undefined> {
+async function readAuthority(folder: string, now: number): Promise<Issuer | undefined> {
   try {
     const pem = await readFile(join(folder, 'ca.key'), 'utf8')
     const bytes = x509.PemConverter.decodeFirst(pem)
     const key = await webcrypto.subtle.importKey('pkcs8', bytes, p256, false, ['sign'])
     const certificate = new x509.X509Certificate(await readFile(join(folder, 'ca.crt'), 'utf8'))
-    return { key, certificate }
+    const usages = certificate.getExtension(x509.KeyUsagesExtension)?.usages ?? 0
+    if (usages & x509.KeyUsageFlags.cRLSign) return { key, certificate }
+    // From before there were revocation lists.
+    const publicKey = await certificate.publicKey.export(p256, ['verify'])
+    const renewed = await certifyAuthority({ privateKey: key, publicKey }, now)
+    await writeDurably(join(folder, 'ca.crt'), `${renewed.toString('pem')}\n`, 0o644)
+    return { key, certificate: renewed }
   } catch (error) {
     // Written last: without it there has been no authority yet.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
@@ -96,19 +110,7 @@ async function readAuthority(folder: string): Promise<Issuer | undefined> {
 
 async function makeAuthority(folder: string, now: number): Promise<Issuer> {
   const keys = await webcrypto.subtle.generateKey(p256, true, ['sign', 'verify'])
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: newSerial(),
-    name: [{ CN: ['Edgeloop hub authority'] }],
-    notBefore: new Date(now - backdatedMs),
-    notAfter: new Date(now + authorityMs),
-    signingAlgorithm: p256,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  })
+  const certificate = await certifyAuthority(keys, now)
   await writeDurably(join(folder, 'ca.crt'), `${certificate.toString('pem')}\n`, 0o644)
   await writeDurably(join(folder, 'ca.key'), await pemOf(keys.privateKey), 0o600)
   return { key: keys.privateKey, certificate }
@@ -136,6 +138,26 @@ async function openServerKeys(folder: string): Promise<webcrypto.CryptoKeyPair> 
 async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', key)
   return `${x509.PemConverter.encode(pkcs8, 'PRIVATE KEY')}\n`
+}
+
+/** The authority's own certificate. Made anew with the same key it stands in for the one before it. */
+async function certifyAuthority(keys: webcrypto.CryptoKeyPair, now: number) {
+  return await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: newSerial(),
+    name: [{ CN: ['Edgeloop hub authority'] }],
+    notBefore: new Date(now - backdatedMs),
+    notAfter: new Date(now + authorityMs),
+    signingAlgorithm: p256,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
 }
 
 /** Made anew at every start, because its names follow the configuration. */
@@ -226,4 +248,22 @@ function newSerial(): string {
   const bytes = randomBytes(16)
   bytes[0] = (bytes[0]! & 0x3f) | 0x40
   return bytes.toString('hex')
+}
+
+async function signRevocations(
+  issuer: Issuer,
+  revoked: readonly { serial: string; at: Date }[],
+  now: number,
+): Promise<string> {
+  const list = await x509.X509CrlGenerator.create({
+    issuer: issuer.certificate.subject,
+    thisUpdate: new Date(now - backdatedMs),
+    // A list past its date would lock out every device while the hub is away; there is always a newer one.
+    nextUpdate: issuer.certificate.notAfter,
+    entries: revoked.map(({ serial, at }) => ({ serialNumber: serial, revocationDate: at })),
+    signingAlgorithm: p256,
+    signingKey: issuer.key,
+    extensions: [await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate.publicKey)],
+  })
+  return `${x509.PemConverter.encode(list.rawData, 'X509 CRL')}\n`
 }
