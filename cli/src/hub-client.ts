@@ -15,7 +15,9 @@ import {
   type RouteReply,
   routes,
 } from '@edgeloop/protocol'
+import { lineOf } from './config-change.ts'
 import { Failure } from './failure.ts'
+import { plain } from './output.ts'
 
 export type HubOptions = { readonly hub?: string; readonly token?: string; readonly data: string }
 
@@ -126,7 +128,11 @@ async function refusalOf(route: Route, reply: Response): Promise<Failure> {
   const problem = (await reply.json().catch(() => undefined)) as Problem | undefined
   const text =
     problem?.detail ?? problem?.title ?? `${route.method} ${route.path} answered ${reply.status}`
-  return new Failure(text, hints[problem?.code ?? ''])
+  const { newest } = problem ?? {}
+  if (!newest) return new Failure(text, hints[problem?.code ?? ''])
+  const changes = newest.changes?.map((change) => `\n  ${lineOf(change)}`).join('') ?? ''
+  const who = plain(newest.by || 'somebody')
+  return new Failure(`${text}${changes}`, `${who} made version ${newest.version} at ${newest.at}`)
 }
 
 const hints: Readonly<Record<string, string>> = {

@@ -176,7 +176,8 @@ export async function openHub(
       deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
   const retirement = openRetirementDesk({ store, fleet, clock, cut })
-  const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired })
+  const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired, failed })
+  opened.defer(desired.settled)
   const live = opened.use(
     openLive({
       fleet,
@@ -187,6 +188,7 @@ export async function openHub(
   )
   const reports = openReports({
     fleet,
+    heard: desired.heard,
     clock,
     log,
     isConnected: (deviceId) => broker?.isConnected(deviceId) ?? false,

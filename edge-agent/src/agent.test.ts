@@ -104,9 +104,9 @@ test('the agent takes a wish, refuses a bad one, and goes on as before', async (
     )
   }, soon)
   agent.onDesired({ ...wish(2), config: { streams: [{ streamId: 's1', sauce: 'x' }] } })
-  await t.waitFor(() => assert.ok(last()?.configError), soon)
+  await t.waitFor(() => assert.ok(last()?.config?.reason), soon)
   assert.equal(
-    last()?.configError,
+    last()?.config?.reason,
     'Cannot read desired configuration: /config/streams/0 has the unknown key "sauce"; did you mean "source"?',
   )
   assert.equal(last()?.configVersion, 1)
@@ -116,7 +116,7 @@ test('the agent takes a wish, refuses a bad one, and goes on as before', async (
   )
   agent.onDesired(wish(3, 'rtsp://one'))
   await t.waitFor(() => assert.equal(last()?.configVersion, 3), soon)
-  assert.equal(last()?.configError, undefined)
+  assert.deepEqual(last()?.config, { version: 3, accepted: true, reason: '' })
   await t.waitFor(() => assert.equal(last()?.streams.length, 1), soon)
   for (const reported of agent.reports) {
     assert.equal(misfitOf(ReportedSchema, reported), undefined)

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { Desired, LiveRequest, NewEvent, Reported } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import type { AgentConfig } from './configuration.ts'
-import { checkDesired, readDesired, writeDesired } from './desired.ts'
+import { checkDesired, readDesired, versionOf, writeDesired } from './desired.ts'
 import { reportHealth } from './health/health.ts'
 import { describeMachine, type Machine } from './health/machine.ts'
 import { streamsMaxOf } from './media/groups.ts'
@@ -112,7 +112,7 @@ class Agent {
   readonly #desiredFile: string
   #link: AgentLink | undefined
   #desired: Desired | undefined
-  #configError: string | undefined
+  #config: Reported['config']
   /** Wishes are taken one after the other. */
   #wishing: Promise<void> = Promise.resolve()
 
@@ -179,6 +179,7 @@ class Agent {
       if (!desired || this.#desired) return
       this.fleet.setStreams(desired.config.streams)
       this.#desired = desired
+      this.#config = { version: desired.version, accepted: true, reason: '' }
     } catch (error) {
       this.#options.log.error(`${(error as Error).message}; waiting for the hub to send it again`)
     }
@@ -199,18 +200,18 @@ class Agent {
           log.error(`Cannot keep the desired configuration for the next start: ${error.message}`),
         )
       }
-      await this.#refuse(undefined)
+      await this.#conclude(desired.version, undefined)
     } catch (error) {
-      await this.#refuse((error as Error).message)
+      await this.#conclude(versionOf(value), (error as Error).message)
     }
     this.#report()
   }
 
-  /** Reports why a wish was not taken, or with undefined that the last one was. */
-  async #refuse(reason: string | undefined): Promise<void> {
-    const before = this.#configError
-    this.#configError = reason?.slice(0, 2000)
-    if (before === this.#configError) return
+  /** Reports why a wish was not taken, or with undefined that it was. */
+  async #conclude(version: number, reason: string | undefined): Promise<void> {
+    const before = this.#config?.reason ?? ''
+    this.#config = { version, accepted: reason === undefined, reason: reason?.slice(0, 2000) ?? '' }
+    if (before === this.#config.reason) return
     if (reason !== undefined) this.#options.log.error(reason)
     await this.#outbox.append({
       kind: 'alarm',
@@ -226,7 +227,7 @@ class Agent {
       at: new Date().toISOString(),
       ...this.#identified,
       configVersion: this.#desired?.version ?? 0,
-      ...(this.#configError !== undefined && { configError: this.#configError }),
+      ...(this.#config && { config: this.#config }),
       streams: this.fleet.streams,
       models: this.fleet.models.map((model) => {
         const settled = this.#options.models.find(({ source }) => source.name === model.name)

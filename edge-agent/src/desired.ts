@@ -59,3 +59,9 @@ export async function writeDesired(file: string, desired: Desired): Promise<void
   await using folder = await open(dirname(file), 'r')
   await folder.sync()
 }
+
+/** The version that a wish claims to be, which may be no wish at all; 0 where it claims none. */
+export function versionOf(value: unknown): number {
+  const version = (value as { version?: unknown } | null)?.version
+  return Number.isSafeInteger(version) && Number(version) > 0 ? Number(version) : 0
+}

@@ -80,8 +80,14 @@ export const Reported = Type.Object({
   memoryBytes: Type.Integer({ minimum: 0 }),
   /** Version of the desired configuration that is in force; 0 before the first. */
   configVersion: Type.Integer({ minimum: 0 }),
-  /** Why the newest desired configuration was not taken; absent when it was. */
-  configError: Type.Optional(Type.String({ maxLength: 2000 })),
+  /** What became of the newest wish that came; absent before the first. `reason` is why it was refused. */
+  config: Type.Optional(
+    Type.Object({
+      version: Type.Integer({ minimum: 0 }),
+      accepted: Type.Boolean(),
+      reason: Type.String({ maxLength: 2000 }),
+    }),
+  ),
   streams: Type.Array(ReportedStream, { maxItems: 256 }),
   models: Type.Array(ReportedModel, { maxItems: 64 }),
 })

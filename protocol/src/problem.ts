@@ -3,6 +3,8 @@
  * problem+json (RFC 9457); `code` is stable and is what programs should look at.
  */
 import { type Static, Type } from 'typebox'
+import { ConfigChange } from './config-versions.ts'
+import { Timestamp } from './names.ts'
 
 export const problems = {
   badRequest: { status: 400, title: 'The request does not fit its schema' },
@@ -23,6 +25,16 @@ export const problems = {
 
 export type ProblemCode = keyof typeof problems
 
+/** What somebody else made of a configuration in the meantime. */
+export const Newest = Type.Object({
+  version: Type.Integer(),
+  at: Timestamp,
+  by: Type.String(),
+  /** Absent where the version that was edited is not kept any more. */
+  changes: Type.Optional(Type.Array(ConfigChange)),
+})
+export type Newest = Static<typeof Newest>
+
 /** Body of every refusal. `detail` says what could not be done, why, and a way out. */
 export const Problem = Type.Object(
   {
@@ -32,6 +44,8 @@ export const Problem = Type.Object(
     code: Type.String(),
     detail: Type.String(),
     instance: Type.Optional(Type.String()),
+    /** Of a conflict: what is there now, and what has changed since the version that was edited. */
+    newest: Type.Optional(Newest),
   },
   { $id: 'Problem' },
 )
@@ -42,15 +56,17 @@ export class Refusal extends Error {
   readonly code: ProblemCode
   /** After how many seconds the same may be tried again, where that is known. */
   readonly retryAfterS: number | undefined
+  readonly newest: Newest | undefined
   constructor(
     code: ProblemCode,
     detail: string,
-    options?: ErrorOptions & { readonly retryAfterS?: number },
+    options?: ErrorOptions & { readonly retryAfterS?: number; readonly newest?: Newest },
   ) {
     super(detail, options)
     this.name = 'Refusal'
     this.code = code
     this.retryAfterS = options?.retryAfterS
+    this.newest = options?.newest
   }
 }
 

@@ -4,6 +4,7 @@
  * to see that each route refuses everybody without its role.
  */
 import { type Static, type TSchema, Type } from 'typebox'
+import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import { Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
 import { eventKinds, StoredEvent } from './event.ts'
 import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
@@ -501,6 +502,47 @@ export const routes = {
     summary: 'Replaces the desired configuration; `version` is the one that was edited, 0 for none',
     params: device,
     body: Type.Object({ version: Type.Integer({ minimum: 0 }), config: DeviceConfig }, closed),
+    response: Desired,
+  },
+  configVersionList: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/config/versions',
+    access: 'viewer',
+    summary: 'Lists the versions that are kept of a configuration, newest first',
+    params: device,
+    response: Type.Array(ConfigVersion),
+  },
+  configVersionShow: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/config/versions/:version',
+    access: 'viewer',
+    summary: 'Shows one version of a configuration, without passwords',
+    params: Type.Object({ deviceId: DeviceId, version: Type.Integer({ minimum: 1 }) }, closed),
+    response: ConfigVersionDetail,
+  },
+  configDiff: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/config/diff',
+    access: 'viewer',
+    summary:
+      'Says in what two versions of a configuration differ; 0 is the empty one before the first',
+    params: device,
+    query: Type.Object(
+      { from: Type.Integer({ minimum: 0 }), to: Type.Integer({ minimum: 0 }) },
+      closed,
+    ),
+    response: ConfigDiff,
+  },
+  configRollback: {
+    method: 'POST',
+    path: '/api/devices/:deviceId/config/rollback',
+    access: 'operator',
+    summary: 'Wishes an earlier version again, as a new one; `version` is the newest that was seen',
+    params: device,
+    body: Type.Object(
+      { version: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) },
+      closed,
+    ),
     response: Desired,
   },
   streamAdd: {

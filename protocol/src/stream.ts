@@ -110,6 +110,18 @@ export function configMisfit({ streams }: DeviceConfig): string | undefined {
   return undefined
 }
 
-/** A stream as people see it: the source without its password. */
+/**
+ * A stream as people see it: the source without its password, in front of the host or in the query.
+ * What is hidden stays the same when it is hidden again.
+ */
 export const hideSecret = (source: string): string =>
-  source.replace(/^([a-z]+:\/\/[^:/@\s]*):[^@/\s]*@/i, '$1:…@')
+  source
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^:/@\s]*):[^/\s]*@/i, '$1:…@')
+    .replace(secretInQuery, '$1…')
+
+/** What cameras call a password in the query of an address. */
+const secretInQuery = /([?&](?:pass|passwd|password|pwd|pw|token|auth|key|secret)=)[^&#\s]+/gi
+
+/** True where `source` is an address whose password was taken out. */
+export const isSecretHidden = (source: string): boolean =>
+  source.includes('…') && /^[a-z][a-z0-9+.-]*:\/\/(?:[^:/@\s]*:…@|\S*[?&]\w+=…)/i.test(source)

@@ -5,6 +5,7 @@ import { connectHub, type HubOptions } from '../hub-client.ts'
 import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 
+import { deviceConfigCommand } from './device-config.ts'
 import { addRetirement } from './device-retirement.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -79,7 +80,7 @@ Examples:
         'Configuration',
         `${reported?.configVersion ?? 0} in force, ${detail.desired?.version ?? 0} wanted`,
       ],
-      ['Refused because', reported?.configError ?? ''],
+      ['Refused because', reported?.config?.reason ?? ''],
       ['Certificate', `until ${certificate.notAfter}`],
       ['Events stored', String(row.eventsStored)],
     ]
@@ -142,6 +143,7 @@ Examples:
     },
   )
   addRetirement(device, withHub)
+  device.addCommand(deviceConfigCommand(withHub))
   return device
 }
 

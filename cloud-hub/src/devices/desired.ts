@@ -1,32 +1,64 @@
 /**
- * What the hub wants of a device: versioned, kept in the store, published whole and retained. Passwords of
- * cameras are stored for the device and shown to nobody; what comes back with the password masked keeps the
- * one that is stored.
+ * What the hub wants of a device: versioned, kept in the store, published whole and retained. Each version
+ * stays for a while with its author and what the device made of it, so that it can be compared and wished again.
  */
 import {
+  type ConfigDiff,
+  type ConfigVersion,
+  type ConfigVersionDetail,
   configMisfit,
+  configOutcomes,
+  configVersionsMax,
   type Desired,
   type DeviceConfig,
-  hideSecret,
+  diffConfigs,
+  emptyConfig,
+  hideSecrets,
   messages,
+  type Newest,
   Refusal,
+  type Reported,
   type StreamConfig,
 } from '@edgeloop/protocol'
+import type { Selectable } from 'kysely'
 import type { Store } from '../store/store.ts'
+import type { ConfigVersionTable } from '../store/tables.ts'
+import { keepSecrets } from './camera-secrets.ts'
 import type { Device } from './device.ts'
 import type { Fleet } from './fleet.ts'
 
 export type DesiredDesk = {
   /**
    * Replaces the configuration of a device.
-   * @param version the version that was edited, 0 for none
-   * @throws {Refusal} conflict when it is no longer the newest, badRequest when the configuration cannot be
+   * @param edited the version that was edited, 0 for none
+   * @param by who wishes it
+   * @throws {Refusal} conflict when `edited` is no longer the newest, with what has changed since;
+   * badRequest when the configuration cannot be
    */
-  replace(deviceId: string, version: number, config: DeviceConfig): Promise<Desired>
-  /** @throws {Refusal} conflict when the device has a stream of that id */
-  addStream(deviceId: string, stream: StreamConfig): Promise<Desired>
+  replace(deviceId: string, edited: number, config: DeviceConfig, by: string): Promise<Desired>
+  /** @throws {Refusal} badRequest when the device has a stream of that id */
+  addStream(deviceId: string, stream: StreamConfig, by: string): Promise<Desired>
   /** @throws {Refusal} notFound when the device has no such stream */
-  removeStream(deviceId: string, streamId: string): Promise<Desired>
+  removeStream(deviceId: string, streamId: string, by: string): Promise<Desired>
+  /**
+   * Wishes an earlier version again, as a new one.
+   * @throws {Refusal} conflict as for `replace`; notFound when the earlier one is not kept any more
+   */
+  rollback(
+    deviceId: string,
+    wish: { readonly version: number; readonly to: number },
+    by: string,
+  ): Promise<Desired>
+  /** Newest first, at most `configVersionsMax`. */
+  versions(deviceId: string): Promise<ConfigVersion[]>
+  /** Without passwords. @throws {Refusal} notFound */
+  version(deviceId: string, version: number): Promise<ConfigVersionDetail>
+  /** @throws {Refusal} notFound when one of them is not kept any more */
+  diff(deviceId: string, from: number, to: number): Promise<ConfigDiff>
+  /** Keeps what a device says it made of a version. */
+  heard(device: Device, reported: Reported): void
+  /** Resolves when everything that was heard is in the store. */
+  settled(): Promise<void>
 }
 
 /** How often an edit of one stream is tried again when somebody else was faster. */
@@ -37,44 +69,83 @@ export function openDesiredDesk(deps: {
   fleet: Fleet
   clock: () => number
   publish: (device: Device) => void
+  failed: (error: unknown) => void
 }): DesiredDesk {
   const { store, fleet, clock } = deps
+  /** What was last heard of each device, so that a report that says it again writes nothing. */
+  const heardLast = new WeakMap<Device, string>()
+  let writing: Promise<unknown> = Promise.resolve()
 
-  async function write(device: Device, version: number, config: DeviceConfig): Promise<Desired> {
+  async function write(
+    device: Device,
+    edited: number,
+    config: DeviceConfig,
+    by: string,
+  ): Promise<Desired> {
+    const now = clock()
     const kept = keepSecrets(config, device.desired?.config)
     checkConfig(kept)
-    const desired = { version: version + 1, at: new Date(clock()).toISOString(), config: kept }
+    const desired = { version: edited + 1, at: new Date(now).toISOString(), config: kept }
     const text = JSON.stringify(desired)
     if (Buffer.byteLength(text) > messages.desired.bytesMax) {
       throw new Refusal('tooLarge', `Cannot send ${text.length} bytes of configuration to a device`)
     }
-    const updated = await store.writer
-      .updateTable('device')
-      .set({ desired: text, desired_version: desired.version })
-      .where('device_key', '=', device.deviceKey)
-      .where('desired_version', '=', version)
-      .executeTakeFirst()
-    if (updated.numUpdatedRows === 0n) {
-      throw new Refusal(
-        'conflict',
-        `Cannot replace version ${version}: the newest is ${device.desired?.version ?? 0}. Load it and edit again`,
-      )
-    }
+    const { deviceKey } = device
+    const written = await store.writer.transaction().execute(async (tx) => {
+      const { numUpdatedRows } = await tx
+        .updateTable('device')
+        .set({ desired: text, desired_version: desired.version })
+        .where('device_key', '=', deviceKey)
+        .where('desired_version', '=', edited)
+        .executeTakeFirstOrThrow()
+      if (numUpdatedRows === 0n) return false
+      const row = { device_key: deviceKey, version: desired.version, at: now, author: by }
+      await tx
+        .insertInto('config_version')
+        .values({ ...row, config: JSON.stringify(kept), outcome: 'sent', reason: '' })
+        .execute()
+      await tx
+        .deleteFrom('config_version')
+        .where('device_key', '=', deviceKey)
+        .where('version', '<=', desired.version - configVersionsMax)
+        .execute()
+      return true
+    })
+    if (!written) throw await conflict(device, edited)
     fleet.change(device, { desired })
     deps.publish(device)
     return desired
   }
 
+  /** Says what is there now, and what others have changed since the version that was edited. */
+  async function conflict(device: Device, edited: number): Promise<Refusal> {
+    const row = await store.writer
+      .selectFrom('config_version')
+      .selectAll()
+      .where('device_key', '=', device.deviceKey)
+      .orderBy('version', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+    const text = `Cannot replace version ${edited}: the newest is ${row?.version ?? 0}. Load it and edit again`
+    if (!row) return new Refusal('conflict', text)
+    const base = await configOf(device, edited)
+    const { version, at, by } = factsOf(row)
+    const newest: Newest = { version, at, by }
+    if (base) newest.changes = diffConfigs(base, readConfig(row))
+    return new Refusal('conflict', text, { newest })
+  }
+
   /** An edit that does not depend on what else has changed: done again on the newest version. */
   async function edit(
     deviceId: string,
+    by: string,
     change: (config: DeviceConfig) => DeviceConfig,
   ): Promise<Desired> {
     const device = fleet.get(deviceId)
     for (let attempt = 1; ; attempt++) {
-      const config = change(device.desired?.config ?? { streams: [] })
+      const config = change(device.desired?.config ?? emptyConfig)
       try {
-        return await write(device, device.desired?.version ?? 0, config)
+        return await write(device, device.desired?.version ?? 0, config, by)
       } catch (error) {
         const lost = error instanceof Refusal && error.code === 'conflict'
         if (!lost || attempt === attemptsMax) throw error
@@ -82,51 +153,124 @@ export function openDesiredDesk(deps: {
     }
   }
 
+  async function rowOf(device: Device, version: number) {
+    return await store.reader
+      .selectFrom('config_version')
+      .selectAll()
+      .where('device_key', '=', device.deviceKey)
+      .where('version', '=', version)
+      .executeTakeFirst()
+  }
+
+  /** A version with its passwords, or undefined where it is not kept. */
+  async function configOf(device: Device, version: number): Promise<DeviceConfig | undefined> {
+    if (version === 0) return emptyConfig
+    const row = await rowOf(device, version)
+    return row && readConfig(row)
+  }
+
+  async function keptConfigOf(device: Device, version: number): Promise<DeviceConfig> {
+    return (await configOf(device, version)) ?? notKept(device, version)
+  }
+
+  const heard: DesiredDesk['heard'] = (device, { config }) => {
+    if (!config) return
+    const outcome = config.accepted ? 'accepted' : 'refused'
+    const { version, reason } = config
+    const said = `${version} ${outcome} ${reason}`
+    if (heardLast.get(device) === said) return
+    heardLast.set(device, said)
+    const keep = store.writer
+      .updateTable('config_version')
+      .set({ outcome, reason })
+      .where('device_key', '=', device.deviceKey)
+      .where('version', '=', version)
+      .where((eb) => eb.or([eb('outcome', '<>', outcome), eb('reason', '<>', reason)]))
+      .execute()
+    writing = Promise.all([writing, keep]).catch(deps.failed)
+  }
+
   return {
-    replace: (deviceId, version, config) => write(fleet.get(deviceId), version, config),
-    addStream: (deviceId, stream) =>
-      edit(deviceId, ({ streams }) => {
-        if (streams.some(({ streamId }) => streamId === stream.streamId)) {
+    replace: (deviceId, edited, config, by) => write(fleet.get(deviceId), edited, config, by),
+    addStream: (deviceId, stream, by) =>
+      edit(deviceId, by, (config) => {
+        if (config.streams.some(({ streamId }) => streamId === stream.streamId)) {
           throw new Refusal(
             'badRequest',
             `Cannot add stream "${stream.streamId}": "${deviceId}" has one of that id. Choose another`,
           )
         }
-        return { streams: [...streams, stream] }
+        return { ...config, streams: [...config.streams, stream] }
       }),
-    removeStream: (deviceId, streamId) =>
-      edit(deviceId, ({ streams }) => {
-        const left = streams.filter((stream) => stream.streamId !== streamId)
-        if (left.length === streams.length) {
+    removeStream: (deviceId, streamId, by) =>
+      edit(deviceId, by, (config) => {
+        const left = config.streams.filter((stream) => stream.streamId !== streamId)
+        if (left.length === config.streams.length) {
           throw new Refusal(
             'notFound',
             `Cannot remove stream "${streamId}": "${deviceId}" has none of that id`,
           )
         }
-        return { streams: left }
+        return { ...config, streams: left }
       }),
+    rollback: async (deviceId, { version, to }, by) => {
+      const device = fleet.get(deviceId)
+      return await write(device, version, await keptConfigOf(device, to), by)
+    },
+    versions: async (deviceId) => {
+      const rows = await store.reader
+        .selectFrom('config_version')
+        .select(['version', 'at', 'author', 'outcome', 'reason'])
+        .where('device_key', '=', fleet.get(deviceId).deviceKey)
+        .orderBy('version', 'desc')
+        .limit(configVersionsMax)
+        .execute()
+      return rows.map(factsOf)
+    },
+    version: async (deviceId, version) => {
+      const device = fleet.get(deviceId)
+      const row = (await rowOf(device, version)) ?? notKept(device, version)
+      return { ...factsOf(row), config: hideSecrets(readConfig(row)) }
+    },
+    diff: async (deviceId, from, to) => {
+      const device = fleet.get(deviceId)
+      const [before, after] = [await keptConfigOf(device, from), await keptConfigOf(device, to)]
+      return { from, to, changes: diffConfigs(before, after) }
+    },
+    heard,
+    settled: async () => {
+      await writing
+    },
   }
 }
 
 /** The configuration as people see it. */
 export function withoutSecrets(desired: Desired): Desired {
-  const streams = desired.config.streams.map((stream) => ({
-    ...stream,
-    source: hideSecret(stream.source),
-  }))
-  return { ...desired, config: { ...desired.config, streams } }
+  return { ...desired, config: hideSecrets(desired.config) }
 }
 
-/** A source that comes back as it was shown is the one that is stored. */
-export function keepSecrets(config: DeviceConfig, stored: DeviceConfig | undefined): DeviceConfig {
-  const sources = new Map(stored?.streams.map(({ streamId, source }) => [streamId, source]))
-  const streams = config.streams.map((stream) => {
-    const known = sources.get(stream.streamId)
-    const masked = known !== undefined && stream.source === hideSecret(known)
-    return masked ? { ...stream, source: known } : stream
-  })
-  return { ...config, streams }
+function notKept({ deviceId }: Device, version: number): never {
+  throw new Refusal(
+    'notFound',
+    `Cannot find version ${version} of the configuration of "${deviceId}": there was none, or it is older than the last ${configVersionsMax}`,
+  )
 }
+
+function factsOf(
+  row: Omit<Selectable<ConfigVersionTable>, 'config' | 'device_key'>,
+): ConfigVersion {
+  const { version, at, author, outcome, reason } = row
+  return {
+    version,
+    at: new Date(at).toISOString(),
+    by: author,
+    outcome: configOutcomes.find((known) => known === outcome) ?? 'sent',
+    reason,
+  }
+}
+
+/** JSON that the hub itself wrote, after checking it. */
+const readConfig = ({ config }: { config: string }): DeviceConfig => JSON.parse(config)
 
 /** @throws {Refusal} badRequest for what no schema can say */
 function checkConfig(config: DeviceConfig): void {

@@ -28,11 +28,14 @@ test('rowOf() says never, offline, ok and degraded, and why', () => {
     'degraded',
     'Stream Camera 0 sheds load: Inference keeps up with 2.0 of 5.0 frames per second (and 1 more)',
   ])
-  const refused = { ...reportedWith('live'), configError: 'unknown key "fps"' }
+  const refused = {
+    ...reportedWith('live'),
+    config: { version: 4, accepted: false, reason: 'unknown key "fps"' },
+  }
   assert.deepEqual(judgement({ online: true, reported: refused }), [
     'online',
     'degraded',
-    'Configuration refused: unknown key "fps"',
+    'Configuration 4 refused: unknown key "fps"',
   ])
 })
 

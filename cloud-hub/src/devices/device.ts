@@ -86,8 +86,9 @@ function judge(device: Device): Pick<DeviceRow, 'health' | 'reason'> {
       : { health: 'offline', reason: 'The device is not connected' }
   }
   const { reported } = device
-  if (reported?.configError !== undefined) {
-    return { health: 'degraded', reason: `Configuration refused: ${reported.configError}` }
+  if (reported?.config?.accepted === false) {
+    const { version, reason } = reported.config
+    return { health: 'degraded', reason: `Configuration ${version} refused: ${reason}` }
   }
   const broken = reported?.streams.filter(({ state }) => state !== 'live') ?? []
   const [first, ...others] = broken

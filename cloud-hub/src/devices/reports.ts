@@ -1,4 +1,5 @@
 /** What devices say about themselves, taken into the fleet: status, and what they run. */
+import type { Reported } from '@edgeloop/protocol'
 import { Misfit, parsePayload } from '@edgeloop/protocol/check'
 import type { Logger } from 'pino'
 import type { Device } from './device.ts'
@@ -13,6 +14,8 @@ export type Reports = {
 
 export function openReports(deps: {
   fleet: Fleet
+  /** Told what a device reports, after the fleet. */
+  heard: (device: Device, reported: Reported) => void
   clock: () => number
   log: Logger
   /** A last will may arrive after the device is back: what counts is whether it is connected. */
@@ -25,6 +28,7 @@ export function openReports(deps: {
       if (name === 'reported') {
         const reported = parsePayload('reported', payload)
         fleet.change(device, { reported, lastSeenAt: clock() })
+        deps.heard(device, reported)
         return
       }
       const { state } = parsePayload('status', payload)

@@ -145,14 +145,28 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ target: body.deviceId })
       return rooms.enrolment.createToken(body)
     },
-    desiredPut: async ({ params, body }) =>
-      withoutSecrets(await rooms.desired.replace(params.deviceId, body.version, body.config)),
-    streamAdd: async ({ params, body, note }) => {
-      note.about({ target: `${params.deviceId}/${body.streamId}` })
-      return withoutSecrets(await rooms.desired.addStream(params.deviceId, body))
+    desiredPut: async ({ params, body, person }) => {
+      const { user } = signedIn(person)
+      const { version, config } = body
+      return withoutSecrets(await rooms.desired.replace(params.deviceId, version, config, user))
     },
-    streamRemove: async ({ params }) =>
-      withoutSecrets(await rooms.desired.removeStream(params.deviceId, params.streamId)),
+    configVersionList: ({ params }) => rooms.desired.versions(params.deviceId),
+    configVersionShow: ({ params }) => rooms.desired.version(params.deviceId, params.version),
+    configDiff: ({ params, query }) => rooms.desired.diff(params.deviceId, query.from, query.to),
+    configRollback: async ({ params, body, person }) => {
+      const { user } = signedIn(person)
+      return withoutSecrets(await rooms.desired.rollback(params.deviceId, body, user))
+    },
+    streamAdd: async ({ params, body, person, note }) => {
+      note.about({ target: `${params.deviceId}/${body.streamId}` })
+      const { user } = signedIn(person)
+      return withoutSecrets(await rooms.desired.addStream(params.deviceId, body, user))
+    },
+    streamRemove: async ({ params, person }) => {
+      const { user } = signedIn(person)
+      const { deviceId, streamId } = params
+      return withoutSecrets(await rooms.desired.removeStream(deviceId, streamId, user))
+    },
     streamList: async ({ query }) => listStreams(fleet.all(), query),
     streamPicture: async ({ params, request }) => {
       const device = fleet.get(params.deviceId)

@@ -31,7 +31,8 @@ export function refuse(
   refusal: Refusal,
 ): FastifyReply {
   const [path] = request.url.split('?')
-  const problem = problemOf(refusal.code, refusal.message, path)
+  const { newest } = refusal
+  const problem = { ...problemOf(refusal.code, refusal.message, path), ...(newest && { newest }) }
   if (refusal.retryAfterS !== undefined) reply.header('retry-after', refusal.retryAfterS)
   // A string, so that no response schema is applied to it.
   return reply

@@ -27,7 +27,7 @@ export function DeviceConfig() {
           <>
             <p className={classes.line}>
               Version {desired.version}, <Ago at={desired.at} />{' '}
-              {reported?.configError ? (
+              {reported?.config?.accepted === false ? (
                 <Status kind="bad" word="Refused by the device" />
               ) : reported?.configVersion === desired.version ? (
                 <Status kind="ok" word="In force" />
@@ -35,7 +35,9 @@ export function DeviceConfig() {
                 <Status kind="updating" word="Not in force yet" />
               )}
             </p>
-            {reported?.configError && <p className={classes.refused}>{reported.configError}</p>}
+            {reported?.config?.reason && (
+              <p className={classes.refused}>{reported.config.reason}</p>
+            )}
             <pre className={classes.json}>{JSON.stringify(desired.config, null, 2)}</pre>
           </>
         ) : (

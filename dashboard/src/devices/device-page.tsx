@@ -138,9 +138,9 @@ function Facts(props: { detail: DeviceDetail }) {
       <li title={`Certificate ${certificate.serial}`}>
         Certificate until {certificate.notAfter.slice(0, 10)}
       </li>
-      {reported?.configError ? (
+      {reported?.config?.accepted === false ? (
         <li>
-          <Status kind="bad" word="Config refused" title={reported.configError} />
+          <Status kind="bad" word="Config refused" title={reported.config.reason} />
         </li>
       ) : (
         pending && (
