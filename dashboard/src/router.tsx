@@ -21,6 +21,7 @@ import { type FleetView, readFleetView } from './devices/fleet-view.ts'
 import { EventPanel } from './events/event-panel.tsx'
 import { type EventFilter, readEventFilter } from './events/event-queries.ts'
 import { EventsPage } from './events/events-page.tsx'
+import { type Span, spanNames, standardSpan } from './events/timeline.ts'
 import { HomePage } from './home/home-page.tsx'
 import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
@@ -153,13 +154,26 @@ const live = createRoute({
   component: lazyRouteComponent(() => import('./live/wall-page.tsx'), 'WallPage'),
 })
 
+type EventsSearch = EventFilter & {
+  /** How much the timeline shows. */
+  readonly span?: Span
+  readonly follow?: true
+  /** An opened event takes the place of the list. */
+  readonly large?: true
+}
+
 const events = createRoute({
   getParentRoute: () => inside,
   path: '/events',
-  validateSearch: (search): EventFilter & { readonly follow?: true } => ({
-    ...readEventFilter(search),
-    ...(search.follow === true ? { follow: true } : {}),
-  }),
+  validateSearch: (search): EventsSearch => {
+    const span = spanNames.find((each) => each === search.span)
+    return {
+      ...readEventFilter(search),
+      ...(span && span !== standardSpan ? { span } : {}),
+      ...(search.follow === true ? { follow: true } : {}),
+      ...(search.large === true ? { large: true } : {}),
+    }
+  },
   component: EventsPage,
 })
 

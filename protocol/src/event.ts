@@ -290,6 +290,15 @@ export const Acknowledged = Type.Object({
 })
 export type Acknowledged = Static<typeof Acknowledged>
 
+/** What a person says of an event. `reviewed`: has seen it; the others are a verdict on it. */
+export const markKinds = ['reviewed', 'falseAlarm', 'important'] as const
+export const MarkKind = Type.Enum(markKinds)
+export type MarkKind = (typeof markKinds)[number]
+
+/** A mark is its person's own: what one has reviewed is new to another. */
+export const Mark = Type.Object({ mark: MarkKind, user: Type.String(), at: Timestamp })
+export type Mark = Static<typeof Mark>
+
 /** An event as the hub gives it out. `data` is the event as it was received. */
 export const StoredEvent = Type.Object(
   {
@@ -308,6 +317,8 @@ export const StoredEvent = Type.Object(
     /** The JPEG to show beside it: a snapshot whose bytes may still be on their way. */
     snapshot: Type.Union([Digest, Type.Null()]),
     data: Type.Record(Type.String(), Type.Unknown()),
+    /** Oldest first. */
+    marks: Type.Array(Mark),
   },
   { $id: 'StoredEvent' },
 )

@@ -6,7 +6,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import { Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
-import { eventKinds, StoredEvent } from './event.ts'
+import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
 import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import {
   ApiTokenMade,
@@ -138,6 +138,12 @@ export type RenewalRequest = Static<typeof RenewalRequest>
 export const Renewal = Type.Object({ certificate: Type.String() }, { $id: 'Renewal' })
 export type Renewal = Static<typeof Renewal>
 
+export const markFilters = [...markKinds, 'unreviewed'] as const
+export type MarkFilter = (typeof markFilters)[number]
+
+/** Events in one request to mark them. */
+export const markedEventsMax = 500
+
 export const EventQuery = Type.Object(
   {
     device: Type.Optional(DeviceId),
@@ -145,6 +151,8 @@ export const EventQuery = Type.Object(
     /** All but `health` and `counts` where left out: figures come all the time and would bury the rest. */
     kind: Type.Optional(Type.Enum(eventKinds)),
     label: Type.Optional(Label),
+    /** Events that anybody marked so; `unreviewed` are those that the caller has not reviewed. */
+    mark: Type.Optional(Type.Enum(markFilters)),
     from: Type.Optional(Time),
     to: Type.Optional(Time),
     /** Only events stored before this one: the cursor of the next page. */
@@ -161,6 +169,33 @@ export const EventPage = Type.Object(
   { $id: 'EventPage' },
 )
 export type EventPage = Static<typeof EventPage>
+
+/** How many events there were when: one lane per stream, the busiest first. */
+export const EventDensity = Type.Object(
+  {
+    from: Time,
+    slotMs: Type.Integer({ minimum: 1 }),
+    slots: Type.Integer({ minimum: 1 }),
+    /** Later than `from` where too many events lie between: before it nothing was counted. */
+    countedFrom: Time,
+    lanes: Type.Array(
+      Type.Object({
+        deviceId: DeviceId,
+        streamId: Type.Union([StreamId, Type.Null()]),
+        /** Events in each slot; figures that come all the time are none. */
+        counts: Type.Array(Type.Integer()),
+        /** Of them, alarms and losses. */
+        alarms: Type.Array(Type.Integer()),
+        /** Of them, those that somebody marked as important. */
+        important: Type.Array(Type.Integer()),
+      }),
+    ),
+    /** Lanes that found no room. */
+    omitted: Type.Integer(),
+  },
+  { $id: 'EventDensity' },
+)
+export type EventDensity = Static<typeof EventDensity>
 
 /** Health figures over time, oldest first, at most `points` of them; columns of one length. */
 export const HealthSeries = Type.Object(
@@ -605,6 +640,45 @@ export const routes = {
     params: Type.Object({ eventId: Type.Integer({ minimum: 1 }) }, closed),
     response: StoredEvent,
   },
+  eventDensity: {
+    method: 'GET',
+    path: '/api/event-density',
+    access: 'viewer',
+    summary: 'Counts events per stream in even slots of time',
+    query: Type.Object(
+      {
+        device: Type.Optional(DeviceId),
+        stream: Type.Optional(StreamId),
+        kind: Type.Optional(Type.Enum(eventKinds)),
+        label: Type.Optional(Label),
+        from: Time,
+        to: Time,
+        slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 120 })),
+      },
+      closed,
+    ),
+    response: EventDensity,
+  },
+  eventMark: {
+    method: 'POST',
+    path: '/api/event-marks',
+    access: 'operator',
+    summary:
+      "Sets or takes back a mark of the caller's on events; answers which events that changed",
+    body: Type.Object(
+      {
+        eventIds: Type.Array(Type.Integer({ minimum: 1 }), {
+          minItems: 1,
+          maxItems: markedEventsMax,
+        }),
+        mark: MarkKind,
+        /** False takes it back. */
+        set: Type.Boolean(),
+      },
+      closed,
+    ),
+    response: Type.Object({ changed: Type.Array(Type.Integer()), at: Time }),
+  },
   blobShow: {
     method: 'GET',
     path: '/api/blobs/:digest',
@@ -766,7 +840,8 @@ export function pathOf(
 
 /**
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
- * stored event; `counts`: figures for the header. The client ignores a patch whose `revision` is not above the one it has.
+ * stored event; `marked`: a mark on events; `counts`: figures for the header. The client ignores a patch whose
+ * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
   Type.Object({
@@ -777,6 +852,13 @@ export const Change = Type.Union([
   }),
   Type.Object({ kind: Type.Literal('deviceRemoved'), deviceId: DeviceId }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
+  Type.Object({
+    kind: Type.Literal('marked'),
+    eventIds: Type.Array(Type.Integer()),
+    mark: Mark,
+    /** False where it was taken back. */
+    set: Type.Boolean(),
+  }),
   Type.Object({
     kind: Type.Literal('counts'),
     devicesOnline: Type.Integer(),

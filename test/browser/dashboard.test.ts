@@ -151,7 +151,7 @@ test('the dashboard in Chromium', needs('chromium'), async (t) => {
   await t.test('an event arrives within 1 s, is counted, and moves nothing', async (t) => {
     const { page } = await signedIn(t, browser, fleet)
     await page.goto(`${base}/events`)
-    await page.getByText('Live', { exact: true }).waitFor()
+    await page.getByTitle('Changes arrive as they happen').waitFor()
     await settled(page)
     const before = await cardPlaces(page)
     const [part] = partsAt(0, 1)

@@ -9,12 +9,14 @@ import {
   type EventQuery,
   eventKinds,
   isObjectKind,
+  type Mark,
   Refusal,
   type StoredEvent,
 } from '@edgeloop/protocol'
 import { sql } from 'kysely'
 import type { Store } from '../store/store.ts'
 import type { EventTable } from '../store/tables.ts'
+import { markedAs, readMarks } from './marks.ts'
 
 /** Rows looked at for one page where no index leads to the matches. */
 export const scanRowsMax = 200_000
@@ -36,7 +38,8 @@ export type EventRow = Pick<
 > & { device_id: string; boot_id: string }
 
 export type Events = {
-  list(query: EventQuery): Promise<EventPage>
+  /** @param user who asks: `unreviewed` is what this one has not reviewed */
+  list(query: EventQuery, user?: string): Promise<EventPage>
   /** @throws {Refusal} notFound */
   show(eventId: number): Promise<StoredEvent>
 }
@@ -72,12 +75,13 @@ export function openEvents({ store }: { store: Store }): Events {
     if (query.label !== undefined) rows = rows.where('label', '=', query.label)
     if (query.fromTime !== undefined) rows = rows.where('at', '>=', query.fromTime)
     if (query.toTime !== undefined) rows = rows.where('at', '<', query.toTime)
+    if (query.mark !== undefined) rows = rows.where(markedAs(query.mark, query.user))
     return await rows.orderBy('event_id', 'desc').limit(limit).execute()
   }
 
-  async function list(query: EventQuery): Promise<EventPage> {
+  async function list(query: EventQuery, user = ''): Promise<EventPage> {
     const limit = query.limit ?? 50
-    const wanted = { ...query, fromTime: timeOf(query.from), toTime: timeOf(query.to) }
+    const wanted = { ...query, user, fromTime: timeOf(query.from), toTime: timeOf(query.to) }
     const newest = await store.reader
       .selectFrom('event')
       .select(({ fn }) => fn.max('event_id').as('event_id'))
@@ -92,20 +96,25 @@ export function openEvents({ store }: { store: Store }): Events {
       found.push(...rows)
       high = found.length === limit ? (rows.at(-1)?.event_id ?? low) : low
     }
-    return { events: found.map(storedEventOf), next: high > 1 ? high : null }
+    const marks = await readMarks(
+      store,
+      found.map((row) => row.event_id),
+    )
+    const events = found.map((row) => storedEventOf(row, marks.get(row.event_id)))
+    return { events, next: high > 1 ? high : null }
   }
 
   async function show(eventId: number): Promise<StoredEvent> {
     const row = await select().where('event_id', '=', eventId).executeTakeFirst()
     if (!row) throw new Refusal('notFound', `Cannot find event ${eventId}`)
-    return storedEventOf(row)
+    return storedEventOf(row, (await readMarks(store, [eventId])).get(eventId))
   }
 
   return { list, show }
 }
 
 /** An event as the API gives it out. */
-export function storedEventOf(row: EventRow): StoredEvent {
+export function storedEventOf(row: EventRow, marks: readonly Mark[] = []): StoredEvent {
   const kind = eventKinds.find((known) => known === row.kind)
   if (!kind) throw new Error(`Cannot read event ${row.event_id}: its kind is "${row.kind}"`)
   return {
@@ -122,6 +131,7 @@ export function storedEventOf(row: EventRow): StoredEvent {
     score: row.score,
     snapshot: row.snapshot,
     data: JSON.parse(row.data) as Record<string, unknown>,
+    marks: [...marks],
   }
 }
 
@@ -131,13 +141,18 @@ function isUnlabelled(kind: EventKind | undefined): boolean {
 }
 
 /** True where one index leads to nothing but matches, so that no rows are looked at in vain. */
-function leadsStraight({ device, label, kind, stream, from, to }: EventQuery): boolean {
-  if (stream !== undefined || from !== undefined || to !== undefined) return false
+function leadsStraight({ device, label, kind, stream, mark, from, to }: EventQuery): boolean {
+  if (mark !== undefined || stream !== undefined || from !== undefined || to !== undefined)
+    return false
   const filters = [device, label, kind].filter((value) => value !== undefined)
   return filters.length === 1 && (kind === undefined || isUnlabelled(kind))
 }
 
-type Wanted = EventQuery & { fromTime: number | undefined; toTime: number | undefined }
+type Wanted = EventQuery & {
+  user: string
+  fromTime: number | undefined
+  toTime: number | undefined
+}
 
 function timeOf(timestamp: string | undefined): number | undefined {
   if (timestamp === undefined) return undefined

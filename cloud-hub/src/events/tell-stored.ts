@@ -62,6 +62,7 @@ function storedEvent(
     score: 'score' in event ? event.score : null,
     snapshot: snapshotOf(event),
     data: { ...event },
+    marks: [],
   }
 }
 

@@ -15,7 +15,9 @@ import { readHealthSeries } from '../devices/health-series.ts'
 import type { RetirementDesk } from '../devices/retirement.ts'
 import { readSparklines } from '../devices/sparklines.ts'
 import { listStreams } from '../devices/stream-list.ts'
+import { readDensity } from '../events/density.ts'
 import type { Events } from '../events/events.ts'
+import { setMark } from '../events/marks.ts'
 import type { Live } from '../live/live.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, sessionOf } from '../people/person.ts'
@@ -173,8 +175,22 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return Buffer.from(await rooms.live.picture(device, params.streamId, request.signal))
     },
 
-    eventList: ({ query }) => rooms.events.list(query),
+    eventList: ({ query, person }) => rooms.events.list(query, signedIn(person).user),
     eventShow: ({ params }) => rooms.events.show(params.eventId),
+    eventDensity: ({ query }) => readDensity(rooms.store, query),
+    eventMark: async ({ body, person }) => {
+      const { user } = signedIn(person)
+      const marked = await setMark(rooms.store, { ...body, user, at: clock() })
+      if (marked.changed.length > 0) {
+        rooms.changes.publish({
+          kind: 'marked',
+          eventIds: marked.changed,
+          mark: { mark: body.mark, user, at: marked.at },
+          set: body.set,
+        })
+      }
+      return marked
+    },
     blobShow: async ({ params, reply }) => {
       const bytes = await rooms.blobs.read(params.digest)
       if (!bytes) throw new Refusal('notFound', `Cannot find blob ${params.digest}`)

@@ -12,6 +12,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-devices-events-people': { up: first },
   '0002-people': { up: people },
   '0003-certificates-configurations': { up: certificatesAndConfigurations },
+  '0006-event-marks': { up: eventMarks },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -224,6 +225,22 @@ async function certificatesAndConfigurations(db: Kysely<unknown>): Promise<void>
       .values({ ...row, ...rest })
       .execute()
   }
+}
+
+/** What people say of events. Not tied to them by a key: events are removed in bulk, marks follow later. */
+async function eventMarks(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('event_mark'))
+    .addColumn('event_id', 'integer', (c) => c.notNull())
+    .addColumn('mark', 'text', (c) => c.notNull())
+    .addColumn('user_name', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('event_mark_of_user', ['event_id', 'mark', 'user_name'])
+    .execute()
+  await db.schema
+    .createIndex('event_mark_kind')
+    .on('event_mark')
+    .columns(['mark', 'event_id'])
+    .execute()
 }
 
 function strict<T extends string>(

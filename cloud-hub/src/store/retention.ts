@@ -43,4 +43,11 @@ export async function pruneStore(
       .executeTakeFirstOrThrow()
     if (numDeletedRows === 0n) break
   }
+  // Marks of events that are gone. Where there is no event at all there is none to compare with.
+  await store.writer
+    .deleteFrom('event_mark')
+    .where('event_id', '<', (eb) =>
+      eb.selectFrom('event').select(({ fn }) => fn.min('event_id').as('first')),
+    )
+    .execute()
 }

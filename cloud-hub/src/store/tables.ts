@@ -138,6 +138,14 @@ export type EventTable = {
   data: string
 }
 
+/** What a person said of an event: at most one of each kind. */
+export type EventMarkTable = {
+  event_id: number
+  mark: string
+  user_name: string
+  at: number
+}
+
 /** Figures of `health` events, kept apart because charts read thousands of them at once. */
 export type HealthFigureTable = {
   event_id: number
@@ -173,6 +181,7 @@ export type Tables = {
   audit_entry: AuditEntryTable
   boot: BootTable
   event: EventTable
+  event_mark: EventMarkTable
   health_figure: HealthFigureTable
   quarantine: QuarantineTable
 }

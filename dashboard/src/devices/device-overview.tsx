@@ -3,9 +3,11 @@ import { mayAct, type ReportedStream, type StreamConfig } from '@edgeloop/protoc
 import { Button } from '@mantine/core'
 import { IconPlus, IconVideoOff } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
-import { getRouteApi, Link } from '@tanstack/react-router'
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
 import { EventStrip } from '../events/event-strip.tsx'
+import { standardSpan } from '../events/timeline.ts'
+import { densityQuery, LaneChart, TimeAxis } from '../events/timeline-chart.tsx'
 import { LiveTile } from '../live/live-tile.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { OnDemand } from '../shell/on-demand.tsx'
@@ -41,15 +43,17 @@ export function DeviceOverview() {
       {reported.length > 0 && (
         <div className={classes.wall} data-single={reported.length === 1}>
           {reported.map((stream) => (
-            <LiveTile
-              key={stream.streamId}
-              deviceId={deviceId}
-              stream={stream}
-              online={online}
-              scoreMin={wanted.find(({ streamId }) => streamId === stream.streamId)?.scoreMin}
-              widthMax={reported.length === 1 ? 960 : 640}
-              fpsMax={reported.length === 1 ? 10 : 5}
-            />
+            <div key={stream.streamId}>
+              <LiveTile
+                deviceId={deviceId}
+                stream={stream}
+                online={online}
+                scoreMin={wanted.find(({ streamId }) => streamId === stream.streamId)?.scoreMin}
+                widthMax={reported.length === 1 ? 960 : 640}
+                fpsMax={reported.length === 1 ? 10 : 5}
+              />
+              <StreamTimeline deviceId={deviceId} streamId={stream.streamId} name={stream.name} />
+            </div>
           ))}
         </div>
       )}
@@ -104,6 +108,33 @@ export function DeviceOverview() {
           onClose={() => setAdding(false)}
         />
       </OnDemand>
+    </>
+  )
+}
+
+/** The last hours of one stream, under its picture; a moment of it leads to the events of that moment. */
+function StreamTimeline(props: { deviceId: string; streamId: string; name: string }) {
+  const { deviceId, streamId } = props
+  const navigate = useNavigate()
+  const { data: density } = useQuery(densityQuery({ device: deviceId }, standardSpan))
+  const lane = density?.lanes.find((each) => each.streamId === streamId)
+  if (!density || !lane) return <div className={classes.noLane} />
+  const peak = Math.max(1, ...density.lanes.flatMap(({ counts }) => counts))
+  return (
+    <>
+      <LaneChart
+        lane={lane}
+        density={density}
+        peak={peak}
+        name={props.name}
+        onPick={(time) =>
+          void navigate({
+            to: '/events',
+            search: { device: deviceId, stream: streamId, ...time },
+          })
+        }
+      />
+      <TimeAxis density={density} />
     </>
   )
 }

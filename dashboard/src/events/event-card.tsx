@@ -1,5 +1,5 @@
 /** One event in the grid: its picture, or a plain word where there is none to take. */
-import { isObjectKind, type StoredEvent } from '@edgeloop/protocol'
+import { isObjectKind, markKinds, type StoredEvent } from '@edgeloop/protocol'
 import { IconPhotoOff } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { memo } from 'react'
@@ -8,6 +8,7 @@ import { Ago } from '../shell/now.tsx'
 import { Status } from '../shell/status.tsx'
 import classes from './event-card.module.css'
 import { factsOf, kindWords, pictureBox } from './event-facts.ts'
+import { markWords } from './marks.ts'
 import { Snapshot } from './snapshot.tsx'
 
 export const EventCard = memo(function EventCard(props: { event: StoredEvent }) {
@@ -50,6 +51,21 @@ export const EventCard = memo(function EventCard(props: { event: StoredEvent }) 
         ) : (
           <b className="clip">{kindWords[event.kind]}</b>
         )}
+        {markKinds
+          .filter((kind) => event.marks.some(({ mark }) => mark === kind))
+          .map((kind) => (
+            <Status
+              key={kind}
+              kind={markWords[kind].kind}
+              word={markWords[kind].word}
+              title={`${markWords[kind].word}: ${event.marks
+                .filter(({ mark }) => mark === kind)
+                .map(({ user }) => user)
+                .join(', ')}`}
+              quiet
+              size={12}
+            />
+          ))}
         <span className={classes.when}>
           <Ago at={event.at} />
         </span>

@@ -1,11 +1,18 @@
 /** One event, opened: its whole picture, what is known about it, and the way to its neighbours. */
-import { isObjectKind, type StoredEvent } from '@edgeloop/protocol'
-import { ActionIcon, Skeleton } from '@mantine/core'
+import { isObjectKind, type MarkKind, markKinds, type StoredEvent } from '@edgeloop/protocol'
+import { ActionIcon, Button, Skeleton } from '@mantine/core'
 import { useMediaQuery } from '@mantine/hooks'
-import { IconChevronDown, IconChevronUp, IconX } from '@tabler/icons-react'
+import {
+  IconChevronDown,
+  IconChevronUp,
+  IconMaximize,
+  IconMinimize,
+  IconX,
+} from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { type ReactNode, useContext } from 'react'
+import { Ago } from '../shell/now.tsx'
 import { usePageTitle } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayDuration, sayMoment, sayNumber, sayShare } from '../shell/say.ts'
@@ -15,19 +22,23 @@ import { eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
 import classes from './event-panel.module.css'
 import { eventQuery, olderEventQuery } from './event-queries.ts'
+import { isMarked, markWords } from './marks.ts'
 import { Snapshot } from './snapshot.tsx'
+import { useMarks } from './use-marks.ts'
 
 const route = getRouteApi('/in/events/$eventId')
 
 export function EventPanel() {
   const eventId = Number(route.useParams().eventId)
-  const { follow: _, ...filter } = route.useSearch()
+  const { follow: _, span: __, large, ...filter } = route.useSearch()
+  const marks = useMarks()
   const navigate = route.useNavigate()
   const list = useContext(EventListContext)
   const known = list.find((event) => event.eventId === eventId)
   const query = useQuery({ ...eventQuery(eventId), ...(known ? { initialData: known } : {}) })
   usePageTitle(`Event ${eventId}`)
-  const narrow = useMediaQuery(narrowQuery, undefined, { getInitialValueInEffect: false })
+  const narrow =
+    useMediaQuery(narrowQuery, undefined, { getInitialValueInEffect: false }) || large === true
   const Heading = narrow ? 'h1' : 'span'
 
   const place = list.findIndex((event) => event.eventId === eventId)
@@ -51,10 +62,35 @@ export function EventPanel() {
     })
     document.querySelector(`[data-event="${event.eventId}"]`)?.scrollIntoView({ block: 'nearest' })
   }
-  useKeys({ next: () => open(older), previous: () => open(newer) })
+  const enlarge = () =>
+    void navigate({
+      search: ({ large: on, ...before }) => (on ? before : { ...before, large: true as const }),
+      replace: true,
+      resetScroll: false,
+    })
+  const event = query.data
+  const toggle = (kind: MarkKind) =>
+    event && marks.mark([eventId], kind, !isMarked(event, kind, marks.user))
+  const allowed = marks.refused === undefined
+  useKeys({
+    next: () => open(older),
+    previous: () => open(newer),
+    enlarge,
+    clear: () => {
+      if (large) enlarge()
+      else void navigate({ to: '/events', search: (before) => before, resetScroll: false })
+    },
+    review: () => {
+      if (!allowed) return
+      void marks.mark([eventId], 'reviewed', true)
+      open(older)
+    },
+    important: () => allowed && toggle('important'),
+    falseAlarm: () => allowed && toggle('falseAlarm'),
+  })
 
   return (
-    <section className={classes.panel} aria-label={`Event ${eventId}`}>
+    <section className={classes.panel} data-large={large} aria-label={`Event ${eventId}`}>
       <header className={classes.head}>
         <ActionIcon
           variant="default"
@@ -73,6 +109,16 @@ export function EventPanel() {
           <IconChevronDown size={18} />
         </ActionIcon>
         <Heading className={classes.number}>Event {eventId}</Heading>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          c="var(--el-dimmed)"
+          className={classes.enlarge ?? ''}
+          aria-label={large ? 'Beside the list' : 'Large'}
+          onClick={enlarge}
+        >
+          {large ? <IconMinimize size={18} /> : <IconMaximize size={18} />}
+        </ActionIcon>
         <Link
           to="/events"
           search={(before) => before}
@@ -84,9 +130,55 @@ export function EventPanel() {
         </Link>
       </header>
       <QueryState query={query} skeleton={<Skeleton className={classes.skeleton ?? ''} />}>
-        {(event) => <OpenedEvent event={event} />}
+        {(opened) => (
+          <>
+            <MarkButtons event={opened} />
+            <OpenedEvent event={opened} />
+          </>
+        )}
       </QueryState>
     </section>
+  )
+}
+
+function MarkButtons(props: { event: StoredEvent }) {
+  const { event } = props
+  const marks = useMarks()
+  const others = event.marks.filter(({ user }) => user !== marks.user)
+  return (
+    <>
+      <fieldset className={classes.marks} aria-label="Your marks">
+        {markKinds.map((kind) => {
+          const on = isMarked(event, kind, marks.user)
+          return (
+            <Button
+              key={kind}
+              size="compact-sm"
+              variant="default"
+              aria-pressed={on}
+              disabled={marks.refused !== undefined}
+              title={marks.refused}
+              onClick={() => void marks.mark([event.eventId], kind, !on)}
+            >
+              {on ? (
+                <Status kind={markWords[kind].kind} word={markWords[kind].word} />
+              ) : (
+                markWords[kind].word
+              )}
+            </Button>
+          )
+        })}
+      </fieldset>
+      {others.length > 0 && (
+        <ul className={classes.others}>
+          {others.map(({ mark, user, at }) => (
+            <li key={`${mark} ${user}`}>
+              {markWords[mark].word}: <bdi>{user}</bdi>, <Ago at={at} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
   )
 }
 

@@ -4,6 +4,8 @@ import {
   type EventPage,
   eventKinds,
   isAggregate,
+  type MarkFilter,
+  markFilters,
   type StoredEvent,
 } from '@edgeloop/protocol'
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
@@ -15,6 +17,10 @@ export type EventFilter = {
   readonly stream?: string
   readonly label?: string
   readonly kind?: EventKind
+  readonly mark?: MarkFilter
+  /** ISO in UTC; `to` is not part of it. */
+  readonly from?: string
+  readonly to?: string
 }
 
 /** Events of one page. */
@@ -27,18 +33,43 @@ export function readEventFilter(search: Record<string, unknown>): EventFilter {
     return typeof value === 'string' && value !== '' ? { [key]: value } : {}
   }
   const kind = eventKinds.find((each) => each === search.kind)
-  return { ...text('device'), ...text('stream'), ...text('label'), ...(kind ? { kind } : {}) }
+  const mark = markFilters.find((each) => each === search.mark)
+  return {
+    ...text('device'),
+    ...text('stream'),
+    ...text('label'),
+    ...(kind ? { kind } : {}),
+    ...(mark ? { mark } : {}),
+    ...moment('from', search.from),
+    ...moment('to', search.to),
+  }
 }
 
-/** True where `event` passes the filter. Figures are charts, not news: only on request. */
+/** A time of the address as the hub takes it, whatever of ISO 8601 was written. */
+function moment(key: 'from' | 'to', value: unknown): EventFilter {
+  const at = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  return Number.isNaN(at) ? {} : { [key]: new Date(at).toISOString() }
+}
+
+/**
+ * True where `event` passes the filter. Marks are left out of it: what was marked a moment ago stays where
+ * it is until the list is fetched again. Figures are charts, not news: only on request.
+ */
 export function passes(event: StoredEvent, filter: EventFilter): boolean {
   return (
     (filter.kind ? event.kind === filter.kind : !isAggregate(event.kind)) &&
     (!filter.device || event.deviceId === filter.device) &&
     (!filter.stream || event.streamId === filter.stream) &&
-    (!filter.label || event.label === filter.label)
+    (!filter.label || event.label === filter.label) &&
+    // Written alike by the hub and the address, so that text compares as time does.
+    (!filter.from || event.at >= filter.from) &&
+    (!filter.to || event.at < filter.to)
   )
 }
+
+/** True where an event that has just happened belongs to the filter: it carries no mark yet. */
+export const mayArrive = (event: StoredEvent, filter: EventFilter): boolean =>
+  passes(event, filter) && (filter.mark === undefined || filter.mark === 'unreviewed')
 
 export const eventListQuery = (filter: EventFilter) =>
   infiniteQueryOptions({
@@ -58,6 +89,8 @@ export const eventListQuery = (filter: EventFilter) =>
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     refetchOnReconnect: false,
+    // What has been marked meanwhile no longer fits: such a list is fetched whenever it is opened.
+    ...(filter.mark === undefined ? {} : { gcTime: 0 }),
   })
 
 export const eventQuery = (eventId: number) =>

@@ -1,8 +1,15 @@
 /** What devices reported, newest first, with the pictures; one of them opened beside the list. */
-import { type EventKind, eventKinds } from '@edgeloop/protocol'
+import {
+  type EventKind,
+  eventKinds,
+  type MarkFilter,
+  markedEventsMax,
+  markFilters,
+  type StoredEvent,
+} from '@edgeloop/protocol'
 import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core'
 import { useDebouncedCallback, useMediaQuery } from '@mantine/hooks'
-import { IconArrowUp, IconBell } from '@tabler/icons-react'
+import { IconArrowUp, IconBell, IconX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Outlet, useParams } from '@tanstack/react-router'
 import { useEffect, useEffectEvent, useRef, useState } from 'react'
@@ -16,7 +23,11 @@ import { groupByHour, kindWords } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
 import type { EventFilter } from './event-queries.ts'
 import classes from './events-page.module.css'
+import { isMarked } from './marks.ts'
+import { type Span, spanNames, spans, standardSpan } from './timeline.ts'
+import { densityQuery, Timeline } from './timeline-chart.tsx'
 import { useEventList } from './use-event-list.ts'
+import { MarksContext, useMarking, useMarks } from './use-marks.ts'
 
 const route = getRouteApi('/in/events')
 
@@ -25,11 +36,13 @@ const shownMax = 3000
 
 export function EventsPage() {
   const search = route.useSearch()
-  const { follow = false, ...filter } = search
+  const { follow = false, span = standardSpan, large: _, ...filter } = search
   // The search object keeps its identity while nothing changes; its filter part must too.
   const [kept, setKept] = useState<EventFilter>(filter)
   if (JSON.stringify(kept) !== JSON.stringify(filter)) setKept(filter)
   const list = useEventList(kept, follow)
+  const marks = useMarking()
+  useKeys({ undo: () => void marks.undo() })
   const { eventId } = useParams({ strict: false })
   const opened = eventId !== undefined
   // Where there is no room for both, an opened event takes the place of the list.
@@ -37,20 +50,101 @@ export function EventsPage() {
 
   return (
     <EventListContext value={list.events ?? []}>
-      <div className={classes.split} data-opened={opened}>
-        {!(opened && narrow) && (
-          <div className={classes.list}>
-            <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
-              <QueryState query={list.query} skeleton={<GridSkeleton />}>
-                {() => <EventGrid list={list} filter={kept} />}
-              </QueryState>
-            </Page>
-          </div>
-        )}
-        <Outlet />
-      </div>
+      <MarksContext value={marks}>
+        <div className={classes.split} data-opened={opened} data-large={search.large}>
+          {!(opened && (narrow || search.large)) && (
+            <div className={classes.list}>
+              <Page title="Events" aside={<Filters filter={kept} follow={follow} />}>
+                <When filter={kept} span={span} />
+                <QueryState query={list.query} skeleton={<GridSkeleton />}>
+                  {() => <EventGrid list={list} filter={kept} />}
+                </QueryState>
+              </Page>
+            </div>
+          )}
+          <Outlet />
+        </div>
+      </MarksContext>
     </EventListContext>
   )
+}
+
+/** Lanes of the timeline: the busiest streams. */
+const lanesMax = 8
+
+/** The timeline of what the filter lets through; a slot of it becomes the time of the filter. */
+function When(props: { filter: EventFilter; span: Span }) {
+  const { filter, span } = props
+  const navigate = route.useNavigate()
+  const query = useQuery(densityQuery(filter, span))
+  const picked = filter.from && filter.to ? { from: filter.from, to: filter.to } : undefined
+  return (
+    <>
+      <div className={classes.when}>
+        <fieldset className={classes.spans} aria-label="Time on the timeline">
+          {spanNames.map((name) => (
+            <button
+              key={name}
+              type="button"
+              aria-pressed={name === span}
+              onClick={() =>
+                void navigate({
+                  search: ({ span: _, ...before }) =>
+                    name === standardSpan ? before : { ...before, span: name },
+                  replace: true,
+                })
+              }
+            >
+              {spans[name].word}
+            </button>
+          ))}
+        </fieldset>
+        {(filter.from || filter.to) && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            rightSection={<IconX size={12} aria-hidden />}
+            onClick={() =>
+              void navigate({
+                search: ({ from: _, to: __, ...before }) => before,
+                replace: true,
+              })
+            }
+          >
+            {filter.from ? sayMoment(Date.parse(filter.from)) : 'Until'}
+            {filter.to && ` to ${sayMoment(Date.parse(filter.to))}`}
+          </Button>
+        )}
+      </div>
+      <QueryState query={query} skeleton={<Skeleton height={64} mb={16} />}>
+        {(density) => (
+          <Timeline
+            density={density}
+            lanesMax={lanesMax}
+            nameOf={({ deviceId, streamId }) => (streamId ? `${deviceId} / ${streamId}` : deviceId)}
+            picked={picked}
+            onPick={({ deviceId, streamId }, time) =>
+              void navigate({
+                search: (before) => ({
+                  ...before,
+                  ...time,
+                  device: deviceId,
+                  ...(streamId ? { stream: streamId } : {}),
+                }),
+              })
+            }
+          />
+        )}
+      </QueryState>
+    </>
+  )
+}
+
+const markFilterWords: Record<MarkFilter, string> = {
+  unreviewed: 'Not reviewed by me',
+  reviewed: 'Reviewed',
+  important: 'Important',
+  falseAlarm: 'False alarms',
 }
 
 function Filters(props: { filter: EventFilter; follow: boolean }) {
@@ -94,20 +188,42 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
       />
       <NativeSelect
         size="xs"
-        w={180}
-        aria-label="Device"
-        value={filter.device ?? ''}
+        w={150}
+        aria-label="Marks"
+        value={filter.mark ?? ''}
         onChange={({ currentTarget: { value } }) =>
-          change({ device: value || undefined, stream: undefined })
+          change({ mark: markFilters.find((each) => each === value) })
         }
         data={[
-          { value: '', label: 'All devices' },
-          ...withCurrent(
-            devices.map(({ deviceId, name }) => ({ value: deviceId, label: name })),
-            filter.device,
-          ),
+          { value: '', label: 'Marked or not' },
+          ...markFilters.map((mark) => ({ value: mark, label: markFilterWords[mark] })),
         ]}
       />
+      {devices.length > devicesListedMax ? (
+        <TextFilter
+          key={`device ${filter.device}`}
+          name="Device"
+          text={filter.device}
+          onChange={(device) => change({ device, stream: undefined })}
+        />
+      ) : (
+        <NativeSelect
+          size="xs"
+          w={160}
+          aria-label="Device"
+          value={filter.device ?? ''}
+          onChange={({ currentTarget: { value } }) =>
+            change({ device: value || undefined, stream: undefined })
+          }
+          data={[
+            { value: '', label: 'All devices' },
+            ...withCurrent(
+              devices.map(({ deviceId, name }) => ({ value: deviceId, label: name })),
+              filter.device,
+            ),
+          ]}
+        />
+      )}
       {filter.device && (
         <NativeSelect
           size="xs"
@@ -127,9 +243,10 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
           ]}
         />
       )}
-      <LabelFilter
-        key={filter.label}
-        label={filter.label}
+      <TextFilter
+        key={`label ${filter.label}`}
+        name="Label"
+        text={filter.label}
         onChange={(label) => change({ label })}
       />
       <Switch
@@ -149,23 +266,26 @@ const withCurrent = (choices: { value: string; label: string }[], current: strin
     ? choices
     : [...choices, { value: current, label: current }]
 
-const labelDelayMs = 300
+/** More devices than this are typed, not picked from a list. */
+const devicesListedMax = 200
+const typedMs = 300
 
-function LabelFilter(props: {
-  label: string | undefined
-  onChange: (label: string | undefined) => void
+function TextFilter(props: {
+  name: string
+  text: string | undefined
+  onChange: (text: string | undefined) => void
 }) {
-  const [text, setText] = useState(props.label ?? '')
+  const [text, setText] = useState(props.text ?? '')
   const say = useDebouncedCallback(
     (value: string) => props.onChange(value.trim() || undefined),
-    labelDelayMs,
+    typedMs,
   )
   return (
     <TextInput
       size="xs"
       w={120}
-      aria-label="Label"
-      placeholder="Label"
+      aria-label={props.name}
+      placeholder={props.name}
       maxLength={100}
       value={text}
       onChange={(event) => {
@@ -173,6 +293,35 @@ function LabelFilter(props: {
         say(event.currentTarget.value)
       }}
     />
+  )
+}
+
+/** Marks everything that is listed and that its reader has not reviewed, and says how many that are. */
+function ReviewAll(props: { events: readonly StoredEvent[] }) {
+  const marks = useMarks()
+  const left = props.events.filter((event) => !isMarked(event, 'reviewed', marks.user))
+  const ids = left.slice(0, markedEventsMax).map(({ eventId }) => eventId)
+  if (props.events.length === 0) return null
+  return (
+    <div className={classes.review}>
+      <span className="dim" role="status">
+        {sayCount(props.events.length)} listed, {sayCount(left.length)} not reviewed by you
+      </span>
+      <Button
+        size="compact-xs"
+        variant="default"
+        disabled={marks.refused !== undefined || ids.length === 0}
+        title={marks.refused}
+        onClick={() => void marks.mark(ids, 'reviewed', true)}
+      >
+        Mark {sayOf(ids.length, 'event')} as reviewed
+      </Button>
+      {marks.undoable > 0 && (
+        <Button size="compact-xs" variant="subtle" onClick={() => void marks.undo()}>
+          Undo the last mark
+        </Button>
+      )}
+    </div>
   )
 }
 
@@ -205,6 +354,7 @@ function EventGrid(props: { list: ReturnType<typeof useEventList>; filter: Event
       <span className="hidden-visually" role="status">
         {arrivals.events.length > 0 && `${sayOf(arrivals.events.length, 'new event')}`}
       </span>
+      <ReviewAll events={events} />
       {events.length === 0 && !more && (
         <NoEvents
           filtered={Object.keys(props.filter).length > 0}

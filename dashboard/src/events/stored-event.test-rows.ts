@@ -25,5 +25,6 @@ export const storedEvent = (eventId: number, other: Partial<StoredEvent> = {}): 
     score: 0.87,
     box: [0.25, 0.25, 0.25, 0.5],
   },
+  marks: [],
   ...other,
 })

@@ -5,7 +5,7 @@ import { useMemo, useState } from 'react'
 import { call } from '../api/call.ts'
 import { useChanges } from '../api/changes.tsx'
 import { type Arrivals, arrive, merge, newestId, noArrivals } from './arrivals.ts'
-import { type EventFilter, eventListQuery, passes } from './event-queries.ts'
+import { type EventFilter, eventListQuery, mayArrive, passes } from './event-queries.ts'
 
 /** Events fetched to catch up after the change stream had a gap. */
 const catchUpMax = 500
@@ -38,7 +38,7 @@ export function useEventList(filter: EventFilter, follow: boolean) {
     if (!loaded) return
     const next = arrive(
       arrivals,
-      incoming.filter((event) => passes(event, filter)),
+      incoming.filter((event) => mayArrive(event, filter)),
       loaded,
     )
     if (next === arrivals) return

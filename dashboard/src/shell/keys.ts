@@ -15,6 +15,11 @@ export type KeyAction =
   | 'selectAll'
   | 'clear'
   | 'fullScreen'
+  | 'review'
+  | 'important'
+  | 'falseAlarm'
+  | 'undo'
+  | 'enlarge'
   | 'sheet'
 
 export type KeyRow = {
@@ -39,6 +44,15 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'select', keys: ['x'], does: 'Select the row, or leave it out' },
   { action: 'selectAll', keys: ['*'], does: 'Select every row that is shown, or none of them' },
   { action: 'clear', keys: ['Escape'], does: 'Give up the selection, go back to the wall' },
+  { action: 'review', keys: ['r'], does: 'Mark the opened event as reviewed and open the next' },
+  { action: 'important', keys: ['i'], does: 'Mark the opened event as important, or not' },
+  {
+    action: 'falseAlarm',
+    keys: ['w'],
+    does: 'Mark the opened event as a false alarm (wrong), or not',
+  },
+  { action: 'undo', keys: ['u'], does: 'Take back the last mark or edit' },
+  { action: 'enlarge', keys: ['o'], does: 'The opened event large, or beside the list' },
   { action: 'fullScreen', keys: ['f'], does: 'The wall on the whole screen, or back' },
   { action: 'sheet', keys: ['?'], does: 'Show these keys' },
 ]

@@ -123,6 +123,7 @@ export const theme = createTheme({
     Modal: {
       defaultProps: { transitionProps: { duration: 120, transition: 'fade' }, centered: true },
     },
+    Notification: { defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } },
     Menu: { defaultProps: { transitionProps: { duration: 80 } } },
     Tooltip: { defaultProps: { openDelay: 300, transitionProps: { duration: 80 } } },
   },
