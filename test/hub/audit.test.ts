@@ -57,6 +57,7 @@ test(
       deviceRetire: { params: { deviceId: 'old' }, target: 'old' },
       deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
       desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },
+      configRollback: { params: device, body: { version: 1, to: 1 }, target: 'gate' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },
       streamRemove: { params: { ...device, streamId: 'one' }, target: 'gate/one' },
       // These two end the session that walks: they come last.
