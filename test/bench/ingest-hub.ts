@@ -1,10 +1,20 @@
-/** The hub of the ingest bench, in a process of its own so that its memory and time are its own. */
+/** The hub of a bench, in a process of its own so that its memory and time are its own. */
 import { type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
 import { pino } from 'pino'
 
+/** Opens a hub; again on the same ports where they are given. */
+export type HubOrder = {
+  readonly kind: 'open'
+  readonly dataDir: string
+  readonly dashboardDir?: string
+  readonly ports?: Readonly<Record<'browser' | 'device' | 'mqtt', number>>
+}
 export type HubReady = {
   readonly browser: string
   readonly device: string
+  readonly mqtt: string
+  /** Signs its bearer in once. */
+  readonly signInLink: string
   readonly localTokenFile: string
 }
 export type HubFigures = {
@@ -23,24 +33,29 @@ const sampling = setInterval(() => {
   rssPeakBytes = Math.max(rssPeakBytes, process.memoryUsage.rss())
 }, sampleMs)
 
-process.on('message', (message: { kind: 'open'; dataDir: string } | { kind: 'figures' }) => {
-  void (message.kind === 'open' ? open(message.dataDir) : tell())
+process.on('message', (message: HubOrder | { kind: 'figures' }) => {
+  void (message.kind === 'open' ? open(message) : tell())
 })
 process.once('disconnect', async () => {
   clearInterval(sampling)
   await hub?.[Symbol.asyncDispose]()
 })
 
-async function open(dataDir: string): Promise<void> {
+async function open({ dataDir, dashboardDir = '', ports }: HubOrder): Promise<void> {
   const config = readHubConfig({
     dataDir,
-    browser: { port: 0 },
-    device: { port: 0 },
-    mqtt: { port: 0 },
+    dashboardDir,
+    browser: { port: ports?.browser ?? 0 },
+    device: { port: ports?.device ?? 0 },
+    mqtt: { port: ports?.mqtt ?? 0 },
   })
   hub = await openHub(config, { log: pino({ level: 'warn' }, pino.destination(2)) })
   const { urls, localTokenFile } = hub
-  process.send?.({ browser: urls.browser, device: urls.device, localTokenFile } satisfies HubReady)
+  process.send?.({
+    ...urls,
+    localTokenFile,
+    signInLink: await hub.signInLink(),
+  } satisfies HubReady)
 }
 
 async function tell(): Promise<void> {

@@ -15,6 +15,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'events per second committed before acknowledged, 200 agents over mutual TLS',
     load: async () => (await import('./ingest.ts')).bench,
   },
+  fleet: {
+    says: '2,000 agents on one hub: back after a restart, pages, events to the screen, memory',
+    load: async () => (await import('./fleet.ts')).bench,
+  },
   faults: {
     says: 'kills and cuts while 100,000 events flow; full disk: what was lost, what was doubled',
     load: async () => (await import('./faults.ts')).bench,

@@ -235,6 +235,8 @@ export async function send(
     headers?: Record<string, string>
     /** Keeps connections open; a new one for each request without it. */
     agent?: Agent
+    /** Where the request comes from, as the hub sees it. */
+    localAddress?: string
   },
   body: Uint8Array | object,
 ): Promise<Answer> {
