@@ -8,28 +8,22 @@ import type { Logger } from 'pino'
 import { mountLive } from '../live/live-socket.ts'
 import type { AccessDesk } from './access.ts'
 import { apiHandlers, type Rooms } from './api.ts'
-import { contentSecurityPolicy, serveDashboard } from './dashboard.ts'
+import { serveDashboard } from './dashboard.ts'
 import { mountRoutes } from './mount.ts'
 import { answerProblems } from './problems.ts'
 import { checkSchemas } from './schemas.ts'
+import { answerUnreadable, securityHeaders, sendSecurityHeaders } from './security-headers.ts'
 
 const requestTimeoutMs = 30_000
-
-const securityHeaders = {
-  'content-security-policy': contentSecurityPolicy,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
-} as const
 
 /** Builds the listener with every route; it does not listen yet. */
 export async function buildBrowserListener(
   rooms: Rooms,
   { dashboardDir }: { dashboardDir: string },
 ): Promise<FastifyInstance> {
+  const headers = securityHeaders({ strictTransport: false })
   const app = Fastify({
+    ...answerUnreadable(headers),
     logger: false,
     requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
@@ -40,9 +34,7 @@ export async function buildBrowserListener(
   checkSchemas(app)
   logRequests(app, rooms.log)
   endConnections(app)
-  app.addHook('onRequest', async (_request, reply) => {
-    reply.headers(securityHeaders)
-  })
+  sendSecurityHeaders(app, headers)
   await app.register(cookie)
   await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
   await mountLive(app, { live: rooms.live, desk })

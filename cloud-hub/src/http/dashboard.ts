@@ -1,33 +1,25 @@
 /** The built dashboard as files: hashed names for ever, the page itself never kept, every path the page. */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { join, sep } from 'node:path'
 import { Refusal } from '@edgeloop/protocol'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { refuse } from './problems.ts'
-
-/**
- * What pages may load: only from here. Styles may be inline, which Mantine needs; scripts may not, and
- * nothing is evaluated.
- */
-export const contentSecurityPolicy = [
-  "default-src 'self'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' blob: data:",
-  "connect-src 'self'",
-  "worker-src 'self' blob:",
-  "object-src 'none'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Edgeloop</title>
 <body style="font:16px system-ui;max-width:40em;margin:4em auto;padding:0 1em">
 <h1>The dashboard is not built</h1>
 <p>The hub works; only its pages are missing. Start it with <code>npm start</code>, which builds them.</p>
 </body></html>`
+
+/** True where the file behind `path`, links followed, lies in `folder`; also where there is none. */
+function isInside(folder: string, path: string): boolean {
+  try {
+    return realpathSync(join(folder, path)).startsWith(realpathSync(folder) + sep)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+  }
+}
 
 /** Serves `folder` and answers everything no route knows. */
 export async function serveDashboard(app: FastifyInstance, folder: string): Promise<void> {
@@ -36,6 +28,9 @@ export async function serveDashboard(app: FastifyInstance, folder: string): Prom
     await app.register(fastifyStatic, {
       root: folder,
       cacheControl: false,
+      dotfiles: 'ignore',
+      // A link in the folder leads nowhere else.
+      allowedPath: (path) => isInside(folder, path),
       // The build puts a gzip beside each larger file.
       preCompressed: true,
       setHeaders: (reply, path) => {

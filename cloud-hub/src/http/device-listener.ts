@@ -23,6 +23,7 @@ import { logRequests, tooMany } from './browser-listener.ts'
 import { answerAudited, isAudited, limitOf, schemaOf } from './mount.ts'
 import { answerProblems } from './problems.ts'
 import { checkSchemas } from './schemas.ts'
+import { answerUnreadable, securityHeaders, sendSecurityHeaders } from './security-headers.ts'
 
 /** A body that takes longer than this is cut off. */
 const requestTimeoutMs = 60_000
@@ -54,7 +55,9 @@ export type DeviceListenerOptions = {
 export async function buildDeviceListener(
   options: DeviceListenerOptions,
 ): Promise<FastifyInstance> {
+  const headers = securityHeaders({ strictTransport: false })
   const app = Fastify({
+    ...answerUnreadable(headers),
     logger: false,
     requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
@@ -76,6 +79,7 @@ export async function buildDeviceListener(
   // Node reports a handshake that takes too long and leaves its socket open (measured on 24.21).
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   app.removeContentTypeParser('text/plain')
+  sendSecurityHeaders(app, headers)
   answerProblems(app, options.log)
   checkSchemas(app)
   logRequests(app, options.log)
