@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setDefaultCACertificates } from 'node:tls'
 import {
   type Problem,
   pathOf,
@@ -19,7 +20,13 @@ import { lineOf } from './config-change.ts'
 import { Failure } from './failure.ts'
 import { plain } from './output.ts'
 
-export type HubOptions = { readonly hub?: string; readonly token?: string; readonly data: string }
+export type HubOptions = {
+  readonly hub?: string
+  readonly token?: string
+  /** File of the CA that the hub's certificate must come from; trusted instead of all others. */
+  readonly ca?: string
+  readonly data: string
+}
 
 type Defined<T extends object> = { [K in keyof T as T[K] extends undefined ? never : K]: T[K] }
 /** What a call of route `N` needs: params, query and body, where the route has them. */
@@ -49,7 +56,10 @@ const localTokenFile = (data: string): string => join(data, 'hub', 'local-token'
  * @throws {Failure} when no hub is named and none has run in `data`
  */
 export async function connectHub(options: HubOptions): Promise<HubClient> {
-  const url = options.hub ?? process.env.EDGELOOP_HUB ?? (await localHub(options.data))
+  const named = options.hub ?? process.env.EDGELOOP_HUB
+  const local = named === undefined ? await localHub(options.data) : undefined
+  const url = named ?? local?.url ?? ''
+  await trustOnly(options.ca ?? process.env.EDGELOOP_CA ?? local?.ca)
   const token = options.token ?? process.env.EDGELOOP_TOKEN ?? (await localToken(options.data))
   const request = async (route: Route, path: string, init: RequestInit): Promise<Response> => {
     let reply: Response
@@ -61,9 +71,12 @@ export async function connectHub(options: HubOptions): Promise<HubClient> {
     } catch (cause) {
       if (init.signal?.aborted) throw cause
       const why = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message
+      const isTrust = /certificate|self.signed/i.test(why)
       throw new Failure(
         `Cannot reach the hub at ${url}: ${why}`,
-        'is it running? Start it with `npm start` or `./edgeloop hub`',
+        isTrust
+          ? 'a hub with its own CA is trusted with --ca FILE (or EDGELOOP_CA): keys/ca.crt in its data folder'
+          : 'is it running? Start it with `npm start` or `./edgeloop hub`',
         { cause },
       )
     }
@@ -100,9 +113,26 @@ export async function connectHub(options: HubOptions): Promise<HubClient> {
   }
 }
 
-async function localHub(data: string): Promise<string> {
+/**
+ * Makes this process trust certificates of one CA and of no other.
+ * @throws {Failure} when the file cannot be read
+ */
+async function trustOnly(file: string | undefined): Promise<void> {
+  if (file === undefined) return
   try {
-    return (JSON.parse(await readFile(hubAddressFile(data), 'utf8')) as { url: string }).url
+    setDefaultCACertificates([await readFile(file, 'utf8')])
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : cause
+    throw new Failure(`Cannot use the CA certificate "${file}": ${why}`, undefined, { cause })
+  }
+}
+
+/** What a running hub wrote: its address, and the CA file where its certificate is its own. */
+export type HubAddress = { readonly url: string; readonly ca?: string }
+
+async function localHub(data: string): Promise<HubAddress> {
+  try {
+    return JSON.parse(await readFile(hubAddressFile(data), 'utf8')) as HubAddress
   } catch (cause) {
     throw new Failure(
       `Cannot find a hub: none has been started in "${data}"`,

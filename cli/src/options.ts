@@ -7,6 +7,8 @@ export const dataOption = (): Option =>
   new Option('--data <dir>', 'folder where everything is kept').default(defaultData)
 export const jsonOption = (): Option => new Option('--json', 'print JSON lines instead of a table')
 export const hubOption = (): Option => new Option('--hub <url>', 'hub to talk to (or EDGELOOP_HUB)')
+export const caOption = (): Option =>
+  new Option('--ca <file>', "the hub's CA certificate, where it has its own (or EDGELOOP_CA)")
 export const tokenOption = (): Option =>
   new Option('--token <token>', 'API token (or EDGELOOP_TOKEN)')
 

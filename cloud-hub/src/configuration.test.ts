@@ -4,7 +4,7 @@ import { HubConfig, readHubConfig } from './configuration.ts'
 
 test('readHubConfig() fills in what is left out', () => {
   const config = readHubConfig({ browser: { port: 0 } })
-  assert.deepEqual(config.browser, { host: '127.0.0.1', port: 0 })
+  assert.deepEqual(config.browser, { host: '127.0.0.1', port: 0, tlsCert: '', tlsKey: '' })
   assert.equal(config.mqtt.port, 4182)
   assert.equal(config.eventsKeptDays, 365)
 })
@@ -40,13 +40,18 @@ test('readHubConfig() refuses values that cannot be, and says which', () => {
   assert.throws(() => readHubConfig('everything'), /must be object/)
 })
 
-test('readHubConfig() refuses to speak plain HTTP to other machines', () => {
+test('readHubConfig() listens for other machines only with a name for its certificate, or a given one', () => {
   for (const host of ['0.0.0.0', '192.168.1.7', 'hub.example', '::']) {
-    assert.throws(() => readHubConfig({ browser: { host } }), /plain HTTP/)
+    assert.throws(() => readHubConfig({ browser: { host } }), /needs TLS.*--public-host/)
+    assert.equal(readHubConfig({ browser: { host }, publicHost: 'hub.example' }).browser.host, host)
+    const browser = { host, tlsCert: 'hub.crt', tlsKey: 'hub.key' }
+    assert.equal(readHubConfig({ browser }).browser.host, host)
   }
   for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost']) {
     assert.equal(readHubConfig({ browser: { host } }).browser.host, host)
   }
+  assert.throws(() => readHubConfig({ browser: { tlsCert: 'a' } }), /--tls-cert alone/)
+  assert.throws(() => readHubConfig({ browser: { tlsKey: 'a' } }), /--tls-key alone/)
 })
 
 test('every key says what it is', () => {

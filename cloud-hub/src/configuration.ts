@@ -33,8 +33,21 @@ export const HubConfig = Type.Object(
     }),
     browser: Type.Object(
       {
-        host: host('Address for browsers and the command line; plain HTTP, so loopback only'),
+        host: host(
+          'Address for browsers and the command line; plain HTTP on this machine, TLS on any other',
+        ),
         port: port(4180, 'TCP port for browsers and the command line; 0 takes any free one'),
+        tlsCert: Type.String({
+          maxLength: 4096,
+          default: '',
+          description:
+            'Certificate with its chain for browsers, a PEM file; else one of the hub’s own CA',
+        }),
+        tlsKey: Type.String({
+          maxLength: 4096,
+          default: '',
+          description: 'Private key of that certificate, a PEM file',
+        }),
       },
       { ...closed, default: {} },
     ),
@@ -144,10 +157,16 @@ export function readHubConfig(
 ): HubConfig {
   const merged = merge(fromEnvironment(env), given)
   const config = parse(HubConfig, Value.Default(HubConfig, merged), 'hub configuration')
-  if (!isLoopback(config.browser.host)) {
+  const { host: browserHost, tlsCert, tlsKey } = config.browser
+  if ((tlsCert === '') !== (tlsKey === '')) {
     throw new Error(
-      `Cannot listen for browsers on "${config.browser.host}": that listener speaks plain HTTP, so passwords ` +
-        'would travel in the clear. Use 127.0.0.1 and put a TLS proxy or an SSH tunnel in front of it',
+      `Cannot use --tls-${tlsCert === '' ? 'key' : 'cert'} alone: give --tls-cert and --tls-key together`,
+    )
+  }
+  if (!isLoopback(browserHost) && tlsCert === '' && isLoopback(config.publicHost)) {
+    throw new Error(
+      `Cannot listen for browsers on "${browserHost}": that needs TLS, and a certificate needs a name. ` +
+        'Say with --public-host under which name or address people reach this hub, or give --tls-cert and --tls-key',
     )
   }
   checkBroker(config.broker)

@@ -32,6 +32,7 @@ import { openRetirementDesk } from './devices/retirement.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
+import { readBrowserTls } from './http/browser-tls.ts'
 import { type DeviceConnections, watchConnections } from './http/device-connections.ts'
 import { buildDeviceListener } from './http/device-listener.ts'
 import { hostInUrl, listen } from './http/listen.ts'
@@ -64,6 +65,10 @@ export type Hub = AsyncDisposable & {
   readonly localTokenFile: string
   /** SHA-256 of the CA's public key, base64: what devices pin. */
   readonly caFingerprint: string
+  /** File with the CA's certificate. */
+  readonly caFile: string
+  /** True where browsers are shown a certificate of that CA: programs need the file to trust it. */
+  readonly ownCertificate: boolean
   /** An address that signs its bearer in once, within a day. */
   signInLink(): Promise<string>
 }
@@ -291,6 +296,7 @@ export async function openHub(
     desired,
     events: openEvents({ store }),
   }
+  const tls = await readBrowserTls(config, authority.server)
   const browserListener = await buildBrowserListener(
     {
       ...rooms,
@@ -303,9 +309,9 @@ export async function openHub(
       // While the broker is away nothing arrives that could be stored.
       storing: () => ingest.storing && storeWatch.reachable && (broker?.reachable ?? true),
       version: packageJson.version,
-      secure: false,
+      secure: tls !== undefined,
     },
-    { dashboardDir: config.dashboardDir },
+    { dashboardDir: config.dashboardDir, tls },
   )
   opened.defer(() => browserListener.close())
   await browserListener.ready()
@@ -313,8 +319,9 @@ export async function openHub(
     ...config.browser,
     flag: '--port',
   })
-  const browserHost = config.browser.host === '127.0.0.1' ? 'localhost' : config.browser.host
-  urls.browser = `http://${hostInUrl(browserHost)}:${browserPort}`
+  const plainHost = config.browser.host === '127.0.0.1' ? 'localhost' : config.browser.host
+  const [scheme, browserHost] = tls ? ['https', publicHost] : ['http', plainHost]
+  urls.browser = `${scheme}://${hostInUrl(browserHost)}:${browserPort}`
 
   const pruneAll = async (): Promise<void> => {
     await people.sessions.prune()
@@ -340,6 +347,8 @@ export async function openHub(
     urls,
     localTokenFile,
     caFingerprint: authority.fingerprint,
+    caFile: join(dataDir, 'keys', 'ca.crt'),
+    ownCertificate: tls !== undefined && !tls.strictTransport,
     signInLink: async () => {
       const { token } = await people.sessions.createSignInLink(localUser)
       return `${urls.browser}/#token=${token}`

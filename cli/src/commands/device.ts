@@ -2,7 +2,7 @@
 import type { MeasuredRuntime, ReportedModel } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 
 import { deviceConfigCommand } from './device-config.ts'
@@ -26,6 +26,7 @@ Examples:
     command
       .addOption(jsonOption())
       .addOption(hubOption())
+      .addOption(caOption())
       .addOption(tokenOption())
       .addOption(dataOption())
 

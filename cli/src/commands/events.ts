@@ -9,7 +9,7 @@ import {
 import { Command, Option } from 'commander'
 import { Failure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { readServerSentEvents } from '../server-sent-events.ts'
 import { stopSignal } from '../stopping.ts'
@@ -35,6 +35,7 @@ export function eventsCommand(): Command {
     .option('-f, --follow', 'go on with new events as they are stored')
     .addOption(jsonOption())
     .addOption(hubOption())
+    .addOption(caOption())
     .addOption(tokenOption())
     .addOption(dataOption())
     .addHelpText(

@@ -2,15 +2,18 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
-import { connectHub, type HubOptions, hubAddressFile } from '../hub-client.ts'
+import { connectHub, type HubAddress, type HubOptions, hubAddressFile } from '../hub-client.ts'
 import { type LogLevel, logLevelOption, openLog } from '../log.ts'
-import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 import { brokerConfigCommand } from './hub-broker-config.ts'
 
 type Options = {
   data: string
+  host?: string
+  tlsCert?: string
+  tlsKey?: string
   port?: number
   devicePort?: number
   mqttPort?: number
@@ -32,6 +35,12 @@ export function hubCommand(): Command {
       integer(0, 65_535),
     )
     .option(
+      '--host <address>',
+      'address for browsers, such as 0.0.0.0 (default: 127.0.0.1); any but this machine speaks TLS',
+    )
+    .option('--tls-cert <file>', 'certificate for browsers with its chain; else one of the own CA')
+    .option('--tls-key <file>', 'private key of that certificate')
+    .option(
       '--device-port <n>',
       'port where devices enrol and send pictures (default: 4181)',
       integer(0, 65_535),
@@ -43,7 +52,7 @@ export function hubCommand(): Command {
     )
     .option(
       '--public-host <name>',
-      'name or address under which devices reach this hub (default: localhost)',
+      'name or address under which devices and browsers reach this hub (default: localhost)',
     )
     .option(
       '--store <url>',
@@ -60,6 +69,7 @@ export function hubCommand(): Command {
 Examples:
   $ ./edgeloop hub
   $ ./edgeloop hub --device-host 0.0.0.0 --public-host hub.example.org
+  $ ./edgeloop hub --host 0.0.0.0 --public-host hub.example.org   browsers by TLS
   $ EDGELOOP_HUB_STORE=postgres://edgeloop:secret@db/edgeloop ./edgeloop hub
   $ ./edgeloop hub --broker mqtts://broker:8884 --broker-public mqtts://broker:8883 --broker-files mq/
   $ ./edgeloop hub link                            a sign-in link for the running hub`,
@@ -71,6 +81,7 @@ Examples:
     .description('make a one-time sign-in link for a running hub')
     .addOption(jsonOption())
     .addOption(hubOption())
+    .addOption(caOption())
     .addOption(tokenOption())
     .addOption(dataOption())
     .action(async (options: HubOptions & { json?: boolean }) => {
@@ -94,7 +105,12 @@ async function runHub(options: Options): Promise<void> {
     {
       dataDir: join(data, 'hub'),
       dashboardDir,
-      browser: given({ port: options.port }),
+      browser: given({
+        port: options.port,
+        host: options.host,
+        tlsCert: options.tlsCert,
+        tlsKey: options.tlsKey,
+      }),
       device: given({ port: options.devicePort, host: options.deviceHost }),
       mqtt: given({ port: options.mqttPort, host: options.deviceHost }),
       broker: given({
@@ -114,7 +130,8 @@ async function runHub(options: Options): Promise<void> {
   await using hub = await openHub(config, { log, bundles })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
   const address = hubAddressFile(data)
-  await writeFile(address, JSON.stringify({ url }))
+  const reach: HubAddress = hub.ownCertificate ? { url, ca: hub.caFile } : { url }
+  await writeFile(address, JSON.stringify(reach))
   const signInUrl = await hub.signInLink()
   // `up` prints its own line; a person who runs the hub alone gets the link here.
   if (process.send) process.send({ kind: 'ready', url, signInUrl, deviceUrl, mqttUrl })

@@ -2,7 +2,15 @@
 import { hardwareDecodes, hideSecret } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { dataOption, gather, hubOption, jsonOption, number, tokenOption } from '../options.ts'
+import {
+  caOption,
+  dataOption,
+  gather,
+  hubOption,
+  jsonOption,
+  number,
+  tokenOption,
+} from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -33,6 +41,7 @@ Examples:
     command
       .addOption(jsonOption())
       .addOption(hubOption())
+      .addOption(caOption())
       .addOption(tokenOption())
       .addOption(dataOption())
 

@@ -2,7 +2,7 @@
 import { type Role, roles } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
 import { ago, formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -22,6 +22,7 @@ Examples:
     command
       .addOption(jsonOption())
       .addOption(hubOption())
+      .addOption(caOption())
       .addOption(tokenOption())
       .addOption(dataOption())
 

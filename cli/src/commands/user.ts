@@ -2,7 +2,7 @@
 import { type Role, roles } from '@edgeloop/protocol'
 import { Argument, Command, Option } from 'commander'
 import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
-import { dataOption, hubOption, jsonOption, tokenOption } from '../options.ts'
+import { caOption, dataOption, hubOption, jsonOption, tokenOption } from '../options.ts'
 import { ago, formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -26,6 +26,7 @@ Examples:
     command
       .addOption(jsonOption())
       .addOption(hubOption())
+      .addOption(caOption())
       .addOption(tokenOption())
       .addOption(dataOption())
 

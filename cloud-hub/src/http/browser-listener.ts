@@ -1,4 +1,4 @@
-/** The listener for people and programs: plain HTTP on the machine itself, so loopback only. */
+/** The listener for people and programs: plain HTTP on the machine itself, TLS for all others. */
 import type { Socket } from 'node:net'
 import { Refusal } from '@edgeloop/protocol'
 import cookie from '@fastify/cookie'
@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { mountLive } from '../live/live-socket.ts'
 import type { AccessDesk } from './access.ts'
 import { apiHandlers, type Rooms } from './api.ts'
+import type { BrowserTls } from './browser-tls.ts'
 import { serveDashboard } from './dashboard.ts'
 import { mountRoutes } from './mount.ts'
 import { answerProblems } from './problems.ts'
@@ -15,25 +16,33 @@ import { checkSchemas } from './schemas.ts'
 import { answerUnreadable, securityHeaders, sendSecurityHeaders } from './security-headers.ts'
 
 const requestTimeoutMs = 30_000
+/** Milliseconds for a TLS handshake. */
+const handshakeTimeout = 10_000
+/** Connections at once; a browser has six at most. Further ones are closed unanswered. */
+const connectionsMax = 4000
 
 /** Builds the listener with every route; it does not listen yet. */
 export async function buildBrowserListener(
   rooms: Rooms,
-  { dashboardDir }: { dashboardDir: string },
+  { dashboardDir, tls }: { dashboardDir: string; tls: BrowserTls | undefined },
 ): Promise<FastifyInstance> {
-  const headers = securityHeaders({ strictTransport: false })
+  const headers = securityHeaders({ strictTransport: tls?.strictTransport ?? false })
   const app = Fastify({
     ...answerUnreadable(headers),
     logger: false,
     requestTimeout: requestTimeoutMs,
     forceCloseConnections: true,
-  })
+    ...(tls ? { https: { ...tls, minVersion: 'TLSv1.2', handshakeTimeout } } : {}),
+  }) as unknown as FastifyInstance
   const desk: AccessDesk = { people: rooms.people, visitors: new WeakMap(), secure: rooms.secure }
   app.removeContentTypeParser('text/plain')
   answerProblems(app, rooms.log)
   checkSchemas(app)
   logRequests(app, rooms.log)
   endConnections(app)
+  app.server.maxConnections = connectionsMax
+  // Node reports a handshake that failed or took too long, and leaves its socket open.
+  app.server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
   sendSecurityHeaders(app, headers)
   await app.register(cookie)
   await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
