@@ -206,8 +206,10 @@ test('only JPEG is taken as a snapshot, and it is served as nothing else', wide,
 test('no secret of a whole story is in the log', wide, async (t) => {
   let log = ''
   const hub = await openTestHub(t, {}, Date.now, {
-    write: (line) => {
-      log += line
+    logTo: {
+      write: (line) => {
+        log += line
+      },
     },
   })
   const { browser } = hub.hub.urls
