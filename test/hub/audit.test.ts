@@ -58,6 +58,7 @@ test(
       deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
       desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },
       configRollback: { params: device, body: { version: 1, to: 1 }, target: 'gate' },
+      eventMark: { body: { eventIds: [1, 2], mark: 'reviewed', set: true }, target: '1,2' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },
       streamRemove: { params: { ...device, streamId: 'one' }, target: 'gate/one' },
       // These two end the session that walks: they come last.

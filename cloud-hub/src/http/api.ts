@@ -147,17 +147,21 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ target: body.deviceId })
       return rooms.enrolment.createToken(body)
     },
-    desiredPut: async ({ params, body, person }) => {
+    desiredPut: async ({ params, body, person, note }) => {
       const { user } = signedIn(person)
       const { version, config } = body
-      return withoutSecrets(await rooms.desired.replace(params.deviceId, version, config, user))
+      const desired = await rooms.desired.replace(params.deviceId, version, config, user)
+      note.about({ detail: `version ${desired.version}` })
+      return withoutSecrets(desired)
     },
     configVersionList: ({ params }) => rooms.desired.versions(params.deviceId),
     configVersionShow: ({ params }) => rooms.desired.version(params.deviceId, params.version),
     configDiff: ({ params, query }) => rooms.desired.diff(params.deviceId, query.from, query.to),
-    configRollback: async ({ params, body, person }) => {
+    configRollback: async ({ params, body, person, note }) => {
       const { user } = signedIn(person)
-      return withoutSecrets(await rooms.desired.rollback(params.deviceId, body, user))
+      const desired = await rooms.desired.rollback(params.deviceId, body, user)
+      note.about({ detail: `version ${body.to} again, as version ${desired.version}` })
+      return withoutSecrets(desired)
     },
     streamAdd: async ({ params, body, person, note }) => {
       note.about({ target: `${params.deviceId}/${body.streamId}` })
@@ -178,8 +182,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
     eventList: ({ query, person }) => rooms.events.list(query, signedIn(person).user),
     eventShow: ({ params }) => rooms.events.show(params.eventId),
     eventDensity: ({ query }) => readDensity(rooms.store, query),
-    eventMark: async ({ body, person }) => {
+    eventMark: async ({ body, person, note }) => {
       const { user } = signedIn(person)
+      note.about({
+        target: body.eventIds.join(','),
+        detail: `${body.mark} ${body.set ? 'set on' : 'taken back from'} ${body.eventIds.length}`,
+      })
       const marked = await setMark(rooms.store, { ...body, user, at: clock() })
       if (marked.changed.length > 0) {
         rooms.changes.publish({
