@@ -154,7 +154,7 @@ export const Alarm = Type.Object({
 /** Figures of one stream over the interval of a health event. */
 export const StreamFigures = Type.Object({
   streamId: StreamId,
-  /** Frames per second that came out of the decoder. */
+  /** Frames per second that the camera sent. */
   inputFps: Type.Number(),
   /** Frames per second that went through the model. */
   analysedFps: Type.Number(),

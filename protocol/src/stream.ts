@@ -74,6 +74,11 @@ export const StreamConfig = Type.Object(
       Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
     ),
     motionGate: Type.Optional(MotionGate),
+    /**
+     * While nothing moves, decode key frames only, where they come at least this often (ms): motion may
+     * then be seen this much later. 0: decode everything, always. Needs node-av.
+     */
+    idleLatencyMaxMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 60_000, default: 1200 })),
     /** Give up on a camera that has sent nothing for this long, and connect again. */
     stallTimeoutMs: Type.Optional(Type.Integer({ minimum: 500, maximum: 120_000, default: 5000 })),
     /** Other than `none` needs the ffmpeg executable. */

@@ -223,7 +223,7 @@ type Window = {
 }
 
 /** A hub, the cameras of the bench, and one enrolled agent at a time. */
-class Site implements AsyncDisposable {
+export class Site implements AsyncDisposable {
   readonly model: string
   readonly #folder: string
   readonly #hub: Hub

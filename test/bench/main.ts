@@ -11,6 +11,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'CPU, memory and latency of the agent against its physical limit',
     load: async () => (await import('./agent.ts')).bench,
   },
+  idle: {
+    says: 'CPU of a still 720p scene: key frames only, beside everything decoded',
+    load: async () => (await import('./idle.ts')).bench,
+  },
   ingest: {
     says: 'events per second committed before acknowledged, 200 agents over mutual TLS',
     load: async () => (await import('./ingest.ts')).bench,

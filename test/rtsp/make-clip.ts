@@ -25,6 +25,8 @@ export type ClipOptions = {
   readonly keyInterval?: number
   /** Where the moving square starts. */
   readonly seed?: number
+  /** So many pictures at the beginning are the first one again: nothing moves. */
+  readonly stillPictures?: number
   /** Number drawn in the first picture. */
   readonly firstNumber?: number
   /** Tagged in the stream; untagged BT.601 when left out. */
@@ -76,6 +78,10 @@ function times({ fps, seconds, variableRate = false }: ClipOptions): number[] {
   return at
 }
 
+/** Number drawn in the n-th picture. */
+const numberOf = ({ firstNumber = 0, stillPictures = 0 }: ClipOptions, n: number): number =>
+  firstNumber + Math.max(0, n - stillPictures)
+
 async function encodeWithNodeAv(av: NodeAv, options: ClipOptions, path: string): Promise<void> {
   const { width, height, fps, bframes = 0, keyInterval = fps, seed = 1, matrix } = options
   av.Log.setLevel(av.AV_LOG_ERROR)
@@ -122,7 +128,7 @@ async function encodeWithNodeAv(av: NodeAv, options: ClipOptions, path: string):
   }
   const at = times(options)
   for (let n = 0; n + 1 < at.length; n++) {
-    draw(picture, (options.firstNumber ?? 0) + n)
+    draw(picture, numberOf(options, n))
     using one = av.Frame.fromVideoBuffer(picture, {
       width,
       height,
@@ -164,7 +170,7 @@ async function encodeWithFfmpeg(options: ClipOptions, path: string): Promise<voi
   const draw = drawTestPictures({ width, height, seed, matrix: matrix ?? 'bt601' })
   for (let n = 0; n + 1 < at.length; n++) {
     const picture = Buffer.alloc(pictureBytes(width, height))
-    draw(picture, (options.firstNumber ?? 0) + n)
+    draw(picture, numberOf(options, n))
     if (!encoder.stdin.write(picture)) await once(encoder.stdin, 'drain')
   }
   encoder.stdin.end()

@@ -88,10 +88,25 @@ export interface Frame extends Disposable {
   jpeg(options: { widthMax: number; quality: number }): Promise<Uint8Array>
 }
 
+/** What a camera can do while its scene is still. */
+export interface KeyFrames {
+  /** Longest of the last times between two key frames, ms; undefined before there were enough of them. */
+  readonly intervalMs: number | undefined
+  /** Frames that came and were not decoded. */
+  readonly passed: number
+  /**
+   * True: from now on only key frames are decoded and delivered. False: everything again, going on from
+   * the frame just delivered. Becomes false by itself when key frames no longer come.
+   */
+  only: boolean
+}
+
 /** An open source. `frames()` may be taken once; it ends at the end of a file. */
 export interface Camera extends AsyncDisposable {
   readonly info: CameraInfo
   readonly counts: CameraCounts
+  /** Absent where the decoder cannot change what it decodes, or each picture stands by itself. */
+  readonly keyFrames?: KeyFrames
   frames(): AsyncIterable<Frame>
 }
 

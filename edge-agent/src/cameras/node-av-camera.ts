@@ -2,6 +2,7 @@
 import type { Frame as AvFrame } from 'node-av/lib'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
 import { softwareOnly } from './hardware-decode.ts'
+import { KeyFrameSelection } from './key-frames.ts'
 import { NodeAvPictures } from './node-av-frame.ts'
 import { type LibAv, NodeAvInput } from './node-av-input.ts'
 import { pace, waitFor } from './pace.ts'
@@ -21,12 +22,14 @@ export async function openNodeAvCamera(
   options: CameraOptions,
   now: () => number,
 ): Promise<Camera> {
-  const input = await NodeAvInput.open(av, source, options)
-  return new NodeAvCamera(av, source, options, now, input)
+  const keyFrames = new KeyFrameSelection()
+  const input = await NodeAvInput.open(av, source, options, keyFrames)
+  return new NodeAvCamera(av, source, options, now, input, keyFrames)
 }
 
 class NodeAvCamera implements Camera {
   readonly info: CameraInfo
+  readonly keyFrames: KeyFrameSelection
   readonly #av: LibAv
   readonly #source: NodeAvSource
   readonly #options: CameraOptions
@@ -49,7 +52,9 @@ class NodeAvCamera implements Camera {
     options: CameraOptions,
     now: () => number,
     input: NodeAvInput,
+    keyFrames: KeyFrameSelection,
   ) {
+    this.keyFrames = keyFrames
     this.#av = av
     this.#source = source
     this.#options = options
@@ -136,7 +141,7 @@ class NodeAvCamera implements Camera {
   }
 
   async #startOver(): Promise<void> {
-    const next = await NodeAvInput.open(this.#av, this.#source, this.#options)
+    const next = await NodeAvInput.open(this.#av, this.#source, this.#options, this.keyFrames)
     const last = this.#input
     this.#before = this.counts
     this.#input = next

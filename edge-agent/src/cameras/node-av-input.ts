@@ -17,6 +17,7 @@ import type {
 } from 'node-av/lib'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { damageGate, type PictureState } from './damage-gate.ts'
+import type { KeyFrameSelection } from './key-frames.ts'
 import type { NodeAvSource } from './source.ts'
 import { believableFps } from './timeline.ts'
 
@@ -78,15 +79,27 @@ export class NodeAvInput implements AsyncDisposable {
   #holding = false
   #picturedAt = performance.now()
   readonly #isShown = damageGate()
+  readonly #keyFrames: KeyFrameSelection
+  /** The last key frame that was decoded by itself. */
+  #lastKey: Packet | undefined
+  /** Time stamp of a picture that was shown before and is decoded only for those that refer to it. */
+  #shownStamp: bigint | undefined
   #lostPacket = false
   #spoilt = false
 
   /**
    * Opens the source and decodes its first picture.
+   * @param keyFrames says what is decoded; lives longer than one pass through a clip
    * @throws {CameraError} refused or unreadable
    * @throws the signal's reason when aborted
    */
-  static async open(av: LibAv, source: NodeAvSource, limits: InputLimits): Promise<NodeAvInput> {
+  static async open(
+    av: LibAv,
+    source: NodeAvSource,
+    limits: InputLimits,
+    keyFrames: KeyFrameSelection,
+  ): Promise<NodeAvInput> {
+    keyFrames.startOver()
     limits.signal.throwIfAborted()
     const format = new av.FormatContext()
     format.allocContext()
@@ -107,7 +120,7 @@ export class NodeAvInput implements AsyncDisposable {
       await openFormat(av, format, source, limits, fail)
       const { stream, codec } = findVideo(av, format, fail)
       const decoder = openDecoder(av, stream, codec, fail)
-      input = new NodeAvInput(av, source, limits, format, decoder, stream, codec)
+      input = new NodeAvInput(av, source, limits, keyFrames, format, decoder, stream, codec)
       await input.#first(fail)
       return input
     } catch (error) {
@@ -124,6 +137,7 @@ export class NodeAvInput implements AsyncDisposable {
     av: LibAv,
     source: NodeAvSource,
     limits: InputLimits,
+    keyFrames: KeyFrameSelection,
     format: FormatContext,
     decoder: CodecContext,
     stream: Stream,
@@ -132,6 +146,7 @@ export class NodeAvInput implements AsyncDisposable {
     this.#av = av
     this.#source = source
     this.#limits = limits
+    this.#keyFrames = keyFrames
     this.#format = format
     this.#decoder = decoder
     this.#stream = stream.index
@@ -200,6 +215,7 @@ export class NodeAvInput implements AsyncDisposable {
     }
     this.#isClosed = true
     this.#packet.free()
+    this.#lastKey?.free()
     this.#frame.free()
     this.#decoder.freeContext()
     await this.#format.closeInput()
@@ -275,10 +291,38 @@ export class NodeAvInput implements AsyncDisposable {
       this.#decoder.sendPacketSync(null)
       return
     }
-    if (this.#packet.streamIndex === this.#stream) {
-      if (this.#decoder.sendPacketSync(this.#packet) < 0) this.#lose()
-    }
+    if (this.#packet.streamIndex === this.#stream) this.#decode(this.#packet)
     this.#packet.unref()
+  }
+
+  #decode(packet: Packet): void {
+    const stamp = packet.pts === this.#av.AV_NOPTS_VALUE ? packet.dts : packet.pts
+    const isKnown = stamp !== this.#av.AV_NOPTS_VALUE
+    const stampMs = isKnown ? Number(stamp) * this.#tickMs : undefined
+    const treatment = this.#keyFrames.take(packet.isKeyframe, stampMs)
+    if (treatment === 'pass') {
+      // Not looked at is not blind.
+      this.#picturedAt = performance.now()
+      return
+    }
+    if (treatment === 'decode after last key') this.#refer()
+    else if (treatment !== 'decode') this.#decoder.flushBuffers()
+    if (this.#decoder.sendPacketSync(packet) < 0) this.#lose()
+    if (treatment !== 'alone') return
+    this.#lastKey?.free()
+    this.#lastKey = packet.clone() ?? undefined
+    // Tells the decoder that nothing follows: it gives the picture now, not when it has seen more.
+    this.#decoder.sendPacketSync(null)
+  }
+
+  /** Decodes the last key frame again, for the frames that refer to it; it was shown before. */
+  #refer(): void {
+    this.#decoder.flushBuffers()
+    const key = this.#lastKey
+    if (key === undefined) return
+    this.#shownStamp = key.pts
+    if (this.#decoder.sendPacketSync(key) < 0) this.#lose()
+    while (this.#decoder.receiveFrameSync(this.#frame) >= 0) this.#shownStamp = undefined
   }
 
   /** Takes one picture out of the decoder, if it has one. */
@@ -287,6 +331,10 @@ export class NodeAvInput implements AsyncDisposable {
     if (code < 0) {
       if (code !== this.#av.AVERROR_EAGAIN && code !== this.#av.AVERROR_EOF) this.#lose()
       return false
+    }
+    if (this.#shownStamp !== undefined && this.#frame.pts === this.#shownStamp) {
+      this.#shownStamp = undefined
+      return this.#receive()
     }
     this.decoded++
     this.#picturedAt = performance.now()

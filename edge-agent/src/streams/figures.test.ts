@@ -4,7 +4,7 @@ import { Figures } from './figures.ts'
 
 test('Figures.take() sums an interval up and starts the next one', () => {
   const figures = new Figures('gate')
-  figures.decoded(300)
+  figures.came(300)
   for (let i = 1; i <= 100; i++) figures.analysed(i, i * 2)
   figures.gated()
   figures.dropped(3)

@@ -7,7 +7,7 @@ const measurementsMax = 4096
 /** Figures of one stream between two readings. */
 export class Figures {
   readonly #streamId: string
-  #decoded = 0
+  #came = 0
   #analysed = 0
   #gated = 0
   #dropped = 0
@@ -19,8 +19,9 @@ export class Figures {
     this.#streamId = streamId
   }
 
-  decoded(frames: number): void {
-    this.#decoded += frames
+  /** Frames the camera sent, decoded or not. */
+  came(frames: number): void {
+    this.#came += frames
   }
 
   gated(): void {
@@ -50,7 +51,7 @@ export class Figures {
     const seconds = Math.max(intervalMs, 1) / 1000
     const figures: StreamFigures = {
       streamId: this.#streamId,
-      inputFps: rounded(this.#decoded / seconds),
+      inputFps: rounded(this.#came / seconds),
       analysedFps: rounded(this.#analysed / seconds),
       wantedFps: rounded((this.#analysed + this.#dropped) / seconds),
       gated: this.#gated,
@@ -61,7 +62,7 @@ export class Figures {
       reconnects: this.#reconnects,
       objects,
     }
-    this.#decoded = 0
+    this.#came = 0
     this.#analysed = 0
     this.#gated = 0
     this.#dropped = 0

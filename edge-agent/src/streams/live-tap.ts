@@ -55,6 +55,11 @@ export class LiveTap {
     return { widthMax: want.widthMax, quality }
   }
 
+  /** Whether somebody looks at this stream now, whenever the next picture is due. */
+  isWatched(streamId: string): boolean {
+    return this.#wants.has(streamId) && this.#now() <= this.#untilAt
+  }
+
   /** Sends a picture that was wanted. */
   show(streamId: string, frame: LiveFrame, jpeg: Uint8Array): void {
     const want = this.#wants.get(streamId)

@@ -29,6 +29,7 @@ export type StreamSettings = {
   readonly masks: readonly MaskPolygon[]
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
+  readonly idleLatencyMaxMs: number
   readonly hardwareDecode: HardwareDecode
   readonly decoder: 'auto' | 'node-av' | 'ffmpeg'
 }
@@ -65,6 +66,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       idleIntervalMs: gate.idleIntervalMs ?? defaultOf(MotionGate, 'idleIntervalMs'),
     },
     stallTimeoutMs: config.stallTimeoutMs ?? defaultOf(StreamConfig, 'stallTimeoutMs'),
+    idleLatencyMaxMs: config.idleLatencyMaxMs ?? defaultOf(StreamConfig, 'idleLatencyMaxMs'),
     hardwareDecode: config.hardwareDecode ?? defaultOf(StreamConfig, 'hardwareDecode'),
     decoder: config.decoder ?? 'auto',
   }

@@ -7,7 +7,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { decodeLiveFrame, type NewEvent, type StreamConfig } from '@edgeloop/protocol'
+import {
+  decodeLiveFrame,
+  type NewEvent,
+  type StreamConfig,
+  type StreamFigures,
+} from '@edgeloop/protocol'
 import { checkEvent } from '@edgeloop/protocol/check'
 import pino from 'pino'
 import sharp from 'sharp'
@@ -268,6 +273,44 @@ test('a removed stream tells that its objects left, and the others run on', able
   assert.equal(box.stream('good'), undefined)
   assert.equal(box.stream('clip')?.state, 'live')
 })
+
+test(
+  'a still scene is decoded by key frames only, and watched whole when it moves',
+  able,
+  async (t) => {
+    const clip = { width: 320, height: 180, fps: 15, seconds: 12, stillPictures: 120 }
+    await using camera = await RtspServer.open({ clip: await readClip(await makeClip(clip)) })
+    const motionGate = { holdMs: 500, idleIntervalMs: 0 }
+    const idle = { idleLatencyMaxMs: 1100, model: 'square', source: camera.url, motionGate }
+    box.add({ streamId: 'still', ...idle })
+    box.add({ streamId: 'awake', ...idle, idleLatencyMaxMs: 900 })
+    const seen = { still: [] as StreamFigures[], awake: [] as StreamFigures[] }
+    const rested = (id: keyof typeof seen) => seen[id].map(({ gated }) => gated)
+    await t.waitFor(
+      () => {
+        for (const id of ['still', 'awake'] as const) {
+          const figures = box.fleet.figures.find(({ streamId }) => streamId === id)
+          if (figures && seen[id].at(-1) !== figures) seen[id].push(figures)
+        }
+        // A camera that is not looked at much still counts as sending.
+        const quiet = seen.still.filter(
+          ({ inputFps, gated, analysedFps }) => inputFps > 5 && gated <= 2 && analysedFps === 0,
+        )
+        const says = JSON.stringify(seen)
+        assert.ok(quiet.length >= 3, `one key frame a second is looked at: ${says}`)
+        const busy = seen.still.some(({ analysedFps }) => analysedFps >= 2)
+        assert.ok(busy, `and five when it moves: ${says}`)
+        // A key frame a second is too seldom for this one.
+        assert.ok(rested('awake').filter((gated) => gated >= 3).length >= 3, says)
+      },
+      { timeout: 60_000, interval: 100 },
+    )
+    const total = (id: keyof typeof seen) => rested(id).reduce((sum, gated) => sum + gated, 0)
+    assert.ok(total('awake') > 1.25 * total('still'), `${rested('awake')} against ${rested('still')}`)
+    box.remove('still')
+    box.remove('awake')
+  },
+)
 
 test('figures tell what came in and what was analysed', able, async (t) => {
   await t.waitFor(() => {

@@ -212,6 +212,7 @@ class Stream {
         await this.#goLive(camera, lane.model, held)
         watch.count(camera)
         await watch.look(held)
+        watch.idle(camera)
       }
       throw new CameraError('ended', `Camera "${this.#settings.sourceShown}" has ended`)
     } finally {
@@ -293,7 +294,8 @@ class Watch {
   readonly #gate: MotionGate
   readonly #steady: (at: number) => number
   readonly #holdMs: number
-  #decoded = 0
+  #came = 0
+  #isStill = false
   #dropped = 0
   /** Detections that had not come when their frame had to go. */
   #late: Promise<void> | undefined
@@ -319,11 +321,12 @@ class Watch {
     this.#holdMs = intervalMs * holdShare
   }
 
-  /** Counts what the decoder did since the last call. */
+  /** Counts what the camera did since the last call. */
   count(camera: Camera): void {
     const { figures } = this.#deps
-    figures.decoded(camera.counts.decoded - this.#decoded)
-    this.#decoded = camera.counts.decoded
+    const came = camera.counts.decoded + (camera.keyFrames?.passed ?? 0)
+    figures.came(came - this.#came)
+    this.#came = came
     figures.dropped(this.#lane.dropped - this.#dropped)
     this.#dropped = this.#lane.dropped
   }
@@ -331,7 +334,8 @@ class Watch {
   /** Takes in the next frame. */
   async look(frame: Frame): Promise<void> {
     const steadyAt = this.#steady(frame.at)
-    const { analyse } = this.#gate.look(frame.gate(), steadyAt)
+    const { analyse, because } = this.#gate.look(frame.gate(), steadyAt)
+    this.#isStill = because === 'still' || because === 'idle'
     // An object that is not yet believed, or was missed, is looked for even in a still picture.
     if (!analyse && !this.#tracker.unsettled) return this.#rest(frame, steadyAt)
 
@@ -349,6 +353,19 @@ class Watch {
     this.#late = detecting.then((late) => this.#take(late, at, steadyAt))
     // A failure is thrown by the next frame, which waits for this one.
     this.#late.catch(() => {})
+  }
+
+  /** Lets the camera decode less of a still scene, where motion would still be seen in time. */
+  idle({ keyFrames }: Camera): void {
+    if (keyFrames === undefined) return
+    const { idleLatencyMaxMs, streamId } = this.#settings
+    const { intervalMs = Number.POSITIVE_INFINITY } = keyFrames
+    keyFrames.only =
+      this.#isStill &&
+      intervalMs <= idleLatencyMaxMs &&
+      this.#late === undefined &&
+      !this.#tracker.unsettled &&
+      !this.#deps.live.isWatched(streamId)
   }
 
   /** Waits for the detections that are still under way; that they failed was said or is too late. */
