@@ -8,6 +8,7 @@ import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
+import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
 import { tokenCommand } from './commands/token.ts'
 import { upCommand } from './commands/up.ts'
@@ -50,6 +51,7 @@ for (const command of [
   eventsCommand(),
   userCommand(),
   tokenCommand(),
+  storeCommand(),
 ]) {
   program.addCommand(inheritManners(command))
 }

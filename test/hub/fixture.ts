@@ -15,9 +15,10 @@ import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/pro
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { type DestinationStream, pino } from 'pino'
-import { openStore } from '../../cloud-hub/src/store/open-store.ts'
+import { openPostgresStore } from '../../cloud-hub/src/store/postgres-store.ts'
+import { openSqliteStore } from '../../cloud-hub/src/store/sqlite-store.ts'
 import type { Store } from '../../cloud-hub/src/store/store.ts'
-import { parseStoreAddress } from '../../cloud-hub/src/store/store-address.ts'
+import { parseStoreAddress, type StoreAddress } from '../../cloud-hub/src/store/store-address.ts'
 import { createDatabase, keepDatabase } from '../postgres/shared-cluster.ts'
 
 export type TestHub = {
@@ -175,7 +176,7 @@ export async function openTestHub(
     },
     dataDir,
     inStore: async (look) => {
-      await using beside = await openStore(parseStoreAddress(store, join(dataDir, 'hub.db')))
+      await using beside = await openBeside(parseStoreAddress(store, join(dataDir, 'hub.db')))
       return await look(beside)
     },
     keepStore: async () => {
@@ -209,6 +210,10 @@ export const cookieOf = (reply: Response): string =>
 /** The token of a sign-in or password link. */
 export const tokenOf = (link: string): string =>
   new URLSearchParams(new URL(link).hash.slice(1)).get('token') ?? ''
+/** Opens a store without claiming it: a hub may have it open. */
+async function openBeside(address: StoreAddress): Promise<Store> {
+  return await (address.kind === 'postgres' ? openPostgresStore(address) : openSqliteStore(address))
+}
 
 /** A P-256 key and the certificate request of it, both PEM. */
 export async function makeRequest(

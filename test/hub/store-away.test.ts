@@ -60,6 +60,9 @@ test(
       events.map(({ sequence }) => sequence),
       [2, 1],
     )
+    // Nothing keeps a hub from ending whose store is gone for good.
+    await cluster.kill()
+    await hub.close()
   },
 )
 

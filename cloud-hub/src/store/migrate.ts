@@ -8,6 +8,8 @@ import type { Tables } from './tables.ts'
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({
     db,
+    // Steps are numbered where they are written; a lower number may reach a store after a higher one.
+    allowUnorderedMigrations: true,
     provider: { getMigrations: async () => ({ ...migrations }) },
   })
   const { error } = await migrator.migrateToLatest()

@@ -2,6 +2,7 @@
  * Connections to PostgreSQL, bounded in number and in how long anything may take, and Kysely's way to them. A
  * connection that broke is never used again; the next one is made when somebody asks.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg, { type PoolClient, type PoolConfig } from 'pg'
 import { StoreUnavailable } from './store.ts'
 
@@ -15,6 +16,10 @@ const answerTimeoutMs = statementTimeoutMs + 5000
 /** For a connection to be made, and for one to become free. */
 const connectTimeoutMs = 10_000
 const freeTimeoutMs = 30_000
+
+/** A server notices a moment later that a connection with a claim was closed. */
+const claimTimeoutMs = 3000
+const claimRetryMs = 100
 
 /** Says that a hub has the database open; taken shared by hubs, alone by who moves a store. */
 export const openLock = 4_180_001
@@ -37,7 +42,7 @@ const types = {
 }
 
 /** A connection that is lent; what cannot be bound is made bindable, what fails is told in our words. */
-export type Lent = {
+export type Lent = Disposable & {
   query<R>(
     sql: string | pg.QueryConfig,
     parameters?: readonly unknown[],
@@ -85,6 +90,11 @@ export class PostgresConnections implements AsyncDisposable {
       throw this.#closed ? closedError() : this.#explain(error)
     }
     let broken = false
+    let released = false
+    const release = (): void => {
+      if (!released) client.release(broken)
+      released = true
+    }
     return {
       query: async (sql, parameters) => {
         const text = typeof sql === 'string' ? { text: sql } : sql
@@ -100,7 +110,8 @@ export class PostgresConnections implements AsyncDisposable {
           throw explained
         }
       },
-      release: () => client.release(broken),
+      release,
+      [Symbol.dispose]: release,
     }
   }
 
@@ -126,8 +137,12 @@ async function prepare(client: pg.ClientBase, claim: PostgresOptions['claim']): 
   if (rows[0]?.synchronous_commit === 'off') await client.query('set synchronous_commit = on')
   if (claim === undefined) return
   const lock = claim === 'hub' ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'
-  const answer = await client.query(`select ${lock}(${openLock}) as held`)
-  if (answer.rows[0]?.held === true) return
+  const until = Date.now() + claimTimeoutMs
+  do {
+    const { rows } = await client.query(`select ${lock}(${openLock}) as held`)
+    if (rows[0]?.held === true) return
+    await sleep(claimRetryMs)
+  } while (Date.now() < until)
   const who = claim === 'hub' ? 'it is being moved' : 'a hub has it open; stop that hub first'
   throw new Error(who)
 }

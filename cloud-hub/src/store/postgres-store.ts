@@ -5,7 +5,7 @@ import { PostgresConnections } from './postgres-connections.ts'
 import { postgresSchema } from './postgres-schema.ts'
 import { commitGroup } from './postgres-writer.ts'
 import type { Store } from './store.ts'
-import type { StoreAddress } from './store-address.ts'
+import type { PostgresAddress } from './store-address.ts'
 import type { Tables } from './tables.ts'
 
 /** Queries of the rooms at once; further ones wait. */
@@ -15,10 +15,7 @@ const readersMax = 8
  * Opens the store in the database of `address`, and brings its schema up to date. Several hubs may.
  * @throws {Error} when it cannot be reached, is being moved, or was written by a newer hub
  */
-export async function openPostgresStore({
-  url,
-  shown,
-}: Extract<StoreAddress, { kind: 'postgres' }>): Promise<Store> {
+export async function openPostgresStore({ url, shown }: PostgresAddress): Promise<Store> {
   await using opened = new AsyncDisposableStack()
   const writing = opened.use(
     new PostgresConnections({ url, role: 'writer', max: 1, claim: 'hub' }, shown),

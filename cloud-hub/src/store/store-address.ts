@@ -5,9 +5,17 @@
 import { resolve } from 'node:path'
 import { nearestName } from '@edgeloop/protocol'
 
-export type StoreAddress =
-  | { readonly kind: 'sqlite'; readonly file: string; readonly shown: string }
-  | { readonly kind: 'postgres'; readonly url: string; readonly shown: string }
+export type SqliteAddress = {
+  readonly kind: 'sqlite'
+  readonly file: string
+  readonly shown: string
+}
+export type PostgresAddress = {
+  readonly kind: 'postgres'
+  readonly url: string
+  readonly shown: string
+}
+export type StoreAddress = SqliteAddress | PostgresAddress
 
 /** What may stand behind the `?` of a PostgreSQL address; the names are libpq's. */
 const parameters = ['host', 'port', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey']
