@@ -62,7 +62,7 @@ export type Answer = { readonly status: number; readonly text: string }
 
 /**
  * Opens a hub for a test; on PostgreSQL where `EDGELOOP_TEST_STORE` says so, which is how all tests of the hub
- * run on both stores (on-postgres.test.ts).
+ * run on both stores (on-postgres.ts).
  * @param given configuration beside the ports and the folder
  * @param options.logTo takes everything the hub logs, instead of standard error
  * @param options.bundles agents it gives to new boxes

@@ -1,0 +1,24 @@
+/** The tests of this folder that ask the store, once more with the hub's store in PostgreSQL. */
+import { test } from 'node:test'
+import { needs } from '../require.ts'
+
+/** Each list is one process of its own, so that none takes too long. */
+export const storeTests = {
+  devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates'],
+  configurations: ['config-versions', 'retirement', 'installs'],
+  people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
+} as const
+
+/** What works the same with any store. */
+export const otherTests = ['attacks', 'external-broker', 'live', 'telemetry', 'store-away']
+
+/** Registers the tests of one list, on PostgreSQL. */
+export async function runOnPostgres(list: keyof typeof storeTests): Promise<void> {
+  const missing = needs('postgresql')
+  if (missing.skip) {
+    test(`${list} on PostgreSQL`, missing)
+    return
+  }
+  process.env.EDGELOOP_TEST_STORE = 'postgres'
+  for (const name of storeTests[list]) await import(`./${name}.test.ts`)
+}
