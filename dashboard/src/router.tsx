@@ -12,7 +12,6 @@ import {
   redirect,
 } from '@tanstack/react-router'
 import { CallFailed, call, isRefused, isSignedOut } from './api/call.ts'
-import { DeviceConfig } from './devices/device-config.tsx'
 import { DeviceOverview } from './devices/device-overview.tsx'
 import { DevicePage } from './devices/device-page.tsx'
 import { type Range, rangeNames } from './devices/device-queries.ts'
@@ -144,7 +143,17 @@ const metrics = createRoute({
 const config = createRoute({
   getParentRoute: () => device,
   path: '/config',
-  component: DeviceConfig,
+  validateSearch: (search: Record<string, unknown>): { readonly version?: number } => {
+    const { version } = search
+    return Number.isSafeInteger(version) && Number(version) > 0 ? { version: Number(version) } : {}
+  },
+  component: lazyRouteComponent(() => import('./devices/device-config.tsx'), 'DeviceConfig'),
+})
+
+const history = createRoute({
+  getParentRoute: () => device,
+  path: '/history',
+  component: lazyRouteComponent(() => import('./devices/device-history.tsx'), 'DeviceHistory'),
 })
 
 const live = createRoute({
@@ -190,7 +199,7 @@ const tree = root.addChildren([
     home,
     devices,
     live,
-    device.addChildren([overview, metrics, config]),
+    device.addChildren([overview, metrics, config, history]),
     events.addChildren([event]),
   ]),
 ])

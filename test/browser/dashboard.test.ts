@@ -27,6 +27,7 @@ const places = [
   '/devices/line-4',
   '/devices/line-4/metrics',
   '/devices/line-4/config',
+  '/devices/line-4/history',
   '/devices/gate-1',
   '/devices/spare-1',
   '/live',

@@ -108,6 +108,13 @@ export function openRetirementDesk(deps: {
       .select('boot_key')
       .where('device_key', '=', deviceKey)
       .execute()
+    // Few: people make them by hand.
+    const marked = store.writer
+      .selectFrom('event_mark')
+      .innerJoin('event', 'event.event_id', 'event_mark.event_id')
+      .select('event.event_id')
+      .where('event.device_key', '=', deviceKey)
+    await store.writer.deleteFrom('event_mark').where('event_id', 'in', marked).execute()
     let events = 0
     // By boot: that is how the index leads to all events of a device.
     for (const { boot_key } of boots) {

@@ -3,6 +3,7 @@
  * body and reply are typed by the same row that the hub mounts.
  */
 import {
+  type Newest,
   type Problem,
   pathOf,
   type Route,
@@ -19,11 +20,19 @@ export class CallFailed extends Error {
   /** Code of the problem table, or `unreachable` where no answer came. */
   readonly code: string
   readonly status: number
-  constructor(code: string, status: number, text: string, options?: ErrorOptions) {
+  /** Of a conflict: what somebody else has made of it in the meantime. */
+  readonly newest: Newest | undefined
+  constructor(
+    code: string,
+    status: number,
+    text: string,
+    options?: ErrorOptions & { newest?: Newest | undefined },
+  ) {
     super(text, options)
     this.name = 'CallFailed'
     this.code = code
     this.status = status
+    this.newest = options?.newest
   }
 }
 
@@ -94,6 +103,7 @@ async function failureOf(reply: Response): Promise<CallFailed> {
     problem.code ?? 'internal',
     reply.status,
     problem.detail || problem.title || fallback,
+    { newest: problem.newest },
   )
 }
 

@@ -1,4 +1,4 @@
-/** What is wanted of a device beside what it reports, and what it can run. */
+/** What is wanted of a device, its past, and what it can run. */
 import type { ReportedModel } from '@edgeloop/protocol'
 import { Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
@@ -9,6 +9,7 @@ import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
 import streamClasses from '../streams/stream-table.module.css'
+import { ConfigVersions } from './config-versions.tsx'
 import classes from './device-config.module.css'
 import { deviceQuery } from './device-queries.ts'
 
@@ -21,6 +22,7 @@ export function DeviceConfig() {
   const { desired, reported } = detail
   return (
     <div className={classes.columns}>
+      <ConfigVersions detail={detail} />
       <section>
         <h2>Wanted</h2>
         {desired ? (

@@ -18,6 +18,7 @@ const tabs = [
   { to: '/devices/$deviceId', word: 'Overview' },
   { to: '/devices/$deviceId/metrics', word: 'Metrics' },
   { to: '/devices/$deviceId/config', word: 'Config' },
+  { to: '/devices/$deviceId/history', word: 'History' },
 ] as const
 
 export function DevicePage() {

@@ -1,5 +1,6 @@
 /** What is fetched about devices, and under which name it is cached. */
-import { queryOptions } from '@tanstack/react-query'
+import type { DeviceDetail } from '@edgeloop/protocol'
+import { keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { call } from '../api/call.ts'
 
 export const deviceListQuery = queryOptions({
@@ -15,6 +16,47 @@ export const deviceQuery = (deviceId: string) =>
   queryOptions({
     queryKey: ['device', deviceId],
     queryFn: ({ signal }) => call('deviceShow', { params: { deviceId }, signal }),
+  })
+
+/** Asked again when somebody wishes something else, and when the device says what it makes of it. */
+export const configVersionsQuery = ({ device, desired, reported }: DeviceDetail) =>
+  queryOptions({
+    queryKey: [
+      ...['device', device.deviceId, 'config', 'versions'],
+      ...[desired?.version, reported?.config?.version, reported?.config?.accepted],
+    ],
+    queryFn: ({ signal }) =>
+      call('configVersionList', { params: { deviceId: device.deviceId }, signal }),
+    placeholderData: keepPreviousData,
+  })
+
+/** What leads from one version to another; versions never change, so neither does this. */
+export const configDiffQuery = (deviceId: string, from: number, to: number) =>
+  queryOptions({
+    queryKey: ['device', deviceId, 'config', 'diff', from, to],
+    queryFn: ({ signal }) =>
+      call('configDiff', { params: { deviceId }, query: { from, to }, signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+
+/** Moments on the page of a device's history. */
+const historyMax = 200
+const historyEveryMs = 10_000
+
+/** The newest states of streams and alarms of a device, newest first. */
+export const deviceHistoryQuery = (deviceId: string) =>
+  queryOptions({
+    queryKey: ['device', deviceId, 'history'],
+    queryFn: async ({ signal }) => {
+      const pages = await Promise.all(
+        (['stream', 'alarm'] as const).map((kind) =>
+          call('eventList', { query: { device: deviceId, kind, limit: historyMax }, signal }),
+        ),
+      )
+      const moments = pages.flatMap(({ events }) => events)
+      return moments.sort((a, b) => b.at.localeCompare(a.at)).slice(0, historyMax)
+    },
+    refetchInterval: historyEveryMs,
   })
 
 /** How far back charts look. */

@@ -1,0 +1,100 @@
+/** What the streams of a device went through: states and alarms, newest first. */
+import type { StoredEvent, StreamState } from '@edgeloop/protocol'
+import { streamStates } from '@edgeloop/protocol'
+import { Skeleton, Table } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link } from '@tanstack/react-router'
+import { Ago } from '../shell/now.tsx'
+import { Empty, QueryState } from '../shell/query-state.tsx'
+import { sayDuration, sayMoment } from '../shell/say.ts'
+import { Scroller } from '../shell/scroller.tsx'
+import { Status, type StatusKind } from '../shell/status.tsx'
+import { streamStateWord } from '../streams/stream-status.ts'
+import streamClasses from '../streams/stream-table.module.css'
+import classes from './device-config.module.css'
+import { deviceHistoryQuery } from './device-queries.ts'
+
+const route = getRouteApi('/in/devices/$deviceId')
+
+export function DeviceHistory() {
+  const { deviceId } = route.useParams()
+  const query = useQuery(deviceHistoryQuery(deviceId))
+  return (
+    <section>
+      <h2>States</h2>
+      <QueryState query={query} skeleton={<Skeleton height={240} />}>
+        {(moments) =>
+          moments.length === 0 ? (
+            <Empty
+              title="Nothing has happened yet"
+              text="States of streams and alarms are listed here as they are reported."
+            />
+          ) : (
+            <>
+              <Scroller label="States">
+                <Table className={`${streamClasses.table} ${classes.versions}`}>
+                  <Table.Thead>
+                    <Table.Tr>
+                      <Table.Th>When</Table.Th>
+                      <Table.Th>Of</Table.Th>
+                      <Table.Th>State</Table.Th>
+                      <Table.Th>Why</Table.Th>
+                      <Table.Th ta="right">No frame for</Table.Th>
+                    </Table.Tr>
+                  </Table.Thead>
+                  <Table.Tbody>
+                    {moments.map((moment) => (
+                      <Moment key={moment.eventId} moment={moment} />
+                    ))}
+                  </Table.Tbody>
+                </Table>
+              </Scroller>
+              <p className={classes.line}>
+                The newest {moments.length}.{' '}
+                <Link to="/events" search={{ device: deviceId, kind: 'stream' }}>
+                  All states of streams
+                </Link>
+                <Link to="/events" search={{ device: deviceId, kind: 'alarm' }}>
+                  All alarms
+                </Link>
+              </p>
+            </>
+          )
+        }
+      </QueryState>
+    </section>
+  )
+}
+
+function Moment(props: { moment: StoredEvent }) {
+  const { at, streamId, data } = props.moment
+  const { kind, word } = stateOf(props.moment)
+  const why = data.reason ?? data.text
+  return (
+    <Table.Tr>
+      <Table.Td title={sayMoment(Date.parse(at))}>
+        <Ago at={at} />
+      </Table.Td>
+      <Table.Td className="mono">{streamId ?? 'device'}</Table.Td>
+      <Table.Td>
+        <Status kind={kind} word={word} />
+      </Table.Td>
+      <Table.Td className={streamClasses.state ?? ''}>
+        {typeof why === 'string' ? why : ''}
+      </Table.Td>
+      <Table.Td ta="right">
+        {typeof data.gapMs === 'number' ? sayDuration(data.gapMs) : ''}
+      </Table.Td>
+    </Table.Tr>
+  )
+}
+
+function stateOf({ kind, data }: StoredEvent): { kind: StatusKind; word: string } {
+  if (kind === 'alarm') {
+    return data.active === false
+      ? { kind: 'ok', word: `${data.code} is over` }
+      : { kind: 'bad', word: String(data.code) }
+  }
+  const state = streamStates.find((known): known is StreamState => known === data.state)
+  return state ? streamStateWord(state) : { kind: 'info', word: String(data.state) }
+}
