@@ -32,7 +32,11 @@ export async function openHubWithDashboard(t: Pick<TestContext, 'after'>): Promi
   return await openTestHub(t, { dashboardDir: await buildDashboard() })
 }
 
-export async function openFleet(t: Pick<TestContext, 'after'>): Promise<Fleet> {
+/** @param gateName what people call the second device */
+export async function openFleet(
+  t: Pick<TestContext, 'after'>,
+  gateName = hostileName,
+): Promise<Fleet> {
   const hub = await openHubWithDashboard(t)
   const scenes = new Map([
     ['belt', beltScene(1)],
@@ -41,7 +45,7 @@ export async function openFleet(t: Pick<TestContext, 'after'>): Promise<Fleet> {
   const line = await SimulatedDevice.open(await hub.enrol('line-4', 'Line 4'), scenes)
   t.after(() => line[Symbol.asyncDispose]())
   const gate = await SimulatedDevice.open(
-    await hub.enrol('gate-1', hostileName),
+    await hub.enrol('gate-1', gateName),
     new Map([['north', beltScene(2)]]),
   )
   t.after(() => gate[Symbol.asyncDispose]())
