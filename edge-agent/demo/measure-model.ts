@@ -65,7 +65,7 @@ export async function measureModel(asked: MeasureOptions): Promise<Measured> {
       analysisFps: framesPerSecond,
       options,
     } as const
-    for await (const { frame, detections } of detectCamera(clip, signal)) {
+    for await (const { frame, detections = [] } of detectCamera(clip, signal)) {
       frames++
       const image = `${seed}/${frame}`
       const parts = truth(frame)

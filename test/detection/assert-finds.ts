@@ -24,7 +24,7 @@ export async function assertFinds(
   const labels = [...new Set(Object.keys(wanted).map(labelOf))]
   const options = { scoreMin: 0.4, nmsIou: 0.45, maxDetections: 100, labels }
   const results = detectImages({ model, images: [`${material}/images/${image}`], options })
-  for await (const { detections } of results) {
+  for await (const { detections = [] } of results) {
     const shown = JSON.stringify(detections)
     assert.equal(detections.length, Object.keys(wanted).length, shown)
     for (const [name, box] of Object.entries(wanted)) {

@@ -56,7 +56,7 @@ async function findIn(model: Model): Promise<Found[]> {
   const images: string[] = []
   for await (const result of detectImages({ model, images: [coco128Images], options })) {
     images.push(result.source)
-    for (const detection of result.detections) {
+    for (const detection of result.detections ?? []) {
       assert(fits(Detection, detection), JSON.stringify(detection))
       const [left = 0, top = 0, width = 0, height = 0] = detection.box
       found.push({ ...detection, image: result.source, box: [left, top, width, height] })

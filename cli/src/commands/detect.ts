@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import type { ModelSource } from '@edgeloop/edge-agent'
-import type { Detection } from '@edgeloop/protocol'
+import type { Reading } from '@edgeloop/edge-agent/detect'
 import { Command } from 'commander'
 import { Failure, UsageFailure } from '../failure.ts'
 import { dataOption, gather, integer, jsonOption, number } from '../options.ts'
@@ -30,20 +30,22 @@ type Options = {
   json?: boolean
 }
 
-type Answer = {
+type Answer = Reading & {
   readonly source: string
   readonly frame?: number
   readonly at?: string
-  readonly detections: readonly Detection[]
 }
 
 export function detectCommand(): Command {
   return new Command('detect')
-    .description('run a detector on images, a clip or a camera')
-    .requiredOption('--model <file>', 'ONNX detector')
+    .description('run a model on images, a clip or a camera')
+    .requiredOption(
+      '--model <file>',
+      'ONNX model: a detector, classifier, segmentation or embedding',
+    )
     .option(
       '--layout <name>',
-      'input and output conventions: yolox, nanodet, fastestdet, ultraface',
+      'input and output conventions: yolox, yolov8, nanodet, picodet, fastestdet, ultraface, classifier, segmentation, embedding',
     )
     .option('--labels <file>', 'file with one label per line, or coco')
     .option(
@@ -84,6 +86,7 @@ Examples:
   $ ./edgeloop detect --model ultraface_rfb_320.onnx --layout ultraface --camera door.mp4 --every-frame
   $ ./edgeloop detect --model yolox.onnx --images photos/ --runtime oip:http://127.0.0.1:8000/yolox
   $ ./edgeloop detect --model yolox.onnx --runtimes
+  $ ./edgeloop detect --model deeplab.onnx --layout segmentation --labels voc.txt --images photos/
 
 Boxes are left, top, width, height as shares (0..1) of the image.`,
     )
@@ -208,13 +211,28 @@ async function print(answers: AsyncIterable<Answer>, json: boolean): Promise<voi
   }
 }
 
-function describe({ source, frame, at, detections }: Answer): string {
+function describe({ source, frame, at, ...reading }: Answer): string {
   const head = frame === undefined ? source : `${frame}  ${at}`
-  const found = detections.map(
+  const found = wordsOf(reading)
+  return plain(`${head}  ${found.length === 0 ? '–' : found.join('  ')}`)
+}
+
+/** Numbers of a vector that a line shows. */
+const embeddingShown = 4
+
+function wordsOf({ detections = [], classes = [], areas = [], embedding }: Reading): string[] {
+  const boxes = detections.map(
     ({ label, score, box }) =>
       `${label} ${score.toFixed(2)} [${box.map((v) => v.toFixed(3)).join(' ')}]`,
   )
-  return plain(`${head}  ${found.length === 0 ? '–' : found.join('  ')}`)
+  const named = classes.map(({ label, score }) => `${label} ${score.toFixed(2)}`)
+  const parts = areas.map(({ label, share, polygons }) => {
+    const outlines = `${polygons.length} outline${polygons.length === 1 ? '' : 's'}`
+    return `${label} ${(share * 100).toFixed(1)} % (${outlines})`
+  })
+  const vector = embedding?.slice(0, embeddingShown).map((value) => value.toFixed(3))
+  const direction = vector ? [`${embedding?.length} numbers [${vector.join(' ')} …]`] : []
+  return [...boxes, ...named, ...parts, ...direction]
 }
 
 async function write(line: string): Promise<void> {

@@ -1,10 +1,10 @@
 /** `detect` on a camera or a clip: one answer per analysed frame, in order. */
-import { type Detection, hideSecret } from '@edgeloop/protocol'
+import { hideSecret } from '@edgeloop/protocol'
 import type { CameraOptions, OpenCamera } from '../cameras/camera.ts'
-import type { DetectOptions, Model } from '../models/model.ts'
+import type { DetectOptions, Model, Reading } from '../models/model.ts'
 
-/** What was found in one frame. */
-export type FrameDetections = {
+/** What a model said of one frame. */
+export type FrameReading = Reading & {
   /** As it was given, without its password. */
   readonly source: string
   /** Number of the decoded frame, from 0. */
@@ -13,7 +13,6 @@ export type FrameDetections = {
   readonly at: string
   readonly width: number
   readonly height: number
-  readonly detections: readonly Detection[]
 }
 
 export type DetectCameraOptions = {
@@ -33,13 +32,13 @@ const openTimeoutMs = 15_000
 const stallTimeoutMs = 10_000
 
 /**
- * Detections of the frames of a source until it ends. Files are read as fast as the model allows.
+ * What a model says of the frames of a source until it ends. Files are read as fast as the model allows.
  * @throws {CameraError} when the source cannot be opened or fails
  */
 export async function* detectCamera(
   { open, model, source, everyFrame, analysisFps, options }: DetectCameraOptions,
   signal: AbortSignal,
-): AsyncGenerator<FrameDetections, void, undefined> {
+): AsyncGenerator<FrameReading, void, undefined> {
   const settings: CameraOptions = {
     source,
     ...(!everyFrame && { analysisFps: analysisFps ?? analysisFpsDefault }),
@@ -59,14 +58,14 @@ export async function* detectCamera(
     using frame = taken
     const view = frame.input(canvas)
     const { frame: number, at, width, height } = frame
-    const detections = await model.detect(canvas, view, options)
+    const reading = await model.read(canvas, view, options)
     yield {
       source: hideSecret(source),
       frame: number,
       at: new Date(at).toISOString(),
       width,
       height,
-      detections,
+      ...reading,
     }
   }
 }

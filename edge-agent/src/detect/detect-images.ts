@@ -1,14 +1,12 @@
 /** `detect` on still images: one answer per image, in order. */
-import type { Detection } from '@edgeloop/protocol'
-import type { DetectOptions, Model } from '../models/model.ts'
+import type { DetectOptions, Model, Reading } from '../models/model.ts'
 import { type CanvasImage, ImageError, type ImageFile, listImages, readImage } from './images.ts'
 
-/** What was found in one image. Size in pixels; boxes as shares of it. */
-export type ImageDetections = {
+/** What a model said of one image. Size in pixels; boxes and outlines as shares of it. */
+export type ImageReading = Reading & {
   readonly source: string
   readonly width: number
   readonly height: number
-  readonly detections: readonly Detection[]
 }
 
 export type DetectImagesOptions = {
@@ -22,14 +20,14 @@ export type DetectImagesOptions = {
 const failuresShown = 3
 
 /**
- * Detections of every image. An image that cannot be read does not hold up the others.
+ * What a model says of every image. An image that cannot be read does not hold up the others.
  * @throws {ImageError} after the last image, when some had no answer; before the first, when there
  * are none
  */
 export async function* detectImages(
   { model, images, options }: DetectImagesOptions,
   signal?: AbortSignal,
-): AsyncGenerator<ImageDetections, void, undefined> {
+): AsyncGenerator<ImageReading, void, undefined> {
   const files = await listImages(images)
   const failures: string[] = []
   for await (const { source, canvas, image } of readAhead(files, model)) {
@@ -38,8 +36,8 @@ export async function* detectImages(
       failures.push(image.message)
       continue
     }
-    const detections = await model.detect(canvas, image.view, options)
-    yield { source, width: image.width, height: image.height, detections }
+    const reading = await model.read(canvas, image.view, options)
+    yield { source, width: image.width, height: image.height, ...reading }
   }
   if (failures.length > 0) throw new ImageError(failureText(failures, files.length))
 }

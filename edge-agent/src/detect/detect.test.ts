@@ -11,8 +11,8 @@ import { openCamera } from '../cameras/open-camera.ts'
 import type { Model } from '../models/model.ts'
 import { openModel } from '../models/open-model.ts'
 import { ortRuntime } from '../runtimes/ort.ts'
-import { detectCamera, type FrameDetections } from './detect-camera.ts'
-import { detectImages, type ImageDetections } from './detect-images.ts'
+import { detectCamera, type FrameReading } from './detect-camera.ts'
+import { detectImages, type ImageReading } from './detect-images.ts'
 
 const options = { scoreMin: 0.3, nmsIou: 0.6, maxDetections: 100 }
 
@@ -54,7 +54,7 @@ test('detectImages() answers for the others, then names the image it could not r
   await put(folder, 'a.jpg', 'not an image')
   await put(folder, 'b.jpg', await blank(16, 16))
   await using model = await oneFace(folder)
-  const answered: ImageDetections[] = []
+  const answered: ImageReading[] = []
   const all = async () => {
     for await (const result of detectImages({ model, images: [folder], options })) {
       answered.push(result)
@@ -139,18 +139,14 @@ test('detectCamera() sees the cars of a real street', needs('material', 'node-av
   )
   let cars = 0
   let seen = 0
-  for await (const { detections } of frames) {
+  for await (const { detections = [] } of frames) {
     cars += detections.filter(({ label }) => label === 'car').length
     if (++seen === 5) break
   }
   assert(cars >= 10, `${cars} cars in ${seen} frames`)
 })
 
-async function allFrames(
-  model: Model,
-  source: string,
-  everyFrame = true,
-): Promise<FrameDetections[]> {
+async function allFrames(model: Model, source: string, everyFrame = true): Promise<FrameReading[]> {
   const signal = new AbortController().signal
   const request = { open: openCamera, model, source, everyFrame, options }
   return await Array.fromAsync(detectCamera(request, signal))

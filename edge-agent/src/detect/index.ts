@@ -4,7 +4,7 @@
  * @module
  */
 export { openCamera } from '../cameras/open-camera.ts'
-export type { DetectOptions, Model } from '../models/model.ts'
+export type { DetectOptions, Model, Reading } from '../models/model.ts'
 export { openModel } from '../models/open-model.ts'
 export { settleRuntime } from '../models/settle-runtimes.ts'
 export { chooseRuntime } from '../runtimes/choose.ts'

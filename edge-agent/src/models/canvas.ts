@@ -24,6 +24,8 @@ export type InputSpec = {
   readonly mean: readonly [number, number, number]
   readonly std: readonly [number, number, number]
   readonly layout: TensorLayout
+  /** One channel, the canvas's brightness; `mean` and `std` are their first numbers. */
+  readonly gray?: true
   readonly type: 'float32' | 'uint8'
 }
 
@@ -91,12 +93,27 @@ export type TensorWriter = (canvas: Uint8Array, target: Float32Array | Uint8Arra
 
 /** Makes the function that turns a canvas into the tensor a model takes; both may be shared memory. */
 export function tensorWriter(spec: InputSpec): TensorWriter {
+  if (spec.gray) return brightness(spec)
   const scale = spec.std.map((std) => 1 / std)
   const shift = spec.mean.map((mean, channel) => -mean * (scale[channel] ?? 1))
   const pixels = spec.width * spec.height
   const asIs = scale.every((factor) => factor === 1) && spec.mean.every((mean) => mean === 0)
   if (spec.layout === 'nhwc') return asIs ? copy : interleaved(scale, shift)
   return asIs ? planes(pixels) : scaledPlanes(pixels, scale, shift)
+}
+
+/** ITU-R BT.601: how bright red, green and blue seem. */
+const lumaShares = [0.299, 0.587, 0.114] as const
+
+function brightness({ channels, mean: [mean], std: [std] }: InputSpec): TensorWriter {
+  const [red, green, blue] = lumaShares
+  const [first, third] = channels === 'rgb' ? [red, blue] : [blue, red]
+  return (canvas, target) => {
+    for (let pixel = 0, at = 0; pixel < target.length; pixel++, at += 3) {
+      const level = canvas[at]! * first + canvas[at + 1]! * green + canvas[at + 2]! * third
+      target[pixel] = (level - mean) / std
+    }
+  }
 }
 
 function copy(canvas: Uint8Array, target: Float32Array | Uint8Array): void {

@@ -17,7 +17,7 @@ export function inputSpecOf(
 ): InputSpec {
   const [input, second] = inputs
   if (!input || second) throw new Error(`${wanted}, it has ${inputs.map(shown).join(' and ')}`)
-  const layout = tensorLayoutOf(input)
+  const { layout, gray } = tensorLayoutOf(input)
   if (described.layout !== undefined && described.layout !== layout) {
     throw new Error(`the description says input.layout ${described.layout}, it has ${shown(input)}`)
   }
@@ -43,17 +43,21 @@ export function inputSpecOf(
     mean: takesBytes ? [0, 0, 0] : (perChannel(described.mean) ?? preset.mean),
     std: takesBytes ? [1, 1, 1] : (perChannel(described.std) ?? preset.std),
     layout,
+    ...(gray && { gray }),
     type,
   }
 }
 
-const wanted = 'expected one input [1, 3, height, width] or [1, height, width, 3]'
+const wanted =
+  'expected one input [1, 3, height, width] or [1, height, width, 3], or with 1 for a gray picture'
 
-function tensorLayoutOf(input: TensorInfo): TensorLayout {
+function tensorLayoutOf(input: TensorInfo): { layout: TensorLayout; gray?: true } {
   const [batch, second, , fourth] = input.shape
   if (input.shape.length === 4 && (batch === 1 || isFree(batch))) {
-    if (second === 3) return 'nchw'
-    if (fourth === 3) return 'nhwc'
+    if (second === 3) return { layout: 'nchw' }
+    if (fourth === 3) return { layout: 'nhwc' }
+    if (second === 1) return { layout: 'nchw', gray: true }
+    if (fourth === 1) return { layout: 'nhwc', gray: true }
   }
   throw new Error(`${wanted}, it has ${shown(input)}`)
 }

@@ -5,8 +5,8 @@ import type { InputView } from '../cameras/camera.ts'
 import { ModelError, type RuntimeSession } from '../runtimes/runtime.ts'
 import { Candidates } from './candidates.ts'
 import { type InputSpec, placeFrame, toSourceBox } from './canvas.ts'
-import type { Decoder } from './layouts/layout.ts'
-import type { DetectOptions, Model } from './model.ts'
+import type { Decoder, Reader } from './layouts/layout.ts'
+import type { DetectOptions, Model, Reading, Task } from './model.ts'
 import { suppress } from './nms.ts'
 import type { TensorFeeder } from './tensor-feeder.ts'
 
@@ -15,10 +15,11 @@ export type LoadedParts = {
   readonly name: string
   readonly session: RuntimeSession
   readonly layout: string
+  readonly task: Task
   readonly labels: readonly string[]
   readonly spec: InputSpec
   readonly feed: TensorFeeder
-  readonly decoder: Decoder
+  readonly decoder: Decoder | Reader
 }
 
 /** Steps per unit that scores are rounded to. */
@@ -28,22 +29,24 @@ export class LoadedModel implements Model {
   readonly name: string
   readonly digest: string
   readonly layout: string
+  readonly task: Task
   readonly labels: readonly string[]
   readonly runtime: string
   readonly input: InputSpec
   readonly inputBytes: number
   readonly #session: RuntimeSession
-  readonly #decoder: Decoder
+  readonly #decoder: Decoder | Reader
   readonly #feed: TensorFeeder
   readonly #candidates = new Candidates()
   /** Class indexes by the label lists they were asked with. */
   readonly #wanted = new WeakMap<readonly string[], ReadonlySet<number>>()
   #busy = false
 
-  constructor({ name, session, layout, labels, spec, feed, decoder }: LoadedParts) {
+  constructor({ name, session, layout, task, labels, spec, feed, decoder }: LoadedParts) {
     this.name = name
     this.digest = session.digest
     this.layout = layout
+    this.task = task
     this.labels = labels
     this.runtime = session.runtime
     this.input = spec
@@ -58,6 +61,14 @@ export class LoadedModel implements Model {
   }
 
   async detect(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Detection[]> {
+    const { detections } = await this.read(canvas, view, options)
+    if (detections) return [...detections]
+    throw new ModelError(
+      `Cannot detect with model "${this.name}": layout ${this.layout} is for ${this.task}; name a detector`,
+    )
+  }
+
+  async read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading> {
     if (canvas.length !== this.inputBytes) {
       const wanted = `${this.input.width}×${this.input.height}×3 = ${this.inputBytes}`
       throw new RangeError(`Cannot detect: canvas has ${canvas.length} bytes, expected ${wanted}`)
@@ -67,6 +78,11 @@ export class LoadedModel implements Model {
     try {
       const classes = options.labels && this.#classesOf(options.labels)
       const outputs = await this.#session.run(this.#feed(canvas))
+      if (!('decode' in this.#decoder)) {
+        const { scoreMin, maxDetections: keepMax } = options
+        const given = { labels: this.labels, view, scoreMin, keepMax, wanted: classes }
+        return this.#decoder.read(outputs, given)
+      }
       this.#candidates.clear()
       this.#decoder.decode(outputs, options.scoreMin, this.#candidates)
       const kept = suppress(this.#candidates, {
@@ -74,7 +90,7 @@ export class LoadedModel implements Model {
         keepMax: options.maxDetections,
         ...(classes && { classes }),
       })
-      return kept.flatMap((index) => this.#detection(index, view) ?? [])
+      return { detections: kept.flatMap((index) => this.#detection(index, view) ?? []) }
     } finally {
       this.#busy = false
     }

@@ -15,6 +15,7 @@ export async function labelsOf(
   layout: Layout,
   classes: number,
 ): Promise<readonly string[]> {
+  if (classes === 0) return []
   const labels = await givenLabels(source, description, layout)
   const what = `Cannot use model "${source.file}"`
   const has = `model has ${classes} ${classes === 1 ? 'class' : 'classes'}`

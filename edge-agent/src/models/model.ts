@@ -1,4 +1,4 @@
-/** A detector as the pipeline sees it: bytes of a canvas in, detections of the source frame out. */
+/** A model as the pipeline sees it: bytes of a canvas in, what it says of the source frame out. */
 import type { Detection } from '@edgeloop/protocol'
 import type { InputView } from '../cameras/camera.ts'
 import type { InputSpec } from './canvas.ts'
@@ -20,6 +20,25 @@ export type ModelSource = {
   readonly fallback?: string
 }
 
+/** What a model can be for; a layout has one. */
+export const tasks = ['detection', 'classification', 'segmentation', 'embedding'] as const
+export type Task = (typeof tasks)[number]
+
+/** What a model said of one canvas: the key of its task. */
+export type Reading = {
+  readonly detections?: readonly Detection[]
+  /** Best first. */
+  readonly classes?: readonly { readonly label: string; readonly score: number }[]
+  /** Largest first: share (0..1) of the frame, outlines in shares of it. */
+  readonly areas?: readonly {
+    readonly label: string
+    readonly share: number
+    readonly polygons: readonly (readonly (readonly [x: number, y: number])[])[]
+  }[]
+  /** Of length 1. */
+  readonly embedding?: readonly number[]
+}
+
 export type DetectOptions = {
   readonly scoreMin: number
   readonly nmsIou: number
@@ -34,6 +53,8 @@ export interface Model extends AsyncDisposable {
   /** SHA-256 of the file. */
   readonly digest: string
   readonly layout: string
+  readonly task: Task
+  /** Empty where it tells no classes apart. */
   readonly labels: readonly string[]
   readonly runtime: string
   /** What it takes, as data: a thread that only fills canvases places frames by it. */
@@ -45,6 +66,9 @@ export interface Model extends AsyncDisposable {
   /**
    * Detections of one canvas, best first, boxes as shares of the source frame.
    * @param canvas height × width × 3 bytes in the view's channel order; may be shared memory
+   * @throws {ModelError} where it is no detector
    */
   detect(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Detection[]>
+  /** What it says of one canvas, whatever it is for. */
+  read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading>
 }

@@ -175,14 +175,14 @@ const misfits: Readonly<Record<string, Misfit>> = {
       'with layout yolox: expected one output [1, 8, 5 + classes] (8 = 4×2 cells of strides 8 at 32×16), it has "scores" [1, 6, 2], "boxes" [1, 6, 4]; layout ultraface fits it',
   },
   'an input that is no picture': {
-    input: { type: 'float32', shape: [1, 1, 28, 28] },
+    input: { type: 'float32', shape: [1, 2, 28, 28] },
     reason:
-      'with layout yolox: expected one input [1, 3, height, width] or [1, height, width, 3], it has "images" [1, 1, 28, 28]',
+      'with layout yolox: expected one input [1, 3, height, width] or [1, height, width, 3], or with 1 for a gray picture, it has "images" [1, 2, 28, 28]',
   },
   'a batch of pictures': {
     input: { type: 'float32', shape: [4, 3, 16, 32] },
     reason:
-      'with layout yolox: expected one input [1, 3, height, width] or [1, height, width, 3], it has "images" [4, 3, 16, 32]',
+      'with layout yolox: expected one input [1, 3, height, width] or [1, height, width, 3], or with 1 for a gray picture, it has "images" [4, 3, 16, 32]',
   },
   'an input of an unknown type': {
     input: { type: 'int64', shape: [1, 3, 16, 32] },
@@ -238,7 +238,8 @@ const misfits: Readonly<Record<string, Misfit>> = {
   },
   'no layout': {
     description: tinyDescription.replace(/layout.*\n/, ''),
-    reason: ': it does not say its layout; --layout yolox, nanodet, fastestdet or ultraface',
+    reason:
+      ': it does not say its layout; --layout yolox, yolov8, nanodet, picodet, fastestdet, ultraface, classifier, segmentation or embedding',
   },
   'no layout, and names the one that fits': {
     outputs: { scores: { shape: [1, 6, 2] }, boxes: { shape: [1, 6, 4] } },
@@ -285,7 +286,7 @@ test('openModel() names the nearest layout', async (t) => {
   })
   await assert.rejects(openModel({ ...source, layout: 'ssd' }, ortRuntime), {
     message:
-      'Cannot use layout "ssd": there is no such layout; known layouts are yolox, nanodet, fastestdet, ultraface',
+      'Cannot use layout "ssd": there is no such layout; known layouts are yolox, yolov8, nanodet, picodet, fastestdet, ultraface, classifier, segmentation, embedding',
   })
 })
 

@@ -41,7 +41,8 @@ export async function openModel(
   const labels = await labelsOf(source, description, layout, bound.decoder.classes)
   stack.move()
   const { name } = source
-  return new LoadedModel({ name, session: opened, layout: layout.name, labels, ...bound })
+  const { task } = layout
+  return new LoadedModel({ name, session: opened, layout: layout.name, task, labels, ...bound })
 }
 
 /** What a session and a layout make together. */
@@ -67,7 +68,7 @@ async function bind(
     }
     const odd = outputs.find(({ type }) => type !== 'float32')
     if (odd) throw new Error(`its output "${odd.name}" is of type ${odd.type}, expected float32`)
-    checkScores(decoder, results)
+    if ('decode' in decoder) checkScores(decoder, results)
     return { spec, feed, decoder }
   } catch (cause) {
     throw new ModelError(`${what}: ${(cause as Error).message}`, { cause })

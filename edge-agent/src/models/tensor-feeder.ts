@@ -11,20 +11,21 @@ export type TensorFeeder = (canvas: Uint8Array) => Readonly<Record<string, Tenso
  */
 export function tensorFeeder(name: string, spec: InputSpec): TensorFeeder {
   const { width, height, layout } = spec
-  const shape = layout === 'nchw' ? [1, 3, height, width] : [1, height, width, 3]
-  if (spec.type === 'uint8' && layout === 'nhwc') {
+  const depth = spec.gray ? 1 : 3
+  const shape = layout === 'nchw' ? [1, depth, height, width] : [1, height, width, depth]
+  if (spec.type === 'uint8' && layout === 'nhwc' && !spec.gray) {
     // The compiler folded everything into the graph: the canvas is the tensor.
     return (canvas) => ({ [name]: { type: 'uint8', shape, data: canvas } })
   }
   const write = tensorWriter(spec)
   if (spec.type === 'uint8') {
-    const data = new Uint8Array(width * height * 3)
+    const data = new Uint8Array(width * height * depth)
     return (canvas) => {
       write(canvas, data)
       return { [name]: { type: 'uint8', shape, data } }
     }
   }
-  const data = new Float32Array(width * height * 3)
+  const data = new Float32Array(width * height * depth)
   return (canvas) => {
     write(canvas, data)
     return { [name]: { type: 'float32', shape, data } }

@@ -11,6 +11,7 @@ import {
   type ModelShape,
   shapeFits,
 } from './layout.ts'
+import { asShares } from './presets.ts'
 
 /** Objectness and box (4) before the class channels. */
 const channelHead = 5
@@ -20,13 +21,8 @@ const classPower = 0.4
 
 export const fastestdet: Layout = {
   name: 'fastestdet',
-  preset: {
-    channels: 'bgr',
-    fit: 'stretch',
-    pad: 0,
-    mean: [0, 0, 0],
-    std: [255, 255, 255],
-  },
+  task: 'detection',
+  preset: { channels: 'bgr', fit: 'stretch', pad: 0, ...asShares },
   strides: [16],
   check: checkFastestdet,
 }

@@ -1,13 +1,21 @@
 /** The layouts we speak, by name. */
 import { nearestName } from '@edgeloop/protocol/nearest'
 import { ModelError } from '../../runtimes/runtime.ts'
+import { classifier } from './classifier.ts'
+import { embedding } from './embedding.ts'
 import { fastestdet } from './fastestdet.ts'
 import type { Layout } from './layout.ts'
 import { nanodet } from './nanodet.ts'
+import { picodet } from './picodet.ts'
+import { segmentation } from './segmentation.ts'
 import { ultraface } from './ultraface.ts'
+import { yolov8 } from './yolov8.ts'
 import { yolox } from './yolox.ts'
 
-export const layouts: readonly Layout[] = [yolox, nanodet, fastestdet, ultraface]
+export const layouts: readonly Layout[] = [
+  ...[yolox, yolov8, nanodet, picodet, fastestdet, ultraface],
+  ...[classifier, segmentation, embedding],
+]
 
 /** @throws {ModelError} naming the nearest layout */
 export function layoutNamed(name: string): Layout {

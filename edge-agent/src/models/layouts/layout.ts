@@ -1,11 +1,14 @@
 /**
- * What a layout is: the conventions of a family of detectors. It presets the input, says which
- * outputs it expects, and turns them into candidates. A new layout is one file and one test with a
- * real model.
+ * What a layout is: the conventions of a family of models. It presets the input, says which outputs it
+ * expects, and turns them into candidates (a detector) or reads them (everything else). A new layout is
+ * one file and one test with a real model.
  */
+
+import type { InputView } from '../../cameras/camera.ts'
 import type { Tensor, TensorInfo } from '../../runtimes/runtime.ts'
 import type { Candidates } from '../candidates.ts'
 import type { InputSpec } from '../canvas.ts'
+import type { Reading, Task } from '../model.ts'
 
 /** The part of an input that a layout knows; size, tensor layout and type come from the model. */
 export type InputPreset = Pick<InputSpec, 'channels' | 'fit' | 'pad' | 'mean' | 'std'>
@@ -34,18 +37,39 @@ export type Decoder = {
   scores(outputs: Outputs, visit: (score: number) => void): void
 }
 
+/** What is read out with. */
+export type ReadingGiven = {
+  readonly labels: readonly string[]
+  /** Where the frame landed on the canvas. */
+  readonly view: InputView
+  readonly scoreMin: number
+  /** Most entries. */
+  readonly keepMax: number
+  /** Class indexes that are wanted; all when left out. */
+  readonly wanted: ReadonlySet<number> | undefined
+}
+
+/** A layout that is no detector's, bound to one model's shapes. */
+export type Reader = {
+  /** Classes the model's outputs tell apart; 0 where it needs no labels. */
+  readonly classes: number
+  /** @throws {Error} when the outputs hold nothing that can be read */
+  read(outputs: Outputs, given: ReadingGiven): Reading
+}
+
 /** Says what outputs were expected: `one output [1, 3549, 5 + classes] (…)`. */
 export type Expectation = { readonly expected: string }
 
 export interface Layout {
   readonly name: string
+  readonly task: Task
   readonly preset: InputPreset
   /** Class names, where the layout fixes them. */
   readonly labels?: readonly string[]
   /** Pixels per cell of each map, for layouts that have cells. */
   readonly strides?: readonly number[]
   /** Binds the layout to a model, or says which outputs it had expected. */
-  check(shape: ModelShape): Decoder | Expectation
+  check(shape: ModelShape): Decoder | Reader | Expectation
 }
 
 /** Cells of a map: one per `stride` pixels, begun ones included. */

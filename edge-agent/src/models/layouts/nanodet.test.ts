@@ -5,7 +5,8 @@ import { assertFinds } from '../../../../test/detection/assert-finds.ts'
 import { needs } from '../../../../test/require.ts'
 import type { TensorInfo } from '../../runtimes/runtime.ts'
 import { Candidates } from '../candidates.ts'
-import { decodeLevel, nanodet } from './nanodet.ts'
+import { decodeLevel } from './gfl.ts'
+import { nanodet } from './nanodet.ts'
 
 const level = { stride: 8, columns: 3, rows: 2, bins: 4 }
 
@@ -61,7 +62,7 @@ test('nanodet.check() pairs the outputs of each stride in any order', () => {
     output('d', 100, 32),
   ]
   const checked = nanodet.check({ width: 320, height: 320, outputs })
-  assert('classes' in checked)
+  assert('decode' in checked)
   assert.equal(checked.classes, 32)
   const candidates = new Candidates()
   const zeros = (name: string, cells: number, last: number) => [

@@ -14,6 +14,7 @@ import {
 
 export const ultraface: Layout = {
   name: 'ultraface',
+  task: 'detection',
   preset: {
     channels: 'rgb',
     fit: 'stretch',

@@ -13,19 +13,15 @@ import {
   type ModelShape,
   shapeFits,
 } from './layout.ts'
+import { asBytes } from './presets.ts'
 
 /** Box (4) and objectness before the class scores. */
 const rowHead = 5
 
 export const yolox: Layout = {
   name: 'yolox',
-  preset: {
-    channels: 'bgr',
-    fit: 'letterbox-topleft',
-    pad: 114,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-  },
+  task: 'detection',
+  preset: { channels: 'bgr', fit: 'letterbox-topleft', pad: 114, ...asBytes },
   strides: [8, 16, 32],
   check: checkYolox,
 }
