@@ -74,3 +74,15 @@ test('readHubConfig() takes an external broker whole, over TLS only, and tells n
     (error: Error) => /mqtt:\/\/…/.test(error.message) && !error.message.includes('secret'),
   )
 })
+
+test('readHubConfig() takes S3 with the key that tools for S3 are given, and refuses it without', () => {
+  const blobs = { url: 's3://pictures?endpoint=https://s3.example.org' }
+  const env = { AWS_ACCESS_KEY_ID: '1234', AWS_SECRET_ACCESS_KEY: '5678' }
+  assert.deepEqual(readHubConfig({ blobs }, env).blobs, {
+    ...{ ...blobs, accessKeyId: '1234', secretAccessKey: '5678', sessionToken: '' },
+  })
+  const own = { ...env, EDGELOOP_HUB_BLOBS_ACCESS_KEY_ID: 'ours' }
+  assert.equal(readHubConfig({ blobs }, own).blobs.accessKeyId, 'ours')
+  assert.throws(() => readHubConfig({ blobs }), /without a key/)
+  assert.throws(() => readHubConfig({ blobs: { url: 'http://x' } }, env), /write s3:/)
+})

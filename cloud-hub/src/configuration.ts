@@ -7,12 +7,14 @@ import { nearestName, SiteId } from '@edgeloop/protocol'
 import { parse } from '@edgeloop/protocol/check'
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
+import { parseS3Address } from './blobs/blobs-address.ts'
 
 const closed = { additionalProperties: false } as const
 const port = (standard: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
 const host = (description: string) =>
   Type.String({ minLength: 1, maxLength: 253, default: '127.0.0.1', description })
+const secret = (description: string) => Type.String({ maxLength: 4000, default: '', description })
 
 export const HubConfig = Type.Object(
   {
@@ -27,6 +29,20 @@ export const HubConfig = Type.Object(
       description:
         'Where events, devices and people are kept: postgres://USER:PASSWORD@HOST/DATABASE, or the path of an SQLite file; by default hub.db in dataDir',
     }),
+    blobs: Type.Object(
+      {
+        url: Type.String({
+          maxLength: 2000,
+          default: '',
+          description:
+            'Where pictures are kept: s3://BUCKET/PREFIX?endpoint=https://HOST&region=…; by default a folder in dataDir',
+        }),
+        accessKeyId: secret('Key id for S3 (or AWS_ACCESS_KEY_ID)'),
+        secretAccessKey: secret('Secret of the key (or AWS_SECRET_ACCESS_KEY)'),
+        sessionToken: secret('Token of temporary credentials (or AWS_SESSION_TOKEN)'),
+      },
+      { ...closed, default: {} },
+    ),
     dashboardDir: Type.String({
       default: '',
       description: 'Folder of the built dashboard; without it a page says how to build it',
@@ -145,6 +161,12 @@ export const HubConfig = Type.Object(
 export type HubConfig = Static<typeof HubConfig>
 
 const environmentPrefix = 'EDGELOOP_HUB_'
+/** Names under which every tool for S3 looks for its key; ours come before them. */
+const awsVariables = {
+  AWS_ACCESS_KEY_ID: ['blobs', 'accessKeyId'],
+  AWS_SECRET_ACCESS_KEY: ['blobs', 'secretAccessKey'],
+  AWS_SESSION_TOKEN: ['blobs', 'sessionToken'],
+} as const
 
 /**
  * The hub's configuration from what was given, the environment (`EDGELOOP_HUB_BROWSER_PORT` is
@@ -170,6 +192,14 @@ export function readHubConfig(
     )
   }
   checkBroker(config.broker)
+  if (config.blobs.url !== '') {
+    parseS3Address(config.blobs.url)
+    if (config.blobs.accessKeyId === '' || config.blobs.secretAccessKey === '') {
+      throw new Error(
+        'Cannot keep blobs in S3 without a key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+      )
+    }
+  }
   return config
 }
 
@@ -200,6 +230,10 @@ type Tree = { [key: string]: Tree | string | number }
 function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Tree {
   const paths = new Map(leaves(HubConfig).map((path) => [variableOf(path), path]))
   const tree: Tree = {}
+  for (const [name, path] of Object.entries(awsVariables)) {
+    const value = env[name]
+    if (value !== undefined) plant(tree, path, value)
+  }
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(environmentPrefix) || value === undefined) continue
     const path = paths.get(name)

@@ -10,7 +10,9 @@ import { localUser } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { openAudit } from './audit/audit.ts'
+import { parseS3Address } from './blobs/blobs-address.ts'
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
+import { openS3Blobs } from './blobs/s3-blobs.ts'
 import type { Broker, BrokerListener } from './broker/broker.ts'
 import { brokerFiles, readBrokerFiles } from './broker/broker-config.ts'
 import { openEmbeddedBroker } from './broker/embedded-broker.ts'
@@ -107,7 +109,14 @@ export async function openHub(
       else log.info('the store is back')
     }),
   )
-  const blobs = await openFolderBlobs(join(dataDir, 'blobs'))
+  const blobs =
+    config.blobs.url === ''
+      ? await openFolderBlobs(join(dataDir, 'blobs'))
+      : await openS3Blobs({
+          address: parseS3Address(config.blobs.url),
+          credentials: config.blobs,
+          away: (why) => log.warn({ why }, 'S3 is away; boxes keep their pictures'),
+        })
   const authority = await openAuthority({
     folder: join(dataDir, 'keys'),
     publicHost,

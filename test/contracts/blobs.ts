@@ -6,10 +6,14 @@ import type { Blobs } from '../../cloud-hub/src/blobs/blobs.ts'
 
 const bytesMax = 1000
 
-/** @param open an empty place; `damage` changes a byte of what is stored under a digest */
+/**
+ * @param open an empty place; `damage` changes a byte of what is stored under a digest
+ * @param grainMs how well the place knows when something was stored
+ */
 export function testBlobs(
   name: string,
   open: (t: TestContext) => Promise<{ blobs: Blobs; damage: (digest: string) => Promise<void> }>,
+  { grainMs = 20 }: { grainMs?: number } = {},
 ): void {
   test(`${name}: read() gives what put() stored, in one piece`, async (t) => {
     const { blobs } = await open(t)
@@ -85,9 +89,9 @@ export function testBlobs(
       await blobs.put(digestOf(bytes), pieces(bytes), { bytesMax })
       digests.push(digestOf(bytes))
       if (between === 0) {
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await new Promise((resolve) => setTimeout(resolve, grainMs))
         between = Date.now()
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await new Promise((resolve) => setTimeout(resolve, grainMs))
       }
     }
     const { signal } = new AbortController()

@@ -20,6 +20,7 @@ type Options = {
   deviceHost?: string
   publicHost?: string
   store?: string
+  blobs?: string
   broker?: string
   brokerPublic?: string
   brokerFiles?: string
@@ -57,6 +58,10 @@ export function hubCommand(): Command {
     .option(
       '--store <url>',
       'postgres://… instead of the file in the data folder (or EDGELOOP_HUB_STORE)',
+    )
+    .option(
+      '--blobs <url>',
+      's3://BUCKET/PREFIX?endpoint=https://… instead of a folder; key in AWS_ACCESS_KEY_ID',
     )
     .option('--broker <url>', 'mqtts://… of an external broker instead of the embedded one')
     .option('--broker-public <url>', 'where devices reach it (default: where the hub does)')
@@ -113,6 +118,7 @@ async function runHub(options: Options): Promise<void> {
       }),
       device: given({ port: options.devicePort, host: options.deviceHost }),
       mqtt: given({ port: options.mqttPort, host: options.deviceHost }),
+      blobs: given({ url: options.blobs }),
       broker: given({
         url: options.broker,
         publicUrl: options.brokerPublic,

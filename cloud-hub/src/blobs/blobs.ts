@@ -6,6 +6,7 @@
 export type PutOptions = {
   /** A longer body is refused. */
   readonly bytesMax: number
+  /** Ends the reading of the body; what has come in whole is stored all the same. */
   readonly signal?: AbortSignal
 }
 
