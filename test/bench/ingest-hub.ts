@@ -8,6 +8,8 @@ export type HubOrder = {
   readonly dataDir: string
   readonly dashboardDir?: string
   readonly ports?: Readonly<Record<'browser' | 'device' | 'mqtt', number>>
+  /** An external broker, as in the hub's configuration. */
+  readonly broker?: object
 }
 export type HubReady = {
   readonly browser: string
@@ -41,13 +43,14 @@ process.once('disconnect', async () => {
   await hub?.[Symbol.asyncDispose]()
 })
 
-async function open({ dataDir, dashboardDir = '', ports }: HubOrder): Promise<void> {
+async function open({ dataDir, dashboardDir = '', ports, broker = {} }: HubOrder): Promise<void> {
   const config = readHubConfig({
     dataDir,
     dashboardDir,
     browser: { port: ports?.browser ?? 0 },
     device: { port: ports?.device ?? 0 },
     mqtt: { port: ports?.mqtt ?? 0 },
+    broker,
   })
   hub = await openHub(config, { log: pino({ level: 'warn' }, pino.destination(2)) })
   const { urls, localTokenFile } = hub

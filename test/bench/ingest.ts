@@ -1,18 +1,20 @@
 /**
  * How many events a second the hub commits before it acknowledges them, and how long a device waits: a real
  * hub in one process, 200 agents over mutual TLS in another, stop-and-wait, `synchronous = full`.
- * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--profile DIR]`
+ * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--broker embedded|mosquitto] [--profile DIR]`
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import type { EnrolmentToken } from '@edgeloop/protocol'
+import type { EnrolmentToken, HubHealth } from '@edgeloop/protocol'
+import { startMosquitto } from '../broker/mosquitto.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
 import type { Bench } from './bench.ts'
-import type { HubFigures, HubReady } from './ingest-hub.ts'
+import type { HubFigures, HubOrder, HubReady } from './ingest-hub.ts'
 import type { Credentials, LoadOrder, LoadResult } from './ingest-load.ts'
 
 /** What the issue asks for. */
@@ -27,6 +29,7 @@ export const bench: Bench = async ({ args, signal }) => {
       seconds: { type: 'string', default: '10' },
       agents: { type: 'string', default: '200' },
       batch: { type: 'string', multiple: true, default: ['50', '5'] },
+      broker: { type: 'string', default: 'embedded' },
       profile: { type: 'string' },
     },
   })
@@ -34,17 +37,26 @@ export const bench: Bench = async ({ args, signal }) => {
   await using opened = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-ingest-'))
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
+  if (values.broker !== 'embedded' && values.broker !== 'mosquitto') {
+    throw new Error(`Cannot measure with broker "${values.broker}": use embedded or mosquitto`)
+  }
+  const files = join(dataDir, 'broker')
+  const mosquitto =
+    values.broker === 'mosquitto' ? opened.use(await startMosquitto(dataDir, files)) : undefined
   const profile =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
   const hub = start('./ingest-hub.ts', profile, signal)
   opened.defer(() => stop(hub))
-  hub.send({ kind: 'open', dataDir })
+  const broker = mosquitto && { url: mosquitto.hubUrl, publicUrl: mosquitto.deviceUrl, files }
+  hub.send({ kind: 'open', dataDir, ...(broker && { broker }) } satisfies HubOrder)
   const ready = await answer<HubReady>(hub)
+  await whole(ready)
   const credentials = await enrolAll(ready, agents)
 
   const rows = []
   for (const batch of values.batch.map(Number)) {
-    rows.push(await measure(hub, { credentials, batch, seconds: Number(values.seconds) }, signal))
+    const order = { credentials, batch, seconds: Number(values.seconds) }
+    rows.push(await measure(hub, mosquitto?.pid, order, signal))
   }
   const [first] = rows
   const reached =
@@ -52,20 +64,24 @@ export const bench: Bench = async ({ args, signal }) => {
     first.lost === 0 &&
     first.eventsPerSecond >= target.eventsPerSecond &&
     first.p99Ms <= target.p99Ms
-  return { name: 'ingest', rows, json: { agents, target, reached, rows } }
+  return { name: 'ingest', rows, json: { agents, broker: values.broker, target, reached, rows } }
 }
 
+/** @param brokerPid of a broker that is a process of its own */
 async function measure(
   hub: ChildProcess,
+  brokerPid: number | undefined,
   order: { credentials: readonly Credentials[]; batch: number; seconds: number },
   signal: AbortSignal,
 ) {
   const before = await figures(hub)
+  const brokerBeforeMs = brokerPid === undefined ? 0 : await cpuMsOf(brokerPid)
   const load = start('./ingest-load.ts', [], signal)
   try {
     load.send(order satisfies LoadOrder)
     const result = await answer<LoadResult>(load)
     const after = await figures(hub)
+    const brokerMs = brokerPid === undefined ? 0 : (await cpuMsOf(brokerPid)) - brokerBeforeMs
     const stored = after.eventsStored - before.eventsStored
     return {
       batch: order.batch,
@@ -77,6 +93,7 @@ async function measure(
       hubCores: round((after.cpuMs - before.cpuMs) / result.elapsedMs),
       hubMainCores: round((after.mainCpuMs - before.mainCpuMs) / result.elapsedMs),
       hubCpuUsPerEvent: round(((after.cpuMs - before.cpuMs) * 1000) / stored),
+      ...(brokerPid === undefined ? {} : { brokerCores: round(brokerMs / result.elapsedMs) }),
       loadCores: round(result.cpuMs / result.elapsedMs),
       events: stored,
       /** Acknowledged and not stored, or stored twice. */
@@ -107,6 +124,22 @@ async function enrolAll(ready: HubReady, agents: number): Promise<Credentials[]>
     credentials.push(...(await Promise.all(names.slice(i, i + enrolmentsAtOnce).map(enrol))))
   }
   return credentials
+}
+
+/** Waits until the hub says that all it needs is there: with an external broker it opens before. */
+async function whole({ browser }: HubReady): Promise<void> {
+  for (;;) {
+    const { status } = (await (await fetch(`${browser}/api/health`)).json()) as HubHealth
+    if (status === 'ok') return
+    await sleep(50)
+  }
+}
+
+/** CPU time that a process has used, in clock ticks of 10 ms (proc_pid_stat(5)). */
+async function cpuMsOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 function start(module: string, execArgv: string[], signal: AbortSignal): ChildProcess {

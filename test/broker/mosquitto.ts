@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { writeMosquittoConfig } from '../../cloud-hub/src/broker/broker-config.ts'
 
 export type Mosquitto = AsyncDisposable & {
+  /** Of the process that runs now. */
+  readonly pid: number
   /** Where devices connect. */
   readonly deviceUrl: string
   /** Where hubs connect. */
@@ -56,6 +58,9 @@ export async function startMosquitto(dataDir: string, files: string): Promise<Mo
 
   await start()
   return {
+    get pid() {
+      return child?.pid ?? 0
+    },
     deviceUrl: `mqtts://localhost:${devicePort}`,
     hubUrl: `mqtts://localhost:${hubPort}`,
     files,

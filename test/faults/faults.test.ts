@@ -47,7 +47,7 @@ test('mosquitto is killed as well: nothing is lost or doubled', needs('mosquitto
       const files = join(folder, 'broker')
       const server = await startMosquitto(hubDataDir, files)
       const config = { url: server.hubUrl, publicUrl: server.deviceUrl, files }
-      return { ...server, config }
+      return Object.assign(server, { config })
     },
     signal: t.signal,
   })
