@@ -141,6 +141,13 @@ export const DeviceRow = Type.Object(
 )
 export type DeviceRow = Static<typeof DeviceRow>
 
+/** A device came to this hub, or went. */
+export const ConnectionChange = Type.Object(
+  { at: Timestamp, online: Type.Boolean() },
+  { $id: 'ConnectionChange' },
+)
+export type ConnectionChange = Static<typeof ConnectionChange>
+
 /** Everything the Device page shows above its tabs. */
 export const DeviceDetail = Type.Object(
   {

@@ -5,7 +5,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
-import { Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
+import { ConnectionChange, Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
 import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import {
@@ -488,6 +488,14 @@ export const routes = {
       closed,
     ),
     response: Sparklines,
+  },
+  deviceConnectionList: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/connections',
+    access: 'viewer',
+    summary: 'Lists when a device came and went, newest first; the last 100',
+    params: device,
+    response: Type.Array(ConnectionChange),
   },
   deviceRetire: {
     method: 'POST',

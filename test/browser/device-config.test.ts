@@ -114,6 +114,10 @@ test('the past of a device in Chromium', needs('chromium'), async (t) => {
     const states = page.getByRole('region', { name: 'States' })
     await states.getByText('No space is left').waitFor()
     const rows = (await states.getByRole('row').allInnerTexts()).slice(1)
+    assert.ok(
+      rows.some((row) => row.includes('Connected')),
+      `${rows}`,
+    )
     const order = ['diskFull', 'Stalled', 'Live'].map((word) =>
       rows.findIndex((row) => row.includes(word)),
     )

@@ -76,6 +76,7 @@ function deviceWith(fields: Partial<Device>): Device {
     renewed: null,
     expired: false,
     retiredAt: null,
+    connections: [],
     online: false,
     lastSeenAt: null,
     eventsStored: 0,

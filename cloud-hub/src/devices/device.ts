@@ -1,7 +1,10 @@
 /** One device as the hub holds it in memory, and the fleet row that people see of it. */
-import type { Desired, DeviceRow, Event, Reported } from '@edgeloop/protocol'
+import type { ConnectionChange, Desired, DeviceRow, Event, Reported } from '@edgeloop/protocol'
 
 export type Health = Extract<Event, { kind: 'health' }>
+
+/** Beginnings and ends of connections that are remembered of one device; the oldest give way. */
+export const connectionsMax = 100
 
 /** `notAfter`: milliseconds of the clock. */
 export type Certificate = { readonly serial: string; readonly notAfter: number }
@@ -20,6 +23,11 @@ export type Device = {
   /** Since when it is not let in any more (ms); what it told is kept. */
   retiredAt: number | null
   online: boolean
+  /**
+   * When its connections began and ended, oldest first, at most `connectionsMax`: milliseconds of the clock,
+   * negative for an end. Two beginnings in a row: the hub was away in between.
+   */
+  connections: readonly number[]
   lastSeenAt: number | null
   eventsStored: number
   reported: Reported | null
@@ -52,6 +60,13 @@ export function rowOf(device: Device): DeviceRow {
     eventsStored: device.eventsStored,
     revision: device.revision,
   }
+}
+
+/** When the device came and went, newest first. */
+export function connectionsOf({ connections }: Device): ConnectionChange[] {
+  return connections
+    .map((at) => ({ at: new Date(Math.abs(at)).toISOString(), online: at > 0 }))
+    .reverse()
 }
 
 /** The keys in which two rows differ, with the values of the second. */

@@ -152,6 +152,7 @@ export function openEnrolmentDesk(deps: {
       renewed: null,
       expired: false,
       retiredAt: null,
+      connections: [],
       online: false,
       lastSeenAt: null,
       eventsStored: 0,

@@ -6,7 +6,7 @@ import { type Change, type DeviceRow, Refusal } from '@edgeloop/protocol'
 import type { Insertable, Selectable } from 'kysely'
 import type { Store } from '../store/store.ts'
 import type { DeviceTable } from '../store/tables.ts'
-import { type Device, patchOf, rowOf } from './device.ts'
+import { connectionsMax, type Device, patchOf, rowOf } from './device.ts'
 
 /** Most devices of one hub; enrolment refuses the next. */
 export const devicesMax = 10_000
@@ -61,6 +61,7 @@ export async function openFleet(deps: {
       renewed: renewedOf(row),
       expired: false,
       retiredAt: row.retired_at,
+      connections: readJson<number[]>(row.connections) ?? [],
       online: false,
       lastSeenAt: row.last_seen_at,
       eventsStored: row.events_stored,
@@ -81,6 +82,10 @@ export async function openFleet(deps: {
     if (byKey.get(device.deviceKey) !== device) return
     if (!untold.has(device)) untold.set(device, rowOf(device))
     unwritten.add(device)
+    if (fields.online !== undefined && fields.online !== device.online) {
+      const at = fields.online ? clock() : -clock()
+      device.connections = [...device.connections, at].slice(-connectionsMax)
+    }
     Object.assign(device, fields)
     device.revision = Math.max(device.revision + 1, clock())
   }
@@ -127,6 +132,7 @@ export async function openFleet(deps: {
             last_seen_at: ref('excluded.last_seen_at'),
             reported: ref('excluded.reported'),
             health: ref('excluded.health'),
+            connections: ref('excluded.connections'),
           })),
         )
         .execute()
@@ -195,6 +201,7 @@ function cellsOf(device: Device): Insertable<DeviceTable> {
     last_seen_at: device.lastSeenAt,
     reported: device.reported && JSON.stringify(device.reported),
     health: device.health && JSON.stringify(device.health),
+    connections: JSON.stringify(device.connections),
   }
 }
 

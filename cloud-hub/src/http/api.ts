@@ -8,7 +8,7 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
-import { rowOf } from '../devices/device.ts'
+import { connectionsOf, rowOf } from '../devices/device.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
@@ -140,6 +140,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
       const devices = query.devices.split(',').flatMap((id) => fleet.find(id) ?? [])
       return readSparklines(rooms.store, devices, clock())
     },
+    deviceConnectionList: async ({ params }) => connectionsOf(fleet.get(params.deviceId)),
     deviceRetire: async ({ params }) => rowOf(await rooms.retirement.retire(params.deviceId)),
     deviceRemovalShow: ({ params }) => rooms.retirement.count(params.deviceId),
     deviceRemove: ({ params }) => rooms.retirement.remove(params.deviceId),

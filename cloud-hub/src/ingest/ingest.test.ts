@@ -128,6 +128,7 @@ async function opened(t: TestContext, kind = sqlite!) {
     renewed: null,
     expired: false,
     retiredAt: null,
+    connections: [],
     online: true,
     lastSeenAt: null,
     eventsStored: 0,

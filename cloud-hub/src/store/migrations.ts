@@ -13,6 +13,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-people': { up: people },
   '0003-certificates-configurations': { up: certificatesAndConfigurations },
   '0006-event-marks': { up: eventMarks },
+  '0013-connections': { up: connections },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -241,6 +242,11 @@ async function eventMarks(db: Kysely<unknown>): Promise<void> {
     .on('event_mark')
     .columns(['mark', 'event_id'])
     .execute()
+}
+
+/** When a device came and went, beside its other newest states: one short row, never many. */
+async function connections(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('device').addColumn('connections', 'text').execute()
 }
 
 function strict<T extends string>(

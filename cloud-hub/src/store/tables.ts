@@ -28,6 +28,8 @@ export type DeviceTable = {
   next_not_after: Generated<number | null>
   /** Since when the device is not let in any more; null while it is. */
   retired_at: Generated<number | null>
+  /** `Device.connections` as JSON. */
+  connections: Generated<string | null>
 }
 
 /** One version of what was wanted of a device. Bounded: the oldest of a device give way. */

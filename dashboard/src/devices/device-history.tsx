@@ -1,5 +1,5 @@
-/** What the streams of a device went through: states and alarms, newest first. */
-import type { StoredEvent, StreamState } from '@edgeloop/protocol'
+/** What a device and its streams went through: connections, states and alarms, newest first. */
+import type { ConnectionChange, StoredEvent, StreamState } from '@edgeloop/protocol'
 import { streamStates } from '@edgeloop/protocol'
 import { Skeleton, Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
@@ -12,7 +12,7 @@ import { Status, type StatusKind } from '../shell/status.tsx'
 import { streamStateWord } from '../streams/stream-status.ts'
 import streamClasses from '../streams/stream-table.module.css'
 import classes from './device-config.module.css'
-import { deviceHistoryQuery } from './device-queries.ts'
+import { deviceHistoryQuery, type Moment } from './device-queries.ts'
 
 const route = getRouteApi('/in/devices/$deviceId')
 
@@ -27,7 +27,7 @@ export function DeviceHistory() {
           moments.length === 0 ? (
             <Empty
               title="Nothing has happened yet"
-              text="States of streams and alarms are listed here as they are reported."
+              text="Connections, states of streams and alarms are listed here as they are reported."
             />
           ) : (
             <>
@@ -44,7 +44,7 @@ export function DeviceHistory() {
                   </Table.Thead>
                   <Table.Tbody>
                     {moments.map((moment) => (
-                      <Moment key={moment.eventId} moment={moment} />
+                      <MomentRow key={moment.key} moment={moment} />
                     ))}
                   </Table.Tbody>
                 </Table>
@@ -66,9 +66,11 @@ export function DeviceHistory() {
   )
 }
 
-function Moment(props: { moment: StoredEvent }) {
-  const { at, streamId, data } = props.moment
-  const { kind, word } = stateOf(props.moment)
+function MomentRow(props: { moment: Moment }) {
+  const { at, happened } = props.moment
+  const { kind, word } = 'online' in happened ? connectionWords(happened) : stateOf(happened)
+  const streamId = 'online' in happened ? null : happened.streamId
+  const data: StoredEvent['data'] = 'online' in happened ? {} : happened.data
   const why = data.reason ?? data.text
   return (
     <Table.Tr>
@@ -88,6 +90,9 @@ function Moment(props: { moment: StoredEvent }) {
     </Table.Tr>
   )
 }
+
+const connectionWords = ({ online }: ConnectionChange): { kind: StatusKind; word: string } =>
+  online ? { kind: 'ok', word: 'Connected' } : { kind: 'offline', word: 'Disconnected' }
 
 function stateOf({ kind, data }: StoredEvent): { kind: StatusKind; word: string } {
   if (kind === 'alarm') {

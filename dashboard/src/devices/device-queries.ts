@@ -1,5 +1,5 @@
 /** What is fetched about devices, and under which name it is cached. */
-import type { DeviceDetail } from '@edgeloop/protocol'
+import type { ConnectionChange, DeviceDetail, StoredEvent } from '@edgeloop/protocol'
 import { keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { call } from '../api/call.ts'
 
@@ -43,17 +43,30 @@ export const configDiffQuery = (deviceId: string, from: number, to: number) =>
 const historyMax = 200
 const historyEveryMs = 10_000
 
-/** The newest states of streams and alarms of a device, newest first. */
+/** One line of a device's history. */
+export type Moment = {
+  readonly key: string
+  readonly at: string
+  readonly happened: StoredEvent | ConnectionChange
+}
+
+/** When a device came and went, and the newest states of its streams and alarms; newest first. */
 export const deviceHistoryQuery = (deviceId: string) =>
   queryOptions({
     queryKey: ['device', deviceId, 'history'],
     queryFn: async ({ signal }) => {
-      const pages = await Promise.all(
-        (['stream', 'alarm'] as const).map((kind) =>
-          call('eventList', { query: { device: deviceId, kind, limit: historyMax }, signal }),
-        ),
-      )
-      const moments = pages.flatMap(({ events }) => events)
+      const of = (kind: 'stream' | 'alarm') =>
+        call('eventList', { query: { device: deviceId, kind, limit: historyMax }, signal })
+      const [connections, streams, alarms] = await Promise.all([
+        call('deviceConnectionList', { params: { deviceId }, signal }),
+        of('stream'),
+        of('alarm'),
+      ])
+      const events = [...streams.events, ...alarms.events]
+      const moments: Moment[] = [
+        ...connections.map((one) => ({ key: `connection ${one.at}`, at: one.at, happened: one })),
+        ...events.map((one) => ({ key: `event ${one.eventId}`, at: one.at, happened: one })),
+      ]
       return moments.sort((a, b) => b.at.localeCompare(a.at)).slice(0, historyMax)
     },
     refetchInterval: historyEveryMs,
