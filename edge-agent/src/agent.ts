@@ -12,6 +12,8 @@ import type { AgentConfig } from './configuration.ts'
 import { checkDesired, readDesired, versionOf, writeDesired } from './desired.ts'
 import { reportHealth } from './health/health.ts'
 import { describeMachine, type Machine } from './health/machine.ts'
+import { LiveViews } from './local/live-views.ts'
+import type { LocalSurface } from './local/surface.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
 import { type SettledModel, settleRuntimes } from './models/settle-runtimes.ts'
@@ -89,9 +91,11 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
     ...{ outbox, config, snapshotFolder, log },
     record: (event) => outbox.append(event),
     onDesired: (value) => agent.wish(value),
-    onLiveRequest: (request) => agent.fleet.setLive(request),
+    onLiveRequest: (request) => agent.live.hubAsks(request),
   })
   stack.use(link)
+  const local = await agent.openLocalSurface()
+  if (local) stack.use(local)
   await agent.run(link)
   if (failure.signal.aborted) throw failure.signal.reason
 }
@@ -105,6 +109,7 @@ type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
 
 class Agent {
   readonly fleet: MediaFleet
+  readonly live: LiveViews
   readonly #options: AgentOptions & AgentParts
   readonly #outbox: Outbox
   readonly #identified: Identified
@@ -135,13 +140,57 @@ class Agent {
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
       record: (event) => outbox.append(event),
       onSnapshot: (digest, sizeBytes) => this.#link?.offerSnapshot(digest, sizeBytes),
-      onLive: (streamId, bytes) => this.#link?.showLive(streamId, bytes),
+      onLive: (streamId, bytes) => this.live.take(streamId, bytes),
       onChange: () => this.#report(),
       now: Date.now,
       monotonicMs: () => performance.now(),
       random: Math.random,
       ...{ log, signal },
     })
+    this.live = new LiveViews({
+      ask: (request) => this.fleet.setLive(request),
+      forward: (streamId, bytes) => this.#link?.showLive(streamId, bytes),
+      now: Date.now,
+    })
+  }
+
+  /** Undefined where it is off, or cannot be opened, which is no reason to stop looking at cameras. */
+  async openLocalSurface(): Promise<LocalSurface | undefined> {
+    const { config, models, log, signal } = this.#options
+    if (!config.local || signal.aborted) return undefined
+    // A server costs memory: only for whom it is switched on.
+    const { openLocalSurface } = await import('./local/surface.ts')
+    try {
+      const surface = await openLocalSurface({
+        config: config.local,
+        dataDir: config.dataDir,
+        version: this.#identified.agentVersion,
+        models: {
+          names: models.map(({ source }) => source.name),
+          describe: async (name) => this.#describe(name),
+          infer: (name, inputs) => this.fleet.infer(name, inputs),
+        },
+        streams: () => this.fleet.streams,
+        figures: () => this.fleet.figures,
+        outbox: () => this.#outbox.figures,
+        live: this.live,
+        now: Date.now,
+        signal,
+      })
+      const { url, tokenFile, certificateFile } = surface
+      log.info({ url, tokenFile, certificateFile }, 'Local surface is open')
+      return surface
+    } catch (error) {
+      log.error(`${(error as Error).message}; the agent goes on without it`)
+      return undefined
+    }
+  }
+
+  #describe(name: string) {
+    if (!this.#options.models.some(({ source }) => source.name === name)) return undefined
+    const signature = this.fleet.signatureOf(name)
+    if (signature) return { signature }
+    return { refusal: this.fleet.refusalOf(name) ?? `Model "${name}" is being opened; try again` }
   }
 
   /** Runs until the signal aborts and every media process has gone. */

@@ -72,3 +72,19 @@ test('readAgentConfig() refuses what it does not understand, and says where', as
     await assert.rejects(readAgentConfig(await folderWith(t, yaml)), { message }, yaml)
   }
 })
+
+test('the local surface is off, on the machine itself, or where it is told to be', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-configuration-'))
+  t.after(() => rm(folder, { recursive: true }))
+  assert.equal((await readAgentConfig(folder)).local, undefined)
+  const local = async (given: object) => (await readAgentConfig(folder, { local: given })).local
+  assert.deepEqual(await local({ port: 8000 }), { host: '127.0.0.1', port: 8000 })
+  const tls = { tlsCert: 'c.pem', tlsKey: 'k.pem' }
+  assert.deepEqual(await local({ port: 8000, host: '::', ...tls }), {
+    ...{ host: '::', port: 8000 },
+    ...{ tlsCert: join(folder, 'c.pem'), tlsKey: join(folder, 'k.pem') },
+  })
+  await assert.rejects(local({ port: 8000, tlsCert: 'c.pem' }), /has tlsCert and no tlsKey/)
+  await assert.rejects(local({ prot: 8000 }), /did you mean "port"/)
+  await assert.rejects(local({ port: 70_000 }), /\/local\/port must be <= 65535/)
+})

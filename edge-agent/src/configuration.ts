@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { misfitOf } from '@edgeloop/protocol/check'
 import { type Static, Type } from 'typebox'
 import { parse, YAMLParseError } from 'yaml'
+import type { LocalConfig } from './local/surface.ts'
 import type { ModelSource } from './models/model.ts'
 
 const closed = { additionalProperties: false } as const
@@ -117,6 +118,30 @@ export const AgentFile = Type.Object(
         closed,
       ),
     ),
+    local: Type.Optional(
+      Type.Object(
+        {
+          port: Type.Integer({
+            minimum: 0,
+            maximum: 65_535,
+            description: 'Where the box answers itself: health, metrics, pictures, inference',
+          }),
+          host: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 255,
+              default: '127.0.0.1',
+              description: 'Address to listen on; any but those of the machine itself speak TLS',
+            }),
+          ),
+          tlsCert: Type.Optional(
+            Type.String({ description: 'Certificate chain, PEM; the box makes its own without' }),
+          ),
+          tlsKey: Type.Optional(Type.String({ description: 'Its key, PEM' })),
+        },
+        closed,
+      ),
+    ),
     health: Type.Optional(
       Type.Object(
         {
@@ -150,6 +175,8 @@ export type AgentConfig = {
   readonly streamsPerProcess: number
   readonly heartbeatTimeoutMs: number
   readonly healthIntervalMs: number
+  /** The local surface; absent where it is off. */
+  readonly local?: LocalConfig
 }
 
 /**
@@ -169,7 +196,7 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     ),
     ...modelsOf(wish, process.cwd(), 'the command line'),
   ]
-  const { outbox, snapshots, link, media, health } = { ...file, ...wish }
+  const { outbox, snapshots, link, media, health, local } = { ...file, ...wish }
   return {
     dataDir: folder,
     models,
@@ -180,6 +207,7 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     streamsPerProcess: media?.streamsPerProcess ?? 8,
     heartbeatTimeoutMs: media?.heartbeatTimeoutMs ?? 5_000,
     healthIntervalMs: health?.intervalMs ?? 10_000,
+    ...(local && { local: localOf(local, folder, path) }),
   }
 }
 
@@ -206,6 +234,19 @@ function modelsOf({ models = [] }: AgentFile, folder: string, from: string): Mod
   const twice = models.find(({ name }, i) => models.findIndex((m) => m.name === name) !== i)
   if (twice) throw new Error(`Cannot use ${from}: two models are called "${twice.name}"`)
   return models.map((model) => absolute(folder, model))
+}
+
+function localOf(
+  { port, host = '127.0.0.1', tlsCert, tlsKey }: NonNullable<AgentFile['local']>,
+  folder: string,
+  path: string,
+): LocalConfig {
+  if (tlsCert === undefined && tlsKey === undefined) return { host, port }
+  if (tlsCert !== undefined && tlsKey !== undefined) {
+    return { host, port, tlsCert: resolve(folder, tlsCert), tlsKey: resolve(folder, tlsKey) }
+  }
+  const [has, lacks] = tlsKey === undefined ? ['tlsCert', 'tlsKey'] : ['tlsKey', 'tlsCert']
+  throw new Error(`Cannot use "${path}": /local has ${has} and no ${lacks}; give both or neither`)
 }
 
 /** Paths in the file are meant from where the file is. */

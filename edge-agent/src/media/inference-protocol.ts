@@ -1,7 +1,8 @@
 /** What the decoding thread of a media process and its inference worker say to each other. */
 import type { Detection } from '@edgeloop/protocol'
 import type { InputSpec } from '../models/canvas.ts'
-import type { DetectOptions, ModelSource } from '../models/model.ts'
+import type { DetectOptions, ModelSignature, ModelSource } from '../models/model.ts'
+import type { Tensors } from '../runtimes/runtime.ts'
 
 /** A model as the worker opened it. */
 export type OpenedModel = {
@@ -10,6 +11,7 @@ export type OpenedModel = {
   readonly layout: string
   readonly labels: readonly string[]
   readonly runtime: string
+  readonly signature: ModelSignature
   readonly input: InputSpec
   readonly inputBytes: number
 }
@@ -29,6 +31,13 @@ export type ToInference =
   | { readonly kind: 'leave'; readonly lane: number }
   /** A canvas is in the lane's slot. */
   | { readonly kind: 'ring'; readonly lane: number }
+  /** Run a model that is open on tensors; answered by `inferred` or `notInferred`. */
+  | {
+      readonly kind: 'infer'
+      readonly request: number
+      readonly model: string
+      readonly inputs: Tensors
+    }
 
 export type FromInference =
   | { readonly kind: 'opened'; readonly model: OpenedModel }
@@ -47,3 +56,5 @@ export type FromInference =
       readonly sequence: number
       readonly reason: string
     }
+  | { readonly kind: 'inferred'; readonly request: number; readonly outputs: Tensors }
+  | { readonly kind: 'notInferred'; readonly request: number; readonly reason: string }

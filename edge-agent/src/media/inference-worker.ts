@@ -11,6 +11,7 @@ import { endWithParent } from './end-group.ts'
 import { SlotReader } from './frame-slot.ts'
 import type { FromInference, ToInference } from './inference-protocol.ts'
 
+type Request = Extract<ToInference, { kind: 'infer' }>
 type Lane = { readonly model: Model; readonly slot: SlotReader; readonly options: DetectOptions }
 
 const port = parentPort
@@ -20,6 +21,8 @@ const models = new Map<string, Model>()
 const lanes = new Map<number, Lane>()
 /** Lanes that may have a canvas, in the order of their turns. */
 const turns = new Set<number>()
+/** Tensors that somebody sent, in the order they came; the supervisor bounds their number. */
+const requests: Request[] = []
 let working = false
 
 // The decoding thread may hang in native code when the supervisor goes; this one does not.
@@ -43,6 +46,10 @@ port.on('message', (message: ToInference) => {
     case 'ring':
       turns.add(message.lane)
       if (!working) void work()
+      return
+    case 'infer':
+      requests.push(message)
+      if (!working) void work()
   }
 })
 
@@ -56,7 +63,7 @@ async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise
       return openModel(source, chooseRuntime(source.fallback))
     })
     models.set(source.name, model)
-    const { digest, layout, labels, input, inputBytes } = model
+    const { digest, layout, labels, signature, input, inputBytes } = model
     send({
       kind: 'opened',
       model: {
@@ -65,6 +72,7 @@ async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise
         layout,
         labels,
         runtime: model.runtime,
+        signature,
         input,
         inputBytes,
       },
@@ -87,25 +95,45 @@ function join({ lane, model: name, memory, options }: Extract<ToInference, { kin
   lanes.set(lane, { model, slot: new SlotReader(memory, model.inputBytes), options })
 }
 
-/** Works until no lane has a canvas; a lane that rings meanwhile gets its turn after the others. */
+/**
+ * Works in rounds until nothing waits: every lane that has a canvas has its turn, then one request.
+ * So streams come first, and requests, however many, are together no more than one stream.
+ */
 async function work(): Promise<void> {
   working = true
-  for (const id of turns) {
-    // A Set goes on with what was added during the loop, behind what was there.
-    turns.delete(id)
-    const lane = lanes.get(id)
-    const frame = lane?.slot.take()
-    if (!lane || !frame) continue
-    const startedAt = performance.now()
-    try {
-      const detections = await lane.model.detect(frame.canvas, frame.view, lane.options)
-      const inferenceMs = performance.now() - startedAt
-      send({ kind: 'detected', lane: id, sequence: frame.sequence, detections, inferenceMs })
-    } catch (error) {
-      send({ kind: 'failed', lane: id, sequence: frame.sequence, reason: textOf(error) })
-    }
+  while (turns.size > 0 || requests.length > 0) {
+    // A lane that rings meanwhile gets its turn in the next round.
+    for (const id of [...turns]) await look(id)
+    const request = requests.shift()
+    if (request) await infer(request)
   }
   working = false
+}
+
+async function look(id: number): Promise<void> {
+  turns.delete(id)
+  const lane = lanes.get(id)
+  const frame = lane?.slot.take()
+  if (!lane || !frame) return
+  const startedAt = performance.now()
+  try {
+    const detections = await lane.model.detect(frame.canvas, frame.view, lane.options)
+    const inferenceMs = performance.now() - startedAt
+    send({ kind: 'detected', lane: id, sequence: frame.sequence, detections, inferenceMs })
+  } catch (error) {
+    send({ kind: 'failed', lane: id, sequence: frame.sequence, reason: textOf(error) })
+  }
+}
+
+async function infer({ request, model: name, inputs }: Request): Promise<void> {
+  try {
+    const model = models.get(name)
+    if (!model) throw new Error(`Cannot run model "${name}": it is not open`)
+    // Posting copies them before the next run takes their memory back.
+    send({ kind: 'inferred', request, outputs: await model.run(inputs) })
+  } catch (error) {
+    send({ kind: 'notInferred', request, reason: textOf(error) })
+  }
 }
 
 function textOf(error: unknown): string {

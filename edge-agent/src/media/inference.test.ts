@@ -50,3 +50,52 @@ test('a model whose measured runtime has gone runs on its fallback', async (t) =
   assert.equal(lane.model.runtime, 'ort:cpu')
   assert.ok(await look(lane))
 })
+
+const gray = {
+  frame: {
+    type: 'uint8',
+    shape: [1, 184, 320, 3],
+    data: new Uint8Array(184 * 320 * 3).fill(128),
+  },
+} as const
+
+test('a stream goes before the requests that wait, and they are not forgotten', async (t) => {
+  const inference = inferenceFor(t)
+  using lane = await inference.openLane(demoModel, options)
+  await look(lane)
+  const order: string[] = []
+  const requests = Array.from({ length: 8 }, async (_, i) => {
+    await inference.infer(demoModel, gray)
+    order.push(`request ${i + 1}`)
+  })
+  const seen = look(lane).then(() => order.push('stream'))
+  await Promise.all([...requests, seen])
+  assert.ok(order.indexOf('stream') <= 1, order.join(', '))
+
+  // A stream that always has a canvas leaves every second turn to a request.
+  let busy = true
+  const streaming = (async () => {
+    while (busy) await look(lane)
+  })()
+  for (let i = 0; i < 5; i++) {
+    const outputs = await inference.infer(demoModel, gray)
+    assert.ok(outputs.detections)
+  }
+  busy = false
+  await streaming
+})
+
+test('infer() opens a model that no stream uses, and says what is wrong with tensors', async (t) => {
+  const inference = inferenceFor(t)
+  const [first, second] = await Promise.all([
+    inference.infer(demoModel, gray),
+    inference.infer(demoModel, gray),
+  ])
+  assert.deepEqual(first, second)
+  await assert.rejects(inference.infer(demoModel, {}), {
+    name: 'ModelError',
+    message: 'Cannot run the model: there is no tensor for input "frame"',
+  })
+  const { signature } = await inference.describe(demoModel)
+  assert.deepEqual(signature.inputs, [{ name: 'frame', type: 'uint8', shape: [1, 184, 320, 3] }])
+})

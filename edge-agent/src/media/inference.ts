@@ -8,7 +8,7 @@ import type { InputView } from '../cameras/camera.ts'
 import { placeFrame } from '../models/canvas.ts'
 import type { DetectOptions, ModelSource } from '../models/model.ts'
 import { silenceOrt } from '../runtimes/load-ort.ts'
-import { ModelError } from '../runtimes/runtime.ts'
+import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import { SlotWriter, slotMemory } from './frame-slot.ts'
 import type { FromInference, OpenedModel, ToInference } from './inference-protocol.ts'
 
@@ -42,6 +42,11 @@ export interface Inference extends AsyncDisposable {
    * @throws {ModelError} as `openLane()`
    */
   describe(source: ModelSource): Promise<OpenedModel>
+  /**
+   * Runs a model on tensors, when every stream has had its turn. It stays open for a minute after.
+   * @throws {ModelError} when it cannot be opened or fails on them
+   */
+  infer(source: ModelSource, inputs: Tensors): Promise<Tensors>
   /** How long the worker has owed an answer, in ms; 0 when it owes none. */
   readonly owingMs: number
 }
@@ -66,11 +71,17 @@ type Waiting = {
 /** A model that is open or being opened, and how many need it. */
 type Held = { readonly opened: PromiseWithResolvers<OpenedModel>; users: number }
 
+/** How long a model stays open after a request for it, without any stream that uses it. */
+const lingerMs = 60_000
+
 class WorkerInference implements Inference {
   readonly #worker: Worker
   readonly #models = new Map<string, Held>()
   readonly #lanes = new Map<number, WorkerLane>()
+  readonly #requests = new Map<number, PromiseWithResolvers<Tensors>>()
+  readonly #lingering = new Map<string, NodeJS.Timeout>()
   #nextLane = 1
+  #nextRequest = 1
   #owed = 0
   #answeredAt = 0
   #closing = false
@@ -115,6 +126,38 @@ class WorkerInference implements Inference {
     return lane
   }
 
+  async infer(source: ModelSource, inputs: Tensors): Promise<Tensors> {
+    const held = this.#hold(source)
+    try {
+      const model = await held.opened.promise
+      const request = this.#nextRequest++
+      const answer = Promise.withResolvers<Tensors>()
+      this.#requests.set(request, answer)
+      this.#owe()
+      this.#send({ kind: 'infer', request, model: model.name, inputs })
+      return await answer.promise
+    } finally {
+      this.#linger(source.name, held)
+    }
+  }
+
+  /** Lets go of a model later than at once; of several that linger, the last one counts. */
+  #linger(name: string, held: Held): void {
+    const before = this.#lingering.get(name)
+    if (before && this.#models.get(name) === held) {
+      before.refresh()
+      this.#release(name, held)
+      return
+    }
+    clearTimeout(before)
+    const timer = setTimeout(() => {
+      this.#lingering.delete(name)
+      this.#release(name, held)
+    }, lingerMs)
+    timer.unref()
+    this.#lingering.set(name, timer)
+  }
+
   #hold(source: ModelSource): Held {
     let held = this.#models.get(source.name)
     if (!held) {
@@ -141,6 +184,10 @@ class WorkerInference implements Inference {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true
+    for (const timer of this.#lingering.values()) clearTimeout(timer)
+    const gone = new ModelError('Cannot run the model: the agent is stopping')
+    for (const { reject } of this.#requests.values()) reject(gone)
+    this.#requests.clear()
     for (const lane of [...this.#lanes.values()]) lane[Symbol.dispose]()
     await this.#worker.terminate()
   }
@@ -156,6 +203,12 @@ class WorkerInference implements Inference {
   #answered(): void {
     this.#owed--
     this.#answeredAt = performance.now()
+  }
+
+  #take(request: number): PromiseWithResolvers<Tensors> | undefined {
+    const waiting = this.#requests.get(request)
+    if (this.#requests.delete(request)) this.#answered()
+    return waiting
   }
 
   #hear(message: FromInference): void {
@@ -175,6 +228,12 @@ class WorkerInference implements Inference {
         return
       case 'failed':
         this.#lanes.get(message.lane)?.refuse(message.sequence, new ModelError(message.reason))
+        return
+      case 'inferred':
+        this.#take(message.request)?.resolve(message.outputs)
+        return
+      case 'notInferred':
+        this.#take(message.request)?.reject(new ModelError(message.reason))
     }
   }
 }

@@ -12,6 +12,8 @@ import {
   type StreamFigures,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
+import type { ModelSignature } from '../models/model.ts'
+import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'
 import { type GroupBounds, overfill, planGroups } from './groups.ts'
 import { type MediaDown, MediaHost } from './media-host.ts'
@@ -37,6 +39,16 @@ export type MediaFleetOptions = GroupBounds & {
 }
 
 const startTimeoutMs = 20_000
+/** Most requests to run a model on tensors that are under way; more are refused. */
+const inferencesMax = 8
+
+/** Something cannot be done just now, and may be later. */
+export class BusyError extends Error {
+  constructor(text: string) {
+    super(text)
+    this.name = 'BusyError'
+  }
+}
 
 type Group = {
   readonly host: MediaHost
@@ -50,6 +62,10 @@ export class MediaFleet {
   readonly #groups = new Map<number, Group>()
   readonly #streams = new Map<string, ReportedStream>()
   readonly #models = new Map<string, ReportedModel>()
+  readonly #signatures = new Map<string, ModelSignature>()
+  readonly #refusals = new Map<string, string>()
+  readonly #inferences = new Map<number, PromiseWithResolvers<Tensors>>()
+  #nextInference = 1
   /** When a stream was last known live whose process then died; for the gap it leaves. */
   readonly #goneMs = new Map<string, number>()
   #configs: readonly StreamConfig[] = []
@@ -70,6 +86,34 @@ export class MediaFleet {
   /** Models that could be opened, in the order of the configuration. */
   get models(): ReportedModel[] {
     return this.#options.start.models.flatMap(({ name }) => this.#models.get(name) ?? [])
+  }
+
+  /** What a model takes and gives; undefined where it could not be opened, or not yet. */
+  signatureOf(name: string): ModelSignature | undefined {
+    return this.#models.has(name) ? this.#signatures.get(name) : undefined
+  }
+
+  /** Why a model could not be opened. */
+  refusalOf(name: string): string | undefined {
+    return this.#refusals.get(name)
+  }
+
+  /**
+   * Runs a model on tensors, when the streams of its process have had their turns.
+   * @throws {BusyError} when too many wait already, or the process is just being started
+   * @throws {ModelError} when the model fails, or its process ends meanwhile
+   */
+  async infer(model: string, inputs: Tensors): Promise<Tensors> {
+    const host = this.#groups.get(0)?.host
+    if (host?.pid === undefined) throw new BusyError('the process that runs models is not up')
+    if (this.#inferences.size >= inferencesMax) {
+      throw new BusyError(`${inferencesMax} requests are under way`)
+    }
+    const id = this.#nextInference++
+    const answer = Promise.withResolvers<Tensors>()
+    this.#inferences.set(id, answer)
+    host.send({ kind: 'infer', id, model, inputs })
+    return await answer.promise
   }
 
   /** Figures of the last interval that each process reported. */
@@ -173,7 +217,18 @@ export class MediaFleet {
         this.#streams.set(message.stream.streamId, message.stream)
         onChange()
         return
+      case 'modelRefused':
+        this.#refusals.set(message.name, message.reason)
+        return
+      case 'inferred':
+        this.#takeInference(message.id)?.resolve(message.outputs)
+        return
+      case 'notInferred':
+        this.#takeInference(message.id)?.reject(new ModelError(message.reason))
+        return
       case 'model':
+        this.#signatures.set(message.model.name, message.signature)
+        this.#refusals.delete(message.model.name)
         if (this.#models.get(message.model.name)?.digest === message.model.digest) return
         this.#models.set(message.model.name, message.model)
         onChange()
@@ -187,6 +242,12 @@ export class MediaFleet {
       case 'log':
         log[message.level](message.fields, message.text)
     }
+  }
+
+  #takeInference(id: number): PromiseWithResolvers<Tensors> | undefined {
+    const waiting = this.#inferences.get(id)
+    this.#inferences.delete(id)
+    return waiting
   }
 
   async #record(group: Group, { id, event }: Extract<FromMedia, { kind: 'event' }>): Promise<void> {
@@ -210,6 +271,11 @@ export class MediaFleet {
     const { log, record, onChange, monotonicMs } = this.#options
     log.error({ code }, text)
     group.figures = []
+    if (group === this.#groups.get(0)) {
+      const lost = new ModelError(`Cannot run the model: ${text}`)
+      for (const { reject } of this.#inferences.values()) reject(lost)
+      this.#inferences.clear()
+    }
     const at = new Date(this.#options.now()).toISOString()
     if (group.alarm !== code) this.#endAlarm(group, at)
     if (group.alarm === undefined) {

@@ -96,6 +96,9 @@ class Media {
       case 'live':
         this.#live.request(message.request)
         return
+      case 'infer':
+        void this.#infer(message)
+        return
       case 'stop':
         void leave()
     }
@@ -185,21 +188,35 @@ class Media {
     return lane
   }
 
+  async #infer({ id, model: name, inputs }: Extract<ToMedia, { kind: 'infer' }>): Promise<void> {
+    try {
+      const { models } = this.#start
+      const source = models.find((model) => model.name === name)
+      const known = models.map((model) => model.name)
+      if (!source) throw new ModelError(noSuchModel(name, known))
+      const outputs = await this.#inference.infer(source, inputs)
+      this.#channel.send({ kind: 'inferred', id, outputs })
+    } catch (error) {
+      this.#channel.send({ kind: 'notInferred', id, reason: (error as Error).message })
+    }
+  }
+
   async #describeModels(): Promise<void> {
     for (const source of this.#start.models) {
       try {
         this.#report(await this.#inference.describe(source))
       } catch (error) {
         const text = (error as Error).message.slice(0, 1000)
+        this.#channel.send({ kind: 'modelRefused', name: source.name, reason: text })
         const at = new Date().toISOString()
         await this.#channel.record({ kind: 'alarm', at, code: 'modelFailed', active: true, text })
       }
     }
   }
 
-  #report({ name, digest, layout, labels, runtime }: OpenedModel): void {
+  #report({ name, digest, layout, labels, runtime, signature }: OpenedModel): void {
     const model = { name, digest, layout, labels: [...labels], runtime }
-    this.#channel.send({ kind: 'model', model })
+    this.#channel.send({ kind: 'model', model, signature })
   }
 }
 

@@ -11,7 +11,8 @@ import type {
   StreamConfig,
   StreamFigures,
 } from '@edgeloop/protocol'
-import type { ModelSource } from '../models/model.ts'
+import type { ModelSignature, ModelSource } from '../models/model.ts'
+import type { Tensors } from '../runtimes/runtime.ts'
 
 /** First message after the fork. Everything in it stays as it is for the life of the process. */
 export type Start = {
@@ -43,6 +44,13 @@ export type ToMedia =
    * which is counted as a loss. Sent once for every `event`, in order.
    */
   | { readonly kind: 'recorded'; readonly id: number; readonly sequence?: number }
+  /** Run a model on tensors; answered by `inferred` or `notInferred` with the same id. */
+  | {
+      readonly kind: 'infer'
+      readonly id: number
+      readonly model: string
+      readonly inputs: Tensors
+    }
   /** Close everything and exit. The channel closing means the same. */
   | { readonly kind: 'stop' }
 
@@ -58,7 +66,15 @@ export type FromMedia =
   /** A stream has changed its state. */
   | { readonly kind: 'stream'; readonly stream: ReportedStream }
   /** A model was opened. */
-  | { readonly kind: 'model'; readonly model: ReportedModel }
+  | {
+      readonly kind: 'model'
+      readonly model: ReportedModel
+      readonly signature: ModelSignature
+    }
+  /** A model cannot be opened. */
+  | { readonly kind: 'modelRefused'; readonly name: string; readonly reason: string }
+  | { readonly kind: 'inferred'; readonly id: number; readonly outputs: Tensors }
+  | { readonly kind: 'notInferred'; readonly id: number; readonly reason: string }
   | {
       readonly kind: 'figures'
       readonly intervalMs: number

@@ -2,11 +2,11 @@
 import type { Detection } from '@edgeloop/protocol'
 import { nearestName } from '@edgeloop/protocol/nearest'
 import type { InputView } from '../cameras/camera.ts'
-import { ModelError, type RuntimeSession } from '../runtimes/runtime.ts'
+import { ModelError, type RuntimeSession, type Tensors } from '../runtimes/runtime.ts'
 import { Candidates } from './candidates.ts'
 import { type InputSpec, placeFrame, toSourceBox } from './canvas.ts'
 import type { Decoder, Reader } from './layouts/layout.ts'
-import type { DetectOptions, Model, Reading, Task } from './model.ts'
+import type { DetectOptions, Model, ModelSignature, Reading, Task } from './model.ts'
 import { suppress } from './nms.ts'
 import type { TensorFeeder } from './tensor-feeder.ts'
 
@@ -32,6 +32,7 @@ export class LoadedModel implements Model {
   readonly task: Task
   readonly labels: readonly string[]
   readonly runtime: string
+  readonly signature: ModelSignature
   readonly input: InputSpec
   readonly inputBytes: number
   readonly #session: RuntimeSession
@@ -49,6 +50,7 @@ export class LoadedModel implements Model {
     this.task = task
     this.labels = labels
     this.runtime = session.runtime
+    this.signature = { inputs: session.inputs, outputs: session.outputs }
     this.input = spec
     this.inputBytes = spec.width * spec.height * 3
     this.#session = session
@@ -91,6 +93,16 @@ export class LoadedModel implements Model {
         ...(classes && { classes }),
       })
       return { detections: kept.flatMap((index) => this.#detection(index, view) ?? []) }
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  async run(inputs: Tensors): Promise<Tensors> {
+    if (this.#busy) throw new Error('Cannot run the model: it is busy with a canvas')
+    this.#busy = true
+    try {
+      return await this.#session.run(inputs)
     } finally {
       this.#busy = false
     }

@@ -1,6 +1,7 @@
 /** A model as the pipeline sees it: bytes of a canvas in, what it says of the source frame out. */
 import type { Detection } from '@edgeloop/protocol'
 import type { InputView } from '../cameras/camera.ts'
+import type { TensorInfo, Tensors } from '../runtimes/runtime.ts'
 import type { InputSpec } from './canvas.ts'
 
 /** Where the files are and what is known about them beforehand. */
@@ -47,6 +48,12 @@ export type DetectOptions = {
   readonly labels?: readonly string[]
 }
 
+/** What a model's tensors are called, and what they hold. */
+export type ModelSignature = {
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+}
+
 /** A model that was loaded and whose shapes were found to fit its layout. */
 export interface Model extends AsyncDisposable {
   readonly name: string
@@ -57,6 +64,8 @@ export interface Model extends AsyncDisposable {
   /** Empty where it tells no classes apart. */
   readonly labels: readonly string[]
   readonly runtime: string
+  /** Its tensors, for whoever feeds it without frames. */
+  readonly signature: ModelSignature
   /** What it takes, as data: a thread that only fills canvases places frames by it. */
   readonly input: InputSpec
   /** Bytes of one canvas: width × height × 3. */
@@ -71,4 +80,9 @@ export interface Model extends AsyncDisposable {
   detect(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Detection[]>
   /** What it says of one canvas, whatever it is for. */
   read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading>
+  /**
+   * The model itself, without layout: tensors in, tensors out, which are valid until it is next used.
+   * @throws {Error} when a tensor is missing or does not fit, or the runtime fails
+   */
+  run(inputs: Tensors): Promise<Tensors>
 }

@@ -20,7 +20,7 @@ import {
   splitBody,
   typeOf,
 } from './oip-wire.ts'
-import { ortReason } from './ort-reason.ts'
+import { saidReason } from './ort-reason.ts'
 import {
   elementBytes,
   elementsOf,
@@ -131,7 +131,7 @@ async function readyProblem(
     const status = error instanceof OipFault ? error.status : undefined
     if (status !== 400 && status !== 404 && status !== 503) throw error
     const { said, message } = error as OipFault
-    const why = said === undefined ? message : ortReason(said)
+    const why = said === undefined ? message : saidReason(said)
     return new Error(`model "${name}" is not ready there: ${why}`, { cause: error })
   }
 }
@@ -167,7 +167,7 @@ async function sendModel(
     })
   } catch (error) {
     if (error instanceof OipFault && error.said !== undefined) {
-      throw new Error(ortReason(error.said), { cause: error })
+      throw new Error(saidReason(error.said), { cause: error })
     }
     throw error
   }

@@ -25,3 +25,10 @@ export function ortReason(text: string): string {
   const plain = text.split(place).at(-1) ?? text
   return `ONNX Runtime refused it: ${plain.trim().replace(/\.$/, '')}`
 }
+
+/** What a server says about a model, in our words where they are ONNX Runtime's. */
+export function saidReason(said: string): string {
+  return /ONNXRuntimeError|onnxruntime|Fatal error: |No Op registered|No opset import/.test(said)
+    ? ortReason(said)
+    : said
+}

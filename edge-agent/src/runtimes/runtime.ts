@@ -18,6 +18,9 @@ export type Tensor = {
   readonly data: Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array | Uint16Array
 }
 
+/** Tensors by their names. */
+export type Tensors = Readonly<Record<string, Tensor>>
+
 export type SessionOptions = {
   /** Threads inside one operator; 1 unless measured otherwise. */
   readonly threads: number
@@ -56,7 +59,7 @@ export interface RuntimeSession extends AsyncDisposable {
    * @throws {Error} when a tensor is missing or does not fit
    * @throws {ModelError} when the runtime fails; a later run may work again
    */
-  run(inputs: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>>
+  run(inputs: Tensors): Promise<Tensors>
 }
 
 export interface Runtime {
