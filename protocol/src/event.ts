@@ -18,6 +18,11 @@ export const BestFrame = Type.Object({
   box: Box,
   score: Score,
   snapshot: Type.Optional(Digest),
+  /**
+   * When the snapshot was captured, where that is another moment than `at`: it then shows the large
+   * picture of a stream that detects on a small one, and the box may no longer fit.
+   */
+  snapshotAt: Type.Optional(Timestamp),
 })
 export type BestFrame = Static<typeof BestFrame>
 

@@ -54,6 +54,11 @@ export const StreamConfig = Type.Object(
      * `file:PATH` or a path (looped as if live), a folder of images, or `demo:SEED`.
      */
     source: Type.String({ minLength: 1, maxLength: 2048 }),
+    /**
+     * A smaller stream of the same camera and the same view, which is detected on. `source` is then
+     * opened only for pictures: snapshots of what was seen, and live ones.
+     */
+    detectSource: Type.Optional(Type.String({ minLength: 1, maxLength: 2048 })),
     /** Name of a model the device has. Without it, the device's only model. */
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
     /** Frames per second that are looked at; the camera may deliver more. */

@@ -23,6 +23,7 @@ type AddOptions = Options & {
   scoreMin?: number
   label?: string[]
   hardwareDecode?: string
+  detectSource?: string
 }
 
 export function streamCommand(): Command {
@@ -55,6 +56,7 @@ Examples:
         '--source <source>',
         'rtsp://…, http://… (MJPEG or JPEG), a clip or folder on the device, or demo:SEED',
       )
+      .option('--detect-source <source>', 'smaller stream of the same camera, to detect on')
       .option('--name <name>', 'name that people see')
       .option('--model <name>', 'model the device should use; its only one if left out')
       .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))
@@ -68,8 +70,18 @@ Examples:
   ).action(async (deviceId: string, options: AddOptions) => {
     const hub = await connectHub(options)
     const { id: streamId, source, name, model, analysisFps, scoreMin, label: labels } = options
-    const { hardwareDecode } = options
-    const wanted = { streamId, source, name, model, analysisFps, scoreMin, labels, hardwareDecode }
+    const { hardwareDecode, detectSource } = options
+    const wanted = {
+      streamId,
+      source,
+      name,
+      model,
+      analysisFps,
+      scoreMin,
+      labels,
+      hardwareDecode,
+      detectSource,
+    }
     // JSON leaves out what was not given, so that the device's defaults hold.
     const body = JSON.parse(JSON.stringify(wanted)) as { streamId: string; source: string }
     const desired = await hub.call('streamAdd', { params: { deviceId }, body })

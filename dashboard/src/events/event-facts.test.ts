@@ -54,6 +54,11 @@ test('factsOf() says how long an object stayed and why a stream stopped', () => 
   }
   assert.equal(factsOf(storedEvent(1, { kind: 'left', data: left })).text, 'Left after 12 s')
   assert.deepEqual(pictureBox(storedEvent(1, { kind: 'left', data: left })), [0, 0, 1, 1])
+  const later = { at: '2026-11-20T12:00:05.000Z', snapshotAt: '2026-11-20T12:00:07.000Z' }
+  const large = { ...left, best: { ...left.best, ...later } }
+  const { text } = factsOf(storedEvent(1, { kind: 'left', data: large }))
+  assert.equal(text, 'Left after 12 s; picture 2 s later')
+  assert.equal(pictureBox(storedEvent(1, { kind: 'left', data: large })), undefined)
   const stream = { kind: 'stream', at, state: 'stalled', reason: 'No frame', gapMs: 65_000 }
   assert.deepEqual(factsOf(storedEvent(1, { kind: 'stream', data: stream })), {
     status: 'warn',

@@ -53,7 +53,11 @@ export function factsOf(stored: StoredEvent): EventFacts {
       return { status: 'info', title: event.label, text: 'Appeared' }
     case 'left': {
       const stayMs = Date.parse(event.at) - Date.parse(event.appearedAt)
-      return { status: 'offline', title: event.label, text: `Left after ${sayDuration(stayMs)}` }
+      return {
+        status: 'offline',
+        title: event.label,
+        text: join(`Left after ${sayDuration(stayMs)}`, pictureDelay(event.best)),
+      }
     }
     case 'zone':
       return { status: 'info', title: event.label, text: zoneText(event) }
@@ -114,6 +118,13 @@ function countsText({ intervalMs, objects, zones, lines }: Counts): string {
   return join(`In ${sayDuration(intervalMs)}`, ...crossed, ...visited, ...appeared)
 }
 
+/** How far a picture is from the moment it stands for; empty where it is of that moment. */
+function pictureDelay({ at, snapshotAt }: { at: string; snapshotAt?: string }): string {
+  if (snapshotAt === undefined) return ''
+  const delayMs = Date.parse(snapshotAt) - Date.parse(at)
+  return `picture ${sayDuration(Math.abs(delayMs))} ${delayMs < 0 ? 'earlier' : 'later'}`
+}
+
 const join = (...parts: string[]): string => parts.filter((part) => part !== '').join('; ')
 
 function lostClasses(loss: Loss): string {
@@ -131,7 +142,8 @@ function lostClasses(loss: Loss): string {
 /** The box to draw on the event's picture, where it has one: the best moment's, or where it appeared. */
 export function pictureBox(stored: StoredEvent): readonly number[] | undefined {
   const event = eventOf(stored)
-  if (event.kind === 'left') return event.best.box
+  // A picture of another moment: the object has moved on in it.
+  if (event.kind === 'left') return event.best.snapshotAt ? undefined : event.best.box
   return 'box' in event ? event.box : undefined
 }
 

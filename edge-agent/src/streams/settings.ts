@@ -14,6 +14,8 @@ export type StreamSettings = {
   readonly streamId: string
   readonly name: string
   readonly source: string
+  /** What is detected on; the source itself where nothing else is given. */
+  readonly detectSource: string
   /** The source without its password. */
   readonly sourceShown: string
   /** Undefined: the device's only model. */
@@ -41,6 +43,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     streamId: config.streamId,
     name: config.name ?? config.streamId,
     source: config.source,
+    detectSource: config.detectSource ?? config.source,
     sourceShown: hideSecret(config.source),
     model: config.model,
     analysisFps: config.analysisFps ?? defaultOf(StreamConfig, 'analysisFps'),

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import {
   decodeLiveFrame,
+  type LiveHeader,
   type NewEvent,
   type StreamConfig,
   type StreamFigures,
@@ -306,11 +307,69 @@ test(
       { timeout: 60_000, interval: 100 },
     )
     const total = (id: keyof typeof seen) => rested(id).reduce((sum, gated) => sum + gated, 0)
-    assert.ok(total('awake') > 1.25 * total('still'), `${rested('awake')} against ${rested('still')}`)
+    assert.ok(
+      total('awake') > 1.25 * total('still'),
+      `${rested('awake')} against ${rested('still')}`,
+    )
     box.remove('still')
     box.remove('awake')
   },
 )
+
+test(
+  'a stream detects on the small source and takes pictures from the large one',
+  able,
+  async (t) => {
+    const small = await box.camera()
+    const clip = await readClip(await makeClip({ width: 640, height: 360, fps: 15, seconds: 2 }))
+    await using large = await RtspServer.open({ clip })
+    const source = large.url
+    box.add({ streamId: 'two', source, detectSource: small.url, model: 'square', analysisFps: 5 })
+    await t.waitFor(() => assert.equal(box.of('appeared', 'two').length, 1), soon)
+    assert.equal(box.stream('two')?.width, 320, 'detected on the small one')
+    const { snapshot = '' } = box.of('appeared', 'two')[0] ?? {}
+    const widthOf = async (digest: string) =>
+      (await sharp(await readFile(join(box.folder, 'snapshots', `${digest}.jpg`))).metadata()).width
+    assert.equal(await widthOf(snapshot), 320, 'the first picture does not wait')
+    const until = new Date(Date.now() + 30_000).toISOString()
+    box.live.length = 0
+    box.fleet.setLive({ until, streams: [{ streamId: 'two', widthMax: 1280, fpsMax: 5 }] })
+    await t.waitFor(() => {
+      const shown = box.live.map((bytes) => decodeLiveFrame(bytes).header as LiveHeader)
+      const own = shown.filter(({ streamId, width }) => streamId === 'two' && width === 640)
+      assert.ok(own.some(({ detections }) => detections.length === 1))
+    }, soon)
+    box.fleet.setLive({ until, streams: [] })
+    box.remove('two')
+    await t.waitFor(() => assert.equal(box.of('left', 'two').length, 1), soon)
+    const { best } = box.of('left', 'two')[0]!
+    assert.equal(await widthOf(best.snapshot ?? ''), 640)
+    const differsMs = Date.parse(best.snapshotAt ?? '') - Date.parse(best.at)
+    assert.ok(Math.abs(differsMs) < 10_000, `${differsMs} ms from the moment it stands for`)
+    assert.equal(large.connections, 1, 'opened once for both')
+  },
+)
+
+test('where the large source is not to be had, the small one stands in', able, async (t) => {
+  const small = await box.camera()
+  const refusing = await box.camera({ refuse: true })
+  const sources = { source: refusing.url, detectSource: small.url }
+  box.add({ streamId: 'one', ...sources, model: 'square', analysisFps: 5 })
+  await t.waitFor(() => assert.equal(box.of('appeared', 'one').length, 1), soon)
+  const until = new Date(Date.now() + 30_000).toISOString()
+  box.live.length = 0
+  box.fleet.setLive({ until, streams: [{ streamId: 'one', widthMax: 1280, fpsMax: 5 }] })
+  await t.waitFor(() => assert.ok(box.live.length > 2), soon)
+  assert.equal((decodeLiveFrame(box.live.at(-1)!).header as LiveHeader).width, 320)
+  box.fleet.setLive({ until, streams: [] })
+  assert.deepEqual(box.states('one'), ['live'])
+  box.remove('one')
+  await t.waitFor(() => assert.equal(box.of('left', 'one').length, 1), soon)
+  const { best } = box.of('left', 'one')[0]!
+  assert.ok(best.snapshot)
+  assert.equal(best.snapshotAt, undefined)
+  assert.equal(refusing.connections, 1, 'it is left alone for a while')
+})
 
 test('figures tell what came in and what was analysed', able, async (t) => {
   await t.waitFor(() => {

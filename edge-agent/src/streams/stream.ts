@@ -16,6 +16,7 @@ import { type AreaAct, AreaWatch } from './area-watch.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
 import type { Figures } from './figures.ts'
 import { IntervalCounts, type Summary } from './interval-counts.ts'
+import { LargeSource } from './large-source.ts'
 import type { LiveTap } from './live-tap.ts'
 import { MotionGate } from './motion-gate.ts'
 import type { StreamSettings } from './settings.ts'
@@ -63,6 +64,8 @@ const nmsIou = 0.5
 const detectionsMax = 100
 /** Snapshots: wide enough to recognize what was seen, small enough for a thin uplink. */
 const snapshotJpeg = { widthMax: 960, quality: 75 }
+/** From a large source: it was given for its detail. */
+const largeJpeg = { widthMax: 1280, quality: 75 }
 /** Live pictures are not made wider than this, whatever is asked. */
 export const liveWidthMax = 1280
 /**
@@ -188,24 +191,21 @@ class Stream {
 
   /** One connection, from opening to whatever ends it. */
   async #watch(lane: Lane): Promise<void> {
-    const { source, analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
-    const { signal, figures } = this.#deps
-    await using camera = await this.#deps.openCamera({
-      source: await this.#deps.locate(source, signal),
-      analysisFps,
-      pace: 'live',
-      loop: true,
-      inputFor: (width, height) => lane.inputFor(width, height),
-      masks,
-      jpegWidthMax: liveWidthMax,
-      openTimeoutMs,
-      stallTimeoutMs,
-      decoder,
-      hardwareDecode,
-      now: this.#deps.now,
-      signal,
-    })
+    const { source, detectSource } = this.#settings
+    const { signal, figures, monotonicMs } = this.#deps
+    await using camera = await this.#open(detectSource, lane, signal)
     const watch = new Watch(this.#settings, this.#deps, lane, this.#tracker, this.#events)
+    await using large =
+      source === detectSource
+        ? undefined
+        : new LargeSource({
+            open: (closing) => this.#open(source, lane, AbortSignal.any([signal, closing])),
+            jpeg: largeJpeg,
+            show: (frame) => watch.showLarge(frame),
+            warn: (text) => this.#deps.log('warn', text),
+            monotonicMs,
+          })
+    watch.large = large
     try {
       for await (const frame of camera.frames()) {
         using held = frame
@@ -221,6 +221,25 @@ class Stream {
       if (this.#liveSinceMs !== undefined) figures.reconnected()
       await watch.end(this.#deps.now())
     }
+  }
+
+  async #open(source: string, lane: Lane, signal: AbortSignal): Promise<Camera> {
+    const { analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
+    return this.#deps.openCamera({
+      source: await this.#deps.locate(source, signal),
+      analysisFps,
+      pace: 'live',
+      loop: true,
+      inputFor: (width, height) => lane.inputFor(width, height),
+      masks,
+      jpegWidthMax: liveWidthMax,
+      openTimeoutMs,
+      stallTimeoutMs,
+      decoder,
+      hardwareDecode,
+      now: this.#deps.now,
+      signal,
+    })
   }
 
   async #goLive({ info }: Camera, model: OpenedModel, { width, height }: Frame): Promise<void> {
@@ -294,6 +313,8 @@ class Watch {
   readonly #gate: MotionGate
   readonly #steady: (at: number) => number
   readonly #holdMs: number
+  /** Where pictures for people come from, when it is another source than what is detected on. */
+  large: LargeSource | undefined
   #came = 0
   #isStill = false
   #dropped = 0
@@ -333,6 +354,7 @@ class Watch {
 
   /** Takes in the next frame. */
   async look(frame: Frame): Promise<void> {
+    this.large?.watch(this.#deps.live.isWatched(this.#settings.streamId))
     const steadyAt = this.#steady(frame.at)
     const { analyse, because } = this.#gate.look(frame.gate(), steadyAt)
     this.#isStill = because === 'still' || because === 'idle'
@@ -378,12 +400,7 @@ class Watch {
     const changes = this.#late === undefined ? this.#tracker.rest(steadyAt) : []
     const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
     await this.#record(changes, acts, frame.at)
-    await this.#show(frame, () =>
-      this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
-        ...{ label, score, trackId },
-        box: [...box],
-      })),
-    )
+    await this.#show(frame, () => this.#believed())
   }
 
   /** What the model saw becomes tracks, events and pictures; without `frame` no pictures. */
@@ -404,6 +421,7 @@ class Watch {
         ? await this.#deps.snapshots.hold(await frame.jpeg(snapshotJpeg))
         : undefined
     await this.#record(changes, acts, at, snapshot)
+    if (snapshot !== undefined) void this.#enlarge(snapshot)
     if (!frame) return
     await this.#show(frame, () =>
       detected.detections.flatMap((detection, i): Detection[] => {
@@ -473,6 +491,35 @@ class Watch {
 
   /** A live picture, where somebody is looking. */
   async #show(frame: Frame, detections: () => Detection[]): Promise<void> {
+    if (this.large?.isShowing !== true) await this.#send(frame, detections)
+  }
+
+  /** A live picture of the large source, with what is known when it comes. */
+  showLarge(frame: Frame): Promise<void> {
+    return this.#send(frame, () => this.#believed())
+  }
+
+  #believed(): Detection[] {
+    return this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
+      ...{ label, score, trackId },
+      box: [...box],
+    }))
+  }
+
+  /** Puts the large picture in the place of the small one, as soon as it is there. */
+  async #enlarge(small: string): Promise<void> {
+    const picture = await this.large?.picture()
+    if (picture === undefined) return
+    try {
+      const { snapshots } = this.#deps
+      const digest = await snapshots.hold(picture.jpeg)
+      for (const unnamed of this.#events.enlarge(small, digest, picture.at)) snapshots.drop(unnamed)
+    } catch (error) {
+      this.#deps.log('warn', (error as Error).message)
+    }
+  }
+
+  async #send(frame: Frame, detections: () => Detection[]): Promise<void> {
     const wanted = this.#deps.live.wanted(this.#settings.streamId, frame.at)
     if (!wanted) return
     const { frame: number, at, width, height } = frame

@@ -113,3 +113,30 @@ test('TrackEvents asks again for a picture that could not be taken, and not for 
   }
   assert.equal(pictures, 6)
 })
+
+test('TrackEvents.enlarge() puts a larger picture in the place of a best one, and says when it is of', () => {
+  const events = new TrackEvents('gate')
+  events.take([{ kind: 'confirmed', track: track() }], 1000, digest('a'))
+  assert.deepEqual(events.enlarge(digest('b'), digest('c'), 1500), [digest('b'), digest('c')])
+  assert.deepEqual(events.enlarge(digest('a'), digest('b'), 1700), [digest('a')])
+  const { events: told, unnamed } = events.take([{ kind: 'lost', track: track() }], 3000)
+  assert.ok(told[0]?.kind === 'left')
+  assert.deepEqual(
+    [told[0].best.snapshot, told[0].best.at, told[0].best.snapshotAt],
+    [digest('b'), '1970-01-01T00:00:01.000Z', '1970-01-01T00:00:01.700Z'],
+  )
+  assert.deepEqual(checkEvent({ ...told[0], sequence: 1 }), { event: { ...told[0], sequence: 1 } })
+  assert.deepEqual(unnamed, [])
+})
+
+test('a better picture of the small source takes the large one’s place', () => {
+  const events = new TrackEvents('gate')
+  events.take([{ kind: 'confirmed', track: track() }], 1000, digest('a'))
+  events.enlarge(digest('a'), digest('b'), 1700)
+  const seen = [{ kind: 'seen', track: track({ score: 0.9, box: [0.3, 0.3, 0.3, 0.3] }) }] as const
+  assert.equal(events.wantsPicture(seen, 3000), true)
+  assert.deepEqual(events.take(seen, 3000, digest('c')).unnamed, [digest('b')])
+  const [left] = events.take([{ kind: 'lost', track: track() }], 5000).events
+  assert.ok(left?.kind === 'left')
+  assert.deepEqual([left.best.snapshot, left.best.snapshotAt], [digest('c'), undefined])
+})

@@ -23,6 +23,8 @@ type Best = {
   readonly score: number
   readonly worth: number
   readonly snapshot: string | undefined
+  /** When the snapshot was captured, where that is not `at`. */
+  readonly snapshotAt?: number
 }
 
 type Life = { readonly appearedAt: number; scoreBest: number; best: Best; pictures: number }
@@ -87,6 +89,21 @@ export class TrackEvents {
     return { events, unnamed: [...before.difference(still)] }
   }
 
+  /**
+   * Puts a larger picture in the place of one that is the best of some track.
+   * @param at when the larger one was captured, ms
+   * @returns the pictures that no event will name any more
+   */
+  enlarge(small: string, large: string, at: number): string[] {
+    if (small === large) return []
+    for (const life of this.#lives.values()) {
+      if (life.best.snapshot !== small) continue
+      life.best = { ...life.best, snapshot: large, snapshotAt: at }
+    }
+    const still = this.#bestSnapshots()
+    return [small, large].filter((digest) => !still.has(digest))
+  }
+
   #bestSnapshots(): Set<string> {
     const snapshots = new Set<string>()
     for (const { best } of this.#lives.values()) {
@@ -134,6 +151,9 @@ export class TrackEvents {
         box: [...best.box],
         score: best.score,
         ...(best.snapshot !== undefined && { snapshot: best.snapshot }),
+        ...(best.snapshotAt !== undefined && {
+          snapshotAt: new Date(best.snapshotAt).toISOString(),
+        }),
       },
     }
   }
@@ -178,7 +198,7 @@ export function withoutSnapshot(event: NewEvent): NewEvent {
     return rest
   }
   if (event.kind !== 'left') return event
-  const { snapshot: _, ...best } = event.best
+  const { snapshot: _, snapshotAt: __, ...best } = event.best
   return { ...event, best }
 }
 
