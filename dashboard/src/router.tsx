@@ -163,6 +163,12 @@ const live = createRoute({
   component: lazyRouteComponent(() => import('./live/wall-page.tsx'), 'WallPage'),
 })
 
+const streamSettings = createRoute({
+  getParentRoute: () => device,
+  path: '/streams/$streamId',
+  component: lazyRouteComponent(() => import('./streams/stream-settings.tsx'), 'StreamSettings'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -199,7 +205,7 @@ const tree = root.addChildren([
     home,
     devices,
     live,
-    device.addChildren([overview, metrics, config, history]),
+    device.addChildren([overview, metrics, config, history, streamSettings]),
     events.addChildren([event]),
   ]),
 ])

@@ -40,6 +40,8 @@ export function LiveTile(props: {
   widthMax?: number
   /** Draws detections; true where left out. */
   boxes?: boolean
+  /** Width by height of the picture, where the tile is to have just its shape; 16:9 where left out. */
+  shape?: number
   /** What stands in the lower corner beside the number of objects. */
   children?: ReactNode
 }) {
@@ -61,7 +63,11 @@ export function LiveTile(props: {
   const old = seen !== undefined && ageMs > ageShownMs
 
   return (
-    <figure className={classes.tile} data-old={old || status.kind !== 'ok'}>
+    <figure
+      className={classes.tile}
+      style={props.shape === undefined ? undefined : { aspectRatio: props.shape }}
+      data-old={old || status.kind !== 'ok'}
+    >
       <canvas
         ref={canvas}
         className={classes.canvas}

@@ -19,6 +19,7 @@ export type KeyAction =
   | 'important'
   | 'falseAlarm'
   | 'undo'
+  | 'redo'
   | 'enlarge'
   | 'sheet'
 
@@ -52,6 +53,7 @@ export const keyTable: readonly KeyRow[] = [
     does: 'Mark the opened event as a false alarm (wrong), or not',
   },
   { action: 'undo', keys: ['u'], does: 'Take back the last mark or edit' },
+  { action: 'redo', keys: ['U'], does: 'Do again what was taken back from an edit' },
   { action: 'enlarge', keys: ['o'], does: 'The opened event large, or beside the list' },
   { action: 'fullScreen', keys: ['f'], does: 'The wall on the whole screen, or back' },
   { action: 'sheet', keys: ['?'], does: 'Show these keys' },

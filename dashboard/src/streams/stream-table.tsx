@@ -2,6 +2,7 @@
 import type { ReportedStream } from '@edgeloop/protocol'
 import { ActionIcon, Table } from '@mantine/core'
 import { IconTrash } from '@tabler/icons-react'
+import { Link } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
 import { Ago } from '../shell/now.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
@@ -44,7 +45,14 @@ export function StreamTable(props: {
             return (
               <Table.Tr key={stream.streamId}>
                 <Table.Td>
-                  <bdi>{stream.name}</bdi> <span className="dim mono">{stream.streamId}</span>
+                  <Link
+                    to="/devices/$deviceId/streams/$streamId"
+                    params={{ deviceId: props.deviceId, streamId: stream.streamId }}
+                    title="Settings, zones, lines and masks"
+                  >
+                    <bdi>{stream.name}</bdi>
+                  </Link>{' '}
+                  <span className="dim mono">{stream.streamId}</span>
                 </Table.Td>
                 <Table.Td className={classes.state ?? ''}>
                   <Status kind={status.kind} word={status.word} />
