@@ -1,6 +1,7 @@
 /**
  * Every place of the dashboard. What a colleague could want to see again is in the address: filters,
- * order, range, the opened event.
+ * order, range, the opened event. Home comes with the first load; every other place is fetched when somebody
+ * goes there, or points at the way.
  */
 import type { QueryClient } from '@tanstack/react-query'
 import {
@@ -12,14 +13,9 @@ import {
   redirect,
 } from '@tanstack/react-router'
 import { CallFailed, call, isRefused, isSignedOut } from './api/call.ts'
-import { DeviceOverview } from './devices/device-overview.tsx'
-import { DevicePage } from './devices/device-page.tsx'
 import { type Range, rangeNames } from './devices/device-queries.ts'
-import { FleetPage } from './devices/fleet-page.tsx'
 import { type FleetView, readFleetView } from './devices/fleet-view.ts'
-import { EventPanel } from './events/event-panel.tsx'
 import { type EventFilter, readEventFilter } from './events/event-queries.ts'
-import { EventsPage } from './events/events-page.tsx'
 import { type Span, spanNames, standardSpan } from './events/timeline.ts'
 import { HomePage } from './home/home-page.tsx'
 import { readWallView, type WallView } from './live/wall-view.ts'
@@ -119,16 +115,20 @@ const devices = createRoute({
   getParentRoute: () => inside,
   path: '/devices',
   validateSearch: (search): FleetView => readFleetView(search),
-  component: FleetPage,
+  component: lazyRouteComponent(() => import('./devices/fleet-page.tsx'), 'FleetPage'),
 })
 
 const device = createRoute({
   getParentRoute: () => inside,
   path: '/devices/$deviceId',
-  component: DevicePage,
+  component: lazyRouteComponent(() => import('./devices/device-page.tsx'), 'DevicePage'),
 })
 
-const overview = createRoute({ getParentRoute: () => device, path: '/', component: DeviceOverview })
+const overview = createRoute({
+  getParentRoute: () => device,
+  path: '/',
+  component: lazyRouteComponent(() => import('./devices/device-overview.tsx'), 'DeviceOverview'),
+})
 
 const metrics = createRoute({
   getParentRoute: () => device,
@@ -189,13 +189,13 @@ const events = createRoute({
       ...(search.large === true ? { large: true } : {}),
     }
   },
-  component: EventsPage,
+  component: lazyRouteComponent(() => import('./events/events-page.tsx'), 'EventsPage'),
 })
 
 const event = createRoute({
   getParentRoute: () => events,
   path: '/$eventId',
-  component: EventPanel,
+  component: lazyRouteComponent(() => import('./events/event-panel.tsx'), 'EventPanel'),
 })
 
 const tree = root.addChildren([
