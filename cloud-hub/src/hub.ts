@@ -13,7 +13,7 @@ import { openAudit } from './audit/audit.ts'
 import { parseS3Address } from './blobs/blobs-address.ts'
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
 import { openS3Blobs } from './blobs/s3-blobs.ts'
-import type { Broker, BrokerListener } from './broker/broker.ts'
+import { type Broker, type BrokerListener, retainedMessages } from './broker/broker.ts'
 import { brokerFiles, readBrokerFiles } from './broker/broker-config.ts'
 import { openEmbeddedBroker } from './broker/embedded-broker.ts'
 import { openExternalBroker } from './broker/external-broker.ts'
@@ -144,6 +144,8 @@ export async function openHub(
   let broker: Broker | undefined
   const publishDesired = (device: Device): void => {
     if (device.desired) broker?.publish('desired', device, device.desired)
+    // A broker that outlives the hub may hold what was wanted of a removed device of that name.
+    else broker?.clear('desired', device)
   }
   const revocations = openRevocations({
     folder: join(dataDir, 'keys'),
@@ -184,12 +186,20 @@ export async function openHub(
     urls: () => urls,
     enrolled: (device, again) => {
       if (again) cut(device, device.certificate.serial)
-      else void revoke()
+      else {
+        void revoke()
+        publishDesired(device)
+      }
     },
     installCommand: (token) =>
       deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
-  const retirement = openRetirementDesk({ store, fleet, clock, cut })
+  const retirement = openRetirementDesk({
+    ...{ store, fleet, clock, cut },
+    removed: (device) => {
+      for (const name of retainedMessages) broker?.clear(name, device)
+    },
+  })
   const desired = openDesiredDesk({ store, fleet, clock, publish: publishDesired, failed })
   opened.defer(desired.settled)
   const live = opened.use(

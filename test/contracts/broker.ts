@@ -63,6 +63,28 @@ export function testBroker(name: string, options: { skip?: string }, open: OpenB
     },
   )
 
+  broker('what is cleared is not heard by those who come later', async (t) => {
+    const { broker, told, certify } = await open(t)
+    const gate = await certify('gate')
+    const first = await comeOnline(gate, broker.url)
+    await until(t, () => told.messages.length === 1)
+    broker.publish('desired', gate, desired(1))
+    await first.client.subscribeAsync(topicFor('desired', gate), { qos: 1 })
+    await until(t, () => first.heard.length > 0)
+    broker.clear('desired', gate)
+    broker.clear('status', gate)
+    await until(t, () => first.heard.at(-1)?.text === '')
+    const second = await gate.connect(broker.url)
+    await second.client.subscribeAsync(topicFor('desired', gate), { qos: 1 })
+    await sleep(200)
+    assert.deepEqual(second.heard, [])
+    assert.equal(
+      told.messages.filter(({ text }) => text === '').length,
+      0,
+      'the hub does not hear its own clearing',
+    )
+  })
+
   broker('an acknowledgement reaches its device, and no other', async (t) => {
     const { broker, certify } = await open(t)
     const [gate, yard] = [await certify('gate'), await certify('yard')]

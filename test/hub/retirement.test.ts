@@ -101,6 +101,22 @@ test('a device is removed only when it is retired, with everything of it and not
   assert.deepEqual((await count(hub)).events, 0)
 })
 
+test('a box that gets the name of a removed one hears nothing of what was wanted of that', async (t) => {
+  const hub = await openTestHub(t)
+  await hub.enrol('gate')
+  const wish = { streamId: 'door', source: 'rtsp://user:secret@camera/1' }
+  assert.equal((await hub.api('POST', '/api/devices/gate/streams', wish)).ok, true)
+  await hub.api('POST', '/api/devices/gate/retire')
+  assert.equal((await hub.api('DELETE', '/api/devices/gate')).status, 200)
+  const gate = await hub.enrol('gate')
+  const client = await gate.connect()
+  const heard: string[] = []
+  client.on('message', (_topic, payload) => heard.push(payload.toString()))
+  await client.subscribeAsync(topicFor('desired', gate), { qos: 1 })
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  assert.deepEqual(heard, [])
+})
+
 test('device add, retire and remove on the command line', async (t) => {
   const hub = await openTestHub(t)
   const gate = await hub.enrol('gate')

@@ -7,6 +7,11 @@ import { type DeviceAddress, type MessageName, messages, type Payload } from '@e
 /** What devices say. */
 export type DeviceMessage = Extract<MessageName, 'status' | 'events' | 'reported'>
 
+/** What is kept for those who come later. */
+export type RetainedMessage = {
+  [N in MessageName]: (typeof messages)[N]['retain'] extends true ? N : never
+}[MessageName]
+
 export type Broker = AsyncDisposable & {
   /** Where devices connect, with the port that was opened: `mqtts://localhost:4182`. */
   readonly url: string
@@ -14,6 +19,8 @@ export type Broker = AsyncDisposable & {
   readonly reachable: boolean
   /** Publishes as the table says; a retained message replaces the one before. */
   publish<N extends MessageName>(name: N, device: DeviceAddress, payload: Payload<N>): void
+  /** Forgets what was retained: whoever comes later does not hear it. */
+  clear(name: RetainedMessage, device: DeviceAddress): void
   /** True while the device has a connection that was let in, as far as the broker lets us know. */
   isConnected(deviceId: string): boolean
   /** Cuts the connection of a device, whose last will is then published. */
@@ -29,6 +36,10 @@ export type BrokerListener = {
   /** The connection of a device is gone, and no newer one is there. */
   readonly left: (deviceId: string) => void
 }
+
+export const retainedMessages: readonly RetainedMessage[] = (
+  Object.keys(messages) as MessageName[]
+).filter((name): name is RetainedMessage => messages[name].retain)
 
 export const deviceMessages: readonly DeviceMessage[] = (
   Object.keys(messages) as MessageName[]

@@ -3,7 +3,15 @@
  * its access rules allow; everything is refused that is too large, too early, foreign or too slow.
  */
 import { createServer, type Server, type TLSSocket } from 'node:tls'
-import { filterFor, messages, packetBytesMax, parseTopic, topicFor } from '@edgeloop/protocol'
+import {
+  type DeviceAddress,
+  filterFor,
+  type MessageName,
+  messages,
+  packetBytesMax,
+  parseTopic,
+  topicFor,
+} from '@edgeloop/protocol'
 import { Aedes, type AuthenticateError, type Client } from 'aedes'
 import type { Logger } from 'pino'
 import { hostInUrl, listen } from '../http/listen.ts'
@@ -154,7 +162,9 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promis
       (packet, done) => {
         // That the sender may use the topic was checked before.
         const device = parseTopic(packet.topic)
-        if (device) options.receive(name, device, packet.payload as Buffer)
+        // An empty retained message is a cleared one.
+        if (device && packet.payload.length > 0)
+          options.receive(name, device, packet.payload as Buffer)
         done()
       },
       () => undefined,
@@ -206,23 +216,19 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promis
   })
   const resources = opened.move()
 
+  const publish = (name: MessageName, device: DeviceAddress, payload: string): void => {
+    const { qos, retain } = messages[name]
+    const topic = topicFor(name, device)
+    aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, (error) => {
+      if (error) log.warn({ err: error, name, device: device.deviceId }, 'a publication failed')
+    })
+  }
+
   return {
     url: `mqtts://${hostInUrl(options.publicHost)}:${port}`,
     reachable: true,
-    publish: (name, device, payload) => {
-      const { qos, retain } = messages[name]
-      const packet = {
-        cmd: 'publish' as const,
-        topic: topicFor(name, device),
-        payload: JSON.stringify(payload),
-        qos,
-        retain,
-        dup: false,
-      }
-      aedes.publish(packet, (error) => {
-        if (error) log.warn({ err: error, name, device: device.deviceId }, 'a publication failed')
-      })
-    },
+    publish: (name, device, payload) => publish(name, device, JSON.stringify(payload)),
+    clear: (name, device) => publish(name, device, ''),
     isConnected: (deviceId) => connected.has(deviceId),
     disconnect: ({ deviceId }) => connected.get(deviceId)?.guard.destroy(),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type DeviceAddress,
   filterFor,
+  type MessageName,
   messages,
   parseTopic,
   type Status,
@@ -172,25 +173,28 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
     return cutting
   }
 
+  function publish(message: MessageName, device: DeviceAddress, payload: string): void {
+    if (!words.connected) return
+    if (unsent >= unsentMax) {
+      log.warn({ broker: hostOf(url), unsent }, 'the broker does not take what it is sent')
+      words.stream?.destroy()
+      return
+    }
+    const { qos, retain } = messages[message]
+    const over = connection
+    unsent++
+    words.publish(topicFor(message, device), payload, { qos, retain }, () => {
+      if (over === connection) unsent--
+    })
+  }
+
   return {
     url: publicUrl,
     get reachable() {
       return reachable
     },
-    publish: (message, device, payload) => {
-      if (!words.connected) return
-      if (unsent >= unsentMax) {
-        log.warn({ broker: hostOf(url), unsent }, 'the broker does not take what it is sent')
-        words.stream?.destroy()
-        return
-      }
-      const { qos, retain } = messages[message]
-      const over = connection
-      unsent++
-      words.publish(topicFor(message, device), JSON.stringify(payload), { qos, retain }, () => {
-        if (over === connection) unsent--
-      })
-    },
+    publish: (message, device, payload) => publish(message, device, JSON.stringify(payload)),
+    clear: (message, device) => publish(message, device, ''),
     isConnected: (deviceId) => present.has(deviceId),
     disconnect: (device) => {
       void cut(device)

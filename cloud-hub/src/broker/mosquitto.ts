@@ -87,7 +87,10 @@ export function mosquittoAcl(): string {
   return [
     '# Made by "./edgeloop hub broker-config" from the message table.',
     `user ${hubUserName}`,
-    ...from('device').map((name) => `topic read ${filterFor(name)}`),
+    // What is retained of a device goes when the device is removed.
+    ...from('device').map(
+      (name) => `topic ${messages[name].retain ? 'readwrite' : 'read'} ${filterFor(name)}`,
+    ),
     ...from('hub').map((name) => `topic write ${filterFor(name)}`),
     '',
     '# Every device: its own messages, and those for it.',

@@ -28,6 +28,8 @@ export function openRetirementDesk(deps: {
   clock: () => number
   /** Ends the device's live connections. */
   cut: (device: Device) => void
+  /** Told when nothing of the device is stored any more. */
+  removed: (device: Device) => void
 }): RetirementDesk {
   const { store, fleet, clock } = deps
 
@@ -127,6 +129,7 @@ export function openRetirementDesk(deps: {
     await fleet.forget(device)
     try {
       const rest = await deleteRest(device)
+      deps.removed(device)
       return { deviceId, retired: true, events, healthFigures, ...rest }
     } catch (error) {
       fleet.add(device)
