@@ -46,6 +46,7 @@ import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openLive } from './live/live.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
+import { openBackups } from './store/backups.ts'
 import { openStore } from './store/open-store.ts'
 import { pruneStore } from './store/retention.ts'
 import { parseStoreAddress } from './store/store-address.ts'
@@ -125,6 +126,17 @@ export async function openHub(
   })
   const localTokenFile = join(dataDir, 'local-token')
   const localToken = await readLocalToken(localTokenFile)
+
+  const backups = opened.use(
+    openBackups({
+      address: storeAddress,
+      dataDir,
+      ownBlobs: config.blobs.url === '',
+      version: packageJson.version,
+      clock,
+      failed,
+    }),
+  )
 
   // Who is there, and what is told of it. An epoch per start: clients of the last one fetch anew.
   const changes = openChanges({ epoch: clock().toString(36), clock })
@@ -307,6 +319,7 @@ export async function openHub(
 
   const rooms = {
     store,
+    backups,
     fleet,
     people,
     audit,

@@ -6,6 +6,8 @@ export { type BrokerConfigOptions, writeMosquittoConfig } from './broker/broker-
 export { HubConfig, readHubConfig } from './configuration.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'
+export { checkBackup, makeBackup, restoreBackup } from './store/backup.ts'
 export { describeStore, type StoreDescription } from './store/describe-store.ts'
 export { moveStore, type StoreMoved } from './store/move-store.ts'
 export { parseStoreAddress, type StoreAddress } from './store/store-address.ts'
+export { isOpen } from './store/store-ends.ts'

@@ -268,6 +268,23 @@ const device = Type.Object({ deviceId: DeviceId }, closed)
 const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 
+/** A backup of the embedded store; `folder` is on the hub's machine. */
+export const StoreBackup = Type.Object(
+  {
+    name: Type.String(),
+    folder: Type.String(),
+    state: Type.Union([Type.Literal('making'), Type.Literal('whole'), Type.Literal('failed')]),
+    /** Why it failed. */
+    problem: Type.Union([Type.String(), Type.Null()]),
+    databaseBytes: Type.Integer(),
+    /** Null where pictures are kept outside of the data folder. */
+    pictures: Type.Union([Type.Integer(), Type.Null()]),
+    pictureBytes: Type.Integer(),
+  },
+  { $id: 'StoreBackup' },
+)
+export type StoreBackup = Static<typeof StoreBackup>
+
 export const routes = {
   health: {
     method: 'GET',
@@ -694,6 +711,21 @@ export const routes = {
     summary: 'Gives the bytes of a snapshot',
     params: Type.Object({ digest: Digest }, closed),
     produces: 'image/jpeg',
+  },
+  storeBackupBegin: {
+    method: 'POST',
+    path: '/api/store/backups',
+    access: 'admin',
+    summary: "Begins a backup of the embedded store, in the hub's data folder",
+    response: StoreBackup,
+    status: 201,
+  },
+  storeBackupList: {
+    method: 'GET',
+    path: '/api/store/backups',
+    access: 'admin',
+    summary: 'Lists the backups of the embedded store, newest first',
+    response: Type.Array(StoreBackup),
   },
   changes: {
     method: 'GET',

@@ -10,7 +10,14 @@ export const storeTests = {
 } as const
 
 /** What works the same with any store. */
-export const otherTests = ['attacks', 'external-broker', 'live', 'telemetry', 'store-away']
+export const otherTests = [
+  'attacks',
+  'external-broker',
+  'live',
+  'telemetry',
+  'store-away',
+  'backups',
+]
 
 /** Registers the tests of one list, on PostgreSQL. */
 export async function runOnPostgres(list: keyof typeof storeTests): Promise<void> {

@@ -1,27 +1,37 @@
 /** `edgeloop store …`: what the hub keeps, looked at and moved as a whole. */
-import { join, resolve } from 'node:path'
+import { cp, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreAddress } from '@edgeloop/cloud-hub'
+import type { StoreBackup } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { Failure } from '../failure.ts'
-import { dataOption, jsonOption } from '../options.ts'
+import { connectHub, type HubOptions } from '../hub-client.ts'
+import { dataOption, hubOption, jsonOption, tokenOption } from '../options.ts'
 import { bytes, formatTable, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import { version } from '../version.ts'
 
 type InfoOptions = { store?: string; data: string; json?: boolean }
+type BackupOptions = HubOptions & { json?: boolean }
+type RestoreOptions = { data: string; json?: boolean }
 type MoveOptions = { from?: string; to: string; data: string; json?: boolean }
 
 /** How often progress is told. */
 const progressIntervalMs = 500
+const pollIntervalMs = 300
 
 export function storeCommand(): Command {
   const store = new Command('store')
-    .description('look at what the hub keeps, and move it to another database')
+    .description('look at what the hub keeps, back it up, restore it, and move it elsewhere')
     .addHelpText(
       'after',
       `
 Examples:
   $ ./edgeloop store info
   $ ./edgeloop store info --store postgres://edgeloop:secret@db/edgeloop --json
+  $ ./edgeloop store backup /mnt/backups/monday                           also while it runs
+  $ ./edgeloop store restore /mnt/backups/monday
   $ ./edgeloop store move --to postgres://edgeloop:secret@db/edgeloop     the hub stopped
   $ ./edgeloop store move --from postgres://edgeloop:secret@db/edgeloop --to hub.db`,
     )
@@ -49,7 +59,127 @@ Example:
   $ ./edgeloop store move --to postgres://edgeloop:secret@db/edgeloop`,
     )
     .action(move)
+  store
+    .command('backup')
+    .argument('[dir]', 'folder that is not there yet (default: backups/ in the data folder)')
+    .description('make a backup of the embedded store, also while the hub runs')
+    .addOption(jsonOption())
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .addOption(dataOption())
+    .addHelpText(
+      'after',
+      `
+The folder holds the database as of one moment, pictures, and the keys of the hub: keep it as safe as those.
+
+Example:
+  $ ./edgeloop store backup /mnt/backups/monday`,
+    )
+    .action(backup)
+  store
+    .command('restore')
+    .argument('<dir>', 'folder of a backup')
+    .description('make an empty data folder a hub again; a damaged backup is refused')
+    .addOption(jsonOption())
+    .addOption(dataOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ mv .edgeloop/hub .edgeloop/hub.old
+  $ ./edgeloop store restore /mnt/backups/monday`,
+    )
+    .action(restore)
   return store
+}
+
+async function backup(folder: string | undefined, options: BackupOptions): Promise<void> {
+  const signal = stopSignal()
+  const made = await makeByHub(options, signal)
+  const row = made ?? (await makeHere(options.data, folder, signal))
+  if (made && folder !== undefined) {
+    await carry(made.folder, resolve(folder))
+    row.folder = resolve(folder)
+  }
+  if (options.json) printJson(row)
+  else console.log(row.folder)
+  const pictures =
+    row.pictures === null
+      ? 'without pictures, which are kept elsewhere'
+      : `${row.pictures} pictures`
+  process.stderr.write(`${bytes(row.databaseBytes)} of database, ${pictures}\n`)
+}
+
+type Made = Pick<StoreBackup, 'folder' | 'databaseBytes' | 'pictures'>
+
+/** A backup by the hub that runs; undefined where none was named and none has the store open. */
+async function makeByHub(options: BackupOptions, signal: AbortSignal): Promise<Made | undefined> {
+  const named = options.hub !== undefined || process.env.EDGELOOP_HUB !== undefined
+  const { isOpen } = await import('@edgeloop/cloud-hub')
+  const address = await addressOf(undefined, options.data)
+  if (!named && !(await isOpen(address))) return undefined
+  const hub = await connectHub(options)
+  const { name } = await hub.call('storeBackupBegin', {}, signal)
+  for (;;) {
+    const backups = await hub.call('storeBackupList', {}, signal)
+    const found = backups.find((each) => each.name === name)
+    if (found?.state === 'whole') return found
+    if (found?.state !== 'making') {
+      throw new Failure(found?.problem ?? `Cannot find the backup "${name}": the hub has lost it`)
+    }
+    await sleep(pollIntervalMs, undefined, { signal })
+  }
+}
+
+async function makeHere(
+  data: string,
+  given: string | undefined,
+  signal: AbortSignal,
+): Promise<Made> {
+  const { makeBackup } = await import('@edgeloop/cloud-hub')
+  const address = await addressOf(undefined, data)
+  if (address.kind !== 'sqlite') {
+    throw new Failure(
+      'Cannot back up a store in PostgreSQL from here',
+      'use pg_dump, and keep a copy of keys and blobs in the data folder',
+    )
+  }
+  const dataDir = join(resolve(data), 'hub')
+  const name = new Date().toISOString().replaceAll(/[:.]/g, '-')
+  const folder = given === undefined ? join(dataDir, 'backups', name) : resolve(given)
+  const blobs = (await stat(join(dataDir, 'blobs')).catch(() => undefined)) !== undefined
+  const manifest = await makeBackup({
+    ...{ file: address.file, dataDir, folder, blobs, version, now: Date.now(), signal },
+  })
+  const database = manifest.files.find((file) => file.name === 'hub.db')
+  return { folder, databaseBytes: database?.sizeBytes ?? 0, pictures: manifest.blobs }
+}
+
+/** To where it is wanted, also on another disk; there it is read again before the first one goes. */
+async function carry(from: string, to: string): Promise<void> {
+  if (await stat(to).catch(() => undefined)) {
+    throw new Failure(`Cannot put the backup at "${to}": it exists already`, `it is at ${from}`)
+  }
+  await mkdir(dirname(to), { recursive: true })
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+    const { checkBackup } = await import('@edgeloop/cloud-hub')
+    await cp(from, to, { recursive: true, errorOnExist: true, force: false })
+    await checkBackup(to)
+    await rm(from, { recursive: true })
+  }
+}
+
+async function restore(folder: string, options: RestoreOptions): Promise<void> {
+  const signal = stopSignal()
+  const { restoreBackup } = await import('@edgeloop/cloud-hub')
+  const dataDir = join(resolve(options.data), 'hub')
+  const manifest = await restoreBackup(resolve(folder), dataDir, signal)
+  if (options.json) printJson({ dataDir, at: manifest.at, pictures: manifest.blobs })
+  else console.log(dataDir)
+  process.stderr.write(`as of ${manifest.at}; every byte was checked. Start the hub on it\n`)
 }
 
 async function info(options: InfoOptions): Promise<void> {

@@ -22,6 +22,7 @@ import type { Live } from '../live/live.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
+import type { Backups } from '../store/backups.ts'
 import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -31,6 +32,7 @@ import { openApi } from './openapi.ts'
 
 export type Rooms = {
   readonly store: Store
+  readonly backups: Backups
   readonly fleet: Fleet
   readonly people: People
   readonly audit: Audit
@@ -211,6 +213,9 @@ export function apiHandlers(rooms: Rooms): Handlers {
       streamChanges(rooms.changes, request, reply, (end) =>
         people.presence.watch(signedIn(person), end),
       ),
+    storeBackupBegin: () => rooms.backups.begin(),
+    storeBackupList: () => rooms.backups.list(),
+
     telemetry: async ({ body }) => receiveBeacon(body, rooms),
     metrics: async ({ reply }) => {
       reply.type(rooms.metrics.registry.contentType)
