@@ -13,6 +13,7 @@ import {
   redirect,
 } from '@tanstack/react-router'
 import { CallFailed, call, isRefused, isSignedOut } from './api/call.ts'
+import { type AuditFilter, readAuditFilter } from './audit/audit-filter.ts'
 import { type Range, rangeNames } from './devices/device-queries.ts'
 import { type FleetView, readFleetView } from './devices/fleet-view.ts'
 import { type EventFilter, readEventFilter } from './events/event-queries.ts'
@@ -20,7 +21,6 @@ import { type Span, spanNames, standardSpan } from './events/timeline.ts'
 import { HomePage } from './home/home-page.tsx'
 import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
-import { SignInPage } from './people/sign-in-page.tsx'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
 import { Shell } from './shell/shell.tsx'
@@ -53,7 +53,8 @@ const signIn = createRoute({
       ? { refused: search.refused }
       : {}),
   }),
-  component: SignInPage,
+  // Of no use to whoever is signed in.
+  component: lazyRouteComponent(() => import('./people/sign-in-page.tsx'), 'SignInPage'),
 })
 
 const choosePassword = createRoute({
@@ -169,6 +170,27 @@ const streamSettings = createRoute({
   component: lazyRouteComponent(() => import('./streams/stream-settings.tsx'), 'StreamSettings'),
 })
 
+const people = createRoute({
+  getParentRoute: () => inside,
+  path: '/people',
+  validateSearch: (search: Record<string, unknown>): { readonly user?: string } =>
+    typeof search.user === 'string' ? { user: search.user } : {},
+  component: lazyRouteComponent(() => import('./people/people-page.tsx'), 'PeoplePage'),
+})
+
+const account = createRoute({
+  getParentRoute: () => inside,
+  path: '/account',
+  component: lazyRouteComponent(() => import('./people/account-page.tsx'), 'AccountPage'),
+})
+
+const audit = createRoute({
+  getParentRoute: () => inside,
+  path: '/audit',
+  validateSearch: (search): AuditFilter => readAuditFilter(search),
+  component: lazyRouteComponent(() => import('./audit/audit-page.tsx'), 'AuditPage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -207,6 +229,9 @@ const tree = root.addChildren([
     live,
     device.addChildren([overview, metrics, config, history, streamSettings]),
     events.addChildren([event]),
+    people,
+    account,
+    audit,
   ]),
 ])
 

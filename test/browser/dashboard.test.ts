@@ -32,6 +32,10 @@ const places = [
   '/devices/spare-1',
   '/live',
   '/events',
+  '/people',
+  '/people?user=owner',
+  '/account',
+  '/audit',
   '/nowhere',
 ] as const
 

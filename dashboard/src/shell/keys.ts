@@ -8,6 +8,8 @@ export type KeyAction =
   | 'goDevices'
   | 'goLive'
   | 'goEvents'
+  | 'goPeople'
+  | 'goAudit'
   | 'focusFilter'
   | 'next'
   | 'previous'
@@ -35,6 +37,8 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
+  { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },
   { action: 'next', keys: ['j'], does: 'Next row, next (older) event, next page of the wall' },
   {

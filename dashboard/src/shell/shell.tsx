@@ -3,12 +3,14 @@ import { ActionIcon, Menu, Tooltip } from '@mantine/core'
 import { Notifications } from '@mantine/notifications'
 import {
   IconBell,
+  IconHistory,
   IconHome,
   IconKeyboard,
   IconLayoutGrid,
   IconSearch,
   IconServer2,
   IconUser,
+  IconUsers,
 } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouter } from '@tanstack/react-router'
@@ -36,6 +38,12 @@ const places = [
   { to: '/events', word: 'Events', icon: IconBell },
 ] as const
 
+/** Places that answer only to admins. */
+const adminPlaces = [
+  { to: '/people', word: 'People', icon: IconUsers },
+  { to: '/audit', word: 'Audit', icon: IconHistory },
+] as const
+
 /** @param onSignedOut called when the hub says that the session has ended */
 export function Shell(props: { onSignedOut: () => void }) {
   return (
@@ -53,6 +61,8 @@ function Frame() {
   const router = useRouter()
   const [sheet, setSheet] = useState(false)
   const [palette, setPalette] = useState(false)
+  const { data: session } = useSuspenseQuery(sessionQuery)
+  const open = session.role === 'admin' ? [...places, ...adminPlaces] : places
   useDeviceChanges()
   useEffect(() => monitorLater(router, __EDGELOOP_VERSION__), [router])
   useKeys({
@@ -60,6 +70,12 @@ function Frame() {
     goDevices: () => void router.navigate({ to: '/devices' }),
     goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
+    ...(session.role === 'admin'
+      ? {
+          goPeople: () => void router.navigate({ to: '/people' }),
+          goAudit: () => void router.navigate({ to: '/audit' }),
+        }
+      : {}),
     sheet: () => setSheet(true),
   })
   usePaletteKey(() => setPalette(true))
@@ -101,7 +117,7 @@ function Frame() {
         </div>
       </header>
       <nav className={classes.nav} aria-label="Main">
-        {places.map(({ to, word, icon: Icon }) => (
+        {open.map(({ to, word, icon: Icon }) => (
           <Link
             key={to}
             to={to}
@@ -123,7 +139,7 @@ function Frame() {
       <OnDemand when={palette}>
         <Palette
           commands={[
-            ...places.map(({ to, word }) => ({
+            ...open.map(({ to, word }) => ({
               word: `Go to ${word}`,
               act: () => void router.navigate({ to }),
             })),
@@ -171,6 +187,7 @@ function Account() {
         <Menu.Label>
           <bdi>{session.user}</bdi>, {session.role}
         </Menu.Label>
+        <Menu.Item onClick={() => void router.navigate({ to: '/account' })}>Your account</Menu.Item>
         <Menu.Item onClick={() => void signOut()}>Sign out</Menu.Item>
       </Menu.Dropdown>
     </Menu>
