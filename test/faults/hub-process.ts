@@ -52,7 +52,10 @@ export async function startHub(options: {
     const token = (await readFile(urls.localTokenFile, 'utf8')).trim()
     const answer = await fetch(new URL(path, urls.browser), {
       method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const text = await answer.text()

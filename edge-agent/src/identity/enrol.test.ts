@@ -7,10 +7,13 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createServer } from 'node:tls'
 import 'reflect-metadata'
+import type { EnrolmentToken } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import { startHub } from '../../../test/faults/hub-process.ts'
+import { openTestHub } from '../../../test/hub/fixture.ts'
 import { enrol } from './enrol.ts'
 import { isEnrolled, readIdentity } from './identity.ts'
+import { hasEnded } from './validity.ts'
 
 const { signal } = new AbortController()
 
@@ -102,4 +105,47 @@ test('enrol() does not give the token to whoever merely shows the right authorit
   await assert.rejects(rogue, /Cannot (enrol at|trust)/)
   assert.doesNotMatch(received, /secret/)
   assert.equal(await isEnrolled(other), false)
+})
+
+test('enrol() again replaces an identity when it is asked to: a retired box is back', async (t) => {
+  await using hub = await startHub({ dataDir: join(await tempFolder(t), 'hub') })
+  const folder = join(await tempFolder(t), 'agent')
+  const enrolWith = async (again: boolean) => {
+    const { token, caFingerprint, deviceUrl } = await hub.createToken('box-1')
+    return await enrol({ deviceUrl, token, caFingerprint, folder, again, signal })
+  }
+  const first = await enrolWith(false)
+  await hub.api('POST', '/api/devices/box-1/retire')
+  await assert.rejects(enrolWith(false), /is device "box-1" .* already; add --enrol-again/)
+  assert.deepEqual(await readIdentity(folder), first)
+  const second = await enrolWith(true)
+  assert.notEqual(second.key, first.key)
+  assert.deepEqual(await readIdentity(folder), second)
+  assert.deepEqual(await readdir(folder), ['identity'])
+  // A token that is refused costs nothing: the identity is what it was.
+  const { caFingerprint, deviceUrl } = await hub.createToken('box-1')
+  const bad = { deviceUrl, token: 'nonsense', caFingerprint, folder, again: true, signal }
+  await assert.rejects(enrol(bad), /not one of this hub/)
+  assert.deepEqual(await readIdentity(folder), second)
+  assert.deepEqual(await readdir(folder), ['identity'])
+})
+
+test('enrol() replaces an identity whose certificate has ended without being asked', async (t) => {
+  // A hub whose clock stands in the past: what it signs has ended for everybody else.
+  const past = Date.now() - 100 * 86_400_000
+  let now = past
+  const hub = await openTestHub(t, {}, () => now)
+  const folder = join(await tempFolder(t), 'agent')
+  const enrolNow = async () => {
+    const made = await hub.api('POST', '/api/enrolment-tokens', { deviceId: 'box-1' })
+    const { token, caFingerprint, deviceUrl } = (await made.json()) as EnrolmentToken
+    return await enrol({ deviceUrl, token, caFingerprint, folder, signal })
+  }
+  const first = await enrolNow()
+  assert.ok(hasEnded(first.certificate, Date.now()))
+  now = Date.now()
+  const second = await enrolNow()
+  assert.equal(hasEnded(second.certificate, Date.now()), false)
+  assert.deepEqual(await readIdentity(folder), second)
+  await assert.rejects(enrolNow(), /already/, 'the new one holds')
 })
