@@ -108,7 +108,14 @@ export class SimulatedDevice implements AsyncDisposable {
           digest: '0'.repeat(64),
           layout: 'yolox',
           labels: ['gear', 'bracket', 'washer', 'nut'],
-          runtime: 'onnxruntime-node cpu',
+          runtime: 'ort:cpu',
+          measured: {
+            at: '2026-01-01T00:00:00.000Z',
+            runtimes: [
+              { runtime: 'ort:webgpu', reason: 'there is no graphics processor' },
+              { runtime: 'ort:cpu', medianMs: 4.96 },
+            ],
+          },
         },
       ],
       ...other,

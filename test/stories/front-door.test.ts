@@ -141,6 +141,9 @@ test('edgeloop up starts, reports events, stops within 5 s, leaves no process an
 
   const listed = await edgeloop('device', 'list', '--data', data, '--json')
   assert.equal(JSON.parse(listed.stdout.trim()).deviceId, 'demo')
+  const shown = await edgeloop('device', 'show', 'demo', '--data', data)
+  assert.match(shown.stdout, /^MODEL +RUNTIME +MEDIAN/m, shown.stderr)
+  assert.match(shown.stdout, /^conveyor +\S+ +\d+\.\d ms +in use$/m)
   const link = await edgeloop('hub', 'link', '--data', data)
   assert.match(link.stdout, /^http:\/\/localhost:\d+\/#token=\S+$/m, link.stderr)
   const events = await edgeloop('events', '--data', data, '--json', '--limit', '3')

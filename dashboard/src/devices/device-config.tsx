@@ -97,10 +97,14 @@ export function DeviceConfig() {
 }
 
 /** What else could execute a model: how long it took on this device, or why it cannot. */
-function MeasuredRuntimes({ model: { measured } }: { model: ReportedModel }) {
+function MeasuredRuntimes({ model: { name, measured } }: { model: ReportedModel }) {
   if (!measured) return null
   return (
-    <ul className={classes.measured} title={`Measured ${new Date(measured.at).toLocaleString()}`}>
+    <ul
+      className={classes.measured}
+      aria-label={`Measured runtimes of ${name}`}
+      title={`Measured ${new Date(measured.at).toLocaleString()}`}
+    >
       {measured.runtimes.map(({ runtime, medianMs, placedShare, reason }) => (
         <li key={runtime}>
           {runtime}{' '}
