@@ -12,10 +12,12 @@ const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Ed
 <p>The hub works; only its pages are missing. Start it with <code>npm start</code>, which builds them.</p>
 </body></html>`
 
-/** True where the file behind `path`, links followed, lies in `folder`; also where there is none. */
+/** True where the file behind `path`, links followed, is `folder` or lies in it; also where there is none. */
 function isInside(folder: string, path: string): boolean {
   try {
-    return realpathSync(join(folder, path)).startsWith(realpathSync(folder) + sep)
+    const root = realpathSync(folder)
+    const real = realpathSync(join(folder, path))
+    return real === root || real.startsWith(root + sep)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
