@@ -33,6 +33,14 @@ export async function startMosquitto(dataDir: string, files: string): Promise<Mo
   await writeMosquittoConfig({
     ...{ dataDir, out: files, host: 'localhost', bind: '127.0.0.1', devicePort, hubPort },
   })
+  return await runMosquitto(files, { devicePort, hubPort })
+}
+
+/** @param files a folder that `hub broker-config` wrote for these ports */
+export async function runMosquitto(
+  files: string,
+  { devicePort, hubPort }: { devicePort: number; hubPort: number },
+): Promise<Mosquitto> {
   const conf = join(files, 'mosquitto.conf')
   // Started as root it becomes another user, who may not read what the test has written.
   if (process.getuid?.() === 0) await appendFile(conf, 'user root\n')
@@ -76,7 +84,8 @@ export async function startMosquitto(dataDir: string, files: string): Promise<Mo
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** Ports of the loopback address that nobody uses just now. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer()

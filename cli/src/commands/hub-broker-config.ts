@@ -34,6 +34,8 @@ export function brokerConfigCommand(): Command {
 Example:
   $ ./edgeloop hub broker-config --for mosquitto --out /etc/mosquitto/edgeloop --host broker.example.org
 
+The broker's user must be able to read the folder and to write its data/, the hub's to read hub.key and to
+write devices.crl. Started as root, mosquitto becomes the user mosquitto.
 The broker must be told to read devices.crl again when it has changed: kill -HUP, or systemctl reload.
 Run it again to renew the certificates, then restart broker and hub.`,
     )

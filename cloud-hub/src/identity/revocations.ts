@@ -59,11 +59,12 @@ export function openRevocations(deps: {
 
   async function writeList(gone: readonly string[]): Promise<void> {
     const now = clock()
-    const known = await readText(listFile)
-    const entries = (known === undefined ? [] : new x509.X509Crl(known).entries)
-      .map(({ serialNumber, revocationDate }) => ({ serial: serialNumber, at: revocationDate }))
-      .filter(({ at }) => at.getTime() > now - keptMs)
-    const listed = new Set(entries.map(({ serial }) => serial.toLowerCase()))
+    // A replica of this hub may have written to the broker what we have not revoked ourselves.
+    const known = [...(await readList(listFile)), ...(copyTo === '' ? [] : await readList(copyTo))]
+    const entries = [...new Map(known.map((entry) => [entry.serial, entry])).values()].filter(
+      ({ at }) => at.getTime() > now - keptMs,
+    )
+    const listed = new Set(entries.map(({ serial }) => serial))
     const added = gone
       .filter((serial) => !listed.has(serial))
       .map((serial) => ({ serial, at: new Date(now) }))
@@ -85,6 +86,15 @@ export function openRevocations(deps: {
     },
     publish: () => inTurn(() => writeList([])),
   }
+}
+
+async function readList(file: string): Promise<Revoked[]> {
+  const text = await readText(file)
+  if (text === undefined) return []
+  return new x509.X509Crl(text).entries.map(({ serialNumber, revocationDate }) => ({
+    serial: serialNumber.toLowerCase(),
+    at: revocationDate,
+  }))
 }
 
 async function readText(file: string): Promise<string | undefined> {
