@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
+import { cameraCommand } from './commands/camera.ts'
 import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
@@ -45,6 +46,7 @@ for (const command of [
   upCommand(),
   hubCommand(),
   agentCommand(),
+  cameraCommand(),
   detectCommand(),
   deviceCommand(),
   streamCommand(),
