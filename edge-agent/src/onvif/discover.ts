@@ -44,6 +44,7 @@ export async function discoverCameras(options: DiscoverOptions): Promise<Discove
   const found = new Map<string, DiscoveredCamera>()
   const failures: Error[] = []
   const sockets: Socket[] = []
+  const repeats: NodeJS.Timeout[] = []
   try {
     for (const { address, port, from } of to) {
       const socket = createSocket('udp4')
@@ -60,13 +61,14 @@ export async function discoverCameras(options: DiscoverOptions): Promise<Discove
       const send = () =>
         socket.send(probeOf(messageId), port, address, (error) => error && failures.push(error))
       send()
-      setTimeout(send, repeatMs).unref()
+      repeats.push(setTimeout(send, repeatMs))
     }
     await sleep(waitMs, undefined, { signal })
   } catch (error) {
     signal.throwIfAborted()
     throw error
   } finally {
+    for (const repeat of repeats) clearTimeout(repeat)
     for (const socket of sockets) socket.close()
   }
   const [failure] = failures
