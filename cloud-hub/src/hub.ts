@@ -27,6 +27,7 @@ import {
 } from './devices/certificates.ts'
 import { openDesiredDesk } from './devices/desired.ts'
 import { type Device, validSerials } from './devices/device.ts'
+import { openDeviceActs } from './devices/device-acts.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
 import { openFleet } from './devices/fleet.ts'
 import { openReports } from './devices/reports.ts'
@@ -326,6 +327,7 @@ export async function openHub(
     enrolment,
     retirement,
     desired,
+    acts: openDeviceActs({ fleet, retirement, desired }),
     events: openEvents({ store }),
   }
   const tls = await readBrowserTls(config, authority.server)

@@ -264,6 +264,45 @@ export type Sparklines = Static<typeof Sparklines>
 /** Devices in one request for sparklines: more than any window shows. */
 export const sparklineDevicesMax = 100
 
+/** Devices in one act. */
+export const actDevicesMax = 10_000
+const actDevices = Type.Array(DeviceId, { minItems: 1, maxItems: actDevicesMax })
+
+/** What can be set on all streams of a device; what is left out stays as it is on each. */
+export const StreamSettings = Type.Object(
+  {
+    analysisFps: Type.Optional(StreamConfig.properties.analysisFps),
+    scoreMin: Type.Optional(StreamConfig.properties.scoreMin),
+    model: Type.Optional(StreamConfig.properties.model),
+  },
+  { $id: 'StreamSettings', minProperties: 1, ...closed },
+)
+export type StreamSettings = Static<typeof StreamSettings>
+
+/** What an act on many devices did, or would do, in numbers and for each device in the order asked for. */
+export const DeviceActs = Type.Object(
+  {
+    changed: Type.Integer(),
+    /** They were so already. */
+    unchanged: Type.Integer(),
+    failed: Type.Integer(),
+    devices: Type.Array(
+      Type.Object({
+        deviceId: DeviceId,
+        outcome: Type.Union([
+          Type.Literal('changed'),
+          Type.Literal('unchanged'),
+          Type.Literal('failed'),
+        ]),
+        /** What changed, or why nothing did. */
+        text: Type.String(),
+      }),
+    ),
+  },
+  { $id: 'DeviceActs' },
+)
+export type DeviceActs = Static<typeof DeviceActs>
+
 const device = Type.Object({ deviceId: DeviceId }, closed)
 const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
@@ -521,6 +560,26 @@ export const routes = {
     summary: 'Shuts a device out at once and keeps what it told; enrolling it again brings it back',
     params: device,
     response: DeviceRow,
+  },
+  devicesRetire: {
+    method: 'POST',
+    path: '/api/device-acts/retire',
+    access: 'admin',
+    summary: 'Retires many devices, or with `dryRun` says what that would do to each',
+    body: Type.Object({ devices: actDevices, dryRun: Type.Optional(Type.Boolean()) }, closed),
+    response: DeviceActs,
+  },
+  devicesStreamsSet: {
+    method: 'POST',
+    path: '/api/device-acts/stream-settings',
+    access: 'operator',
+    summary:
+      'Sets something on all streams of many devices, or with `dryRun` says what that would change',
+    body: Type.Object(
+      { devices: actDevices, set: StreamSettings, dryRun: Type.Optional(Type.Boolean()) },
+      closed,
+    ),
+    response: DeviceActs,
   },
   deviceRemovalShow: {
     method: 'GET',

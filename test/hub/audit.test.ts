@@ -57,6 +57,8 @@ test(
       deviceRetire: { params: { deviceId: 'old' }, target: 'old' },
       deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
       desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },
+      devicesRetire: { body: { devices: ['nobody'], dryRun: true } },
+      devicesStreamsSet: { body: { devices: ['gate'], set: { analysisFps: 2 } } },
       configRollback: { params: device, body: { version: 1, to: 1 }, target: 'gate' },
       eventMark: { body: { eventIds: [1, 2], mark: 'reviewed', set: true }, target: '1,2' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },

@@ -2,8 +2,8 @@
 import type { Removal } from '@edgeloop/protocol'
 import type { Command } from 'commander'
 import { Failure } from '../failure.ts'
-import { connectHub, type HubOptions } from '../hub-client.ts'
-import { printJson } from '../output.ts'
+import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
+import { formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
 
@@ -15,11 +15,17 @@ export function addRetirement(device: Command, withHub: (command: Command) => Co
   withHub(
     device
       .command('retire')
-      .argument('<device>', 'id of the device')
-      .description('shut a device out at once and keep what it told; `device add` brings it back')
-      .addHelpText('after', '\nExample:\n  $ ./edgeloop device retire gate-7'),
-  ).action(async (deviceId: string, options: Options) => {
+      .argument('<device...>', 'ids of devices')
+      .description('shut devices out at once and keep what they told; `device add` brings one back')
+      .option('--dry-run', 'only say what would be done')
+      .addHelpText(
+        'after',
+        '\nExamples:\n  $ ./edgeloop device retire gate-7\n  $ ./edgeloop device retire gate-7 gate-8 --dry-run',
+      ),
+  ).action(async (devices: string[], options: Options & { dryRun?: boolean }) => {
     const hub = await connectHub(options)
+    const [deviceId = ''] = devices
+    if (devices.length > 1 || options.dryRun) return await retireMany(hub, devices, options)
     const row = await hub.call('deviceRetire', { params: { deviceId } })
     if (options.json) return printJson(row)
     process.stderr.write(
@@ -52,6 +58,31 @@ export function addRetirement(device: Command, withHub: (command: Command) => Co
     if (options.json) return printJson({ ...removal, removed: true })
     console.log(`Deleted ${describe(removal)}`)
   })
+}
+
+async function retireMany(
+  hub: HubClient,
+  devices: string[],
+  { json, dryRun = false }: Options & { dryRun?: boolean },
+): Promise<void> {
+  const signal = AbortSignal.timeout(removeTimeoutMs)
+  const acts = await hub.call('devicesRetire', { body: { devices, dryRun } }, signal)
+  const { changed, unchanged, failed } = acts
+  if (json) printJson(acts)
+  else {
+    console.log(
+      formatTable(acts.devices, [
+        { title: 'DEVICE', of: (one) => one.deviceId },
+        { title: 'OUTCOME', of: (one) => one.outcome },
+        { title: 'WHAT', of: (one) => one.text },
+      ]),
+    )
+    const verbs = dryRun ? ['Would change', 'leave', 'fail on'] : ['Changed', 'left', 'failed on']
+    process.stderr.write(
+      `${verbs[0]} ${changed}, ${verbs[1]} ${unchanged} as they are, ${verbs[2]} ${failed}\n`,
+    )
+  }
+  if (failed > 0) throw new Failure(`${failed} of ${acts.devices.length} devices were not retired`)
 }
 
 function describe(removal: Removal): string {

@@ -9,6 +9,7 @@ import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
 import { connectionsOf, rowOf } from '../devices/device.ts'
+import type { DeviceActsDesk } from '../devices/device-acts.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
@@ -38,6 +39,7 @@ export type Rooms = {
   readonly audit: Audit
   readonly enrolment: EnrolmentDesk
   readonly retirement: RetirementDesk
+  readonly acts: DeviceActsDesk
   readonly desired: DesiredDesk
   readonly events: Events
   readonly blobs: Blobs
@@ -144,6 +146,16 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     deviceConnectionList: async ({ params }) => connectionsOf(fleet.get(params.deviceId)),
     deviceRetire: async ({ params }) => rowOf(await rooms.retirement.retire(params.deviceId)),
+    devicesRetire: ({ body, note }) => {
+      const { devices, dryRun = false } = body
+      note.about({ detail: sayActs(devices, dryRun) })
+      return rooms.acts.retire({ devices, dryRun })
+    },
+    devicesStreamsSet: ({ body, person, note }) => {
+      const { devices, set, dryRun = false } = body
+      note.about({ detail: `${JSON.stringify(set)} ${sayActs(devices, dryRun)}` })
+      return rooms.acts.setStreams({ devices, set, dryRun }, signedIn(person).user)
+    },
     deviceRemovalShow: ({ params }) => rooms.retirement.count(params.deviceId),
     deviceRemove: ({ params }) => rooms.retirement.remove(params.deviceId),
     enrolmentCreate: ({ body, note }) => {
@@ -224,6 +236,10 @@ export function apiHandlers(rooms: Rooms): Handlers {
     openapi: async () => JSON.stringify(openApi()),
   }
 }
+
+/** Which devices, as far as the log has room for them. */
+const sayActs = (devices: readonly string[], dryRun: boolean): string =>
+  `${dryRun ? 'dry run on ' : ''}${devices.length} devices: ${devices.slice(0, 100).join(' ')}`
 
 function signedIn<P>(person: P | undefined): P {
   if (!person) throw new Error('A route that needs a role was reached without one')
