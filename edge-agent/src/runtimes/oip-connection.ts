@@ -74,8 +74,9 @@ export class OipConnection implements AsyncDisposable {
    * @throws the signal's reason when it aborts
    */
   async send(request: OipRequest): Promise<OipAnswer> {
+    const endMs = performance.now() + request.timeoutMs
     try {
-      return this.#check(await this.#exchange(request))
+      return this.#check(await this.#exchange(request, endMs))
     } catch (error) {
       this.#signal?.throwIfAborted()
       // An idle connection may be closed from the other side in the very moment it is used again.
@@ -83,7 +84,7 @@ export class OipConnection implements AsyncDisposable {
       if (!diedOnTheWay(error)) throw this.#faultOf(error, request)
     }
     try {
-      return this.#check(await this.#exchange(request))
+      return this.#check(await this.#exchange(request, endMs))
     } catch (error) {
       this.#signal?.throwIfAborted()
       throw this.#faultOf(error, request)
@@ -94,8 +95,8 @@ export class OipConnection implements AsyncDisposable {
     await this.#client.destroy()
   }
 
-  async #exchange({ method, path, body, headers, timeoutMs, bytesMax }: OipRequest) {
-    const limit = AbortSignal.timeout(timeoutMs)
+  async #exchange({ method, path, body, headers, bytesMax }: OipRequest, endMs: number) {
+    const limit = AbortSignal.timeout(Math.max(1, Math.ceil(endMs - performance.now())))
     const answer = await this.#client.request({
       method,
       path,

@@ -42,18 +42,23 @@ export type OipAddress = {
 export type OipLimits = {
   /** For what the server says about itself and its models. */
   readonly metadataTimeoutMs: number
-  /** For loading a model that is sent to the server: TensorRT builds its engine then. */
+  /** For loading a model that is sent to the server; one that takes longer is found ready later. */
   readonly loadTimeoutMs: number
-  /** For one inference: below the 30 s after which the watchdog ends a media process. */
   readonly inferTimeoutMs: number
+  /**
+   * For all that opening or running takes together: below the 30 s after which the watchdog takes a media
+   * process for hung.
+   */
+  readonly totalTimeoutMs: number
   /** Largest answer of a model that leaves the size of its outputs free. */
   readonly answerBytesMax: number
 }
 
 export const oipLimits: OipLimits = {
   metadataTimeoutMs: 10_000,
-  loadTimeoutMs: 300_000,
+  loadTimeoutMs: 20_000,
   inferTimeoutMs: 20_000,
+  totalTimeoutMs: 25_000,
   answerBytesMax: 256 * 1024 * 1024,
 }
 
@@ -78,8 +83,9 @@ export async function openOipSession(parts: OipSessionParts): Promise<RuntimeSes
   const connection = new OipConnection(address.origin, address.token, options.signal)
   stack.use(connection)
   try {
-    const found = await findModel(connection, parts)
-    const promised = await promiseOf(connection, found.name, parts.limits)
+    const bounds = new Bounds(parts.limits)
+    const found = await findModel(connection, parts, bounds)
+    const promised = await promiseOf(connection, found.name, bounds)
     stack.move()
     return new OipSession(connection, parts, found, promised)
   } catch (cause) {
@@ -95,25 +101,29 @@ type Found = { readonly name: string; readonly sent: boolean }
  * Finds the model on the server: under the name that was given; else under the name of the file; else
  * the file itself is sent there, under a name that holds its digest, so that what runs is certain.
  */
-async function findModel(connection: OipConnection, parts: OipSessionParts): Promise<Found> {
-  const { address, file, model, limits } = parts
+async function findModel(
+  connection: OipConnection,
+  parts: OipSessionParts,
+  bounds: Bounds,
+): Promise<Found> {
+  const { address, file, model } = parts
   const given = address.model
   const name = given ?? nameOf(file)
-  const problem = await readyProblem(connection, name, limits)
+  const problem = await readyProblem(connection, name, bounds)
   if (problem === undefined) return { name, sent: false }
   if (given !== undefined) throw problem
   const sentName = `${name}_${model.digest.slice(0, 16)}`
-  if ((await readyProblem(connection, sentName, limits)) === undefined) {
+  if ((await readyProblem(connection, sentName, bounds)) === undefined) {
     return { name: sentName, sent: true }
   }
-  const answer = await connection.send({ method: 'GET', path: '/v2', ...metadataBounds(limits) })
+  const answer = await connection.send({ method: 'GET', path: '/v2', ...bounds.metadata })
   const { extensions = [] } = read(ServerMetadata, answer, address.origin)
   if (!extensions.includes('model_repository')) {
     throw new Error(
       `OIP server "${address.origin}" has no model "${name}" and takes none; put it there, or name the one to use: oip:${address.origin}/MODEL`,
     )
   }
-  await sendModel(connection, sentName, parts)
+  await sendModel(connection, sentName, parts, bounds)
   return { name: sentName, sent: true }
 }
 
@@ -121,11 +131,11 @@ async function findModel(connection: OipConnection, parts: OipSessionParts): Pro
 async function readyProblem(
   connection: OipConnection,
   name: string,
-  limits: OipLimits,
+  bounds: Bounds,
 ): Promise<Error | undefined> {
   try {
     const path = `/v2/models/${encodeURIComponent(name)}/ready`
-    await connection.send({ method: 'GET', path, ...metadataBounds(limits) })
+    await connection.send({ method: 'GET', path, ...bounds.metadata })
     return undefined
   } catch (error) {
     const status = error instanceof OipFault ? error.status : undefined
@@ -143,7 +153,8 @@ async function readyProblem(
 async function sendModel(
   connection: OipConnection,
   name: string,
-  { model, limits }: OipSessionParts,
+  { model }: OipSessionParts,
+  bounds: Bounds,
 ): Promise<void> {
   const { bytes } = model
   if (bytes.length > uploadBytesMax) {
@@ -162,8 +173,7 @@ async function sendModel(
       path: `/v2/repository/models/${encodeURIComponent(name)}/load`,
       headers: { 'content-type': 'application/json' },
       body: Buffer.from(JSON.stringify({ parameters })),
-      timeoutMs: limits.loadTimeoutMs,
-      bytesMax: jsonBytesMax,
+      ...bounds.load,
     })
   } catch (error) {
     if (error instanceof OipFault && error.said !== undefined) {
@@ -176,10 +186,10 @@ async function sendModel(
 async function promiseOf(
   connection: OipConnection,
   name: string,
-  limits: OipLimits,
+  bounds: Bounds,
 ): Promise<Promised> {
   const path = `/v2/models/${encodeURIComponent(name)}`
-  const answer = await connection.send({ method: 'GET', path, ...metadataBounds(limits) })
+  const answer = await connection.send({ method: 'GET', path, ...bounds.metadata })
   const metadata = read(ModelMetadata, answer, `model "${name}"`)
   const infos = (tensors: ModelMetadata['inputs']): TensorInfo[] =>
     tensors.map(({ name, datatype, shape }) => {
@@ -238,7 +248,8 @@ class OipSession implements RuntimeSession {
       given,
     )
     try {
-      if (!this.#certain) await this.#askAgain()
+      const bounds = new Bounds(this.#parts.limits)
+      if (!this.#certain) await this.#askAgain(bounds)
       this.#certain = false
       const answer = await this.#connection.send({
         method: 'POST',
@@ -248,8 +259,7 @@ class OipSession implements RuntimeSession {
           [jsonLengthHeader]: String(jsonLength),
         },
         body,
-        timeoutMs: this.#parts.limits.inferTimeoutMs,
-        bytesMax: this.#answerBytesMax,
+        ...bounds.infer(this.#answerBytesMax),
       })
       const outputs = this.#outputsIn(answer)
       this.#certain = true
@@ -267,9 +277,9 @@ class OipSession implements RuntimeSession {
   }
 
   /** @throws {Error} when the model is gone, or is another one now */
-  async #askAgain(): Promise<void> {
-    this.#found = await findModel(this.#connection, this.#parts)
-    const now = await promiseOf(this.#connection, this.#found.name, this.#parts.limits)
+  async #askAgain(bounds: Bounds): Promise<void> {
+    this.#found = await findModel(this.#connection, this.#parts, bounds)
+    const now = await promiseOf(this.#connection, this.#found.name, bounds)
     const before = { inputs: this.inputs, outputs: this.outputs }
     if (JSON.stringify(now) === JSON.stringify(before)) return
     throw new Error(
@@ -318,9 +328,35 @@ function bytesMaxOf({ type, shape }: TensorInfo): number {
   return elementsOf(sizes) * elementBytes[type]
 }
 
-function metadataBounds(limits: OipLimits): Pick<OipRequest, 'timeoutMs' | 'bytesMax'> {
-  return { timeoutMs: limits.metadataTimeoutMs, bytesMax: jsonBytesMax }
+/** What the requests of one opening or one run may take: each its own, and all together the total. */
+class Bounds {
+  readonly #limits: OipLimits
+  readonly #endMs: number
+
+  constructor(limits: OipLimits) {
+    this.#limits = limits
+    this.#endMs = performance.now() + limits.totalTimeoutMs
+  }
+
+  get metadata(): RequestBounds {
+    return this.#of(this.#limits.metadataTimeoutMs, jsonBytesMax)
+  }
+
+  get load(): RequestBounds {
+    return this.#of(this.#limits.loadTimeoutMs, jsonBytesMax)
+  }
+
+  infer(bytesMax: number): RequestBounds {
+    return this.#of(this.#limits.inferTimeoutMs, bytesMax)
+  }
+
+  #of(timeoutMs: number, bytesMax: number): RequestBounds {
+    const leftMs = Math.max(1, Math.ceil(this.#endMs - performance.now()))
+    return { timeoutMs: Math.min(timeoutMs, leftMs), bytesMax }
+  }
 }
+
+type RequestBounds = Pick<OipRequest, 'timeoutMs' | 'bytesMax'>
 
 function shownPromise({ inputs, outputs }: Promised): string {
   const shown = ({ name, type, shape }: TensorInfo) => `"${name}" ${type} ${shapeText(shape)}`

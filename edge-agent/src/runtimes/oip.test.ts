@@ -234,6 +234,22 @@ test('run() gives up on a server that hangs, before its answer and within it', a
   assert.deepEqual((await session.run(one)).y?.data, two)
 })
 
+test('a server that is slow in everything costs a bounded time altogether', async (t) => {
+  const { server, session, file } = await open(t, { inferTimeoutMs: 1_000, totalTimeoutMs: 1_200 })
+  server.misbehave = (_path, _answer, response) => void response.destroy()
+  await assert.rejects(session.run(one))
+  // The promise is asked for anew, each step slowly, each within its own limit.
+  server.misbehave = async () => await new Promise((resolve) => setTimeout(resolve, 700))
+  const beganMs = performance.now()
+  await assert.rejects(session.run(one), { message: /gave no whole answer within \d+ ms$/ })
+  const limits = { totalTimeoutMs: 1_200 }
+  await assert.rejects(oipRuntime(`oip:${server.url}`, { limits }).open(file, { threads: 1 }), {
+    message: /gave no whole answer within \d+ ms$/,
+  })
+  const tookMs = performance.now() - beganMs
+  assert(tookMs < 5_000, `${tookMs} ms`)
+})
+
 test('run() stops an answer that has no end', async (t) => {
   const { server, session } = await open(t)
   server.misbehave = (path, _answer, response) => {
