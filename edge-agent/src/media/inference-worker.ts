@@ -1,12 +1,14 @@
 /**
  * The thread that runs the models. `run()` of onnxruntime-node blocks its thread for the whole
  * inference, so this thread does nothing else: it takes the newest canvas of one lane after the
- * other, in turn, so that no stream can starve another.
+ * other, in turn, so that no stream can starve another. A model that runs on a server is only waited for:
+ * it has a queue of its own, and a server that hangs holds up its own streams alone.
  */
 import { parentPort } from 'node:worker_threads'
 import type { DetectOptions, Model } from '../models/model.ts'
 import { openModel } from '../models/open-model.ts'
 import { chooseRuntime } from '../runtimes/choose.ts'
+import { oipScheme } from '../runtimes/oip.ts'
 import { endWithParent } from './end-group.ts'
 import { SlotReader } from './frame-slot.ts'
 import type { FromInference, ToInference } from './inference-protocol.ts'
@@ -19,11 +21,10 @@ if (!port) throw new Error('Cannot start inference: this file runs in a worker t
 
 const models = new Map<string, Model>()
 const lanes = new Map<number, Lane>()
-/** Lanes that may have a canvas, in the order of their turns. */
-const turns = new Set<number>()
-/** Tensors that somebody sent, in the order they came; the supervisor bounds their number. */
-const requests: Request[] = []
-let working = false
+/** What waits for this thread, and what waits for each server, by model. */
+const queues = new Map<string, Queue>()
+/** No model is called so. */
+const here = ''
 
 // The decoding thread may hang in native code when the supervisor goes; this one does not.
 endWithParent()
@@ -41,17 +42,46 @@ port.on('message', (message: ToInference) => {
       return
     case 'leave':
       lanes.delete(message.lane)
-      turns.delete(message.lane)
       return
     case 'ring':
-      turns.add(message.lane)
-      if (!working) void work()
+      ring(message.lane)
       return
     case 'infer':
-      requests.push(message)
-      if (!working) void work()
+      ask(message)
   }
 })
+
+type Queue = {
+  /** Lanes that may have a canvas, in the order of their turns. */
+  readonly turns: Set<number>
+  /** Tensors that somebody sent, in the order they came; the supervisor bounds their number. */
+  readonly requests: Request[]
+  working: boolean
+}
+
+function queueOf(name: string): Queue {
+  const key = models.get(name)?.runtime.startsWith(oipScheme) ? name : here
+  let queue = queues.get(key)
+  if (!queue) {
+    queue = { turns: new Set(), requests: [], working: false }
+    queues.set(key, queue)
+  }
+  return queue
+}
+
+function ring(id: number): void {
+  const lane = lanes.get(id)
+  if (!lane) return
+  const queue = queueOf(lane.model.name)
+  queue.turns.add(id)
+  if (!queue.working) void work(queue)
+}
+
+function ask(request: Request): void {
+  const queue = queueOf(request.model)
+  queue.requests.push(request)
+  if (!queue.working) void work(queue)
+}
 
 const send = (message: FromInference): void => port.postMessage(message)
 
@@ -85,6 +115,7 @@ async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise
 async function close(name: string): Promise<void> {
   const model = models.get(name)
   models.delete(name)
+  queues.delete(name)
   await model?.[Symbol.asyncDispose]()
 }
 
@@ -99,19 +130,22 @@ function join({ lane, model: name, memory, options }: Extract<ToInference, { kin
  * Works in rounds until nothing waits: every lane that has a canvas has its turn, then one request.
  * So streams come first, and requests, however many, are together no more than one stream.
  */
-async function work(): Promise<void> {
-  working = true
+async function work(queue: Queue): Promise<void> {
+  const { turns, requests } = queue
+  queue.working = true
   while (turns.size > 0 || requests.length > 0) {
     // A lane that rings meanwhile gets its turn in the next round.
-    for (const id of [...turns]) await look(id)
+    for (const id of [...turns]) {
+      turns.delete(id)
+      await look(id)
+    }
     const request = requests.shift()
     if (request) await infer(request)
   }
-  working = false
+  queue.working = false
 }
 
 async function look(id: number): Promise<void> {
-  turns.delete(id)
   const lane = lanes.get(id)
   const frame = lane?.slot.take()
   if (!lane || !frame) return

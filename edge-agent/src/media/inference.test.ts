@@ -99,3 +99,25 @@ test('infer() opens a model that no stream uses, and says what is wrong with ten
   const { signature } = await inference.describe(demoModel)
   assert.deepEqual(signature.inputs, [{ name: 'frame', type: 'uint8', shape: [1, 184, 320, 3] }])
 })
+
+test('a server that hangs holds up its own streams alone', async (t) => {
+  const server = await startOipServer()
+  t.after(() => server[Symbol.asyncDispose]())
+  await server.put('conveyor', await readFile(demoModel.file))
+  const inference = inferenceFor(t)
+  const there = { ...demoModel, name: 'there', runtime: `oip:${server.url}` }
+  using far = await inference.openLane(there, options)
+  using near = await inference.openLane(demoModel, options)
+  const until = Promise.withResolvers<void>()
+  server.misbehave = () => until.promise
+  let answered = false
+  const hanging = look(far).then((detected) => {
+    answered = true
+    return detected
+  })
+  for (let i = 0; i < 5; i++) assert.ok(await look(near))
+  assert.ok(await inference.infer(demoModel, gray))
+  assert.equal(answered, false)
+  until.resolve()
+  assert.ok(await hanging)
+})
