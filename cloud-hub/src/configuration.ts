@@ -131,6 +131,12 @@ export const HubConfig = Type.Object(
       default: 90,
       description: 'Days for which the certificate of a device is valid; boxes renew at two thirds',
     }),
+    retentionSchedule: Type.String({
+      maxLength: 100,
+      default: '17 3 * * *',
+      description:
+        'When what is older than it is kept is removed: a cron expression, in the time zone of the hub; also an hour after a start',
+    }),
     healthKeptDays: Type.Integer({
       minimum: 1,
       maximum: 3650,

@@ -49,7 +49,7 @@ import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
 import { openBackups } from './store/backups.ts'
 import { openStore } from './store/open-store.ts'
-import { pruneStore } from './store/retention.ts'
+import { openRetention } from './store/retention-desk.ts'
 import { parseStoreAddress } from './store/store-address.ts'
 import { watchStore } from './store/store-watch.ts'
 import { openMetrics } from './telemetry/metrics.ts'
@@ -318,9 +318,11 @@ export async function openHub(
   })
   urls.device = `https://${hostInUrl(publicHost)}:${devicePort}`
 
+  const retention = opened.use(openRetention({ store, blobs, audit, config, clock, log, failed }))
   const rooms = {
     store,
     backups,
+    retention,
     fleet,
     people,
     audit,
@@ -357,13 +359,10 @@ export async function openHub(
   const [scheme, browserHost] = tls ? ['https', publicHost] : ['http', plainHost]
   urls.browser = `${scheme}://${hostInUrl(browserHost)}:${browserPort}`
 
+  // What has expired by itself; what is only old goes by its own schedule.
   const pruneAll = async (): Promise<void> => {
     await people.sessions.prune()
-    await audit.prune(config.auditKeptDays)
     await enrolment.prune()
-    const { signal } = closing
-    await pruneStore(store, { ...config, now: clock(), signal })
-    await blobs.prune(clock() - config.snapshotsKeptDays * dayMs, signal)
   }
   let pruning: Promise<void> = pruneAll().catch(failed)
   const prune = setInterval(() => {

@@ -307,6 +307,32 @@ const device = Type.Object({ deviceId: DeviceId }, closed)
 const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 
+export const RetentionKind = Type.Object({
+  kind: Type.Union([
+    Type.Literal('events'),
+    Type.Literal('health'),
+    Type.Literal('audit'),
+    Type.Literal('snapshots'),
+  ]),
+  keptDays: Type.Integer(),
+  /** How many are too old now. */
+  expired: Type.Integer(),
+  oldestKeptAt: Type.Union([Time, Type.Null()]),
+})
+export type RetentionKind = Static<typeof RetentionKind>
+
+export const Retention = Type.Object(
+  {
+    /** A cron expression, in the hub's time zone. */
+    schedule: Type.String(),
+    nextAt: Type.Union([Time, Type.Null()]),
+    running: Type.Boolean(),
+    kinds: Type.Array(RetentionKind),
+  },
+  { $id: 'Retention' },
+)
+export type Retention = Static<typeof Retention>
+
 /** A backup of the embedded store; `folder` is on the hub's machine. */
 export const StoreBackup = Type.Object(
   {
@@ -785,6 +811,21 @@ export const routes = {
     access: 'admin',
     summary: 'Lists the backups of the embedded store, newest first',
     response: Type.Array(StoreBackup),
+  },
+  retentionShow: {
+    method: 'GET',
+    path: '/api/store/retention',
+    access: 'admin',
+    summary: 'Says what is older than it is kept, and when it will be removed',
+    response: Retention,
+  },
+  retentionBegin: {
+    method: 'POST',
+    path: '/api/store/retention',
+    access: 'admin',
+    summary: 'Begins to remove what is older than it is kept; answers what that is',
+    response: Retention,
+    status: 201,
   },
   changes: {
     method: 'GET',

@@ -95,7 +95,11 @@ export function testBlobs(
       }
     }
     const { signal } = new AbortController()
+    const survey = await blobs.survey(between, signal)
+    assert.equal(survey.count, 1)
+    assert.ok(Math.abs((survey.oldestKeptAt ?? 0) - between) < 10_000)
     assert.equal(await blobs.prune(between, signal), 1)
+    assert.deepEqual(await blobs.survey(between, signal), { ...survey, count: 0 })
     const left = await Promise.all(digests.map((digest) => blobs.read(digest)))
     assert.deepEqual(
       left.map((bytes) => bytes !== undefined),

@@ -5,7 +5,7 @@ import { needs } from '../require.ts'
 /** Each list is one process of its own, so that none takes too long. */
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates'],
-  configurations: ['config-versions', 'retirement', 'installs'],
+  configurations: ['config-versions', 'retirement', 'installs', 'retention'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
 } as const
 

@@ -90,7 +90,40 @@ Example:
   $ ./edgeloop store restore /mnt/backups/monday`,
     )
     .action(restore)
+  store
+    .command('retention')
+    .description('remove what is older than it is kept, as the hub does by its schedule')
+    .option('--dry-run', 'only say what would be removed')
+    .addOption(jsonOption())
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .addOption(dataOption())
+    .addHelpText('after', '\nExample:\n  $ ./edgeloop store retention --dry-run')
+    .action(retention)
   return store
+}
+
+async function retention(
+  options: HubOptions & { dryRun?: boolean; json?: boolean },
+): Promise<void> {
+  const hub = await connectHub(options)
+  const found = await hub.call(options.dryRun ? 'retentionShow' : 'retentionBegin', {})
+  if (options.json) {
+    printJson(found)
+    return
+  }
+  console.log(
+    formatTable(found.kinds, [
+      { title: 'KIND', of: (row) => row.kind },
+      { title: 'KEPT', of: (row) => `${row.keptDays} d`, right: true },
+      { title: options.dryRun ? 'WOULD GO' : 'GOES', of: (row) => row.expired, right: true },
+      { title: 'OLDEST THAT STAYS', of: (row) => row.oldestKeptAt ?? 'none' },
+    ]),
+  )
+  const next = found.nextAt === null ? '' : `; next by itself at ${found.nextAt}`
+  process.stderr.write(
+    `${options.dryRun ? 'nothing was removed' : 'the hub is removing it'}${next}\n`,
+  )
 }
 
 async function backup(folder: string | undefined, options: BackupOptions): Promise<void> {

@@ -21,4 +21,9 @@ export interface Blobs {
   read(digest: string): Promise<Uint8Array | undefined>
   /** Removes what was last stored before `before` (ms); gives how many. Stops early when `signal` aborts. */
   prune(before: number, signal: AbortSignal): Promise<number>
+  /** Says how many `prune(before)` would remove, and when (ms) the oldest was stored that would stay. */
+  survey(
+    before: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly count: number; readonly oldestKeptAt: number | null }>
 }

@@ -43,19 +43,35 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
 
   async function prune(before: number, signal: AbortSignal): Promise<number> {
     let removed = 0
-    for await (const entry of await opendir(folder, { recursive: true })) {
-      if (signal.aborted) break
-      if (!entry.isFile() || entry.parentPath === incoming) continue
-      const file = join(entry.parentPath, entry.name)
-      const { mtimeMs } = await stat(file)
-      if (mtimeMs >= before) continue
+    for await (const { file, storedAt } of stored(signal)) {
+      if (storedAt >= before) continue
       await rm(file, { force: true })
       removed++
     }
     return removed
   }
 
-  return { put, read, prune }
+  async function survey(before: number, signal: AbortSignal) {
+    let count = 0
+    let oldestKeptAt: number | null = null
+    for await (const { storedAt } of stored(signal)) {
+      if (storedAt < before) count++
+      else oldestKeptAt = Math.min(storedAt, oldestKeptAt ?? storedAt)
+    }
+    return { count, oldestKeptAt }
+  }
+
+  async function* stored(signal: AbortSignal) {
+    for await (const entry of await opendir(folder, { recursive: true })) {
+      if (signal.aborted) return
+      if (!entry.isFile() || entry.parentPath === incoming) continue
+      const file = join(entry.parentPath, entry.name)
+      const found = await stat(file).catch(() => undefined)
+      if (found) yield { file, storedAt: found.mtimeMs }
+    }
+  }
+
+  return { put, read, prune, survey }
 }
 
 /** Writes chunks to `file`, durably, where they have the digest and are not too many. */

@@ -138,6 +138,21 @@ export async function openS3Blobs(deps: {
     return removed
   }
 
+  async function survey(before: number, signal: AbortSignal) {
+    let count = 0
+    let oldestKeptAt: number | null = null
+    let next: string | undefined
+    do {
+      const page = await list(1000, next, signal)
+      for (const { storedAt } of page.entries) {
+        if (storedAt + clockGrainMs <= before) count++
+        else oldestKeptAt = Math.min(storedAt, oldestKeptAt ?? storedAt)
+      }
+      next = page.next
+    } while (next !== undefined)
+    return { count, oldestKeptAt }
+  }
+
   async function remove(digest: string, signal: AbortSignal): Promise<void> {
     const reply = await call(`remove ${digest}`, pathOf(digest), { method: 'DELETE' }, signal)
     await reply.body?.cancel()
@@ -171,7 +186,7 @@ export async function openS3Blobs(deps: {
     if (!(error instanceof Refusal)) throw error
     deps.away(error.message)
   })
-  return { put, read, prune }
+  return { put, read, prune, survey }
 }
 
 type ListResult = {

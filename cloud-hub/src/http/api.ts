@@ -24,6 +24,7 @@ import type { People } from '../people/people.ts'
 import { type Origin, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
 import type { Backups } from '../store/backups.ts'
+import type { RetentionDesk } from '../store/retention-desk.ts'
 import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -34,6 +35,7 @@ import { openApi } from './openapi.ts'
 export type Rooms = {
   readonly store: Store
   readonly backups: Backups
+  readonly retention: RetentionDesk
   readonly fleet: Fleet
   readonly people: People
   readonly audit: Audit
@@ -227,6 +229,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
       ),
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),
+    retentionShow: ({ request }) => rooms.retention.show(request.signal),
+    retentionBegin: async ({ request }) => {
+      const shown = await rooms.retention.show(request.signal)
+      rooms.retention.begin()
+      return { ...shown, running: true }
+    },
 
     telemetry: async ({ body }) => receiveBeacon(body, rooms),
     metrics: async ({ reply }) => {
