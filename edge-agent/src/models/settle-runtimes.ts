@@ -23,13 +23,21 @@ const safe = 'ort:cpu'
 /** A runtime that is silent for longer does not hold up the start of the agent. */
 const silenceMs = 30_000
 
+/** How long an agent may measure before its streams start; what is left then is measured next time. */
+const budgetMsDefault = 60_000
+
 /** Settles the runtimes of models, one after the other: two measurements would disturb each other. */
 export async function settleRuntimes(
   sources: readonly ModelSource[],
   options: SettleOptions,
+  budgetMs = budgetMsDefault,
 ): Promise<SettledModel[]> {
   const settled: SettledModel[] = []
-  for (const source of sources) settled.push(await settleRuntime(source, options))
+  const endMs = performance.now() + budgetMs
+  for (const source of sources) {
+    const isLate = performance.now() >= endMs
+    settled.push(await settleRuntime(source, { ...options, ...(isLate && { mode: 'known' }) }))
+  }
   return settled
 }
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { node, tensor, value } from '@edgeloop/model-compiler'
 import { modelBytes, plusOne, put } from '../../../test/detection/tiny-models.ts'
 import { startOipServer } from '../../../test/oip/oip-server.ts'
-import { settleRuntime } from '../models/settle-runtimes.ts'
+import { settleRuntime, settleRuntimes } from '../models/settle-runtimes.ts'
 import { type MeasureNews, measureRuntimes } from './measure.ts'
 import { fastestOf, type MeasurementOptions, measurementOf } from './measurement.ts'
 import { oipRuntime } from './oip.ts'
@@ -214,4 +214,17 @@ test('settleRuntime() turns auto into what was measured, and leaves a stated wis
   const gone = { name: 'm', file: `${file}.gone` }
   assert.deepEqual(await settleRuntime(gone, options), { source: { ...gone, runtime: 'ort:cpu' } })
   assert.match(warnings.join(), /^Cannot measure runtimes of model "m": .* there is no such file$/)
+})
+
+test('settleRuntimes() does not hold up the start for ever: the rest is measured next time', async (t) => {
+  const { file, cacheFolder, signal } = await optionsFor(t)
+  const log = { info: () => {}, warn: (text: string) => assert.fail(text) }
+  const options = { cacheFolder, signal, now: Date.now, log }
+  const sources = [{ name: 'm', file }]
+  assert.deepEqual(await settleRuntimes(sources, options, 0), [
+    { source: { name: 'm', file, runtime: 'ort:cpu' } },
+  ])
+  const [measured] = await settleRuntimes(sources, options)
+  assert.ok(measured?.measured)
+  assert.deepEqual(await settleRuntimes(sources, options, 0), [measured])
 })
