@@ -13,6 +13,8 @@ export const storeTests = {
 export const otherTests = [
   'attacks',
   'external-broker',
+  'replicas',
+  's3',
   'live',
   'telemetry',
   'store-away',
