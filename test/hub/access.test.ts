@@ -87,7 +87,11 @@ test('each route lets in whoever has its role', wide, async (t) => {
         method: route.method,
         headers,
       })
-      await reply.arrayBuffer()
+      const { code, detail } = (await reply.json().catch(() => ({}))) as Partial<Problem>
+      // What stands for a user is kept by the user, not by a token of a smaller role.
+      if (headers.authorization && code === 'forbidden' && /with an API token/.test(detail ?? '')) {
+        continue
+      }
       assert.ok(![401, 403, 500].includes(reply.status), `${name} as ${who}: ${reply.status}`)
     }
   }

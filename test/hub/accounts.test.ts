@@ -246,7 +246,7 @@ test('a token never does more than its user, and ends with the account', wide, a
 test('a token that makes a token cannot outlive itself by it', wide, async (t) => {
   const hub = await openTestHub(t)
   const first = await json<ApiTokenMade>(
-    hub.api('POST', '/api/tokens', { name: 'first', role: 'operator', validDays: 1 }),
+    hub.api('POST', '/api/tokens', { name: 'first', role: 'admin', validDays: 1 }),
   )
   const second = await json<ApiTokenMade>(
     fetch(`${hub.hub.urls.browser}/api/tokens`, {
@@ -257,6 +257,42 @@ test('a token that makes a token cannot outlive itself by it', wide, async (t) =
   )
   assert.equal(second.apiToken.expiresAt, first.apiToken.expiresAt)
 })
+
+test('a token that may only look ends no session and makes no token', wide, async (t) => {
+  const hub = await openTestHub(t)
+  const anna = await hub.signIn('anna', 'admin')
+  const [session] = await json<SessionRow[]>(as(hub, anna, 'GET', '/api/sessions'))
+  const made = await json<ApiTokenMade>(
+    as(hub, anna, 'POST', '/api/tokens', { name: 'looks', role: 'viewer' }),
+  )
+  const headers = { authorization: `Bearer ${made.token}`, 'content-type': 'application/json' }
+  for (const [method, path, body] of [
+    ['DELETE', `/api/sessions/${session?.sessionId}`, undefined],
+    ['DELETE', `/api/tokens/${made.apiToken.tokenId}`, undefined],
+    ['POST', '/api/tokens', { name: 'another', role: 'viewer' }],
+    ['PUT', '/api/password', { password: 'nine small boats' }],
+  ] as const) {
+    const reply = await fetch(hub.hub.urls.browser + path, {
+      method,
+      headers: body ? headers : { authorization: headers.authorization },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    })
+    assert.equal(reply.status, 403, `${method} ${path}`)
+  }
+  assert.equal((await as(hub, anna, 'GET', '/api/session')).status, 200)
+})
+
+test(
+  'what another hub on the same store has ended is cut off here within seconds',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const anna = await hub.signIn('anna', 'viewer')
+    const changes = await as(hub, anna, 'GET', '/api/changes')
+    await hub.inStore(({ writer }) => writer.deleteFrom('session').execute())
+    for await (const chunk of changes.body ?? []) void chunk // until it ends
+  },
+)
 
 test('who loses the right to be here is cut off from what is open', wide, async (t) => {
   const hub = await openTestHub(t)

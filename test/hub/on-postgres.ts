@@ -12,6 +12,8 @@ export const storeTests = {
 /** What works the same with any store. */
 export const otherTests = [
   'attacks',
+  'browser-attacks',
+  'browser-tls',
   'external-broker',
   'replicas',
   's3',

@@ -21,6 +21,7 @@ import {
   type StreamConfig,
 } from '@edgeloop/protocol'
 import type { Selectable } from 'kysely'
+import type { AuditNote } from '../audit/audit.ts'
 import type { Store } from '../store/store.ts'
 import type { ConfigVersionTable } from '../store/tables.ts'
 import { keepSecrets } from './camera-secrets.ts'
@@ -32,14 +33,21 @@ export type DesiredDesk = {
    * Replaces the configuration of a device.
    * @param edited the version that was edited, 0 for none
    * @param by who wishes it
+   * @param note the audit entry, written in the transaction of the change
    * @throws {Refusal} conflict when `edited` is no longer the newest, with what has changed since;
    * badRequest when the configuration cannot be
    */
-  replace(deviceId: string, edited: number, config: DeviceConfig, by: string): Promise<Desired>
+  replace(
+    deviceId: string,
+    edited: number,
+    config: DeviceConfig,
+    by: string,
+    note?: AuditNote,
+  ): Promise<Desired>
   /** @throws {Refusal} badRequest when the device has a stream of that id */
-  addStream(deviceId: string, stream: StreamConfig, by: string): Promise<Desired>
+  addStream(deviceId: string, stream: StreamConfig, by: string, note?: AuditNote): Promise<Desired>
   /** @throws {Refusal} notFound when the device has no such stream */
-  removeStream(deviceId: string, streamId: string, by: string): Promise<Desired>
+  removeStream(deviceId: string, streamId: string, by: string, note?: AuditNote): Promise<Desired>
   /**
    * Wishes an earlier version again, as a new one.
    * @throws {Refusal} conflict as for `replace`; notFound when the earlier one is not kept any more
@@ -48,6 +56,7 @@ export type DesiredDesk = {
     deviceId: string,
     wish: { readonly version: number; readonly to: number },
     by: string,
+    note?: AuditNote,
   ): Promise<Desired>
   /** Newest first, at most `configVersionsMax`. */
   versions(deviceId: string): Promise<ConfigVersion[]>
@@ -81,6 +90,7 @@ export function openDesiredDesk(deps: {
     edited: number,
     config: DeviceConfig,
     by: string,
+    note: AuditNote | undefined,
   ): Promise<Desired> {
     const now = clock()
     const kept = keepSecrets(config, device.desired?.config)
@@ -109,6 +119,7 @@ export function openDesiredDesk(deps: {
         .where('device_key', '=', deviceKey)
         .where('version', '<=', desired.version - configVersionsMax)
         .execute()
+      await note?.within(tx)
       return true
     })
     if (!written) throw await conflict(device, edited)
@@ -139,13 +150,14 @@ export function openDesiredDesk(deps: {
   async function edit(
     deviceId: string,
     by: string,
+    note: AuditNote | undefined,
     change: (config: DeviceConfig) => DeviceConfig,
   ): Promise<Desired> {
     const device = fleet.get(deviceId)
     for (let attempt = 1; ; attempt++) {
       const config = change(device.desired?.config ?? emptyConfig)
       try {
-        return await write(device, device.desired?.version ?? 0, config, by)
+        return await write(device, device.desired?.version ?? 0, config, by, note)
       } catch (error) {
         const lost = error instanceof Refusal && error.code === 'conflict'
         if (!lost || attempt === attemptsMax) throw error
@@ -191,9 +203,10 @@ export function openDesiredDesk(deps: {
   }
 
   return {
-    replace: (deviceId, edited, config, by) => write(fleet.get(deviceId), edited, config, by),
-    addStream: (deviceId, stream, by) =>
-      edit(deviceId, by, (config) => {
+    replace: (deviceId, edited, config, by, note) =>
+      write(fleet.get(deviceId), edited, config, by, note),
+    addStream: (deviceId, stream, by, note) =>
+      edit(deviceId, by, note, (config) => {
         if (config.streams.some(({ streamId }) => streamId === stream.streamId)) {
           throw new Refusal(
             'badRequest',
@@ -202,8 +215,8 @@ export function openDesiredDesk(deps: {
         }
         return { ...config, streams: [...config.streams, stream] }
       }),
-    removeStream: (deviceId, streamId, by) =>
-      edit(deviceId, by, (config) => {
+    removeStream: (deviceId, streamId, by, note) =>
+      edit(deviceId, by, note, (config) => {
         const left = config.streams.filter((stream) => stream.streamId !== streamId)
         if (left.length === config.streams.length) {
           throw new Refusal(
@@ -213,9 +226,9 @@ export function openDesiredDesk(deps: {
         }
         return { ...config, streams: left }
       }),
-    rollback: async (deviceId, { version, to }, by) => {
+    rollback: async (deviceId, { version, to }, by, note) => {
       const device = fleet.get(deviceId)
-      return await write(device, version, await keptConfigOf(device, to), by)
+      return await write(device, version, await keptConfigOf(device, to), by, note)
     },
     versions: async (deviceId) => {
       const rows = await store.reader

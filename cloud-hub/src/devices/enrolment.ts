@@ -4,6 +4,7 @@
  * a device that was retired is one of the fleet again.
  */
 import { type Enrolment, type EnrolmentToken, Refusal, type RouteBody } from '@edgeloop/protocol'
+import type { AuditNote } from '../audit/audit.ts'
 import type { Authority } from '../identity/authority.ts'
 import { hashToken, newToken } from '../people/token.ts'
 import type { Store } from '../store/store.ts'
@@ -18,7 +19,7 @@ export type EnrolmentDesk = {
    * @throws {Refusal} enrolmentRefused when the token is unknown, used or too old; it is not spent by
    * a certificate request that cannot be read (badRequest)
    */
-  enrol(request: { token: string; csr: string }): Promise<Enrolment>
+  enrol(request: { token: string; csr: string }, note?: AuditNote): Promise<Enrolment>
   /**
    * Looks whether a token could still buy a certificate; it is not spent.
    * @throws {Refusal} enrolmentRefused
@@ -78,11 +79,12 @@ export function openEnrolmentDesk(deps: {
     }
   }
 
-  const enrol: EnrolmentDesk['enrol'] = async ({ token, csr }) => {
+  const enrol: EnrolmentDesk['enrol'] = async ({ token, csr }, note) => {
     const offer = await openOffer(token)
+    note?.about({ target: offer.device_id })
     const address = { site: offer.site, deviceId: offer.device_id }
     const signed = await authority.signDevice(csr, address)
-    await spend(token, offer, signed)
+    await spend(token, offer, signed, note)
     return {
       ...address,
       certificate: signed.certificate,
@@ -109,6 +111,7 @@ export function openEnrolmentDesk(deps: {
     token: string,
     offer: Awaited<ReturnType<typeof openOffer>>,
     certificate: { serial: string; notAfter: number },
+    note: AuditNote | undefined,
   ): Promise<void> {
     const now = clock()
     const cells = {
@@ -127,6 +130,7 @@ export function openEnrolmentDesk(deps: {
         .where('used_at', 'is', null)
         .executeTakeFirst()
       if (spent.numUpdatedRows === 0n) throw refused('it was used before')
+      await note?.within(tx)
       return await tx
         .insertInto('device')
         .values({ ...cells, device_id: offer.device_id, site: offer.site, enrolled_at: now })

@@ -3,6 +3,7 @@
  * back. Removing deletes a retired device with everything that is stored of it.
  */
 import { Refusal, type Removal } from '@edgeloop/protocol'
+import type { AuditNote } from '../audit/audit.ts'
 import type { Store } from '../store/store.ts'
 import type { Device } from './device.ts'
 import type { Fleet } from './fleet.ts'
@@ -12,14 +13,14 @@ const stepRows = 2000
 
 export type RetirementDesk = {
   /** Ends the device's access; also that of tokens that were made for it and not used yet. */
-  retire(deviceId: string): Promise<Device>
+  retire(deviceId: string, note?: AuditNote): Promise<Device>
   /** Counts what removing would delete now. */
   count(deviceId: string): Promise<Removal>
   /**
    * Deletes the device. What it deleted is counted as it is deleted.
    * @throws {Refusal} conflict when it is not retired, or was enrolled again meanwhile
    */
-  remove(deviceId: string): Promise<Removal>
+  remove(deviceId: string, note?: AuditNote): Promise<Removal>
 }
 
 export function openRetirementDesk(deps: {
@@ -33,7 +34,7 @@ export function openRetirementDesk(deps: {
 }): RetirementDesk {
   const { store, fleet, clock } = deps
 
-  const retire: RetirementDesk['retire'] = async (deviceId) => {
+  const retire: RetirementDesk['retire'] = async (deviceId, note) => {
     const device = fleet.get(deviceId)
     if (device.retiredAt !== null) return device
     const retiredAt = clock()
@@ -48,6 +49,7 @@ export function openRetirementDesk(deps: {
         .where('device_id', '=', deviceId)
         .where('used_at', 'is', null)
         .execute()
+      await note?.within(tx)
     })
     fleet.change(device, { retiredAt, renewed: null })
     deps.cut(device)
@@ -96,7 +98,7 @@ export function openRetirementDesk(deps: {
     }
   }
 
-  const remove: RetirementDesk['remove'] = async (deviceId) => {
+  const remove: RetirementDesk['remove'] = async (deviceId, note) => {
     const device = fleet.get(deviceId)
     const { deviceKey } = device
     if (device.retiredAt === null) {
@@ -128,7 +130,7 @@ export function openRetirementDesk(deps: {
     })
     await fleet.forget(device)
     try {
-      const rest = await deleteRest(device)
+      const rest = await deleteRest(device, note)
       deps.removed(device)
       return { deviceId, retired: true, events, healthFigures, ...rest }
     } catch (error) {
@@ -138,7 +140,7 @@ export function openRetirementDesk(deps: {
   }
 
   /** What is little, and the device itself: in one transaction, so that no half of a device is left. */
-  async function deleteRest({ deviceKey, deviceId }: Device) {
+  async function deleteRest({ deviceKey, deviceId }: Device, note: AuditNote | undefined) {
     return await store.writer.transaction().execute(async (tx) => {
       const deleteFrom = async (table: 'quarantine' | 'config_version' | 'boot') => {
         const { numDeletedRows } = await tx
@@ -162,6 +164,7 @@ export function openRetirementDesk(deps: {
           `Cannot remove "${deviceId}": it was enrolled again meanwhile`,
         )
       }
+      await note?.within(tx)
       return { quarantined, configVersions }
     })
   }

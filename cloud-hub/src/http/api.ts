@@ -21,7 +21,7 @@ import type { Events } from '../events/events.ts'
 import { setMark } from '../events/marks.ts'
 import type { Live } from '../live/live.ts'
 import type { People } from '../people/people.ts'
-import { type Origin, sessionOf } from '../people/person.ts'
+import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
 import type { Backups } from '../store/backups.ts'
 import type { RetentionDesk } from '../store/retention-desk.ts'
@@ -101,8 +101,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
       }
       return await sessions.list(user, caller.credentialId)
     },
-    sessionEnd: ({ params, person, note }) =>
-      sessions.end(params.sessionId, signedIn(person), note),
+    sessionEnd: ({ params, person, note }) => sessions.end(params.sessionId, keeper(person), note),
     userList: () => accounts.list(),
     userAdd: ({ body, note }) => accounts.add(body, note),
     userRoleSet: ({ params, body, note }) => accounts.setRole(params.user, body.role, note),
@@ -112,9 +111,9 @@ export function apiHandlers(rooms: Rooms): Handlers {
     }),
     passwordLinkCreate: ({ params, note }) => accounts.createPasswordLink(params.user, note),
     apiTokenList: ({ person }) => apiTokens.list(signedIn(person)),
-    apiTokenAdd: ({ person, body, note }) => apiTokens.add(signedIn(person), body, note),
+    apiTokenAdd: ({ person, body, note }) => apiTokens.add(keeper(person), body, note),
     apiTokenRemove: ({ person, params, note }) =>
-      apiTokens.remove(signedIn(person), params.tokenId, note),
+      apiTokens.remove(keeper(person), params.tokenId, note),
     auditList: async ({ query }) => {
       for (const time of [query.from, query.to]) if (time !== undefined) timeOf(time)
       return await rooms.audit.list(query)
@@ -147,7 +146,6 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return readSparklines(rooms.store, devices, clock())
     },
     deviceConnectionList: async ({ params }) => connectionsOf(fleet.get(params.deviceId)),
-    deviceRetire: async ({ params }) => rowOf(await rooms.retirement.retire(params.deviceId)),
     devicesRetire: ({ body, note }) => {
       const { devices, dryRun = false } = body
       note.about({ detail: sayActs(devices, dryRun) })
@@ -158,8 +156,10 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ detail: `${JSON.stringify(set)} ${sayActs(devices, dryRun)}` })
       return rooms.acts.setStreams({ devices, set, dryRun }, signedIn(person).user)
     },
+    deviceRetire: async ({ params, note }) =>
+      rowOf(await rooms.retirement.retire(params.deviceId, note)),
     deviceRemovalShow: ({ params }) => rooms.retirement.count(params.deviceId),
-    deviceRemove: ({ params }) => rooms.retirement.remove(params.deviceId),
+    deviceRemove: ({ params, note }) => rooms.retirement.remove(params.deviceId, note),
     enrolmentCreate: ({ body, note }) => {
       note.about({ target: body.deviceId })
       return rooms.enrolment.createToken(body)
@@ -167,28 +167,28 @@ export function apiHandlers(rooms: Rooms): Handlers {
     desiredPut: async ({ params, body, person, note }) => {
       const { user } = signedIn(person)
       const { version, config } = body
-      const desired = await rooms.desired.replace(params.deviceId, version, config, user)
-      note.about({ detail: `version ${desired.version}` })
-      return withoutSecrets(desired)
+      note.about({ detail: `instead of version ${version}` })
+      return withoutSecrets(
+        await rooms.desired.replace(params.deviceId, version, config, user, note),
+      )
     },
     configVersionList: ({ params }) => rooms.desired.versions(params.deviceId),
     configVersionShow: ({ params }) => rooms.desired.version(params.deviceId, params.version),
     configDiff: ({ params, query }) => rooms.desired.diff(params.deviceId, query.from, query.to),
     configRollback: async ({ params, body, person, note }) => {
       const { user } = signedIn(person)
-      const desired = await rooms.desired.rollback(params.deviceId, body, user)
-      note.about({ detail: `version ${body.to} again, as version ${desired.version}` })
-      return withoutSecrets(desired)
+      note.about({ detail: `version ${body.to} again, instead of version ${body.version}` })
+      return withoutSecrets(await rooms.desired.rollback(params.deviceId, body, user, note))
     },
     streamAdd: async ({ params, body, person, note }) => {
       note.about({ target: `${params.deviceId}/${body.streamId}` })
       const { user } = signedIn(person)
-      return withoutSecrets(await rooms.desired.addStream(params.deviceId, body, user))
+      return withoutSecrets(await rooms.desired.addStream(params.deviceId, body, user, note))
     },
-    streamRemove: async ({ params, person }) => {
+    streamRemove: async ({ params, person, note }) => {
       const { user } = signedIn(person)
       const { deviceId, streamId } = params
-      return withoutSecrets(await rooms.desired.removeStream(deviceId, streamId, user))
+      return withoutSecrets(await rooms.desired.removeStream(deviceId, streamId, user, note))
     },
     streamList: async ({ query }) => listStreams(fleet.all(), query),
     streamPicture: async ({ params, request }) => {
@@ -252,6 +252,19 @@ const sayActs = (devices: readonly string[], dryRun: boolean): string =>
 function signedIn<P>(person: P | undefined): P {
   if (!person) throw new Error('A route that needs a role was reached without one')
   return person
+}
+
+/**
+ * Who may make and end what stands for a user: not a token with a small role, which would otherwise do more
+ * than look.
+ */
+function keeper(person: Person | undefined): Person {
+  const caller = signedIn(person)
+  if (caller.via !== 'apiToken' || caller.role === 'admin') return caller
+  throw new Refusal(
+    'forbidden',
+    `Cannot do this with an API token of the role ${caller.role}: sign in, or use one of an admin`,
+  )
 }
 
 const originOf = (request: FastifyRequest): Origin => ({

@@ -140,9 +140,7 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
     return reply.sendFile(basename(file), dirname(file), { cacheControl: false })
   })
   mount('enrol', async ({ body }, note) => {
-    const enrolled = await options.enrolment.enrol(body as { token: string; csr: string })
-    note.about({ target: enrolled.deviceId })
-    return enrolled
+    return await options.enrolment.enrol(body as { token: string; csr: string }, note)
   })
   mount('renew', async (request) => {
     const { csr } = request.body as { csr: string }

@@ -10,8 +10,8 @@ import { openPasswords } from './password.ts'
 import { openPresence, type Presence } from './presence.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
-/** How often connections of sessions that ran out are looked for. */
-const expiryIntervalMs = 10_000
+/** How often open connections are compared with the sessions and tokens that there still are. */
+const lookIntervalMs = 10_000
 
 export type People = AsyncDisposable & {
   readonly accounts: Accounts
@@ -33,12 +33,39 @@ export async function openPeople(deps: {
   const accounts = await openAccounts({ ...deps, presence })
   const sessions = openSessions({ ...deps, passwords, attempts, presence })
   const apiTokens = openApiTokens({ ...deps, presence })
-  const expiry = setInterval(() => presence.endExpired(deps.clock()), expiryIntervalMs)
+  const look = setInterval(() => {
+    presence.endExpired(deps.clock())
+    endGone(deps.store, presence).catch(deps.failed)
+  }, lookIntervalMs)
   return {
     accounts,
     sessions,
     apiTokens,
     presence,
-    [Symbol.asyncDispose]: async () => clearInterval(expiry),
+    [Symbol.asyncDispose]: async () => clearInterval(look),
   }
+}
+
+/** Ends what is held open by sessions and tokens that another hub on the same store has ended. */
+async function endGone(store: Store, presence: Presence): Promise<void> {
+  const sessions = presence.credentials('session')
+  const tokens = presence.credentials('apiToken')
+  const there = new Set<string>()
+  if (sessions.size > 0) {
+    const rows = await store.reader
+      .selectFrom('session')
+      .select('session_id')
+      .where('session_id', 'in', [...sessions])
+      .execute()
+    for (const row of rows) there.add(row.session_id)
+  }
+  if (tokens.size > 0) {
+    const rows = await store.reader
+      .selectFrom('api_token')
+      .select('token_id')
+      .where('token_id', 'in', [...tokens])
+      .execute()
+    for (const row of rows) there.add(row.token_id)
+  }
+  for (const id of [...sessions, ...tokens]) if (!there.has(id)) presence.endCredential(id)
 }

@@ -15,6 +15,8 @@ export type Presence = {
   endUser(user: string, but?: string): void
   /** Ends what has run out. */
   endExpired(now: number): void
+  /** Sessions and tokens that hold something open now. */
+  credentials(via: Person['via']): ReadonlySet<string>
 }
 
 export function openPresence(): Presence {
@@ -35,6 +37,8 @@ export function openPresence(): Presence {
     endCredential: (id) => endWhere(({ credentialId }) => credentialId === id),
     endUser: (user, but) =>
       endWhere((person) => person.user === user && person.credentialId !== but),
+    credentials: (via) =>
+      new Set([...all].flatMap(({ person }) => (person.via === via ? [person.credentialId] : []))),
     endExpired: (now) => endWhere(({ expiresAt }) => expiresAt <= now),
   }
 }
