@@ -8,6 +8,8 @@ export type HubOrder = {
   readonly dataDir: string
   readonly dashboardDir?: string
   readonly ports?: Readonly<Record<'browser' | 'device' | 'mqtt', number>>
+  /** Address of the store, where it is not the embedded one. */
+  readonly store?: string
   /** An external broker, as in the hub's configuration. */
   readonly broker?: object
 }
@@ -43,9 +45,11 @@ process.once('disconnect', async () => {
   await hub?.[Symbol.asyncDispose]()
 })
 
-async function open({ dataDir, dashboardDir = '', ports, broker = {} }: HubOrder): Promise<void> {
+async function open(order: HubOrder): Promise<void> {
+  const { dataDir, dashboardDir = '', ports, broker = {}, store = '' } = order
   const config = readHubConfig({
     dataDir,
+    store,
     dashboardDir,
     browser: { port: ports?.browser ?? 0 },
     device: { port: ports?.device ?? 0 },

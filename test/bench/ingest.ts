@@ -1,7 +1,8 @@
 /**
  * How many events a second the hub commits before it acknowledges them, and how long a device waits: a real
  * hub in one process, 200 agents over mutual TLS in another, stop-and-wait, `synchronous = full`.
- * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--broker embedded|mosquitto] [--profile DIR]`
+ * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--broker embedded|mosquitto]
+ * [--store sqlite|postgres] [--profile DIR]`
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,6 +14,7 @@ import { parseArgs } from 'node:util'
 import type { EnrolmentToken, HubHealth } from '@edgeloop/protocol'
 import { startMosquitto } from '../broker/mosquitto.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
+import { type Cluster, startCluster } from '../postgres/cluster.ts'
 import type { Bench } from './bench.ts'
 import type { HubFigures, HubOrder, HubReady } from './ingest-hub.ts'
 import type { Credentials, LoadOrder, LoadResult } from './ingest-load.ts'
@@ -30,6 +32,7 @@ export const bench: Bench = async ({ args, signal }) => {
       agents: { type: 'string', default: '200' },
       batch: { type: 'string', multiple: true, default: ['50', '5'] },
       broker: { type: 'string', default: 'embedded' },
+      store: { type: 'string', default: 'sqlite' },
       profile: { type: 'string' },
     },
   })
@@ -40,6 +43,12 @@ export const bench: Bench = async ({ args, signal }) => {
   if (values.broker !== 'embedded' && values.broker !== 'mosquitto') {
     throw new Error(`Cannot measure with broker "${values.broker}": use embedded or mosquitto`)
   }
+  if (values.store !== 'sqlite' && values.store !== 'postgres') {
+    throw new Error(`Cannot measure with store "${values.store}": use sqlite or postgres`)
+  }
+  // As it is installed: fsync on, nothing tuned.
+  const cluster = values.store === 'postgres' ? opened.use(await startCluster()) : undefined
+  const store = await cluster?.createDatabase()
   const files = join(dataDir, 'broker')
   const mosquitto =
     values.broker === 'mosquitto' ? opened.use(await startMosquitto(dataDir, files)) : undefined
@@ -48,7 +57,12 @@ export const bench: Bench = async ({ args, signal }) => {
   const hub = start('./ingest-hub.ts', profile, signal)
   opened.defer(() => stop(hub))
   const broker = mosquitto && { url: mosquitto.hubUrl, publicUrl: mosquitto.deviceUrl, files }
-  hub.send({ kind: 'open', dataDir, ...(broker && { broker }) } satisfies HubOrder)
+  hub.send({
+    kind: 'open',
+    dataDir,
+    ...(broker && { broker }),
+    ...(store && { store }),
+  } satisfies HubOrder)
   const ready = await answer<HubReady>(hub)
   await whole(ready)
   const credentials = await enrolAll(ready, agents)
@@ -56,7 +70,7 @@ export const bench: Bench = async ({ args, signal }) => {
   const rows = []
   for (const batch of values.batch.map(Number)) {
     const order = { credentials, batch, seconds: Number(values.seconds) }
-    rows.push(await measure(hub, mosquitto?.pid, order, signal))
+    rows.push(await measure(hub, { brokerPid: mosquitto?.pid, cluster }, order, signal))
   }
   const [first] = rows
   const reached =
@@ -64,24 +78,32 @@ export const bench: Bench = async ({ args, signal }) => {
     first.lost === 0 &&
     first.eventsPerSecond >= target.eventsPerSecond &&
     first.p99Ms <= target.p99Ms
-  return { name: 'ingest', rows, json: { agents, broker: values.broker, target, reached, rows } }
+  return {
+    name: 'ingest',
+    rows,
+    json: { agents, broker: values.broker, store: values.store, target, reached, rows },
+  }
 }
 
-/** @param brokerPid of a broker that is a process of its own */
+/** @param beside what runs beside the hub in processes of its own: the broker, PostgreSQL */
 async function measure(
   hub: ChildProcess,
-  brokerPid: number | undefined,
+  { brokerPid, cluster }: { brokerPid: number | undefined; cluster: Cluster | undefined },
   order: { credentials: readonly Credentials[]; batch: number; seconds: number },
   signal: AbortSignal,
 ) {
   const before = await figures(hub)
   const brokerBeforeMs = brokerPid === undefined ? 0 : await cpuMsOf(brokerPid)
+  const storeBefore = await cpuMsOfEach(cluster?.pids() ?? [])
   const load = start('./ingest-load.ts', [], signal)
   try {
     load.send(order satisfies LoadOrder)
     const result = await answer<LoadResult>(load)
     const after = await figures(hub)
     const brokerMs = brokerPid === undefined ? 0 : (await cpuMsOf(brokerPid)) - brokerBeforeMs
+    const storeMs = (await cpuMsOfEach([...storeBefore.keys()]))
+      .entries()
+      .reduce((sum, [pid, ms]) => sum + ms - (storeBefore.get(pid) ?? 0), 0)
     const stored = after.eventsStored - before.eventsStored
     return {
       batch: order.batch,
@@ -94,6 +116,7 @@ async function measure(
       hubMainCores: round((after.mainCpuMs - before.mainCpuMs) / result.elapsedMs),
       hubCpuUsPerEvent: round(((after.cpuMs - before.cpuMs) * 1000) / stored),
       ...(brokerPid === undefined ? {} : { brokerCores: round(brokerMs / result.elapsedMs) }),
+      ...(cluster ? { storeCores: round(storeMs / result.elapsedMs) } : {}),
       loadCores: round(result.cpuMs / result.elapsedMs),
       events: stored,
       /** Acknowledged and not stored, or stored twice. */
@@ -102,6 +125,14 @@ async function measure(
   } finally {
     await stop(load)
   }
+}
+
+/** CPU time of the processes that are still there. */
+async function cpuMsOfEach(pids: readonly number[]): Promise<Map<number, number>> {
+  const times = await Promise.all(
+    pids.map(async (pid) => [pid, await cpuMsOf(pid).catch(() => undefined)] as const),
+  )
+  return new Map(times.flatMap(([pid, ms]) => (ms === undefined ? [] : [[pid, ms] as const])))
 }
 
 async function enrolAll(ready: HubReady, agents: number): Promise<Credentials[]> {

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,8 @@ export type Cluster = AsyncDisposable & {
   readonly folder: string
   /** Address of a new, empty database. */
   createDatabase(): Promise<string>
+  /** Its processes now: the server and what it has started. */
+  pids(): number[]
   /** SIGKILL to the server; what it had started ends by itself. */
   kill(): Promise<void>
   /** Starts it again; resolves when it takes connections. */
@@ -111,6 +113,11 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
       await client.query(`create database ${name}`)
       await client.end()
       return address(name)
+    },
+    pids: () => {
+      const pid = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      return [pid, ...children.trim().split(' ').map(Number)]
     },
     kill,
     start,
