@@ -7,7 +7,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { makeQueryClient } from './api/query-client.ts'
 import { sessionQuery, takeToken } from './people/session.ts'
-import { makeRouter } from './router.tsx'
+import { makeRouter, preloadPlaces } from './router.tsx'
 import { cssVariablesResolver, theme } from './shell/theme.ts'
 
 // Before anything else runs: no router, beacon or bookmark ever sees the token.
@@ -46,3 +46,9 @@ createRoot(root).render(
     </MantineProvider>
   </StrictMode>,
 )
+
+// When the first page is there and its reader is looking at it.
+const preloadAfterMs = 2000
+addEventListener('load', () => setTimeout(() => void preloadPlaces(router), preloadAfterMs), {
+  once: true,
+})

@@ -119,6 +119,13 @@ const devices = createRoute({
   component: lazyRouteComponent(() => import('./devices/fleet-page.tsx'), 'FleetPage'),
 })
 
+const addDevice = createRoute({
+  getParentRoute: () => inside,
+  // Not below /devices, where it would be the place of a device of that name.
+  path: '/add-device',
+  component: lazyRouteComponent(() => import('./devices/add-device-page.tsx'), 'AddDevicePage'),
+})
+
 const device = createRoute({
   getParentRoute: () => inside,
   path: '/devices/$deviceId',
@@ -226,6 +233,7 @@ const tree = root.addChildren([
   inside.addChildren([
     home,
     devices,
+    addDevice,
     live,
     device.addChildren([overview, metrics, config, history, streamSettings]),
     events.addChildren([event]),
@@ -245,6 +253,19 @@ export function makeRouter(context: RouterContext) {
     defaultNotFoundComponent: NotFound,
     defaultErrorComponent: ({ error, reset }) => <Failed error={error} onRetry={reset} />,
   })
+}
+
+/**
+ * Fetches every place that is still missing: somebody who looks at a hub that goes away can still go from
+ * page to page, and a hub that was replaced does not leave old pages without their parts. Never throws.
+ */
+export async function preloadPlaces(router: ReturnType<typeof makeRouter>): Promise<void> {
+  for (const { options } of Object.values(router.routesById)) {
+    const component: unknown = options.component
+    if (typeof component !== 'function' || !('preload' in component)) continue
+    // One after the other, behind whatever the page itself asks for.
+    if (typeof component.preload === 'function') await component.preload()?.catch?.(() => {})
+  }
 }
 
 declare module '@tanstack/react-router' {

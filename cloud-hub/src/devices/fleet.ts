@@ -26,7 +26,7 @@ export type Fleet = AsyncDisposable & {
   readonly size: number
   readonly online: number
   readonly eventsStored: number
-  /** Takes in a device that was just enrolled. */
+  /** Takes in a device that was just enrolled, and tells of it at once: somebody is waiting for it. */
   add(device: Device): void
   /** Changes a device in memory; its patch follows within a second, its record within ten. */
   change(device: Device, fields: Partial<Omit<Device, 'deviceKey' | 'deviceId' | 'revision'>>): void
@@ -168,7 +168,15 @@ export async function openFleet(deps: {
     get eventsStored() {
       return counts().eventsStored
     },
-    add,
+    add: (device) => {
+      add(device)
+      tell({
+        kind: 'device',
+        deviceId: device.deviceId,
+        revision: device.revision,
+        patch: rowOf(device),
+      })
+    },
     change,
     forget: async (device) => {
       byId.delete(device.deviceId)

@@ -3,10 +3,9 @@ import { type DeviceRow, deviceHealths, mayAct } from '@edgeloop/protocol'
 import { Button, CloseButton, NativeSelect, Skeleton, TextInput } from '@mantine/core'
 import { IconPlus, IconSearch, IconServer2 } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
-import { getRouteApi } from '@tanstack/react-router'
-import { lazy, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
+import { getRouteApi, Link, useRouter } from '@tanstack/react-router'
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
-import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount, sayOf } from '../shell/say.ts'
@@ -29,17 +28,13 @@ import {
 import { FleetColumns, FleetViews } from './fleet-views.tsx'
 import { SelectionBar } from './selection-bar.tsx'
 
-const EnrolDevice = lazy(async () => ({
-  default: (await import('./enrol-device.tsx')).EnrolDevice,
-}))
-
 const route = getRouteApi('/in/devices')
 
 export function FleetPage() {
+  const router = useRouter()
   const devices = useQuery(deviceListQuery)
   const { data: session } = useSuspenseQuery(sessionQuery)
-  const [enrolling, setEnrolling] = useState(false)
-  const reason = mayAct(session.role, 'admin') ? undefined : 'Only an admin can enrol devices'
+  const reason = mayAct(session.role, 'admin') ? undefined : 'Only an admin can add devices'
   return (
     <Page
       title="Devices"
@@ -50,9 +45,9 @@ export function FleetPage() {
           leftSection={<IconPlus size={16} aria-hidden />}
           disabled={reason !== undefined}
           title={reason}
-          onClick={() => setEnrolling(true)}
+          onClick={() => void router.navigate({ to: '/add-device' })}
         >
-          Enrol a device
+          Add a device
         </Button>
       }
     >
@@ -62,16 +57,19 @@ export function FleetPage() {
             <Empty
               icon={<IconServer2 size={32} stroke={1.5} />}
               title="No devices yet"
-              text="A device is one box that runs the Edgeloop agent. Enrol the first to see its streams here."
-            />
+              text="A device is one box that runs the Edgeloop agent. Add the first to see its streams here."
+            >
+              {reason === undefined ? (
+                <Link to="/add-device">Add the first device</Link>
+              ) : (
+                <p className="dim">{reason}</p>
+              )}
+            </Empty>
           ) : (
             <Fleet rows={rows} />
           )
         }
       </QueryState>
-      <OnDemand when={enrolling}>
-        <EnrolDevice opened={enrolling} onClose={() => setEnrolling(false)} />
-      </OnDemand>
     </Page>
   )
 }

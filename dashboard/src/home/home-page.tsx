@@ -33,7 +33,7 @@ export function HomePage() {
               text={
                 <>
                   A device is one box that runs the Edgeloop agent.{' '}
-                  <Link to="/devices">Enrol the first</Link> to see its streams here.
+                  <Link to="/add-device">Add the first</Link> to see its streams here.
                 </>
               }
             />

@@ -143,6 +143,7 @@ function Frame() {
               word: `Go to ${word}`,
               act: () => void router.navigate({ to }),
             })),
+            { word: 'Add a device', act: () => void router.navigate({ to: '/add-device' }) },
             { word: 'Show keys', act: () => setSheet(true) },
           ]}
           onClose={() => setPalette(false)}
