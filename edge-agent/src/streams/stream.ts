@@ -372,9 +372,15 @@ class Watch {
       return this.#take(detected, frame.at, steadyAt, frame)
     }
     const { at } = frame
-    this.#late = detecting.then((late) => this.#take(late, at, steadyAt))
+    const late = detecting.then((found) => this.#take(found, at, steadyAt))
+    this.#late = late
     // A failure is thrown by the next frame, which waits for this one.
-    this.#late.catch(() => {})
+    late.then(
+      () => {
+        if (this.#late === late) this.#late = undefined
+      },
+      () => {},
+    )
   }
 
   /** Lets the camera decode less of a still scene, where motion would still be seen in time. */
