@@ -191,6 +191,11 @@ test('configMisfit() names stream and place; the schema bounds every list', () =
     '/streams/1/zones/0/polygon crosses itself: side 1–2 and side 2–3 meet',
   )
   assert.equal(configMisfit({ streams: [stream, stream] }), 'stream "a" is there twice')
+  const furtherModels = [{ model: 'colour' }, { model: 'colour' }]
+  assert.equal(
+    configMisfit({ streams: [{ ...stream, furtherModels }] }),
+    '/streams/0/furtherModels/1/model "colour" is there twice',
+  )
   const misfit = (other: object) => misfitOf(DeviceConfig, { streams: [{ ...stream, ...other }] })
   const zone = { name: 'z', polygon: square }
   const many = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one)
@@ -217,6 +222,7 @@ test('configMisfit() names stream and place; the schema bounds every list', () =
       },
       /\/direction/,
     ],
+    [{ furtherModels: many(4, { model: 'm' }) }, /\/furtherModels must not have more than 3/],
     [{ thresholds: { person: 2 } }, /\/thresholds\/person must be <= 1/],
     [
       { thresholds: Object.fromEntries(many(201, 0).map((_, i) => [`l${i}`, 0.5])) },

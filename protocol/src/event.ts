@@ -7,10 +7,27 @@ import { type Static, Type } from 'typebox'
 import { AreaName } from './areas.ts'
 import { StreamState } from './device.ts'
 import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
+import { furtherModelsMax } from './stream.ts'
 
 const Sequence = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Score = Type.Number({ minimum: 0, maximum: 1 })
 const TrackId = Type.Integer({ minimum: 1 })
+
+/** Most numbers of an embedding in an event. */
+export const embeddingMax = 1024
+
+/** What a further model said of an object, on the crop of its best picture until then. */
+export const Attribute = Type.Object({
+  model: Type.String({ maxLength: 120 }),
+  /** When the picture was taken. */
+  at: Timestamp,
+  /** Best first. */
+  classes: Type.Optional(Type.Array(Type.Object({ label: Label, score: Score }), { maxItems: 5 })),
+  /** Of length 1: a product of two is the cosine between them. */
+  embedding: Type.Optional(Type.Array(Type.Number(), { minItems: 2, maxItems: embeddingMax })),
+})
+export type Attribute = Static<typeof Attribute>
+const Attributes = Type.Array(Attribute, { maxItems: furtherModelsMax })
 
 /** The track's best moment so far, with the JPEG that shows it where there is one. */
 export const BestFrame = Type.Object({
@@ -54,6 +71,7 @@ export const Left = Type.Object({
   /** Analysed frames it was seen on. */
   frames: Type.Integer({ minimum: 1 }),
   best: BestFrame,
+  attributes: Type.Optional(Attributes),
 })
 
 /** What every event about one track at one moment says. */
@@ -67,6 +85,8 @@ const sighting = {
   box: Box,
   /** The frame of that moment. */
   snapshot: Type.Optional(Digest),
+  /** Without embeddings, which `left` carries once. */
+  attributes: Type.Optional(Attributes),
 }
 
 export const zoneActs = ['entered', 'dwelled', 'left'] as const

@@ -44,6 +44,23 @@ export const hardwareDecodes = [
 export const HardwareDecode = Type.Enum(hardwareDecodes)
 export type HardwareDecode = (typeof hardwareDecodes)[number]
 
+/** A further model that is asked about objects: a classifier or an embedding. */
+export const FurtherModel = Type.Object(
+  {
+    /** Name of a model the device has. */
+    model: Type.String({ minLength: 1, maxLength: 120 }),
+    /** Only objects of these labels; all when left out. */
+    labels: Type.Optional(Type.Array(Label, { minItems: 1, maxItems: 200 })),
+    /** Classes below this score are left out. */
+    scoreMin: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.5 })),
+  },
+  closed,
+)
+export type FurtherModel = Static<typeof FurtherModel>
+
+/** Most further models of one stream. */
+export const furtherModelsMax = 3
+
 /** One camera feed and how it is analysed. */
 export const StreamConfig = Type.Object(
   {
@@ -74,6 +91,8 @@ export const StreamConfig = Type.Object(
     zones: Type.Optional(Type.Array(Zone, { maxItems: areasMax })),
     lines: Type.Optional(Type.Array(Line, { maxItems: areasMax })),
     masks: Type.Optional(Type.Array(Mask, { maxItems: areasMax })),
+    /** Asked about the crop of every better picture of an object; what they say is in its events. */
+    furtherModels: Type.Optional(Type.Array(FurtherModel, { maxItems: furtherModelsMax })),
     /** How often `counts` sums up what was there; 0 turns it off. */
     countsIntervalMs: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
@@ -116,6 +135,10 @@ export function configMisfit({ streams }: DeviceConfig): string | undefined {
     seen.add(stream.streamId)
     const misfit = areasMisfit(stream)
     if (misfit !== undefined) return `/streams/${i}${misfit}`
+    const models = (stream.furtherModels ?? []).map(({ model }) => model)
+    const twice = models.findIndex((model, at) => models.indexOf(model) !== at)
+    if (twice >= 0)
+      return `/streams/${i}/furtherModels/${twice}/model "${models[twice]}" is there twice`
   }
   return undefined
 }

@@ -49,6 +49,15 @@ export function constantDetector(
   })
 }
 
+/** Says how much of each of its three channels a picture holds, at the size of `side`: `[1, 3, 1, 1]`. */
+export function channelMeans(side: number): Uint8Array {
+  return modelBytes({
+    nodes: [node('GlobalAveragePool', ['images'], ['output'])],
+    inputs: [value('images', 'float32', [1, 3, side, side])],
+    outputs: [value('output', 'float32', [1, 3, 1, 1])],
+  })
+}
+
 /**
  * A detector of constants that takes its time: `products` times a 1024×1024 matrix by itself, made of the
  * picture so that no runtime can work it out beforehand.

@@ -1,5 +1,6 @@
 /** `edgeloop events`: what the fleet saw, newest first, or as it happens. */
 import {
+  type Attribute,
   type Counts,
   type EventKind,
   type EventQuery,
@@ -118,7 +119,10 @@ function print(event: StoredEvent, options: Options): void {
 /** The event in a few words. */
 function describe({ label, score, data }: StoredEvent): string {
   if (label !== null) {
-    const what = score === null ? label : `${label} ${score.toFixed(2)}`
+    const more = (data.attributes as Attribute[] | undefined) ?? []
+    const said = more.flatMap(({ classes = [] }) => classes.slice(0, 1).map((best) => best.label))
+    const named = said.length === 0 ? label : `${label} (${said.join(', ')})`
+    const what = score === null ? named : `${named} ${score.toFixed(2)}`
     if (typeof data.zone === 'string') return `${what} ${data.act} zone "${data.zone}"`
     if (typeof data.line !== 'string') return what
     return `${what} crossed line "${data.line}" ${data.direction === 'toRight' ? 'to its right' : 'to its left'}`

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { closeUp, factsOf, groupByHour, pictureBox } from './event-facts.ts'
+import { attributeFacts, closeUp, factsOf, groupByHour, pictureBox } from './event-facts.ts'
 import { passes, readEventFilter } from './event-queries.ts'
 import { storedEvent } from './stored-event.test-rows.ts'
 
@@ -92,6 +92,21 @@ test('factsOf() says what happened at a zone or a line, and what was counted', (
     said(counts),
     'In 1 min; gate: car 2 to the right, 1 to the left; bay: car 1 in, 1 at most; car 3 appeared, 2 at most',
   )
+})
+
+test('attributeFacts() says what further models said of an object', () => {
+  const attributes = [
+    { model: 'colour', at, classes: [{ label: 'red', score: 0.934 }] },
+    { model: 'look', at, embedding: [0.6, 0.8] },
+    { model: 'brand', at, classes: [] },
+  ]
+  const data = { kind: 'left', at, appearedAt: at, label: 'car', best: {}, attributes }
+  assert.deepEqual(attributeFacts(storedEvent(1, { kind: 'left', data })), [
+    { model: 'colour', text: 'red 0.93' },
+    { model: 'look', text: 'a vector of 2 numbers' },
+    { model: 'brand', text: 'nothing sure enough' },
+  ])
+  assert.deepEqual(attributeFacts(storedEvent(1)), [])
 })
 
 test('closeUp() holds the box, stays within the picture and keeps its shape', () => {

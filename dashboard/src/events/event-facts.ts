@@ -139,6 +139,18 @@ function lostClasses(loss: Loss): string {
     .join(', ')
 }
 
+/** What further models said of the event's object: a line per model. */
+export function attributeFacts(stored: StoredEvent): { model: string; text: string }[] {
+  const event = eventOf(stored)
+  const attributes = 'attributes' in event ? (event.attributes ?? []) : []
+  return attributes.map(({ model, classes, embedding }) => {
+    const named = (classes ?? []).map(({ label, score }) => `${label} ${score.toFixed(2)}`)
+    const vector = embedding ? [`a vector of ${sayCount(embedding.length)} numbers`] : []
+    const text = [...named, ...vector].join(', ')
+    return { model, text: text || 'nothing sure enough' }
+  })
+}
+
 /** The box to draw on the event's picture, where it has one: the best moment's, or where it appeared. */
 export function pictureBox(stored: StoredEvent): readonly number[] | undefined {
   const event = eventOf(stored)

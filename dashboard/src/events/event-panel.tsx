@@ -18,7 +18,7 @@ import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayDuration, sayMoment, sayNumber, sayShare } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
-import { eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
+import { attributeFacts, eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
 import classes from './event-panel.module.css'
 import { eventQuery, olderEventQuery } from './event-queries.ts'
@@ -218,6 +218,11 @@ function OpenedEvent(props: { event: StoredEvent }) {
           {event.historical && ' (delivered late)'}
         </Fact>
         <MoreFacts event={event} />
+        {attributeFacts(event).map(({ model, text }) => (
+          <Fact key={model} name={model}>
+            <bdi>{text}</bdi>
+          </Fact>
+        ))}
         <Fact name="Sequence">
           {event.sequence} <span className="dim mono">{event.bootId.slice(0, 8)}</span>
         </Fact>

@@ -78,7 +78,8 @@ async function masked(still: string | Uint8Array, mask: PictureMask) {
   return () => sharp(data, { raw: { width, height, channels } })
 }
 
-function inOrder(rgb: Buffer, view: InputView): Buffer {
+/** Turns the pixels of a picture into the view's channel order, in place. */
+export function inOrder(rgb: Buffer, view: InputView): Buffer {
   if (view.channels === 'rgb') return rgb
   for (let i = 0; i < rgb.length; i += 3) {
     const red = rgb[i]!

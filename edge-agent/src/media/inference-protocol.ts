@@ -1,7 +1,6 @@
 /** What the decoding thread of a media process and its inference worker say to each other. */
-import type { Detection } from '@edgeloop/protocol'
 import type { InputSpec } from '../models/canvas.ts'
-import type { DetectOptions, ModelSignature, ModelSource } from '../models/model.ts'
+import type { DetectOptions, ModelSignature, ModelSource, Reading, Task } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
 
 /** A model as the worker opened it. */
@@ -9,6 +8,7 @@ export type OpenedModel = {
   readonly name: string
   readonly digest: string
   readonly layout: string
+  readonly task: Task
   readonly labels: readonly string[]
   readonly runtime: string
   readonly signature: ModelSignature
@@ -46,7 +46,7 @@ export type FromInference =
       readonly kind: 'detected'
       readonly lane: number
       readonly sequence: number
-      readonly detections: readonly Detection[]
+      readonly reading: Reading
       readonly inferenceMs: number
     }
   /** The model failed on this canvas. */

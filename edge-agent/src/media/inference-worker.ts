@@ -93,13 +93,14 @@ async function open({ source }: Extract<ToInference, { kind: 'open' }>): Promise
       return openModel(source, chooseRuntime(source.fallback))
     })
     models.set(source.name, model)
-    const { digest, layout, labels, signature, input, inputBytes } = model
+    const { digest, layout, task, labels, signature, input, inputBytes } = model
     send({
       kind: 'opened',
       model: {
         name: source.name,
         digest,
         layout,
+        task,
         labels,
         runtime: model.runtime,
         signature,
@@ -151,9 +152,9 @@ async function look(id: number): Promise<void> {
   if (!lane || !frame) return
   const startedAt = performance.now()
   try {
-    const detections = await lane.model.detect(frame.canvas, frame.view, lane.options)
+    const reading = await lane.model.read(frame.canvas, frame.view, lane.options)
     const inferenceMs = performance.now() - startedAt
-    send({ kind: 'detected', lane: id, sequence: frame.sequence, detections, inferenceMs })
+    send({ kind: 'detected', lane: id, sequence: frame.sequence, reading, inferenceMs })
   } catch (error) {
     send({ kind: 'failed', lane: id, sequence: frame.sequence, reason: textOf(error) })
   }

@@ -6,14 +6,19 @@ import { Worker } from 'node:worker_threads'
 import type { Detection } from '@edgeloop/protocol'
 import type { InputView } from '../cameras/camera.ts'
 import { placeFrame } from '../models/canvas.ts'
-import type { DetectOptions, ModelSource } from '../models/model.ts'
+import type { DetectOptions, ModelSource, Reading } from '../models/model.ts'
 import { silenceOrt } from '../runtimes/load-ort.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import { SlotWriter, slotMemory } from './frame-slot.ts'
 import type { FromInference, OpenedModel, ToInference } from './inference-protocol.ts'
 
 /** What became of one canvas. */
-export type Detected = { readonly detections: readonly Detection[]; readonly inferenceMs: number }
+export type Detected = {
+  /** Empty where the model is no detector. */
+  readonly detections: readonly Detection[]
+  readonly reading: Reading
+  readonly inferenceMs: number
+}
 
 /** One stream's way to its model. Closing it answers what is under way with undefined. */
 export interface Lane extends Disposable {
@@ -224,7 +229,11 @@ class WorkerInference implements Inference {
         this.#models.delete(message.name)
         return
       case 'detected':
-        this.#lanes.get(message.lane)?.answer(message.sequence, message)
+        this.#lanes.get(message.lane)?.answer(message.sequence, {
+          detections: message.reading.detections ?? [],
+          reading: message.reading,
+          inferenceMs: message.inferenceMs,
+        })
         return
       case 'failed':
         this.#lanes.get(message.lane)?.refuse(message.sequence, new ModelError(message.reason))

@@ -77,6 +77,17 @@ test('it is the foot that counts, not the middle of the box', () => {
   assert.deepEqual(watch.take([seen(track)], [track], 0), [])
 })
 
+test('an object that the lower edge cuts off stands in a zone that was drawn down to it', () => {
+  const whole: Point[] = [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+    [0, 1],
+  ]
+  const watch = new AreaWatch([zone({ polygon: whole })], [])
+  assert.deepEqual(told(walk(watch, [[0.5, 1]])), ['entered yard'])
+})
+
 test('dwelling is told once per visit, also while nothing moves', () => {
   const watch = new AreaWatch([zone({ dwellMs: 5000 })], [])
   const inside = (seenAt: number) => standing([0.4, 0.5], seenAt)

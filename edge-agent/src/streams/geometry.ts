@@ -4,8 +4,14 @@ import { type Box, type Point, turn } from '@edgeloop/protocol'
 /** Width and height that count as one unit, so that a distance can be said in sizes of a box. */
 export type Unit = readonly [width: number, height: number]
 
+/** What lies on the picture's lower edge still lies within an area that was drawn down to it. */
+const lowest = 1 - 1e-6
+
 /** Where an object stands: the middle of its box's lower edge. */
-export const footOf = ([left, top, width, height]: Box): Point => [left + width / 2, top + height]
+export const footOf = ([left, top, width, height]: Box): Point => [
+  left + width / 2,
+  Math.min(top + height, lowest),
+]
 
 /** Whether `point` lies within a polygon whose sides do not cross; on a side it may be either. */
 export function isInside(polygon: readonly Point[], [x, y]: Point): boolean {

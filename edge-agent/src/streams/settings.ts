@@ -1,5 +1,6 @@
 /** A stream's configuration with every default filled in: what the running stream works with. */
 import {
+  FurtherModel,
   type HardwareDecode,
   hideSecret,
   MotionGate,
@@ -28,6 +29,11 @@ export type StreamSettings = {
   readonly zones: readonly ZoneSettings[]
   readonly lines: readonly LineSettings[]
   readonly countsIntervalMs: number
+  readonly furtherModels: readonly {
+    readonly model: string
+    readonly labels: readonly string[] | undefined
+    readonly scoreMin: number
+  }[]
   readonly masks: readonly MaskPolygon[]
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
@@ -60,6 +66,10 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       points: points.map(pointOf),
     })),
     countsIntervalMs: config.countsIntervalMs ?? defaultOf(StreamConfig, 'countsIntervalMs'),
+    furtherModels: (config.furtherModels ?? []).map(({ model, labels, scoreMin }) => ({
+      ...{ model, labels },
+      scoreMin: scoreMin ?? defaultOf(FurtherModel, 'scoreMin'),
+    })),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),

@@ -59,9 +59,15 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
   timeout: 180_000,
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-shedding-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
   const inference = openInference((error) => assert.fail(error))
-  t.after(() => inference[Symbol.asyncDispose]())
+  const running = new Map<string, { stream: RunningStream; figures: Figures; stop: () => void }>()
+  t.after(async () => {
+    for (const { stop } of running.values()) stop()
+    await Promise.all([...running.values()].map(({ stream }) => stream.done))
+    // Last of all the worker: a runtime that is cut off in the middle of a run may take the process with it.
+    await inference[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
   const labels = await put(folder, 'labels.txt', 'square\n')
   const modelOf = async (products: number) => {
     const output = { shape: [1, cells, 6], values: new Float32Array(cells * 6) }
@@ -81,7 +87,6 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
   const source = await makeClip({ width: 320, height: 180, fps: 15, seconds: 2 })
   const reported = new Map<string, ReportedStream>()
   const alarms: Extract<NewEvent, { kind: 'alarm' }>[] = []
-  const running = new Map<string, { stream: RunningStream; figures: Figures; stop: () => void }>()
   const start = (streamId: string) => {
     const abort = new AbortController()
     const figures = new Figures(streamId)
@@ -109,10 +114,6 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
   }
   const names = ['a', 'b', 'c', 'd']
   for (const name of names) start(name)
-  t.after(async () => {
-    for (const { stop } of running.values()) stop()
-    await Promise.all([...running.values()].map(({ stream }) => stream.done))
-  })
   const measure = async (intervalMs: number): Promise<StreamFigures[]> => {
     for (const { figures } of running.values()) figures.take(1, 0)
     const began = performance.now()

@@ -17,11 +17,12 @@ import {
 import { checkEvent } from '@edgeloop/protocol/check'
 import pino from 'pino'
 import sharp from 'sharp'
-import { constantDetector, put } from '../../../test/detection/tiny-models.ts'
+import { channelMeans, constantDetector, put } from '../../../test/detection/tiny-models.ts'
 import { needs } from '../../../test/require.ts'
 import { readClip } from '../../../test/rtsp/access-units.ts'
 import { makeClip } from '../../../test/rtsp/make-clip.ts'
 import { type CameraFaults, RtspServer } from '../../../test/rtsp/rtsp-server.ts'
+import { regionOf } from '../cameras/crop.ts'
 import { demoModel } from '../demo/demo-model.ts'
 import { MediaFleet } from '../media/media-fleet.ts'
 
@@ -55,6 +56,8 @@ class Box {
     const model = await put(folder, 'square.onnx', squareDetector())
     const labels = await put(folder, 'labels.txt', 'square\n')
     const html = await put(folder, 'page.onnx', '<!doctype html><html></html>')
+    await put(folder, 'colour.onnx', channelMeans(32))
+    await put(folder, 'colours.txt', 'red\ngreen\nblue\n')
     return new Box(folder, { model, labels, html })
   }
 
@@ -71,6 +74,11 @@ class Box {
           { name: 'square', file: model, layout: 'yolox', labels },
           { name: 'page', file: html, layout: 'yolox', labels },
           demoModel,
+          {
+            ...{ name: 'colour', file: join(folder, 'colour.onnx'), layout: 'classifier' },
+            labels: join(folder, 'colours.txt'),
+          },
+          { name: 'look', file: join(folder, 'colour.onnx'), layout: 'embedding' },
         ],
         heartbeatIntervalMs: 500,
         figuresIntervalMs: 1000,
@@ -243,7 +251,7 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
     await t.waitFor(() => assert.deepEqual(box.states('misspelt'), ['failed']), soon)
     assert.equal(
       box.stream('misspelt')?.reason,
-      'Cannot use model "sqare": the device has square, page, conveyor; did you mean "square"?',
+      'Cannot use model "sqare": the device has square, page, conveyor, colour, look; did you mean "square"?',
     )
   })
 
@@ -477,6 +485,82 @@ test('what a mask covers is black in snapshots and live pictures', able, async (
     assert.ok(level(0.5, 1) < 10, `${level(0.5, 1)} under the mask`)
     assert.ok(level(0, 0.4) > 200, `${level(0, 0.4)} beside it`)
   }
+})
+
+test(
+  'further models are asked about the crop, and what they say is in the events',
+  able,
+  async (t) => {
+    const { url } = await box.camera()
+    const whole = [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+      [0, 1],
+    ]
+    box.add({
+      ...{ streamId: 'asked', source: url, model: 'square', analysisFps: 5 },
+      zones: [{ name: 'all', polygon: whole, dwellSeconds: 1.5 }],
+      furtherModels: [{ model: 'colour', labels: ['square'], scoreMin: 0 }, { model: 'look' }],
+    })
+    const dwelled = () => box.of('zone', 'asked').find(({ act }) => act === 'dwelled')
+    await t.waitFor(() => assert.ok(dwelled()), soon)
+    box.remove('asked')
+    await t.waitFor(() => assert.equal(box.of('left', 'asked').length, 1), soon)
+    const [left] = box.of('left', 'asked')
+    const [colour, look] = left?.attributes ?? []
+    assert.deepEqual([colour?.model, look?.model], ['colour', 'look'])
+    // The same crop of the same picture, worked out here.
+    const jpeg = await readFile(join(box.folder, 'snapshots', `${left?.best.snapshot}.jpg`))
+    const [x = 0, y = 0, w = 0, h = 0] = left?.best.box ?? []
+    const region = regionOf([x, y, w, h], 320, 180)
+    const pixels = await sharp(jpeg).extract(region).raw().toBuffer()
+    const [r, g, b] = [0, 1, 2].map((channel) => {
+      const levels = pixels.filter((_, i) => i % 3 === channel)
+      return levels.reduce((sum, level) => sum + level, 0) / levels.length
+    })
+    const logits = [(r! - 123.675) / 58.395, (g! - 116.28) / 57.12, (b! - 103.53) / 57.375]
+    const powers = logits.map(Math.exp)
+    const total = powers.reduce((sum, power) => sum + power, 0)
+    for (const [i, label] of ['red', 'green', 'blue'].entries()) {
+      const found = colour?.classes?.find((each) => each.label === label)
+      assert.ok(
+        Math.abs(found!.score - powers[i]! / total) < 0.02,
+        `${label}: ${found?.score}, ${powers[i]! / total} of ${logits}, ${region.width}×${region.height}`,
+      )
+    }
+    const length = Math.hypot(b!, g!, r!)
+    for (const [i, level] of [b!, g!, r!].entries()) {
+      assert.ok(Math.abs(look!.embedding![i]! - level / length) < 0.02, `${look?.embedding}`)
+    }
+    // Told earlier too, but not the vector.
+    assert.deepEqual(
+      dwelled()?.attributes?.map(({ model }) => model),
+      ['colour'],
+    )
+    assert.equal(dwelled()?.attributes?.[0]?.embedding, undefined)
+    for (const event of [left, dwelled()]) {
+      assert.ok('event' in checkEvent({ ...event, sequence: 1 }))
+    }
+  },
+)
+
+test('a model of the wrong kind is refused with the kind that was wanted', able, async (t) => {
+  const { url } = await box.camera()
+  box.add({ streamId: 'classified', source: url, model: 'colour' })
+  const furtherModels = [{ model: 'square' }]
+  box.add({ streamId: 'twice', source: url, model: 'square', furtherModels })
+  const reason = (id: string) => box.stream(id)?.reason
+  await t.waitFor(() => {
+    assert.equal(
+      reason('classified'),
+      'Cannot follow objects with model "colour": layout classifier is for classification; name a detector, and this one under "furtherModels"',
+    )
+    assert.equal(
+      reason('twice'),
+      'Cannot ask model "square" about objects: layout yolox is for detection; name a classifier or an embedding under "furtherModels"',
+    )
+  }, soon)
 })
 
 test('live pictures come while they are wanted, and stop', able, async (t) => {

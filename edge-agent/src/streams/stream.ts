@@ -14,6 +14,7 @@ import type { DetectOptions } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
 import { type AreaAct, AreaWatch } from './area-watch.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
+import { Cascade, classesMax, type Step } from './cascade.ts'
 import type { Figures } from './figures.ts'
 import { IntervalCounts, type Summary } from './interval-counts.ts'
 import { LargeSource } from './large-source.ts'
@@ -27,6 +28,7 @@ import {
   deservesPicture,
   snapshotOf,
   TrackEvents,
+  withAttributes,
   withoutSnapshot,
 } from './track-events.ts'
 import { doubtfulShare, type TrackChange, Tracker, trackerDefaults } from './tracker.ts'
@@ -159,42 +161,78 @@ class Stream {
     const { signal, monotonicMs } = this.#deps
     this.#deps.report(this.#reported)
     let lane: Lane | undefined
+    let cascade: Cascade | undefined
+    const close = (): void => {
+      lane?.[Symbol.dispose]()
+      cascade?.[Symbol.dispose]()
+      lane = undefined
+      cascade = undefined
+    }
     while (!signal.aborted) {
       try {
         lane ??= await this.#openLane()
-        await this.#watch(lane)
+        cascade ??= await this.#openCascade()
+        await this.#watch(lane, cascade)
       } catch (error) {
         if (signal.aborted) break
-        if (error instanceof ModelError) {
-          lane?.[Symbol.dispose]()
-          lane = undefined
-        }
+        if (error instanceof ModelError) close()
         await this.#fail(error)
       }
       const lastedMs = this.#liveSinceMs === undefined ? 0 : monotonicMs() - this.#liveSinceMs
       this.#liveSinceMs = undefined
       await sleep(this.#backoff.next(lastedMs), undefined, { signal }).catch(() => {})
     }
-    lane?.[Symbol.dispose]()
+    close()
     if (this.#load.sheds) await this.#recordOverloaded(false, 'The stream was stopped')
   }
 
-  #openLane(): Promise<Lane> {
+  async #openLane(): Promise<Lane> {
     const { model, scoreMin, thresholds, labels } = this.#settings
-    return this.#deps.openLane(model, {
+    const lane = await this.#deps.openLane(model, {
       scoreMin: Math.min(scoreMin, ...thresholds.values()) * doubtfulShare,
       nmsIou,
       maxDetections: detectionsMax,
       ...(labels && { labels }),
     })
+    const { task, layout, name } = lane.model
+    if (task === 'detection') return lane
+    lane[Symbol.dispose]()
+    throw new ModelError(
+      `Cannot follow objects with model "${name}": layout ${layout} is for ${task}; name a detector, and this one under "furtherModels"`,
+    )
+  }
+
+  /** Opens the further models; all of them or none. */
+  async #openCascade(): Promise<Cascade> {
+    using opened = new DisposableStack()
+    const steps: Step[] = []
+    for (const { model, labels, scoreMin } of this.#settings.furtherModels) {
+      const options = { scoreMin, nmsIou, maxDetections: classesMax }
+      const lane = opened.use(await this.#deps.openLane(model, options))
+      const { task, layout } = lane.model
+      if (task !== 'classification' && task !== 'embedding') {
+        throw new ModelError(
+          `Cannot ask model "${model}" about objects: layout ${layout} is for ${task}; name a classifier or an embedding under "furtherModels"`,
+        )
+      }
+      steps.push({ lane, labels })
+    }
+    let told = false
+    const cascade = new Cascade(steps, (error) => {
+      // Said once: what fails on one crop fails on most.
+      if (!told) this.#deps.log('warn', `Objects are not told more of: ${error.message}`)
+      told = true
+    })
+    opened.move()
+    return cascade
   }
 
   /** One connection, from opening to whatever ends it. */
-  async #watch(lane: Lane): Promise<void> {
+  async #watch(lane: Lane, cascade: Cascade): Promise<void> {
     const { source, detectSource } = this.#settings
     const { signal, figures, monotonicMs } = this.#deps
     await using camera = await this.#open(detectSource, lane, signal)
-    const watch = new Watch(this.#settings, this.#deps, lane, this.#tracker, this.#events)
+    const watch = new Watch(this.#settings, this.#deps, lane, this.#tracker, this.#events, cascade)
     await using large =
       source === detectSource
         ? undefined
@@ -309,6 +347,7 @@ class Watch {
   readonly #tracker: Tracker
   readonly #events: TrackEvents
   readonly #areas: AreaWatch
+  readonly #cascade: Cascade
   readonly #counts: IntervalCounts
   readonly #gate: MotionGate
   readonly #steady: (at: number) => number
@@ -327,7 +366,9 @@ class Watch {
     lane: Lane,
     tracker: Tracker,
     events: TrackEvents,
+    cascade: Cascade,
   ) {
+    this.#cascade = cascade
     this.#settings = settings
     this.#deps = deps
     this.#lane = lane
@@ -421,13 +462,17 @@ class Watch {
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
     const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
-    const isPictured = this.#events.wantsPicture(changes, at) || acts.some(deservesPicture)
-    const snapshot =
-      frame && isPictured
-        ? await this.#deps.snapshots.hold(await frame.jpeg(snapshotJpeg))
-        : undefined
+    const pictured = this.#events.toPicture(changes, at)
+    const isPictured = pictured.length > 0 || acts.some(deservesPicture)
+    const jpeg = frame && isPictured ? await frame.jpeg(snapshotJpeg) : undefined
+    const snapshot = jpeg && (await this.#deps.snapshots.hold(jpeg))
     await this.#record(changes, acts, at, snapshot)
     if (snapshot !== undefined) void this.#enlarge(snapshot)
+    if (jpeg) {
+      for (const { trackId, label, box } of pictured) {
+        this.#cascade.look({ trackId, label, box, jpeg, at })
+      }
+    }
     if (!frame) return
     await this.#show(frame, () =>
       detected.detections.flatMap((detection, i): Detection[] => {
@@ -467,8 +512,10 @@ class Watch {
     const [appeared, left] = [events.filter(isAppeared), events.filter((e) => !isAppeared(e))]
     const there = acts.map((act) => areaEvent(this.#settings.streamId, act, at, snapshot))
     for (const event of [...appeared, ...there, ...left]) {
-      await record(await this.#withPicture(event))
+      const known = 'trackId' in event ? this.#cascade.attributesOf(event.trackId) : []
+      await record(await this.#withPicture(withAttributes(event, known)))
     }
+    for (const { kind, track } of changes) if (kind === 'lost') this.#cascade.forget(track.trackId)
     for (const digest of unnamed) snapshots.drop(digest)
   }
 

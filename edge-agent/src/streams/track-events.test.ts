@@ -19,7 +19,7 @@ const digest = (c: string): string => c.repeat(64)
 test('TrackEvents.take() tells that an object appeared, and fits the protocol', () => {
   const events = new TrackEvents('gate')
   const changes = [{ kind: 'confirmed', track: track() }] as const
-  assert.equal(events.wantsPicture(changes, 1000), true)
+  assert.equal(events.toPicture(changes, 1000).length, 1)
   const [appeared] = events.take(changes, 1000, digest('a')).events
   assert.deepEqual(appeared, {
     kind: 'appeared',
@@ -42,17 +42,17 @@ test('TrackEvents.take() chooses the frame that shows the object best', () => {
   const larger = [
     { kind: 'seen', track: track({ score: 0.7, box: [0.3, 0.3, 0.3, 0.3] }) },
   ] as const
-  assert.equal(events.wantsPicture(larger, 1500), false, 'too soon')
-  assert.equal(events.wantsPicture(larger, 2000), true)
+  assert.equal(events.toPicture(larger, 1500).length, 0, 'too soon')
+  assert.equal(events.toPicture(larger, 2000).length, 1)
   events.take(larger, 2000, digest('b'))
   const same = [{ kind: 'seen', track: track({ score: 0.75, box: [0.3, 0.3, 0.3, 0.3] }) }] as const
-  assert.equal(events.wantsPicture(same, 9000), false, 'not better by enough')
+  assert.equal(events.toPicture(same, 9000).length, 0, 'not better by enough')
   // A picture that was taken for another track does not become this one's best.
   events.take(same, 9000, digest('c'))
   const cutOff = [
     { kind: 'seen', track: track({ score: 0.9, box: [0, 0.3, 0.35, 0.35] }) },
   ] as const
-  assert.equal(events.wantsPicture(cutOff, 12_000), false, 'cut off by the edge')
+  assert.equal(events.toPicture(cutOff, 12_000).length, 0, 'cut off by the edge')
   const lost = { kind: 'lost', track: track({ frames: 40 }) } as const
   const [left] = events.take([lost], 15_000).events
   assert.deepEqual(left, {
@@ -102,12 +102,12 @@ test('TrackEvents asks again for a picture that could not be taken, and not for 
   events.take([{ kind: 'confirmed', track: track() }], 0)
   const seen = (size: number) =>
     [{ kind: 'seen', track: track({ box: [0.01, 0.01, size, size] }) }] as const
-  assert.equal(events.wantsPicture(seen(0.1), 200), true)
+  assert.equal(events.toPicture(seen(0.1), 200).length, 1)
   let pictures = 0
   for (let i = 1; i < 40; i++) {
     const at = i * 1500
     const change = seen(Math.min(0.9, 0.01 * 1.3 ** i))
-    if (!events.wantsPicture(change, at)) continue
+    if (events.toPicture(change, at).length === 0) continue
     events.take(change, at, digest('d'))
     pictures++
   }
@@ -134,7 +134,7 @@ test('a better picture of the small source takes the large one’s place', () =>
   events.take([{ kind: 'confirmed', track: track() }], 1000, digest('a'))
   events.enlarge(digest('a'), digest('b'), 1700)
   const seen = [{ kind: 'seen', track: track({ score: 0.9, box: [0.3, 0.3, 0.3, 0.3] }) }] as const
-  assert.equal(events.wantsPicture(seen, 3000), true)
+  assert.equal(events.toPicture(seen, 3000).length, 1)
   assert.deepEqual(events.take(seen, 3000, digest('c')).unnamed, [digest('b')])
   const [left] = events.take([{ kind: 'lost', track: track() }], 5000).events
   assert.ok(left?.kind === 'left')

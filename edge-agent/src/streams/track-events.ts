@@ -3,7 +3,7 @@
  * believed, `left` when it is gone, with the frame that shows it best. Decides, too, when a picture
  * is worth its milliseconds.
  */
-import type { Box, NewEvent } from '@edgeloop/protocol'
+import type { Attribute, Box, NewEvent } from '@edgeloop/protocol'
 import type { AreaAct } from './area-watch.ts'
 import type { Track, TrackChange } from './tracker.ts'
 
@@ -38,9 +38,9 @@ export class TrackEvents {
     this.#streamId = streamId
   }
 
-  /** Whether one of these changes deserves a picture of the frame at `at`. */
-  wantsPicture(changes: readonly TrackChange[], at: number): boolean {
-    return changes.some((change) => this.#pictures(change, at))
+  /** The tracks that deserve a picture of the frame at `at`. */
+  toPicture(changes: readonly TrackChange[], at: number): Track[] {
+    return changes.filter((change) => this.#pictures(change, at)).map(({ track }) => track)
   }
 
   /**
@@ -157,6 +157,18 @@ export class TrackEvents {
       },
     }
   }
+}
+
+/**
+ * The event with what is known of its object; only the last one of an object carries embeddings.
+ * @param attributes may be empty
+ */
+export function withAttributes(event: NewEvent, attributes: readonly Attribute[]): NewEvent {
+  if (attributes.length === 0) return event
+  if (event.kind === 'left') return { ...event, attributes: [...attributes] }
+  if (event.kind !== 'zone' && event.kind !== 'line') return event
+  const short = attributes.flatMap(({ embedding: _, ...rest }) => (rest.classes ? [rest] : []))
+  return short.length === 0 ? event : { ...event, attributes: short }
 }
 
 /** Whether what happened at a zone or a line should be seen; of an object that has gone there is nothing. */

@@ -1,4 +1,5 @@
 /** An embedding: a vector whose direction says what a picture looks like. */
+import { embeddingMax } from '@edgeloop/protocol'
 import {
   type Expectation,
   floats,
@@ -8,9 +9,6 @@ import {
   shapeFits,
 } from './layout.ts'
 import { asBytes } from './presets.ts'
-
-/** Most numbers of a vector: it travels in events. */
-export const embeddingMax = 1024
 
 export const embedding: Layout = {
   name: 'embedding',
