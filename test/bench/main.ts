@@ -19,6 +19,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'events per second committed before acknowledged, 200 agents over mutual TLS',
     load: async () => (await import('./ingest.ts')).bench,
   },
+  pages: {
+    says: 'Fleet with 10,000 devices and a wall of 16 live tiles in Chromium',
+    load: async () => (await import('./pages.ts')).bench,
+  },
   fleet: {
     says: '2,000 agents on one hub: back after a restart, pages, events to the screen, memory',
     load: async () => (await import('./fleet.ts')).bench,
