@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Browser, Cookie, Page } from 'playwright-core'
 import sharp from 'sharp'
+import type { TestHub } from '../hub/fixture.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
 import { addDevices } from './many-devices.ts'
@@ -27,7 +28,10 @@ const pages: readonly Shown[] = [
   { name: 'home', path: '/' },
   { name: 'device', path: '/devices/line-4' },
   { name: 'metrics', path: '/devices/line-4/metrics?range=1h' },
+  { name: 'stream', path: '/devices/line-4/streams/belt' },
   { name: 'configuration', path: '/devices/line-4/config' },
+  { name: 'history', path: '/devices/gate-1/history' },
+  { name: 'add-device', path: '/add-device' },
   { name: 'live', path: '/live' },
   { name: 'events', path: '/events' },
   {
@@ -38,6 +42,9 @@ const pages: readonly Shown[] = [
       await page.waitForLoadState('networkidle').catch(() => {})
     },
   },
+  { name: 'people', path: '/people' },
+  { name: 'audit', path: '/audit' },
+  { name: 'account', path: '/account' },
 ]
 
 /** Drawn last, with more devices than anybody would enrol for a picture. */
@@ -67,6 +74,7 @@ const after = {
 }
 const [fleet, browser] = await Promise.all([openFleet(after, 'Gate 1'), openBrowser(after)])
 const cookies = await fleet.cookies(browser)
+await fill(fleet.hub)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
   if (shown === fleetPage) await addDevices(fleet.hub, fleetDevices)
@@ -84,6 +92,41 @@ for (const shown of [...pages, fleetPage]) {
   const file = join(values.folder, `${shown.name}.webp`)
   const { size } = await sideBySide(shots, file)
   console.error(`${file}: ${Math.round(size / 1000)} KB`)
+}
+
+/** What people would have set and who they are. */
+async function fill(hub: TestHub): Promise<void> {
+  const send = async (method: string, path: string, body: object): Promise<void> => {
+    const reply = await hub.api(method, path, body)
+    if (!reply.ok) throw new Error(`Cannot ${method} ${path}: ${await reply.text()}`)
+  }
+  const belt = {
+    ...{ streamId: 'belt', name: 'Belt', source: 'demo:1', model: 'demo-parts' },
+    zones: [
+      {
+        ...{ name: 'sorting', labels: ['gear', 'nut'], dwellSeconds: 5 },
+        polygon: [
+          [0.12, 0.3],
+          [0.55, 0.26],
+          [0.6, 0.8],
+          [0.1, 0.84],
+        ],
+      },
+    ],
+    lines: [
+      {
+        name: 'exit',
+        points: [
+          [0.8, 0.2],
+          [0.8, 0.9],
+        ],
+      },
+    ],
+  }
+  const streams = [belt, { ...{ streamId: 'packing', name: 'Packing', source: 'demo:2' } }]
+  await send('PUT', '/api/devices/line-4/desired', { version: 0, config: { streams } })
+  await send('POST', '/api/users', { user: 'anna', role: 'operator' })
+  await send('POST', '/api/users', { user: 'ben', role: 'viewer' })
 }
 
 async function shoot(
