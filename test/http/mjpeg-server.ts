@@ -161,7 +161,7 @@ export class MjpegServer implements AsyncDisposable {
       else answer.write(endlessPart === true ? part.subarray(0, part.length - 8) : part)
       while (endlessPart === true && !answer.destroyed && !this.#closing.signal.aborted) {
         answer.write(Buffer.alloc(1 << 16, 7))
-        await sleep(1)
+        await sleep(2)
       }
       await sleep(Math.max(0, began + ((n + 1) * 1000) / fps - performance.now()))
     }

@@ -93,17 +93,26 @@ export function multipartPictures(
     )
   }
 
-  /** Come while a part of known length was incomplete: put together once, not again and again. */
-  let waiting: Uint8Array[] = []
-  let waitingBytes = 0
+  /** Where `held` lies, with room behind it: bytes are copied a few times at most, not with each push. */
+  let room: Buffer = Buffer.alloc(0)
+  const hold = (bytes: Uint8Array): void => {
+    const from = held.byteOffset - room.byteOffset
+    const size = held.length + bytes.length
+    if (held.length === 0 || from + size > room.length) {
+      const next = size * 2 > room.length ? Buffer.allocUnsafeSlow(size * 2) : room
+      held.copy(next, 0)
+      room = next
+      room.set(bytes, held.length)
+      held = room.subarray(0, size)
+      return
+    }
+    room.set(bytes, from + held.length)
+    held = room.subarray(from, from + size)
+  }
   return {
     push: (bytes) => {
-      waiting.push(bytes)
-      waitingBytes += bytes.length
-      if (state === 'body' && held.length + waitingBytes < (length ?? 0)) return
-      held = Buffer.concat([held, ...waiting])
-      waiting = []
-      waitingBytes = 0
+      hold(bytes)
+      if (state === 'body' && held.length < (length ?? 0)) return
       while (step());
     },
   }
