@@ -6,6 +6,7 @@ import { needs } from '../require.ts'
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates'],
   configurations: ['config-versions', 'retirement', 'installs', 'retention'],
+  connections: ['connections', 'device-acts'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
 } as const
 
