@@ -19,7 +19,7 @@ export type Cluster = AsyncDisposable & {
   createDatabase(): Promise<string>
   /** Its processes now: the server and what it has started. */
   pids(): number[]
-  /** SIGKILL to the server; what it had started ends by itself. */
+  /** SIGKILL to the server and what it has started. */
   kill(): Promise<void>
   /** Starts it again; resolves when it takes connections. */
   start(): Promise<void>
@@ -130,7 +130,8 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
 }
 
 /** Runs the server until standard input ends, which it also does when the test is killed: then SIGKILL. */
-const keeper = 'exec 3<&0; "$@" 3<&- & p=$!; { read -r _ <&3; kill -9 $p; } & wait $p'
+const keeper = `exec 3<&0; "$@" 3<&- & p=$!
+{ read -r _ <&3; c=$(cat /proc/$p/task/$p/children); kill -9 $p $c; } & wait $p`
 
 function unprivileged(): { uid: number; gid: number } {
   for (const name of ['postgres', 'nobody']) {

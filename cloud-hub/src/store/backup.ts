@@ -319,10 +319,13 @@ async function filesUnder(folder: string, name: string): Promise<string[]> {
     recursive: true,
     withFileTypes: true,
   })
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    .sort()
+  return (
+    entries
+      // What is being written takes its name when it is whole.
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.new'))
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+      .sort()
+  )
 }
 
 async function copyDurably(from: string, to: string): Promise<void> {
