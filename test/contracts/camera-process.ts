@@ -47,7 +47,8 @@ async function perform(task: CameraTask): Promise<CameraReport> {
       masks: [],
       jpegWidthMax: 320,
       openTimeoutMs: 20_000,
-      stallTimeoutMs: 1000,
+      // Who is to be stopped must not stall before on a busy machine.
+      stallTimeoutMs: task.abortAfter || task.disposeAfter ? 20_000 : 1000,
       signal: aborting.signal,
     })
     for await (using frame of camera.frames()) {

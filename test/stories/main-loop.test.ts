@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { demoModel, enrol, readAgentConfig, runAgent } from '@edgeloop/edge-agent'
-import type { DeviceDetail, StoredEvent } from '@edgeloop/protocol'
+import { type DeviceDetail, eventKinds, type StoredEvent } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import { demoClip } from '../../edge-agent/src/demo/clip.ts'
 import { openTestHub, type TestHub } from '../hub/fixture.ts'
@@ -119,11 +119,7 @@ test(
       assert.ok(Number(live?.data.gapMs) > 0)
     }, soon)
 
-    const all = await Promise.all(
-      ['appeared', 'left', 'stream', 'alarm', 'health', 'loss'].map((kind) =>
-        eventsOf(hub, 'box', kind),
-      ),
-    )
+    const all = await Promise.all(eventKinds.map((kind) => eventsOf(hub, 'box', kind)))
     const sequences = all
       .flat()
       .map(({ sequence }) => sequence)

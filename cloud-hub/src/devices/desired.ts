@@ -92,6 +92,8 @@ export function openDesiredDesk(deps: {
     by: string,
     note: AuditNote | undefined,
   ): Promise<Desired> {
+    // Said before anything else: what is wrong with an outdated edit is that it is outdated.
+    if ((device.desired?.version ?? 0) > edited) throw await conflict(device, edited)
     const now = clock()
     const kept = keepSecrets(config, device.desired?.config)
     checkConfig(kept)

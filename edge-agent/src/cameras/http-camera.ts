@@ -116,6 +116,8 @@ class HttpCamera implements Camera {
     for (;;) {
       const shot = this.#first ?? (await this.#next('read', blindMaxMs))
       this.#first = undefined
+      // Closed while the heading of the picture was read: the decoder may be gone.
+      this.#signal.throwIfAborted()
       using frame = await this.#decode(shot)
       this.#signal.throwIfAborted()
       if (frame !== undefined) yield frame
