@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { arrivalsMax, arrive, type Loaded, merge, newestId, noArrivals } from './arrivals.ts'
+import { arrivalsMax, arrive, type Loaded, merge, newestId, noArrivals, trim } from './arrivals.ts'
 import { storedEvent } from './stored-event.test-rows.ts'
 
 const loaded = (...ids: number[]): Loaded => ({
@@ -36,6 +36,16 @@ test('merge() puts arrivals on top without doubling what was fetched meanwhile',
   )
   assert.deepEqual(ids(merge(loaded(5, 4), arrivals).pages[0]?.events ?? []), [6, 5, 4])
   assert.deepEqual(ids(merge(loaded(), arrivals).pages[0]?.events ?? []), [6, 5])
+})
+
+test('trim() keeps the newest, and the rest can be loaded again', () => {
+  const [first, second] = [loaded(9, 8, 7).pages[0], loaded(6, 5).pages[0]]
+  assert.ok(first && second)
+  const long = { pages: [{ ...first, next: 7 }, second], pageParams: [null, 7] }
+  const cut = trim(long, 4)
+  assert.deepEqual(ids(cut.pages.flatMap(({ events }) => events)), [9, 8, 7, 6])
+  assert.deepEqual([cut.pages.at(-1)?.next, cut.pageParams], [6, [null]])
+  assert.equal(trim(long, 5), long)
 })
 
 test('newestId() looks past pages that a filter left empty', () => {

@@ -47,6 +47,18 @@ export function merge(loaded: Loaded, arrivals: Arrivals): Loaded {
   return { ...loaded, pages: [{ ...first, events: [...fresh, ...first.events] }, ...rest] }
 }
 
+/**
+ * The list cut to its newest `max` events; what was cut is a page that can be loaded again. Who follows looks at
+ * the top, and drawing thousands of cards anew with each arrival would make that late.
+ */
+export function trim(loaded: Loaded, max: number): Loaded {
+  const events = loaded.pages.flatMap((page) => page.events)
+  const last = events[max - 1]
+  if (events.length <= max || !last) return loaded
+  const page = { events: events.slice(0, max), next: last.eventId }
+  return { pages: [page], pageParams: loaded.pageParams.slice(0, 1) }
+}
+
 /** Id of the newest loaded event; 0 where there is none. */
 export const newestId = (loaded: Loaded | undefined): number =>
   loaded?.pages.find((page) => page.events.length > 0)?.events[0]?.eventId ?? 0

@@ -4,11 +4,21 @@ import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
 import { useMemo, useState } from 'react'
 import { call } from '../api/call.ts'
 import { useChanges } from '../api/changes.tsx'
-import { type Arrivals, arrive, merge, newestId, noArrivals } from './arrivals.ts'
+import {
+  type Arrivals,
+  arrive,
+  type Loaded,
+  merge,
+  newestId,
+  noArrivals,
+  trim,
+} from './arrivals.ts'
 import { type EventFilter, eventListQuery, mayArrive, passes } from './event-queries.ts'
 
 /** Events fetched to catch up after the change stream had a gap. */
 const catchUpMax = 500
+/** Events that a list keeps while it follows what arrives: some screens full. */
+const followedMax = 120
 
 /** @param follow show what arrives at once instead of counting it */
 export function useEventList(filter: EventFilter, follow: boolean) {
@@ -25,11 +35,12 @@ export function useEventList(filter: EventFilter, follow: boolean) {
     [query.data, filter],
   )
 
+  const kept = (loaded: Loaded): Loaded => (follow ? trim(loaded, followedMax) : loaded)
   const take = (next: Arrivals) => {
     setWaiting({ filter, arrivals: noArrivals })
     if (next.overflowed) return void queryClient.resetQueries({ queryKey: options.queryKey })
     queryClient.setQueryData(options.queryKey, (loaded) =>
-      loaded ? (merge(loaded, next) as typeof loaded) : loaded,
+      loaded ? (kept(merge(loaded, next)) as typeof loaded) : loaded,
     )
   }
 
