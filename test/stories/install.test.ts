@@ -40,8 +40,14 @@ type Box = {
 /** An empty box; ffmpeg is on it where this machine has one. */
 async function openBox(t: TestContext): Promise<Box> {
   const root = await mkdtemp(join(tmpdir(), 'edgeloop-box-'))
-  t.after(() => rm(root, { recursive: true, force: true }))
   const [home, bin] = [join(root, 'home'), join(root, 'bin')]
+  const prefix = join(home, '.local/share/edgeloop')
+  t.after(async () => {
+    // Where the test failed an agent may still run; its number is in what is removed next.
+    const pid = await readFile(join(prefix, 'agent.pid'), 'utf8').catch(() => undefined)
+    if (pid && existsSync(`/proc/${Number(pid)}`)) process.kill(Number(pid), 'SIGKILL')
+    await rm(root, { recursive: true, force: true })
+  })
   await mkdir(home)
   await mkdir(bin)
   for (const tool of [...tools, 'ffmpeg', 'ffprobe']) {
@@ -56,7 +62,6 @@ async function openBox(t: TestContext): Promise<Box> {
     const [code] = await exited
     return { code: code as number, said: said.join('') }
   }
-  const prefix = join(home, '.local/share/edgeloop')
   return { home, prefix, shell }
 }
 
@@ -100,10 +105,6 @@ test('one line makes a bare box a device, and --uninstall leaves nothing', skip,
   const installed = await box.shell(command)
   assert.equal(installed.code, 0, installed.said)
   assert.match(installed.said, /device "gate"/)
-  t.after(async () => {
-    const pid = await readFile(join(box.prefix, 'agent.pid'), 'utf8').catch(() => undefined)
-    if (pid) process.kill(Number(pid), 'SIGKILL')
-  })
   await until('the box is online', online(hub, 'gate'))
   const first = Number(await readFile(join(box.prefix, 'agent.pid'), 'utf8'))
   const link = await readdir(join(box.prefix, 'versions'))
