@@ -1,5 +1,5 @@
 /** Options that several commands share, and readers that refuse what is no number. */
-import { InvalidArgumentError, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 
 export const defaultData = '.edgeloop'
 
@@ -11,6 +11,15 @@ export const caOption = (): Option =>
   new Option('--ca <file>', "the hub's CA certificate, where it has its own (or EDGELOOP_CA)")
 export const tokenOption = (): Option =>
   new Option('--token <token>', 'API token (or EDGELOOP_TOKEN)')
+
+/** Adds what every command that talks to a hub takes. */
+export const withHub = (command: Command): Command =>
+  command
+    .addOption(jsonOption())
+    .addOption(hubOption())
+    .addOption(caOption())
+    .addOption(tokenOption())
+    .addOption(dataOption())
 
 /** Reads a number within bounds, ends included. */
 export function number(min: number, max: number): (text: string) => number {

@@ -18,8 +18,8 @@ import { openBrowser, openPage } from '../browser/browser.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
 import { chromiumPath } from '../require.ts'
 import type { Bench, BenchResult } from './bench.ts'
+import type { HubFigures, HubOrder, HubReady } from './bench-hub.ts'
 import type { AgentsAnswer, AgentsOrder } from './fleet-agents.ts'
-import type { HubFigures, HubOrder, HubReady } from './ingest-hub.ts'
 import type { Credentials } from './ingest-load.ts'
 
 /** What the issue asks for. */
@@ -117,7 +117,7 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
   const dashboardDir = await buildDashboard()
 
-  let hub = start('./ingest-hub.ts', signal)
+  let hub = start('./bench-hub.ts', signal)
   opened.defer(() => stop(hub))
   tell(hub, { kind: 'open', dataDir, dashboardDir })
   const first = await answer<HubReady>(hub)
@@ -138,7 +138,7 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
   const exited = once(hub, 'exit')
   hub.kill('SIGKILL')
   await exited
-  hub = start('./ingest-hub.ts', signal)
+  hub = start('./bench-hub.ts', signal)
   const port = (url: string): number => Number(new URL(url).port)
   const ports = { browser: port(first.browser), device: port(first.device), mqtt: port(first.mqtt) }
   const restartedAt = performance.now()

@@ -16,7 +16,7 @@ import { startMosquitto } from '../broker/mosquitto.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
 import { type Cluster, startCluster } from '../postgres/cluster.ts'
 import type { Bench } from './bench.ts'
-import type { HubFigures, HubOrder, HubReady } from './ingest-hub.ts'
+import type { HubFigures, HubOrder, HubReady } from './bench-hub.ts'
 import type { Credentials, LoadOrder, LoadResult } from './ingest-load.ts'
 
 /** What the issue asks for. */
@@ -54,7 +54,7 @@ export const bench: Bench = async ({ args, signal }) => {
     values.broker === 'mosquitto' ? opened.use(await startMosquitto(dataDir, files)) : undefined
   const profile =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
-  const hub = start('./ingest-hub.ts', profile, signal)
+  const hub = start('./bench-hub.ts', profile, signal)
   opened.defer(() => stop(hub))
   const broker = mosquitto && { url: mosquitto.hubUrl, publicUrl: mosquitto.deviceUrl, files }
   hub.send({

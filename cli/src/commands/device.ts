@@ -2,7 +2,7 @@
 import type { MeasuredRuntime, ReportedModel } from '@edgeloop/protocol'
 import { Command } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { integer, withHub } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 
 import { deviceConfigCommand } from './device-config.ts'
@@ -22,14 +22,6 @@ Examples:
   $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box
   $ ./edgeloop device retire gate-7                shuts it out at once`,
     )
-  const withHub = (command: Command): Command =>
-    command
-      .addOption(jsonOption())
-      .addOption(hubOption())
-      .addOption(caOption())
-      .addOption(tokenOption())
-      .addOption(dataOption())
-
   withHub(device.command('list').description('list the devices')).action(
     async (options: Options) => {
       const hub = await connectHub(options)

@@ -2,15 +2,7 @@
 import { hardwareDecodes, hideSecret } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import {
-  caOption,
-  dataOption,
-  gather,
-  hubOption,
-  jsonOption,
-  number,
-  tokenOption,
-} from '../options.ts'
+import { gather, number, withHub } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -38,14 +30,6 @@ Examples:
   $ ./edgeloop stream list demo
   $ ./edgeloop stream remove demo gate`,
     )
-  const withHub = (command: Command): Command =>
-    command
-      .addOption(jsonOption())
-      .addOption(hubOption())
-      .addOption(caOption())
-      .addOption(tokenOption())
-      .addOption(dataOption())
-
   withHub(
     stream
       .command('add')

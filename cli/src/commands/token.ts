@@ -2,7 +2,7 @@
 import { type Role, roles } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } from '../options.ts'
+import { integer, withHub } from '../options.ts'
 import { ago, formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -18,14 +18,6 @@ Examples:
   $ ./edgeloop token list
   $ ./edgeloop token remove 4fT0kQ2bXe9L`,
     )
-  const withHub = (command: Command): Command =>
-    command
-      .addOption(jsonOption())
-      .addOption(hubOption())
-      .addOption(caOption())
-      .addOption(tokenOption())
-      .addOption(dataOption())
-
   withHub(token.command('list').description('list the tokens; secrets are never shown')).action(
     async (options: Options) => {
       const hub = await connectHub(options)

@@ -2,7 +2,7 @@
 import { type Role, roles } from '@edgeloop/protocol'
 import { Argument, Command, Option } from 'commander'
 import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
-import { caOption, dataOption, hubOption, jsonOption, tokenOption } from '../options.ts'
+import { withHub } from '../options.ts'
 import { ago, formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -22,14 +22,6 @@ Examples:
   $ ./edgeloop user link anna@plant.example                   a new link when the password is lost
   $ ./edgeloop user remove anna@plant.example`,
     )
-  const withHub = (command: Command): Command =>
-    command
-      .addOption(jsonOption())
-      .addOption(hubOption())
-      .addOption(caOption())
-      .addOption(tokenOption())
-      .addOption(dataOption())
-
   withHub(user.command('list').description('list the accounts')).action(
     async (options: Options) => {
       const hub = await connectHub(options)
