@@ -4,7 +4,7 @@
  * browser are processes of their own; everything goes over mutual TLS.
  * `npm run bench -- fleet [--agents N] [--seconds N] [--interval-ms N] [--seed N]`
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,8 @@ import { openBrowser, openPage } from '../browser/browser.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
 import { chromiumPath } from '../require.ts'
 import type { Bench, BenchResult } from './bench.ts'
-import type { HubFigures, HubOrder, HubReady } from './bench-hub.ts'
+import type { HubOrder, HubReady } from './bench-hub.ts'
+import { answer, figuresOf, start, stop } from './bench-process.ts'
 import type { AgentsAnswer, AgentsOrder } from './fleet-agents.ts'
 import type { Credentials } from './ingest-load.ts'
 
@@ -290,37 +291,8 @@ const watching = `{
   })
 }`
 
-function start(module: string, signal: AbortSignal): ChildProcess {
-  return fork(new URL(module, import.meta.url), { signal, serialization: 'advanced' })
-}
-
 const tell = (hub: ChildProcess, order: HubOrder): void => void hub.send(order)
 const command = (team: ChildProcess, order: AgentsOrder): void => void team.send(order)
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.disconnect()
-  await exited
-}
-
-async function figuresOf(hub: ChildProcess): Promise<HubFigures> {
-  hub.send({ kind: 'figures' })
-  return await answer<HubFigures>(hub)
-}
-
-async function answer<T>(child: ChildProcess): Promise<T> {
-  return await new Promise((resolve, reject) => {
-    const exited = (code: number | null) =>
-      reject(new Error(`A process of the bench ended: ${code}`))
-    child.once('exit', exited)
-    child.once('message', (message) => {
-      child.off('exit', exited)
-      // Each process answers one kind of order with one kind of message; the callers name it.
-      resolve(message as T)
-    })
-  })
-}
 
 const round = (value: number): number => Math.round(value * 100) / 100
 

@@ -4,8 +4,7 @@
  * `npm run bench -- ingest [--seconds N] [--agents N] [--batch N] [--broker embedded|mosquitto]
  * [--store sqlite|postgres] [--profile DIR]`
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +15,8 @@ import { startMosquitto } from '../broker/mosquitto.ts'
 import { makeRequest, send } from '../hub/fixture.ts'
 import { type Cluster, startCluster } from '../postgres/cluster.ts'
 import type { Bench } from './bench.ts'
-import type { HubFigures, HubOrder, HubReady } from './bench-hub.ts'
+import type { HubOrder, HubReady } from './bench-hub.ts'
+import { answer, figuresOf, start, stop } from './bench-process.ts'
 import type { Credentials, LoadOrder, LoadResult } from './ingest-load.ts'
 
 /** What the issue asks for. */
@@ -54,7 +54,7 @@ export const bench: Bench = async ({ args, signal }) => {
     values.broker === 'mosquitto' ? opened.use(await startMosquitto(dataDir, files)) : undefined
   const profile =
     values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
-  const hub = start('./bench-hub.ts', profile, signal)
+  const hub = start('./bench-hub.ts', signal, profile)
   opened.defer(() => stop(hub))
   const broker = mosquitto && { url: mosquitto.hubUrl, publicUrl: mosquitto.deviceUrl, files }
   hub.send({
@@ -92,14 +92,14 @@ async function measure(
   order: { credentials: readonly Credentials[]; batch: number; seconds: number },
   signal: AbortSignal,
 ) {
-  const before = await figures(hub)
+  const before = await figuresOf(hub)
   const brokerBeforeMs = brokerPid === undefined ? 0 : await cpuMsOf(brokerPid)
   const storeBefore = await cpuMsOfEach(cluster?.pids() ?? [])
-  const load = start('./ingest-load.ts', [], signal)
+  const load = start('./ingest-load.ts', signal)
   try {
     load.send(order satisfies LoadOrder)
     const result = await answer<LoadResult>(load)
-    const after = await figures(hub)
+    const after = await figuresOf(hub)
     const brokerMs = brokerPid === undefined ? 0 : (await cpuMsOf(brokerPid)) - brokerBeforeMs
     const storeMs = (await cpuMsOfEach([...storeBefore.keys()]))
       .entries()
@@ -171,36 +171,6 @@ async function cpuMsOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-function start(module: string, execArgv: string[], signal: AbortSignal): ChildProcess {
-  return fork(new URL(module, import.meta.url), { execArgv, signal, serialization: 'advanced' })
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.disconnect()
-  await exited
-}
-
-async function figures(hub: ChildProcess): Promise<HubFigures> {
-  hub.send({ kind: 'figures' })
-  return await answer<HubFigures>(hub)
-}
-
-async function answer<T>(child: ChildProcess): Promise<T> {
-  return await new Promise((resolve, reject) => {
-    const exited = (code: number | null) =>
-      reject(new Error(`A process of the bench ended: ${code}`))
-    child.once('exit', exited)
-    child.once('error', reject)
-    child.once('message', (message) => {
-      child.off('exit', exited)
-      // Each process answers one kind of order with one kind of message; the callers name it.
-      resolve(message as T)
-    })
-  })
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100
