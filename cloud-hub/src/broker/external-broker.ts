@@ -64,6 +64,10 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
   let absence: NodeJS.Timeout | undefined
   let unsent = 0
   let reachable = false
+  /** Connections that hear what they are for. */
+  const hearing = new Set<MqttClient>()
+  /** What is retained was said over the connection for words as it is now. */
+  let saidAgain = false
 
   const connect = (suffix: string, more: IClientOptions): MqttClient =>
     mqtt.connect(url, {
@@ -83,11 +87,15 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
     [events, ['events']],
   ] as const) {
     client.on('error', (error) => log.debug({ broker: hostOf(url), why: error.message }, 'broker'))
+    client.on('close', () => {
+      hearing.delete(client)
+      reachable = false
+    })
     client.handleMessage = (packet, done) => void take(packet).then(() => done(), done)
     client.on('connect', () => {
       const filters = Object.fromEntries(heard.map((one) => [filterFor(one), { qos: 1 as const }]))
       client.subscribe(filters, (error) => {
-        if (!error) return client === words ? opened() : undefined
+        if (!error) return hears(client)
         log.error(
           { broker: hostOf(url), why: error.message },
           'the broker does not let the hub hear its devices; look at its access rules',
@@ -103,8 +111,8 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
   words.on('close', () => {
     connection++
     unsent = 0
-    if (reachable) log.warn({ broker: hostOf(url) }, 'the broker is away')
-    reachable = false
+    if (saidAgain) log.warn({ broker: hostOf(url) }, 'the broker is away')
+    saidAgain = false
     // Both go to the same broker; a stalled one is noticed by the pings of this connection only.
     events.stream?.destroy()
     absence ??= setTimeout(() => {
@@ -113,8 +121,13 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
     }, absenceMs)
   })
 
-  function opened(): void {
+  /** A broker forgets events that nobody hears, acknowledged or not: it is there when both connections are. */
+  function hears(client: MqttClient): void {
+    hearing.add(client)
+    if (hearing.size < 2) return
     reachable = true
+    if (saidAgain) return
+    saidAgain = true
     log.info({ broker: hostOf(url) }, 'connected to the broker')
     options.opened()
   }
