@@ -52,7 +52,8 @@ export function distanceTo(
 /**
  * How often the step from `from` to `to` crosses these pieces towards their right side, less how often
  * towards their left. Whatever falls exactly onto a point counts as being on one side of it, so that a
- * step through a joint is counted once.
+ * step through a joint is counted once; the same side whichever way the step goes, so that there and back
+ * is nothing.
  */
 export function crossingsOf(
   pieces: readonly (readonly [Point, Point])[],
@@ -60,11 +61,13 @@ export function crossingsOf(
   to: Point,
 ): number {
   let crossings = 0
+  const goesOn = from[0] < to[0] || (from[0] === to[0] && from[1] < to[1])
+  const [first, last] = goesOn ? [from, to] : [to, from]
   for (const [a, b] of pieces) {
     const comesFromRight = turn(a, b, from) >= 0
     const goesToRight = turn(a, b, to) >= 0
     if (comesFromRight === goesToRight) continue
-    if (turn(from, to, a) >= 0 === turn(from, to, b) >= 0) continue
+    if (turn(first, last, a) >= 0 === turn(first, last, b) >= 0) continue
     crossings += goesToRight ? 1 : -1
   }
   return crossings
