@@ -1,8 +1,13 @@
 /**
  * `npm test [-- FILE …]`: format, lint and types, the dashboard built, then every test of the house.
  * What needs something that is not installed is skipped and says so; `EDGELOOP_REQUIRE=all` forces it.
+ * `EDGELOOP_RETRY=1` runs files with a failure once more, one at a time: stories with real processes, cameras
+ * and a browser depend on a machine that is not starved. Both runs are printed.
  */
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import { check } from './check.ts'
@@ -22,21 +27,40 @@ const everything = [
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()
-const { status } = spawnSync(
-  process.execPath,
-  [
-    '--test',
-    '--test-concurrency=2',
-    // A test that hangs fails and is named, instead of holding up everything.
-    '--test-timeout=120000',
-    '--test-reporter=spec',
-    '--test-reporter-destination=stdout',
-    ...(files.length > 0 ? files : everything),
-  ],
-  {
-    cwd: repository,
-    stdio: 'inherit',
-    env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
-  },
-)
-process.exitCode = checked && status === 0 ? 0 : 1
+const failed = run(files.length > 0 ? files : everything)
+const again = failed.length > 0 && process.env.EDGELOOP_RETRY === '1'
+if (again) console.error(`failed, and once more each by itself: ${failed.join(' ')}`)
+const stillFailed = again ? run(failed, 1) : failed
+process.exitCode = checked && stillFailed.length === 0 ? 0 : 1
+
+/** @returns the files in which a test failed */
+function run(patterns: readonly string[], concurrency = 2): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
+  try {
+    const list = join(folder, 'failed')
+    const { status } = spawnSync(
+      process.execPath,
+      [
+        '--test',
+        `--test-concurrency=${concurrency}`,
+        // A test that hangs fails and is named, instead of holding up everything.
+        '--test-timeout=120000',
+        '--test-reporter=spec',
+        '--test-reporter-destination=stdout',
+        `--test-reporter=${new URL('failed-files.ts', import.meta.url).href}`,
+        `--test-reporter-destination=${list}`,
+        ...patterns,
+      ],
+      {
+        cwd: repository,
+        stdio: 'inherit',
+        env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+      },
+    )
+    const failed = readFileSync(list, 'utf8').split('\n').filter(Boolean)
+    // The runner itself ended badly: nothing was shown to pass.
+    return status !== 0 && failed.length === 0 ? [...patterns] : failed
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
