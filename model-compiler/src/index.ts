@@ -3,6 +3,7 @@
  * protobuf itself, with everything in it that we do not know, and `writeModel(model)` gives the same
  * bytes back. It never runs a model, and it never fetches data that a model keeps elsewhere.
  */
+export { Graph } from './graph/graph.ts'
 export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
 export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'
 export type {
@@ -14,6 +15,6 @@ export type {
   TypeProto,
   ValueInfoProto,
 } from './onnx/schema.ts'
-export { floatsOf, tensor } from './onnx/tensor.ts'
+export { floatsOf, type Numbers, tensor, valuesOf } from './onnx/tensor.ts'
 export { attributeTypes, type TensorTypeName, tensorTypes } from './onnx/types.ts'
 export { writeModel } from './onnx/write.ts'

@@ -40,7 +40,7 @@ export function node(
     input: [...input],
     output: [...output],
     name: `${opType}:${output[0] ?? ''}`,
-    attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
+    attribute: Object.entries(attributes).map(([name, value]) => attributeOf(name, value)),
   })
 }
 
@@ -99,7 +99,8 @@ export function model(parts: ModelParts): ModelProto {
   })
 }
 
-function attribute(name: string, value: Attribute): AttributeProto {
+/** An attribute of the format from what it says. */
+export function attributeOf(name: string, value: Attribute): AttributeProto {
   if ('int' in value) {
     return create(AttributeProtoSchema, { name, type: attributeTypes.int, i: BigInt(value.int) })
   }

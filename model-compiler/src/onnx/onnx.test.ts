@@ -11,7 +11,7 @@ import { material, needs } from '../../../test/require.ts'
 import { model, node, value } from './build.ts'
 import { OnnxError, readModel } from './read.ts'
 import { AttributeProtoSchema } from './schema.ts'
-import { floatsOf, tensor } from './tensor.ts'
+import { floatsOf, tensor, valuesOf } from './tensor.ts'
 import { writeModel } from './write.ts'
 
 /** y = relu(x · w + b) for x of 1×2. */
@@ -130,4 +130,43 @@ test('readModel() refuses more bytes than it was allowed', () => {
     () => readModel(whole, { sizeBytesMax: 100 }),
     /it has \d+ bytes, and at most 100 are read/,
   )
+})
+
+test('numbers of every type come back from raw data and from the fields of their type', () => {
+  const arrays = [
+    new Float32Array([1.5, -0, 3e38]),
+    new Float64Array([Math.PI, 1e300]),
+    new Float16Array([0.5, -65504]),
+    new Uint8Array([0, 255]),
+    new Int8Array([-128, 127]),
+    new Uint16Array([65535]),
+    new Int16Array([-32768]),
+    new Uint32Array([2 ** 32 - 1]),
+    new Int32Array([-(2 ** 31)]),
+    new BigUint64Array([2n ** 64n - 1n]),
+    new BigInt64Array([-(2n ** 63n)]),
+  ]
+  for (const values of arrays) {
+    const raw = tensor('t', [values.length], values)
+    assert.deepEqual(valuesOf(raw), values)
+    // A view into a larger buffer is only its own part.
+    const part = values.subarray(0, 1)
+    assert.deepEqual(valuesOf(tensor('t', [1], part)), values.slice(0, 1))
+    raw.rawData = new Uint8Array()
+    const bits = values instanceof Float16Array ? new Uint16Array(values.buffer) : values
+    if (values instanceof Float32Array) raw.floatData = [...values]
+    else if (values instanceof Float64Array) raw.doubleData = [...values]
+    else if (values instanceof BigInt64Array) raw.int64Data = [...values]
+    else if (values instanceof BigUint64Array || values instanceof Uint32Array)
+      raw.uint64Data = Array.from(values, BigInt)
+    else raw.int32Data = Array.from(bits as Uint8Array)
+    assert.deepEqual(valuesOf(raw), values)
+  }
+  assert.throws(
+    () => valuesOf({ ...tensor('t', [1], new Int8Array(1)), dims: [2n] }),
+    /hold 2 values, 1 are there/,
+  )
+  const odd = { ...tensor('t', [1], new Float32Array(1)), rawData: new Uint8Array(3) }
+  assert.throws(() => valuesOf(odd), /3 bytes are no whole number of float32/)
+  assert.throws(() => valuesOf({ ...odd, dataType: 8 }), /its type 8 is not read/)
 })
