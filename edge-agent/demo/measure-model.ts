@@ -12,7 +12,7 @@ import {
   intersectionOverUnion,
   meanAveragePrecision,
   type Truth,
-} from '../../test/detection/average-precision.ts'
+} from '../../model-compiler/src/evaluate/average-precision.ts'
 import { openCamera } from '../src/cameras/open-camera.ts'
 import { demoClip, truthOf } from '../src/demo/clip.ts'
 import { demoModel } from '../src/demo/demo-model.ts'

@@ -3,6 +3,18 @@
  * protobuf itself, with everything in it that we do not know, and `writeModel(model)` gives the same
  * bytes back. It never runs a model, and it never fetches data that a model keeps elsewhere.
  */
+export { cosine, MapOverlap, type Ranked, topAccuracy } from './evaluate/accuracy.ts'
+export {
+  averagePrecision,
+  type Box,
+  type Found,
+  intersectionOverUnion,
+  type MeanAveragePrecision,
+  meanAveragePrecision,
+  type Truth,
+} from './evaluate/average-precision.ts'
+export { boxAgreement } from './evaluate/box-agreement.ts'
+export { type Evaluation, figuresOf, type Metric, metrics } from './evaluate/metric.ts'
 export { Graph } from './graph/graph.ts'
 export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
 export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'

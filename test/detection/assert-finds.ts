@@ -3,8 +3,11 @@ import assert from 'node:assert/strict'
 import { detectImages } from '../../edge-agent/src/detect/detect-images.ts'
 import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
+import {
+  type Box,
+  intersectionOverUnion,
+} from '../../model-compiler/src/evaluate/average-precision.ts'
 import { material } from '../require.ts'
-import { type Box, intersectionOverUnion } from './average-precision.ts'
 
 /** Least overlap with the box a person drew: detectors of this size are no closer. */
 const iouMin = 0.6

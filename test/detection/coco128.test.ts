@@ -13,8 +13,11 @@ import { detectImages } from '../../edge-agent/src/detect/detect-images.ts'
 import type { Model } from '../../edge-agent/src/models/model.ts'
 import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
+import {
+  type Found,
+  meanAveragePrecision,
+} from '../../model-compiler/src/evaluate/average-precision.ts'
 import { material, needs } from '../require.ts'
-import { type Found, meanAveragePrecision } from './average-precision.ts'
 import { coco128Images, coco128Truths } from './coco128.ts'
 import { put } from './tiny-models.ts'
 

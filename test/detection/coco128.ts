@@ -2,8 +2,8 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { cocoLabels } from '../../edge-agent/src/models/coco-labels.ts'
+import type { Truth } from '../../model-compiler/src/evaluate/average-precision.ts'
 import { material } from '../require.ts'
-import type { Truth } from './average-precision.ts'
 
 /** Folder of the photographs. */
 export const coco128Images = `${material}/datasets/coco128/images/train2017`

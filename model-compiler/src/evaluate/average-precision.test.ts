@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { test } from 'node:test'
-import { material, needs } from '../require.ts'
+import { material, needs } from '../../../test/require.ts'
 import {
   averagePrecision,
   type Box,

@@ -1,6 +1,5 @@
 /**
- * Average precision of detections against ground truth, as COCO and Pascal VOC define it. Pure;
- * used by tests and by whoever measures a detector.
+ * Average precision of detections against ground truth, as COCO and Pascal VOC define it. Pure.
  */
 
 /** A box in any unit, as long as truth and detections use the same: left, top, width, height. */
