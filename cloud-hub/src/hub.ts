@@ -28,6 +28,7 @@ import {
 import { openDesiredDesk } from './devices/desired.ts'
 import { type Device, validSerials } from './devices/device.ts'
 import { openDeviceActs } from './devices/device-acts.ts'
+import { openDeviceLogs } from './devices/device-logs.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
 import { openFleet } from './devices/fleet.ts'
 import { openReports } from './devices/reports.ts'
@@ -223,6 +224,9 @@ export async function openHub(
       request: (device, request) => broker?.publish('liveRequest', device, request),
     }),
   )
+  const logs = openDeviceLogs({
+    request: (device, request) => broker?.publish('logRequest', device, request),
+  })
   const reports = openReports({
     fleet,
     heard: desired.heard,
@@ -305,6 +309,7 @@ export async function openHub(
     audit,
     blobs,
     live,
+    logs,
     bundles: deps.bundles,
     closing: closing.signal,
     log,
@@ -329,6 +334,7 @@ export async function openHub(
     enrolment,
     retirement,
     desired,
+    logs,
     acts: openDeviceActs({ fleet, retirement, desired }),
     events: openEvents({ store }),
   }

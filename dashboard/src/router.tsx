@@ -3,6 +3,7 @@
  * order, range, the opened event. Home comes with the first load; every other place is fetched when somebody
  * goes there, or points at the way.
  */
+import { type LogLevel, logLevels } from '@edgeloop/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import {
   createRootRouteWithContext,
@@ -164,6 +165,22 @@ const history = createRoute({
   component: lazyRouteComponent(() => import('./devices/device-history.tsx'), 'DeviceHistory'),
 })
 
+type LogSearch = { readonly level?: LogLevel; readonly q?: string; readonly follow?: true }
+
+const logs = createRoute({
+  getParentRoute: () => device,
+  path: '/logs',
+  validateSearch: (search: Record<string, unknown>): LogSearch => {
+    const level = logLevels.find((each) => each === search.level)
+    return {
+      ...(level && level !== 'debug' ? { level } : {}),
+      ...(typeof search.q === 'string' && search.q !== '' ? { q: search.q } : {}),
+      ...(search.follow === true ? { follow: true } : {}),
+    }
+  },
+  component: lazyRouteComponent(() => import('./devices/device-log-tab.tsx'), 'DeviceLogTab'),
+})
+
 const live = createRoute({
   getParentRoute: () => inside,
   path: '/live',
@@ -235,7 +252,7 @@ const tree = root.addChildren([
     devices,
     addDevice,
     live,
-    device.addChildren([overview, metrics, config, history, streamSettings]),
+    device.addChildren([overview, metrics, config, history, logs, streamSettings]),
     events.addChildren([event]),
     people,
     account,

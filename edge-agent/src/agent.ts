@@ -6,7 +6,14 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Desired, LiveRequest, NewEvent, Reported } from '@edgeloop/protocol'
+import type {
+  Desired,
+  LiveRequest,
+  LogAnswer,
+  LogRequest,
+  NewEvent,
+  Reported,
+} from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import type { AgentConfig } from './configuration.ts'
 import { checkDesired, readDesired, versionOf, writeDesired } from './desired.ts'
@@ -14,6 +21,7 @@ import { reportHealth } from './health/health.ts'
 import { describeMachine, type Machine } from './health/machine.ts'
 import { LiveViews } from './local/live-views.ts'
 import type { LocalSurface } from './local/surface.ts'
+import { LogRing } from './log/log-ring.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
 import { type SettledModel, settleRuntimes } from './models/settle-runtimes.ts'
@@ -39,6 +47,8 @@ export type LinkDeps = {
   /** A wish as it came: not checked yet. */
   readonly onDesired: (value: unknown) => void
   readonly onLiveRequest: (request: LiveRequest) => void
+  /** What the hub is told of the log. */
+  readonly readLog: (request: LogRequest) => LogAnswer
 }
 
 export type AgentOptions = {
@@ -46,6 +56,8 @@ export type AgentOptions = {
   readonly deviceId: string
   readonly connect: (deps: LinkDeps) => Promise<AgentLink>
   readonly log: Logger
+  /** What `log` has written, for who asks from afar; nothing is told of it where it is left out. */
+  readonly logRing?: LogRing
   /** Another program in place of the media process; for tests. */
   readonly mediaModule?: string | URL
   /** Stops everything when it aborts. */
@@ -59,7 +71,7 @@ const heartbeatIntervalMs = 1_000
  * @throws {Error} when its data folder cannot be used, or the outbox can no longer be written
  */
 export async function superviseAgent(options: AgentOptions): Promise<void> {
-  const { config, log } = options
+  const { config, log, logRing = new LogRing() } = options
   const bootId = randomUUID()
   const startedAt = new Date().toISOString()
   const snapshotFolder = join(config.dataDir, 'snapshots')
@@ -82,7 +94,8 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       onFailure: (error) => failure.abort(error),
     }),
   )
-  const agent = new Agent({ ...options, signal, snapshotFolder, cacheFolder, models }, outbox, {
+  const parts = { signal, logRing, snapshotFolder, cacheFolder, models }
+  const agent = new Agent({ ...options, ...parts }, outbox, {
     bootId,
     startedAt,
     ...machine,
@@ -90,8 +103,13 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const link = await options.connect({
     ...{ outbox, config, snapshotFolder, log },
     record: (event) => outbox.append(event),
-    onDesired: (value) => agent.wish(value),
+    onDesired: (value) => {
+      // Before anything can be said about it.
+      logRing.hide(value)
+      agent.wish(value)
+    },
     onLiveRequest: (request) => agent.live.hubAsks(request),
+    readLog: (request) => logRing.read(request, bootId),
   })
   stack.use(link)
   const local = await agent.openLocalSurface()
@@ -101,6 +119,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
 }
 
 type AgentParts = {
+  readonly logRing: LogRing
   readonly snapshotFolder: string
   readonly cacheFolder: string
   readonly models: readonly SettledModel[]
@@ -226,6 +245,7 @@ class Agent {
       const desired = await readDesired(this.#desiredFile, this.#streamsMax)
       // The hub may have been faster.
       if (!desired || this.#desired) return
+      this.#options.logRing.hide(desired)
       this.fleet.setStreams(desired.config.streams)
       this.#desired = desired
       this.#config = { version: desired.version, accepted: true, reason: '' }

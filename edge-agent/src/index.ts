@@ -11,6 +11,7 @@ import type { RunAgentOptions } from './run-agent.ts'
 export { type AgentConfig, AgentFile, readAgentConfig } from './configuration.ts'
 export { demoModel } from './demo/demo-model.ts'
 export { forgetIdentity, type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
+export { LogRing } from './log/log-ring.ts'
 export type { ModelSource } from './models/model.ts'
 export type { EnrolOptions, RunAgentOptions }
 

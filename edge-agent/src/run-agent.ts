@@ -4,11 +4,14 @@ import { superviseAgent } from './agent.ts'
 import type { AgentConfig } from './configuration.ts'
 import type { Identity } from './identity/identity.ts'
 import { openLink } from './link/link.ts'
+import type { LogRing } from './log/log-ring.ts'
 
 export type RunAgentOptions = {
   readonly config: AgentConfig
   readonly identity: Identity
   readonly log: Logger
+  /** What `log` has written, for who asks from afar; nothing is told of it where it is left out. */
+  readonly logRing?: LogRing
   /** Another program in place of the media process; for tests. */
   readonly mediaModule?: string | URL
   /** Stops everything when it aborts. */

@@ -6,6 +6,7 @@
 export * from './areas.ts'
 export * from './config-versions.ts'
 export * from './device.ts'
+export * from './device-log.ts'
 export * from './event.ts'
 export * from './live.ts'
 export * from './messages.ts'

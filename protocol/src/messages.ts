@@ -4,6 +4,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import { Desired, Reported, Status } from './device.ts'
+import { LogRequest } from './device-log.ts'
 import { Acknowledged, EventBatch } from './event.ts'
 import { StreamId, Timestamp } from './names.ts'
 
@@ -81,6 +82,14 @@ export const messages = {
     retain: false,
     from: 'hub',
     bytesMax: 64 * 1024,
+  },
+  logRequest: {
+    topic: 'request/log',
+    payload: LogRequest,
+    qos: 0,
+    retain: false,
+    from: 'hub',
+    bytesMax: 1024,
   },
 } as const satisfies Record<string, Message>
 

@@ -6,8 +6,15 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import { ConnectionChange, Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
+import {
+  DeviceLog,
+  LogAnswer,
+  LogRequestPath,
+  logAnswerBytesMax,
+  logLinesMax,
+} from './device-log.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
-import { DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import { BootId, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import {
   ApiTokenMade,
   ApiTokenRequest,
@@ -579,6 +586,23 @@ export const routes = {
     params: device,
     response: Type.Array(ConnectionChange),
   },
+  deviceLogShow: {
+    method: 'GET',
+    path: '/api/devices/:deviceId/log',
+    access: 'operator',
+    summary: "Asks a device for the newest lines of its agent's log, or for those after one",
+    params: device,
+    query: Type.Object(
+      {
+        /** Start of the agent that `after` is of; another one gives all lines. */
+        boot: Type.Optional(BootId),
+        after: Type.Optional(Type.Integer({ minimum: 0 })),
+        lines: Type.Optional(Type.Integer({ minimum: 1, maximum: logLinesMax, default: 500 })),
+      },
+      closed,
+    ),
+    response: DeviceLog,
+  },
   deviceRetire: {
     method: 'POST',
     path: '/api/devices/:deviceId/retire',
@@ -939,6 +963,17 @@ export const deviceRoutes = {
     params: Type.Object({ streamId: StreamId }, closed),
     consumes: 'application/octet-stream',
     bytesMax: 1024 * 1024,
+    status: 204,
+    unaudited: true,
+  },
+  logPut: {
+    method: 'PUT',
+    path: '/log-answers/:requestId',
+    access: 'device',
+    summary: 'Takes the lines of the log that the hub has asked for; nothing is kept',
+    params: LogRequestPath,
+    body: LogAnswer,
+    bytesMax: logAnswerBytesMax,
     status: 204,
     unaudited: true,
   },

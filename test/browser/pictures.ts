@@ -7,12 +7,14 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
 import sharp from 'sharp'
 import type { TestHub } from '../hub/fixture.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
 import { addDevices } from './many-devices.ts'
+import type { SimulatedDevice } from './simulated-device.ts'
 
 type Shown = {
   readonly name: string
@@ -31,6 +33,7 @@ const pages: readonly Shown[] = [
   { name: 'stream', path: '/devices/line-4/streams/belt' },
   { name: 'configuration', path: '/devices/line-4/config' },
   { name: 'history', path: '/devices/gate-1/history' },
+  { name: 'logs', path: '/devices/line-4/logs?follow=true' },
   { name: 'add-device', path: '/add-device' },
   { name: 'live', path: '/live' },
   { name: 'events', path: '/events' },
@@ -75,6 +78,7 @@ const after = {
 const [fleet, browser] = await Promise.all([openFleet(after, 'Gate 1'), openBrowser(after)])
 const cookies = await fleet.cookies(browser)
 await fill(fleet.hub)
+fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
   if (shown === fleetPage) await addDevices(fleet.hub, fleetDevices)
@@ -127,6 +131,19 @@ async function fill(hub: TestHub): Promise<void> {
   await send('PUT', '/api/devices/line-4/desired', { version: 0, config: { streams } })
   await send('POST', '/api/users', { user: 'anna', role: 'operator' })
   await send('POST', '/api/users', { user: 'ben', role: 'viewer' })
+}
+
+/** Lines as an agent writes them. */
+function fillLog({ log }: SimulatedDevice): void {
+  const agent = pino({ level: 'debug' }, log)
+  const hub = 'mqtts://hub.example.org:4182'
+  agent.info({ hub }, 'Connected to the hub')
+  agent.info({ version: 1 }, 'Desired configuration is in force')
+  agent.warn({ hub, why: 'the connection was closed' }, 'No connection to the hub')
+  agent.debug({ digest: '4c1a…', why: 'HTTP 503' }, 'A snapshot could not be sent')
+  agent.info({ hub }, 'Connected to the hub')
+  agent.error({ code: 'mediaHung' }, 'The media process of "packing" sent no heartbeat for 3 s')
+  agent.info('The certificate was renewed')
 }
 
 async function shoot(

@@ -12,7 +12,9 @@ import {
   encodeLiveFrame,
   type LiveHeader,
   type LiveRequest,
+  type LogRequest,
   type Loss,
+  type MessageName,
   messages,
   type NewEvent,
   type Reported,
@@ -20,6 +22,7 @@ import {
   topicFor,
 } from '@edgeloop/protocol'
 import type { MqttClient } from 'mqtt'
+import { LogRing } from '../../edge-agent/src/log/log-ring.ts'
 import type { TestDevice } from '../hub/fixture.ts'
 import type { Part } from './scene.ts'
 
@@ -30,6 +33,8 @@ export type Scene = (frame: number) => Promise<Shot>
 
 export class SimulatedDevice implements AsyncDisposable {
   readonly deviceId: string
+  /** What its agent says, for who asks. */
+  readonly log = new LogRing()
   readonly #device: TestDevice
   readonly #bootId = randomUUID()
   readonly #scenes: ReadonlyMap<string, Scene>
@@ -71,14 +76,15 @@ export class SimulatedDevice implements AsyncDisposable {
     client.on('error', () => {}) // the hub may be restarting: mqtt tries again by itself
     client.on('message', (topic, payload) => this.#receive(topic, payload))
     const begin = async () => {
-      await client.subscribeAsync([this.#topic('acknowledged'), this.#topic('liveRequest')])
+      const heard = ['acknowledged', 'liveRequest', 'logRequest'] as const
+      await client.subscribeAsync(heard.map((name) => this.#topic(name)))
       await this.#publish('status', { state: 'online', at: now(), bootId: this.#bootId })
     }
     client.on('connect', () => void begin().catch(() => {}))
     await begin()
   }
 
-  #topic(name: 'acknowledged' | 'liveRequest' | 'status' | 'reported' | 'events'): string {
+  #topic(name: MessageName): string {
     return topicFor(name, this.#device)
   }
 
@@ -172,6 +178,13 @@ export class SimulatedDevice implements AsyncDisposable {
       const { bootId, through } = JSON.parse(payload.toString()) as Acknowledged
       if (bootId === this.#bootId) this.#acknowledged = Math.max(this.#acknowledged, through)
       for (const resolve of this.#waiting.splice(0)) resolve()
+      return
+    }
+    if (topic === this.#topic('logRequest')) {
+      const request = JSON.parse(payload.toString()) as LogRequest
+      const answer = Buffer.from(JSON.stringify(this.log.read(request, this.#bootId)))
+      const path = `/log-answers/${request.requestId}`
+      void this.#device.put(path, 'application/json', answer, this.#agent).catch(() => {})
       return
     }
     const { until, streams } = JSON.parse(payload.toString()) as LiveRequest

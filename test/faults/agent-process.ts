@@ -88,6 +88,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
       record: (event) => outbox.append(event),
       onDesired: () => {},
       onLiveRequest: () => {},
+      readLog: () => ({ bootId: outbox.bootId, lines: [], omitted: 0 }),
     })
     const endAt = performance.now() + timeoutMs
     while (outbox.figures.entries > 0 && performance.now() < endAt) await sleep(20)

@@ -61,9 +61,10 @@ Examples:
 async function agent(options: Options): Promise<void> {
   const signal = stopSignal()
   const folder = resolve(options.data)
-  const log = openLog('agent', options.logLevel)
   await mkdir(folder, { recursive: true })
   const door = await import('@edgeloop/edge-agent')
+  const logRing = new door.LogRing()
+  const log = openLog('agent', options.logLevel, logRing)
 
   const token = options.token ?? process.env.EDGELOOP_ENROLMENT_TOKEN
   const enrolled = await door.isEnrolled(folder)
@@ -95,6 +96,7 @@ async function agent(options: Options): Promise<void> {
         ...(options.mqtt !== undefined && { mqttUrl: options.mqtt }),
       },
       log,
+      logRing,
       signal,
     })
   } catch (error) {

@@ -6,6 +6,7 @@ import { integer, withHub } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 
 import { deviceConfigCommand } from './device-config.ts'
+import { addLogs } from './device-logs.ts'
 import { addRetirement } from './device-retirement.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -20,6 +21,7 @@ Examples:
   $ ./edgeloop device list
   $ ./edgeloop device show demo --json
   $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box
+  $ ./edgeloop device logs gate-7 --follow         what its agent says
   $ ./edgeloop device retire gate-7                shuts it out at once`,
     )
   withHub(device.command('list').description('list the devices')).action(
@@ -135,6 +137,7 @@ Examples:
       )
     },
   )
+  addLogs(device, withHub)
   addRetirement(device, withHub)
   device.addCommand(deviceConfigCommand(withHub))
   return device

@@ -10,6 +10,7 @@ import type { Changes } from '../changes/changes.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
 import { connectionsOf, rowOf } from '../devices/device.ts'
 import type { DeviceActsDesk } from '../devices/device-acts.ts'
+import type { DeviceLogs } from '../devices/device-logs.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
@@ -43,6 +44,7 @@ export type Rooms = {
   readonly retirement: RetirementDesk
   readonly acts: DeviceActsDesk
   readonly desired: DesiredDesk
+  readonly logs: DeviceLogs
   readonly events: Events
   readonly blobs: Blobs
   readonly live: Live
@@ -146,6 +148,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return readSparklines(rooms.store, devices, clock())
     },
     deviceConnectionList: async ({ params }) => connectionsOf(fleet.get(params.deviceId)),
+    deviceLogShow: ({ params, query, request }) => {
+      const { boot, after = 0, lines = 500 } = query
+      const place = boot === undefined ? {} : { after: { bootId: boot, sequence: after } }
+      const asked = { linesMax: lines, ...place }
+      return rooms.logs.ask(fleet.get(params.deviceId), asked, request.signal)
+    },
     devicesRetire: ({ body, note }) => {
       const { devices, dryRun = false } = body
       note.about({ detail: sayActs(devices, dryRun) })

@@ -6,7 +6,13 @@ import type { Server } from 'node:https'
 import { basename, dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { deviceRoutes, type Platform, Refusal, type Route } from '@edgeloop/protocol'
+import {
+  deviceRoutes,
+  type LogAnswer,
+  type Platform,
+  Refusal,
+  type Route,
+} from '@edgeloop/protocol'
 import rateLimit from '@fastify/rate-limit'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -15,6 +21,7 @@ import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { CertificateDesk } from '../devices/certificates.ts'
 import type { Device } from '../devices/device.ts'
+import type { DeviceLogs } from '../devices/device-logs.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import { identityOf } from '../identity/device-identity.ts'
 import type { AgentBundle, AgentBundles } from '../installs/installs.ts'
@@ -44,6 +51,7 @@ export type DeviceListenerOptions = {
   readonly audit: Audit
   readonly blobs: Blobs
   readonly live: Live
+  readonly logs: DeviceLogs
   /** Agents for new boxes; undefined where this hub has none to give. */
   readonly bundles: AgentBundles | undefined
   /** Aborted when the hub closes: what is being made for boxes then ends. */
@@ -154,6 +162,10 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   mount('livePut', async (request) => {
     const { streamId } = request.params as { streamId: string }
     options.live.receive(deviceOf(request, options), streamId, request.body as Buffer)
+  })
+  mount('logPut', async (request) => {
+    const { requestId } = request.params as { requestId: string }
+    options.logs.receive(deviceOf(request, options), requestId, request.body as LogAnswer)
   })
 }
 

@@ -19,6 +19,7 @@ const tabs = [
   { to: '/devices/$deviceId/metrics', word: 'Metrics' },
   { to: '/devices/$deviceId/config', word: 'Config' },
   { to: '/devices/$deviceId/history', word: 'History' },
+  { to: '/devices/$deviceId/logs', word: 'Logs' },
 ] as const
 
 export function DevicePage() {

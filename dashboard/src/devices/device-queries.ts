@@ -2,6 +2,7 @@
 import type { ConnectionChange, DeviceDetail, StoredEvent } from '@edgeloop/protocol'
 import { keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { call } from '../api/call.ts'
+import { type KeptLog, mergeLog } from './device-log.ts'
 
 export const deviceListQuery = queryOptions({
   queryKey: ['devices'],
@@ -70,6 +71,36 @@ export const deviceHistoryQuery = (deviceId: string) =>
       return moments.sort((a, b) => b.at.localeCompare(a.at)).slice(0, historyMax)
     },
     refetchInterval: historyEveryMs,
+  })
+
+/** How often a device is asked for new lines of its log by who follows it. */
+const logEveryMs = 2000
+const logLinesFirst = 500
+
+/**
+ * The log of a device as far as it was read on this page: each fetch asks for what came since.
+ * @param options.online what is known of the device; when that changes it is asked again
+ */
+export const deviceLogQuery = (
+  deviceId: string,
+  { follow, online }: { follow: boolean; online: boolean },
+) =>
+  queryOptions({
+    queryKey: ['device', deviceId, 'log'],
+    queryFn: async ({ signal, client, queryKey }): Promise<KeptLog> => {
+      const before = client.getQueryData<KeptLog>(queryKey)
+      const newest = before?.lines.at(-1)
+      const place = newest ? { boot: newest.bootId, after: newest.sequence } : {}
+      const query = { lines: logLinesFirst, ...place }
+      const answer = await call('deviceLogShow', { params: { deviceId }, query, signal })
+      return mergeLog(client.getQueryData<KeptLog>(queryKey), answer, Date.now())
+    },
+    staleTime: 0,
+    // A device that is away cannot answer, and the page says so; it is asked when it is back.
+    refetchInterval: (query) => {
+      const wasAway = query.state.data?.state === 'offline'
+      return (follow && online) || (online && wasAway) ? logEveryMs : false
+    },
   })
 
 /** How far back charts look. */

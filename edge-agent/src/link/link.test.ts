@@ -65,7 +65,8 @@ async function openRig(t: TestContext, stack: AsyncDisposableStack): Promise<Rig
   const config = await readAgentConfig(dataDir)
   const record = (event: NewEvent) => outbox.append(event)
   const [onDesired, onLiveRequest] = [() => {}, () => {}]
-  const deps = { outbox, config, snapshotFolder, log, record, onDesired, onLiveRequest }
+  const readLog = () => ({ bootId: outbox.bootId, lines: [], omitted: 0 })
+  const deps = { outbox, config, snapshotFolder, log, record, onDesired, onLiveRequest, readLog }
   return { hub, identity, outbox, deps, folder }
 }
 

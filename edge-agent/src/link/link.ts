@@ -15,8 +15,9 @@ import { BlobUpload } from './blob-upload.ts'
 import { watchClock } from './clock-watch.ts'
 import { type DeviceHttps, openDeviceHttps } from './device-https.ts'
 import { LiveUpload } from './live-upload.ts'
+import { LogUpload } from './log-upload.ts'
 import { Acknowledgements, sendEvents } from './sender.ts'
-import { isRefusal, openSession, type Session } from './session.ts'
+import { type FromHub, isRefusal, openSession, type Session } from './session.ts'
 import { openUploadBudget } from './upload-budget.ts'
 
 /** Changes of what runs here come in swarms at a start; they are told together. */
@@ -51,7 +52,17 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const https = openDeviceHttps(keeper.current)
   const budget = openUploadBudget(config.linkBytesPerSecondMax)
   const now = options.now ?? Date.now
-  const connection = new Connection({ ...options, keeper, https, now, random, budget, signal })
+  const logs = new LogUpload(options.readLog, https, budget, signal)
+  const connection = new Connection({
+    ...options,
+    keeper,
+    https,
+    now,
+    random,
+    budget,
+    signal,
+    logs,
+  })
   const live = new LiveUpload(https, budget, signal)
   const blobs = await BlobUpload.open({
     ...{ folder: snapshotFolder, bytesMax: config.snapshotsBytesMax },
@@ -89,6 +100,7 @@ type ConnectionOptions = LinkOptions & {
   readonly random: () => number
   readonly now: () => number
   readonly budget: ReturnType<typeof openUploadBudget>
+  readonly logs: LogUpload
   readonly signal: AbortSignal
 }
 
@@ -204,14 +216,16 @@ class Connection {
   }
 
   /** Takes what the hub says; what makes no sense is logged and changes nothing. */
-  #hear(name: 'acknowledged' | 'desired' | 'liveRequest', payload: Uint8Array): void {
-    const { onDesired, onLiveRequest, log } = this.#options
+  #hear(name: FromHub, payload: Uint8Array): void {
+    const { onDesired, onLiveRequest, logs, log } = this.#options
     try {
       if (name === 'acknowledged') {
         this.#acknowledgements.offer(parsePayload(name, payload))
         this.#acknowledged = true
       } else if (name === 'liveRequest') {
         onLiveRequest(parsePayload(name, payload))
+      } else if (name === 'logRequest') {
+        logs.answer(parsePayload(name, payload))
       } else if (payload.length > 0) {
         // An empty retained message is a cleared one: nothing is wished.
         onDesired(parseJson(payload.subarray(0, messages.desired.bytesMax), 'desired payload'))

@@ -62,6 +62,7 @@ test(
       record: (event) => outbox.append(event),
       onDesired: (value) => desired.push(value),
       onLiveRequest: () => assert.fail('nobody asked for pictures'),
+      readLog: () => assert.fail('nobody asked for the log'),
     })
     while (batches.length === 0) await sleep(10)
     const say = (topic: string, text: string) => hub.publishAsync(`${root}/${topic}`, text)

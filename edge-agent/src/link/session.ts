@@ -16,8 +16,9 @@ const answerTimeoutMs = 15_000
 const notAuthorized = 5
 
 type FromDevice = 'status' | 'events' | 'reported'
-type FromHub = 'acknowledged' | 'desired' | 'liveRequest'
-const heard: readonly FromHub[] = ['acknowledged', 'desired', 'liveRequest']
+const heard = ['acknowledged', 'desired', 'liveRequest', 'logRequest'] as const
+/** What a device hears. */
+export type FromHub = (typeof heard)[number]
 
 export type Session = Disposable & {
   /** Publishes as the table says; resolves with the PUBACK, which does not mean stored. */
