@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { create } from '@bufbuild/protobuf'
 import { material, needs } from '../../../test/require.ts'
 import { model, node, value } from '../onnx/build.ts'
 import { OnnxError, readModel } from '../onnx/read.ts'
-import type { NodeProto } from '../onnx/schema.ts'
-import { tensor } from '../onnx/tensor.ts'
+import { type NodeProto, OperatorSetIdProtoSchema, TensorProtoSchema } from '../onnx/schema.ts'
+import { tensor, valuesOf } from '../onnx/tensor.ts'
 import { writeModel } from '../onnx/write.ts'
 import { intOf, intsOf, setAttribute } from './attributes.ts'
 import { Graph } from './graph.ts'
@@ -127,6 +128,23 @@ test('sort() orders by what is read, keeps the order otherwise, and names a cycl
   assert.deepEqual(graph.nodes, [mul, ...rest])
   graph.setInput(mul!, 0, 'c')
   assert.throws(() => graph.sort(), /"Mul:a" \(Mul\) depends on itself|depends on itself/)
+})
+
+test('what a file leaves unsaid has its default after a copy, too', () => {
+  const before = chain()
+  before.opsetImport[0] = create(OperatorSetIdProtoSchema, { version: 9n }) // The domain of ONNX is "".
+  const graph = new Graph(before)
+  assert.equal(graph.opset, 9)
+  assert.equal(new Graph(graph.toModel()).opset, 9)
+  const floats = create(TensorProtoSchema, {
+    name: 'two',
+    dims: [1n],
+    dataType: 1,
+    floatData: [2],
+  })
+  const name = graph.addInitializer(floats)
+  assert.equal(name, 'two_1')
+  assert.deepEqual(valuesOf(graph.constantOf(name)!), new Float32Array([2]))
 })
 
 test('a value is made once', () => {

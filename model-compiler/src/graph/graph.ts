@@ -5,7 +5,8 @@
  * Every change goes through the methods, which keep the indexes true. Tensors are never changed in place
  * (two graphs may share them): put another one under the name instead.
  */
-import { clone, create } from '@bufbuild/protobuf'
+import { clone, create, type Message, type MessageInitShape } from '@bufbuild/protobuf'
+import type { GenMessage } from '@bufbuild/protobuf/codegenv2'
 import { OnnxError } from '../onnx/read.ts'
 import {
   GraphProtoSchema,
@@ -13,7 +14,10 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
+  TensorProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from '../onnx/schema.ts'
@@ -36,21 +40,17 @@ export class Graph {
   constructor(model: ModelProto) {
     const { graph } = model
     if (graph === undefined) throw new OnnxError('Cannot work on a model: it has no graph')
-    this.#model = create(ModelProtoSchema, {
-      ...model,
-      $unknown: model.$unknown,
-      opsetImport: model.opsetImport.map((one) => ({ ...one })),
-      metadataProps: model.metadataProps.map((one) => ({ ...one })),
-      graph: create(GraphProtoSchema, {
-        ...graph,
-        $unknown: graph.$unknown,
+    this.#model = altered(ModelProtoSchema, model, {
+      opsetImport: model.opsetImport.map((one) => clone(OperatorSetIdProtoSchema, one)),
+      metadataProps: model.metadataProps.map((one) => clone(StringStringEntryProtoSchema, one)),
+      graph: altered(GraphProtoSchema, graph, {
         node: [],
         initializer: [],
         input: graph.input.map((one) => clone(ValueInfoProtoSchema, one)),
         output: graph.output.map((one) => clone(ValueInfoProtoSchema, one)),
         valueInfo: graph.valueInfo.map((one) => clone(ValueInfoProtoSchema, one)),
       }),
-    } as ModelProto)
+    })
     for (const tensor of graph.initializer) this.#initializers.set(tensor.name, tensor)
     this.#nodes = graph.node.map((node) => clone(NodeProtoSchema, node))
     for (const node of this.#nodes) this.#index(node)
@@ -91,10 +91,8 @@ export class Graph {
     const at = list.findIndex((one) => plainDomain(one.domain) === domain)
     if (at >= 0) list.splice(at, 1)
     if (version > 0) {
-      list.splice(at < 0 ? list.length : at, 0, {
-        ...create(ModelProtoSchema, { opsetImport: [{ domain, version: BigInt(version) }] })
-          .opsetImport[0]!,
-      })
+      const stated = create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) })
+      list.splice(at < 0 ? list.length : at, 0, stated)
     }
   }
   get irVersion(): number {
@@ -188,7 +186,9 @@ export class Graph {
   /** A constant under a name that nothing has yet. @returns the name */
   addInitializer(tensor: TensorProto): string {
     const name = this.freshName(tensor.name)
-    return this.setInitializer(name === tensor.name ? tensor : { ...tensor, name })
+    return this.setInitializer(
+      name === tensor.name ? tensor : altered(TensorProtoSchema, tensor, { name }),
+    )
   }
   removeInitializer(name: string): void {
     this.#initializers.delete(name)
@@ -310,21 +310,19 @@ export class Graph {
     const { graph } = this.#model
     const alive = new Set([...this.#producers.keys(), ...this.#initializers.keys()])
     for (const { name } of this.inputs) alive.add(name)
-    return create(ModelProtoSchema, {
-      ...this.#model,
-      $unknown: this.#model.$unknown,
-      opsetImport: this.#model.opsetImport.map((one) => ({ ...one })),
-      metadataProps: this.#model.metadataProps.map((one) => ({ ...one })),
-      graph: create(GraphProtoSchema, {
-        ...graph!,
-        $unknown: graph!.$unknown,
+    return altered(ModelProtoSchema, this.#model, {
+      opsetImport: this.#model.opsetImport.map((one) => clone(OperatorSetIdProtoSchema, one)),
+      metadataProps: this.#model.metadataProps.map((one) =>
+        clone(StringStringEntryProtoSchema, one),
+      ),
+      graph: altered(GraphProtoSchema, graph!, {
         node: this.#nodes.map((node) => clone(NodeProtoSchema, node)),
         initializer: [...this.#initializers.values()],
         input: this.inputs.map((one) => clone(ValueInfoProtoSchema, one)),
         output: this.outputs.map((one) => clone(ValueInfoProtoSchema, one)),
         valueInfo: graph!.valueInfo.filter(({ name }) => alive.has(name)),
       }),
-    } as ModelProto)
+    })
   }
 
   #index(node: NodeProto): void {
@@ -360,6 +358,21 @@ export class Graph {
     for (const node of this.#nodes) for (const name of namesIn(node)) names.add(name)
     return names
   }
+}
+
+/**
+ * A copy with some fields replaced; what is in the other fields is shared. A plain copy of the fields would not do: what
+ * is not set has its default by way of the prototype.
+ */
+function altered<T extends Message>(
+  schema: GenMessage<T>,
+  message: T,
+  changes: Partial<Omit<T, keyof Message>>,
+): T {
+  const { $typeName, $unknown, ...fields } = message
+  const copy = create(schema, { ...fields, ...changes } as MessageInitShape<GenMessage<T>>)
+  if ($unknown) copy.$unknown = $unknown
+  return copy
 }
 
 const plainDomain = (domain: string): string => (domain === 'ai.onnx' ? '' : domain)
