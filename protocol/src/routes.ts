@@ -286,6 +286,13 @@ export const StreamSettings = Type.Object(
 )
 export type StreamSettings = Static<typeof StreamSettings>
 
+/** From one version of a device's configuration back to another. */
+export const ConfigStep = Type.Object(
+  { version: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) },
+  closed,
+)
+export type ConfigStep = Static<typeof ConfigStep>
+
 /** What an act on many devices did, or would do, in numbers and for each device in the order asked for. */
 export const DeviceActs = Type.Object(
   {
@@ -303,6 +310,8 @@ export const DeviceActs = Type.Object(
         ]),
         /** What changed, or why nothing did. */
         text: Type.String(),
+        /** Of a change that can be taken back: the version that it made, and the one from before. */
+        undo: Type.Optional(ConfigStep),
       }),
     ),
   },
@@ -631,6 +640,23 @@ export const routes = {
     ),
     response: DeviceActs,
   },
+  devicesRollBack: {
+    method: 'POST',
+    path: '/api/device-acts/rollback',
+    access: 'operator',
+    summary:
+      'Wishes an earlier version again of many devices; one whose newest is not `version` is left as it is',
+    body: Type.Object(
+      {
+        devices: Type.Array(Type.Object({ deviceId: DeviceId, ...ConfigStep.properties }, closed), {
+          minItems: 1,
+          maxItems: actDevicesMax,
+        }),
+      },
+      closed,
+    ),
+    response: DeviceActs,
+  },
   deviceRemovalShow: {
     method: 'GET',
     path: '/api/devices/:deviceId/removal',
@@ -708,10 +734,7 @@ export const routes = {
     access: 'operator',
     summary: 'Wishes an earlier version again, as a new one; `version` is the newest that was seen',
     params: device,
-    body: Type.Object(
-      { version: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) },
-      closed,
-    ),
+    body: ConfigStep,
     response: Desired,
   },
   streamAdd: {

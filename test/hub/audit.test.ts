@@ -57,8 +57,9 @@ test(
       deviceRetire: { params: { deviceId: 'old' }, target: 'old' },
       deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
       desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },
-      devicesRetire: { body: { devices: ['nobody'], dryRun: true } },
+      devicesRetire: { body: { devices: ['nobody'] } },
       devicesStreamsSet: { body: { devices: ['gate'], set: { analysisFps: 2 } } },
+      devicesRollBack: { body: { devices: [{ deviceId: 'nobody', version: 2, to: 1 }] } },
       configRollback: { params: device, body: { version: 1, to: 1 }, target: 'gate' },
       eventMark: { body: { eventIds: [1, 2], mark: 'reviewed', set: true }, target: '1,2' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },
@@ -116,7 +117,7 @@ test(
     const unaudited = Object.entries({ ...routes, ...deviceRoutes } as Record<string, Route>)
       .filter(([, route]) => route.method !== 'GET' && route.unaudited)
       .map(([name]) => name)
-    assert.deepEqual(unaudited.sort(), ['blobPut', 'livePut', 'telemetry'])
+    assert.deepEqual(unaudited.sort(), ['blobPut', 'livePut', 'logPut', 'telemetry'])
 
     // Nothing that was secret in all this is in the log.
     const all = await hub.inStore(async ({ reader }) =>

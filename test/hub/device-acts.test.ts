@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type {
+  AuditPage,
   ConfigVersion,
   DeviceActs,
   DeviceDetail,
@@ -38,7 +39,15 @@ test('settings of streams: a dry run says what the act then does, device by devi
   assert.deepEqual([planned.changed, planned.unchanged, planned.failed], [2, 2, 1])
   assert.equal((await show(hub, 'a')).desired?.version, 1, 'nothing was changed')
 
-  assert.deepEqual(await act(false), planned)
+  const done = await act(false)
+  assert.deepEqual(
+    done.devices.map(({ undo: _, ...one }) => one),
+    planned.devices,
+  )
+  assert.deepEqual(
+    done.devices.map(({ undo }) => undo),
+    [{ version: 2, to: 1 }, undefined, undefined, { version: 2, to: 1 }, undefined],
+  )
   const versions = await json<ConfigVersion[]>(
     await hub.api('GET', '/api/devices/a/config/versions'),
   )
@@ -55,6 +64,60 @@ test('settings of streams: a dry run says what the act then does, device by devi
     [2, 2],
   )
   assert.equal((await act(false)).changed, 0)
+})
+
+test('what was set on many is taken back, but for who was edited since', async (t) => {
+  const hub = await openTestHub(t)
+  for (const id of ['a', 'b']) {
+    await hub.enrol(id)
+    await put(hub, id, [camera])
+  }
+  const set = { devices: ['a', 'b'], set: { analysisFps: 2 } }
+  const done = await json<DeviceActs>(
+    await hub.api('POST', '/api/device-acts/stream-settings', set),
+  )
+  const edit = { version: 2, config: { streams: [] } }
+  assert.equal((await hub.api('PUT', '/api/devices/b/desired', edit)).status, 200)
+  const devices = done.devices.map(({ deviceId, undo }) => ({ deviceId, ...undo }))
+  const undone = await json<DeviceActs>(
+    await hub.api('POST', '/api/device-acts/rollback', {
+      devices: [...devices, { deviceId: 'nobody', version: 2, to: 1 }],
+    }),
+  )
+  assert.deepEqual([undone.changed, undone.unchanged, undone.failed], [1, 0, 2])
+  assert.deepEqual(undone.devices[0], {
+    ...{ deviceId: 'a', outcome: 'changed', text: 'version 1 again' },
+    undo: { version: 3, to: 2 },
+  })
+  assert.match(undone.devices[1]?.text ?? '', /Cannot replace version 2: the newest is 3/)
+  const { streams } = (await show(hub, 'a')).desired?.config ?? assert.fail()
+  assert.equal(streams[0]?.analysisFps, undefined)
+  assert.equal(streams[0]?.source, 'rtsp://admin:…@camera/1', 'its password has stayed')
+})
+
+test('each device of an act has an entry of its own in the audit log; looking leaves none', async (t) => {
+  const hub = await openTestHub(t)
+  for (const id of ['a', 'b']) await hub.enrol(id)
+  await put(hub, 'a', [camera])
+  const devices = ['a', 'b', 'nobody']
+  const set = { devices, set: { analysisFps: 2 } }
+  await hub.api('POST', '/api/device-acts/stream-settings', { ...set, dryRun: true })
+  await hub.api('POST', '/api/device-acts/retire', { devices, dryRun: true })
+  await hub.api('POST', '/api/device-acts/stream-settings', set)
+  await hub.api('POST', '/api/device-acts/retire', { devices })
+  const { entries } = await json<AuditPage>(await hub.api('GET', '/api/audit?limit=100'))
+  assert.deepEqual(
+    entries
+      .filter(({ action }) => action.startsWith('devices'))
+      .map(({ action, target }) => `${action} ${target}`),
+    [
+      'devicesRetire ',
+      'devicesRetire b',
+      'devicesRetire a',
+      'devicesStreamsSet ',
+      'devicesStreamsSet a',
+    ],
+  )
 })
 
 test('retiring many: the route, and the command line', async (t) => {

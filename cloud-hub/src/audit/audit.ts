@@ -31,6 +31,10 @@ export type AuditFacts = {
 export type AuditNote = {
   /** Says what is only known now: who it is, what is made. */
   about(facts: Partial<Pick<AuditFacts, 'actor' | 'target' | 'detail'>>): void
+  /** The entry of one part of the change, on a target of its own. */
+  of(target: string): AuditNote
+  /** Says that the call was made to look: it leaves no entry where it succeeds. */
+  changesNothing(): void
   /** Writes the entry in the transaction of the change; it is there if the change is. */
   within(tx: Transaction<Tables>): Promise<void>
   /** Writes the entry where `within` has not, or where the change was refused after all. */
@@ -63,6 +67,10 @@ export function openAudit(deps: { store: Store; log: Logger; clock: () => number
     return {
       about: (more) => {
         facts = { ...facts, ...more }
+      },
+      of: (target) => begin({ ...facts, target }),
+      changesNothing: () => {
+        written = true
       },
       within: async (tx) => {
         await tx.insertInto('audit_entry').values(row('done')).execute()

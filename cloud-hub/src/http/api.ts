@@ -156,13 +156,19 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     devicesRetire: ({ body, note }) => {
       const { devices, dryRun = false } = body
-      note.about({ detail: sayActs(devices, dryRun) })
-      return rooms.acts.retire({ devices, dryRun })
+      if (dryRun) note.changesNothing()
+      note.about({ detail: `${devices.length} devices` })
+      return rooms.acts.retire({ devices, dryRun }, note.of)
     },
     devicesStreamsSet: ({ body, person, note }) => {
       const { devices, set, dryRun = false } = body
-      note.about({ detail: `${JSON.stringify(set)} ${sayActs(devices, dryRun)}` })
-      return rooms.acts.setStreams({ devices, set, dryRun }, signedIn(person).user)
+      if (dryRun) note.changesNothing()
+      note.about({ detail: `${JSON.stringify(set)} on ${devices.length} devices` })
+      return rooms.acts.setStreams({ devices, set, dryRun }, signedIn(person).user, note.of)
+    },
+    devicesRollBack: ({ body, person, note }) => {
+      note.about({ detail: `${body.devices.length} devices` })
+      return rooms.acts.rollBack(body.devices, signedIn(person).user, note.of)
     },
     deviceRetire: async ({ params, note }) =>
       rowOf(await rooms.retirement.retire(params.deviceId, note)),
@@ -252,10 +258,6 @@ export function apiHandlers(rooms: Rooms): Handlers {
     openapi: async () => JSON.stringify(openApi()),
   }
 }
-
-/** Which devices, as far as the log has room for them. */
-const sayActs = (devices: readonly string[], dryRun: boolean): string =>
-  `${dryRun ? 'dry run on ' : ''}${devices.length} devices: ${devices.slice(0, 100).join(' ')}`
 
 function signedIn<P>(person: P | undefined): P {
   if (!person) throw new Error('A route that needs a role was reached without one')

@@ -1,5 +1,5 @@
 /** What is selected, in exact numbers, and what can be done with it. */
-import { mayAct } from '@edgeloop/protocol'
+import { actDevicesMax, mayAct, type Role } from '@edgeloop/protocol'
 import { Button, CopyButton } from '@mantine/core'
 import { useSuspenseQuery } from '@tanstack/react-query'
 import { lazy, useState } from 'react'
@@ -8,10 +8,12 @@ import { OnDemand } from '../shell/on-demand.tsx'
 import { sayCount, sayOf } from '../shell/say.ts'
 import classes from './fleet-page.module.css'
 
-const BulkDialog = lazy(async () => ({ default: (await import('./bulk-dialog.tsx')).BulkDialog }))
-
-/** Devices in one act: each costs two requests. */
-const bulkDevicesMax = 500
+const SettingsDialog = lazy(async () => ({
+  default: (await import('./settings-dialog.tsx')).SettingsDialog,
+}))
+const RetireDialog = lazy(async () => ({
+  default: (await import('./retire-dialog.tsx')).RetireDialog,
+}))
 
 export function SelectionBar(props: {
   deviceIds: readonly string[]
@@ -24,12 +26,15 @@ export function SelectionBar(props: {
 }) {
   const { deviceIds, hidden } = props
   const { data: session } = useSuspenseQuery(sessionQuery)
-  const [setting, setSetting] = useState(false)
-  const refused = mayAct(session.role, 'operator')
-    ? deviceIds.length > bulkDevicesMax
-      ? `At most ${bulkDevicesMax} devices at once: narrow the filter`
-      : undefined
-    : 'Only an operator or admin can change streams'
+  const [opened, setOpened] = useState<'settings' | 'retire'>()
+  const close = () => setOpened(undefined)
+  const refusal = (role: Role, text: string) => {
+    if (!mayAct(session.role, role)) return text
+    if (deviceIds.length <= actDevicesMax) return undefined
+    return `At most ${sayCount(actDevicesMax)} devices at once: narrow the filter`
+  }
+  const notSet = refusal('operator', 'Only an operator or admin can change streams')
+  const notRetired = refusal('admin', 'Only an admin can retire devices')
   return (
     <section className={classes.selection} aria-label="Selection">
       <p role="status">
@@ -43,11 +48,20 @@ export function SelectionBar(props: {
       <Button
         size="compact-xs"
         variant="default"
-        disabled={refused !== undefined}
-        title={refused}
-        onClick={() => setSetting(true)}
+        disabled={notSet !== undefined}
+        title={notSet}
+        onClick={() => setOpened('settings')}
       >
         Settings of streams…
+      </Button>
+      <Button
+        size="compact-xs"
+        variant="default"
+        disabled={notRetired !== undefined}
+        title={notRetired}
+        onClick={() => setOpened('retire')}
+      >
+        Retire…
       </Button>
       <CopyButton value={deviceIds.join('\n')}>
         {({ copied, copy }) => (
@@ -59,8 +73,11 @@ export function SelectionBar(props: {
       <Button size="compact-xs" variant="subtle" onClick={props.onClear}>
         Clear
       </Button>
-      <OnDemand when={setting}>
-        <BulkDialog deviceIds={deviceIds} opened={setting} onClose={() => setSetting(false)} />
+      <OnDemand when={opened === 'settings'}>
+        <SettingsDialog deviceIds={deviceIds} opened={opened === 'settings'} onClose={close} />
+      </OnDemand>
+      <OnDemand when={opened === 'retire'}>
+        <RetireDialog deviceIds={deviceIds} opened={opened === 'retire'} onClose={close} />
       </OnDemand>
     </section>
   )
