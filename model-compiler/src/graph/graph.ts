@@ -145,6 +145,14 @@ export class Graph {
     }
     this.#types.set(value, type)
   }
+  /** Forgets the shapes of all values but inputs and constants: they are to be inferred anew. */
+  forgetShapes(): void {
+    this.#model.graph!.valueInfo = []
+    const given = new Set(this.inputs.map(({ name }) => name))
+    for (const [value, type] of this.#types) {
+      if (!given.has(value)) this.#types.set(value, { ...type, shape: undefined })
+    }
+  }
   /** Takes an input off the list; its initializer, if there is one, becomes a constant. */
   removeInput(value: string): void {
     const { graph } = this.#model

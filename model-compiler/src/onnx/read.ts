@@ -3,7 +3,7 @@
  * of everything are kept, so that what is written back unchanged is the same file.
  */
 import { fromBinary } from '@bufbuild/protobuf'
-import { type ModelProto, ModelProtoSchema } from './schema.ts'
+import { type ModelProto, ModelProtoSchema, type TensorProto, TensorProtoSchema } from './schema.ts'
 
 /** Larger files are refused: protobuf itself ends at 2 GiB, and no box here runs a model of this size. */
 export const modelSizeBytesMax = 512 * 1024 * 1024
@@ -46,6 +46,16 @@ export function readModel(bytes: Uint8Array, options: ReadOptions = {}): ModelPr
     refuse('it states no operator set (opset_import), it may be truncated')
   }
   return model
+}
+
+/** Reads a file that holds one tensor, as test data of ONNX come. @throws {OnnxError} when it is none */
+export function readTensor(bytes: Uint8Array, name = 'tensor'): TensorProto {
+  try {
+    return fromBinary(TensorProtoSchema, bytes)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new OnnxError(`Cannot read "${name}" as a tensor: ${why}`, { cause: error })
+  }
 }
 
 function parse(bytes: Uint8Array, refuse: (why: string, cause: unknown) => never): ModelProto {
