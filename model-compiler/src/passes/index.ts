@@ -1,7 +1,14 @@
 /** The passes in the order in which they run. To add one: write it, test it, put it where it belongs here. */
+
+import { foldArithmetic } from './fold-arithmetic.ts'
+import { foldBatchNorm } from './fold-batch-norm.ts'
 import { foldConstants } from './fold-constants.ts'
+import { foldPads } from './fold-pads.ts'
 import { foldShapes } from './fold-shapes.ts'
+import { freeInitializers } from './free-initializers.ts'
 import { listConstants } from './list-constants.ts'
+import { mergeReshapes } from './merge-reshapes.ts'
+import { mergeTransposes } from './merge-transposes.ts'
 import type { Pass } from './pass.ts'
 import { removeDead } from './remove-dead.ts'
 import { removeIdentities } from './remove-identities.ts'
@@ -11,7 +18,11 @@ import { shareSubexpressions } from './share-subexpressions.ts'
 /** What makes a float model smaller and faster without changing what it computes. */
 export const floatPasses: readonly Pass[] = [
   // What is constant, and what nobody needs.
-  ...[listConstants, foldShapes, foldConstants, removeIdentities],
+  ...[freeInitializers, listConstants, foldShapes, foldConstants, removeIdentities],
   ...[shareInitializers, shareSubexpressions],
+  // Moving data, once instead of twice; before the weights, as it brings neighbours together.
+  ...[mergeReshapes, mergeTransposes],
+  // Arithmetic that the weights can do.
+  ...[foldBatchNorm, foldArithmetic, foldPads],
   removeDead,
 ]
