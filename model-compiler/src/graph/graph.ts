@@ -5,8 +5,8 @@
  * Every change goes through the methods, which keep the indexes true. Tensors are never changed in place
  * (two graphs may share them): put another one under the name instead.
  */
-import { clone, create, type Message, type MessageInitShape } from '@bufbuild/protobuf'
-import type { GenMessage } from '@bufbuild/protobuf/codegenv2'
+import { clone, create } from '@bufbuild/protobuf'
+import { altered } from '../onnx/altered.ts'
 import { OnnxError } from '../onnx/read.ts'
 import {
   GraphProtoSchema,
@@ -366,21 +366,6 @@ export class Graph {
     for (const node of this.#nodes) for (const name of namesIn(node)) names.add(name)
     return names
   }
-}
-
-/**
- * A copy with some fields replaced; what is in the other fields is shared. A plain copy of the fields would not do: what
- * is not set has its default by way of the prototype.
- */
-function altered<T extends Message>(
-  schema: GenMessage<T>,
-  message: T,
-  changes: Partial<Omit<T, keyof Message>>,
-): T {
-  const { $typeName, $unknown, ...fields } = message
-  const copy = create(schema, { ...fields, ...changes } as MessageInitShape<GenMessage<T>>)
-  if ($unknown) copy.$unknown = $unknown
-  return copy
 }
 
 const plainDomain = (domain: string): string => (domain === 'ai.onnx' ? '' : domain)

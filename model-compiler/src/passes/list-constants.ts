@@ -1,7 +1,7 @@
 /** Constant nodes become initializers: one place where constants are, and names that readers understand. */
-import { create } from '@bufbuild/protobuf'
 import { tensorOf } from '../graph/attributes.ts'
 import type { Graph } from '../graph/graph.ts'
+import { altered } from '../onnx/altered.ts'
 import { type NodeProto, type TensorProto, TensorProtoSchema } from '../onnx/schema.ts'
 import { tensor } from '../onnx/tensor.ts'
 import { attributeTypes } from '../onnx/types.ts'
@@ -29,7 +29,7 @@ function settle(graph: Graph, node: NodeProto): boolean {
   const constant = constantIn(node)
   if (constant === undefined) return false
   graph.remove(node)
-  graph.setInitializer(create(TensorProtoSchema, { ...constant, name } as TensorProto))
+  graph.setInitializer(altered(TensorProtoSchema, constant, { name }))
   return true
 }
 
