@@ -31,6 +31,7 @@ import { openDeviceActs } from './devices/device-acts.ts'
 import { openDeviceLogs } from './devices/device-logs.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
 import { openFleet } from './devices/fleet.ts'
+import { openPlaceDesk } from './devices/places.ts'
 import { openReports } from './devices/reports.ts'
 import { openRetirementDesk } from './devices/retirement.ts'
 import { openEvents } from './events/events.ts'
@@ -335,6 +336,7 @@ export async function openHub(
     retirement,
     desired,
     logs,
+    places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
     events: openEvents({ store }),
   }

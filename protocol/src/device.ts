@@ -118,6 +118,7 @@ export type DeviceHealth = (typeof deviceHealths)[number]
 export const DeviceRow = Type.Object(
   {
     deviceId: DeviceId,
+    /** Where it stands now. */
     site: SiteId,
     name: Type.String(),
     connectivity: Connectivity,
@@ -141,6 +142,16 @@ export const DeviceRow = Type.Object(
 )
 export type DeviceRow = Static<typeof DeviceRow>
 
+/** What people call a device: something that can be seen. */
+export const DeviceName = Type.String({ pattern: '\\S', minLength: 1, maxLength: 120 })
+
+/** What can be changed of how people see a device; what is left out stays. */
+export const DevicePlace = Type.Object(
+  { name: Type.Optional(DeviceName), site: Type.Optional(SiteId) },
+  { $id: 'DevicePlace', minProperties: 1, additionalProperties: false },
+)
+export type DevicePlace = Static<typeof DevicePlace>
+
 /** A device came to this hub, or went. */
 export const ConnectionChange = Type.Object(
   { at: Timestamp, online: Type.Boolean() },
@@ -155,6 +166,8 @@ export const DeviceDetail = Type.Object(
     reported: Type.Union([Reported, Type.Null()]),
     desired: Type.Union([Desired, Type.Null()]),
     certificate: Type.Object({
+      /** Site in its certificate and topics: where it was when it was first enrolled. */
+      site: SiteId,
       serial: Type.String(),
       notAfter: Timestamp,
     }),

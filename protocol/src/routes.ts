@@ -5,7 +5,15 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
-import { ConnectionChange, Desired, DeviceDetail, DeviceRow, ReportedStream } from './device.ts'
+import {
+  ConnectionChange,
+  Desired,
+  DeviceDetail,
+  DeviceName,
+  DevicePlace,
+  DeviceRow,
+  ReportedStream,
+} from './device.ts'
 import {
   DeviceLog,
   LogAnswer,
@@ -554,6 +562,15 @@ export const routes = {
     params: device,
     response: DeviceDetail,
   },
+  deviceEdit: {
+    method: 'PUT',
+    path: '/api/devices/:deviceId/place',
+    access: 'operator',
+    summary: 'Changes the name or the site that people see of a device; nothing changes on the box',
+    params: device,
+    body: DevicePlace,
+    response: DeviceRow,
+  },
   deviceHealth: {
     method: 'GET',
     path: '/api/devices/:deviceId/health',
@@ -682,7 +699,7 @@ export const routes = {
       {
         deviceId: DeviceId,
         site: Type.Optional(SiteId),
-        name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+        name: Type.Optional(DeviceName),
         validMinutes: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_080, default: 60 })),
       },
       closed,

@@ -54,6 +54,7 @@ test(
       apiTokenAdd: { body: { name: 'new', role: 'viewer' } },
       apiTokenRemove: { params: { tokenId: made.apiToken.tokenId }, target: made.apiToken.tokenId },
       enrolmentCreate: { body: { deviceId: 'yard' }, target: 'yard' },
+      deviceEdit: { params: device, body: { name: 'Gate', site: 'yard' }, target: 'gate' },
       deviceRetire: { params: { deviceId: 'old' }, target: 'old' },
       deviceRemove: { params: { deviceId: 'old' }, target: 'old' },
       desiredPut: { params: device, body: { version: 0, config: { streams: [] } }, target: 'gate' },

@@ -4,7 +4,7 @@ import { needs } from '../require.ts'
 
 /** Each list is one process of its own, so that none takes too long. */
 export const storeTests = {
-  devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates'],
+  devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
   configurations: ['config-versions', 'retirement', 'installs', 'retention'],
   connections: ['connections', 'device-acts'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
@@ -19,6 +19,7 @@ export const otherTests = [
   'replicas',
   's3',
   'live',
+  'device-log',
   'telemetry',
   'store-away',
   'backups',

@@ -1,6 +1,7 @@
 /** `edgeloop device …`: the fleet in the terminal. */
 import type { MeasuredRuntime, ReportedModel } from '@edgeloop/protocol'
 import { Command } from 'commander'
+import { UsageFailure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { integer, withHub } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
@@ -21,6 +22,7 @@ Examples:
   $ ./edgeloop device list
   $ ./edgeloop device show demo --json
   $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box
+  $ ./edgeloop device edit gate-7 --site harbour   it stands elsewhere now
   $ ./edgeloop device logs gate-7 --follow         what its agent says
   $ ./edgeloop device retire gate-7                shuts it out at once`,
     )
@@ -64,6 +66,8 @@ Examples:
     const { device: row, reported, certificate } = detail
     const facts: [string, string][] = [
       ['Device', `${row.deviceId} (site ${row.site})`],
+      ['Name', row.name === row.deviceId ? '' : row.name],
+      ['Enrolled at', certificate.site === row.site ? '' : `site ${certificate.site}`],
       ['Health', row.reason === '' ? row.health : `${row.health}: ${row.reason}`],
       ['Last seen', row.connectivity === 'online' ? 'now' : ago(row.lastSeenAt, Date.now())],
       [
@@ -137,10 +141,43 @@ Examples:
       )
     },
   )
+  withHub(
+    device
+      .command('edit')
+      .argument('<device>', 'id of the device')
+      .description('change the name or the site that people see of a device')
+      .option('--name <name>', 'what people call it')
+      .option(
+        '--site <site>',
+        'site where it stands now; its certificate and topics keep the first',
+      )
+      .addHelpText(
+        'after',
+        '\nExamples:\n  $ ./edgeloop device edit gate-7 --name "Gate 7, north"\n  $ ./edgeloop device edit gate-7 --site harbour',
+      ),
+  ).action(edit)
   addLogs(device, withHub)
   addRetirement(device, withHub)
   device.addCommand(deviceConfigCommand(withHub))
   return device
+}
+
+async function edit(
+  deviceId: string,
+  { name, site, ...options }: Options & { name?: string; site?: string },
+): Promise<void> {
+  if (name === undefined && site === undefined) {
+    throw new UsageFailure(
+      'Cannot edit the device: nothing to change',
+      'give --name, --site or both',
+    )
+  }
+  const hub = await connectHub(options)
+  const body = { ...(name !== undefined && { name }), ...(site !== undefined && { site }) }
+  const row = await hub.call('deviceEdit', { params: { deviceId }, body })
+  if (options.json) return printJson(row)
+  process.stderr.write(plain(`Device "${deviceId}" is "${row.name}" at site "${row.site}" now`))
+  process.stderr.write('\n')
 }
 
 /** A row per way to execute a model: what was measured, and which of them is in use. */

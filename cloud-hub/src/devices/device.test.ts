@@ -73,6 +73,7 @@ function deviceWith(fields: Partial<Device>): Device {
     name: 'Gate',
     enrolledAt: 0,
     certificate: { serial: '01', notAfter: 0 },
+    movedTo: null,
     renewed: null,
     expired: false,
     retiredAt: null,

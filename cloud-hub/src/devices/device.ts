@@ -12,7 +12,10 @@ export type Certificate = { readonly serial: string; readonly notAfter: number }
 export type Device = {
   readonly deviceKey: number
   readonly deviceId: string
+  /** Site in its certificate and topics: part of its address, which never changes. */
   readonly site: string
+  /** The site where it stands now, if it was moved. */
+  movedTo: string | null
   name: string
   readonly enrolledAt: number
   certificate: Certificate
@@ -37,6 +40,10 @@ export type Device = {
   revision: number
 }
 
+/** The site that people see. */
+export const siteOf = ({ site, movedTo }: Pick<Device, 'site' | 'movedTo'>): string =>
+  movedTo ?? site
+
 /** What a person sees of a device in a list. */
 export function rowOf(device: Device): DeviceRow {
   const { reported, health } = device
@@ -44,7 +51,7 @@ export function rowOf(device: Device): DeviceRow {
   const judged = judge(device)
   return {
     deviceId: device.deviceId,
-    site: device.site,
+    site: siteOf(device),
     name: device.name,
     connectivity: connectivityOf(device),
     health: judged.health,

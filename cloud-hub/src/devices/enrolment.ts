@@ -8,7 +8,7 @@ import type { AuditNote } from '../audit/audit.ts'
 import type { Authority } from '../identity/authority.ts'
 import { hashToken, newToken } from '../people/token.ts'
 import type { Store } from '../store/store.ts'
-import type { Device } from './device.ts'
+import { type Device, siteOf } from './device.ts'
 import { devicesMax, type Fleet } from './fleet.ts'
 
 export type EnrolmentDesk = {
@@ -49,10 +49,10 @@ export function openEnrolmentDesk(deps: {
     if (!known && fleet.size >= devicesMax) {
       throw new Refusal('conflict', `Cannot enrol another device: this hub holds ${devicesMax}`)
     }
-    if (known && request.site !== undefined && request.site !== known.site) {
+    if (known && request.site !== undefined && request.site !== siteOf(known)) {
       throw new Refusal(
         'conflict',
-        `Cannot enrol "${request.deviceId}" at site "${request.site}": it belongs to "${known.site}"`,
+        `Cannot enrol "${request.deviceId}" at site "${request.site}": it belongs to "${siteOf(known)}"; move it with "./edgeloop device edit ${request.deviceId} --site ${request.site}"`,
       )
     }
     const token = newToken()
@@ -150,6 +150,7 @@ export function openEnrolmentDesk(deps: {
       deviceKey: row.device_key,
       deviceId: offer.device_id,
       site: offer.site,
+      movedTo: null,
       name: offer.name,
       enrolledAt: row.enrolled_at,
       certificate: { serial, notAfter },

@@ -55,6 +55,7 @@ export async function openFleet(deps: {
       deviceKey: row.device_key,
       deviceId: row.device_id,
       site: row.site,
+      movedTo: row.moved_to,
       name: row.name,
       enrolledAt: row.enrolled_at,
       certificate: { serial: row.certificate_serial, notAfter: row.certificate_not_after },

@@ -7,6 +7,7 @@ const at = '2026-11-20T12:00:00.000Z'
 const device = (deviceId: string, site: string, ...streamIds: string[]) => ({
   deviceId,
   site,
+  movedTo: null,
   name: `The ${deviceId}`,
   online: true,
   desired: {
@@ -56,4 +57,11 @@ test('listStreams() says from which score a stream tracks, where the configurati
     streams.map(({ scoreMin }) => scoreMin),
     [null, 0.6],
   )
+})
+
+test('listStreams() knows a device that was moved by the site where it stands', () => {
+  const moved = [{ ...device('gate', 'north', 'one'), movedTo: 'south' }]
+  assert.equal(listStreams(moved, { site: 'south' }).streams[0]?.site, 'south')
+  assert.equal(listStreams(moved, { site: 'north' }).total, 0)
+  assert.equal(listStreams(moved, { q: 'south' }).total, 1)
 })

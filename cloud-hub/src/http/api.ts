@@ -14,6 +14,7 @@ import type { DeviceLogs } from '../devices/device-logs.ts'
 import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import { readHealthSeries } from '../devices/health-series.ts'
+import type { PlaceDesk } from '../devices/places.ts'
 import type { RetirementDesk } from '../devices/retirement.ts'
 import { readSparklines } from '../devices/sparklines.ts'
 import { listStreams } from '../devices/stream-list.ts'
@@ -45,6 +46,7 @@ export type Rooms = {
   readonly acts: DeviceActsDesk
   readonly desired: DesiredDesk
   readonly logs: DeviceLogs
+  readonly places: PlaceDesk
   readonly events: Events
   readonly blobs: Blobs
   readonly live: Live
@@ -129,9 +131,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
         device: rowOf(device),
         reported: device.reported,
         desired: device.desired && withoutSecrets(device.desired),
-        certificate: { serial, notAfter: new Date(notAfter).toISOString() },
+        certificate: { site: device.site, serial, notAfter: new Date(notAfter).toISOString() },
       }
     },
+    deviceEdit: async ({ params, body, note }) =>
+      rowOf(await rooms.places.edit(params.deviceId, body, note)),
     deviceHealth: async ({ params, query }) => {
       const { deviceKey } = fleet.get(params.deviceId)
       const to = query.to === undefined ? clock() + 1 : timeOf(query.to)

@@ -125,6 +125,7 @@ async function opened(t: TestContext, kind = sqlite!) {
     name: '',
     enrolledAt: 0,
     certificate: { serial: '', notAfter: 0 },
+    movedTo: null,
     renewed: null,
     expired: false,
     retiredAt: null,

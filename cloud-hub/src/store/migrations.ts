@@ -14,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-certificates-configurations': { up: certificatesAndConfigurations },
   '0006-event-marks': { up: eventMarks },
   '0013-connections': { up: connections },
+  '0022-moved-devices': { up: movedDevices },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -247,6 +248,11 @@ async function eventMarks(db: Kysely<unknown>): Promise<void> {
 /** When a device came and went, beside its other newest states: one short row, never many. */
 async function connections(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('device').addColumn('connections', 'text').execute()
+}
+
+/** A device keeps the site of its certificate and its topics when it is moved to another. */
+async function movedDevices(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('device').addColumn('moved_to', 'text').execute()
 }
 
 function strict<T extends string>(

@@ -8,6 +8,7 @@ import type { Generated } from 'kysely'
 export type DeviceTable = {
   device_key: Generated<number>
   device_id: string
+  /** Site in its certificate and its topics; never changes. */
   site: string
   name: string
   enrolled_at: number
@@ -30,6 +31,8 @@ export type DeviceTable = {
   retired_at: Generated<number | null>
   /** `Device.connections` as JSON. */
   connections: Generated<string | null>
+  /** Where it stands now, if not at `site`. */
+  moved_to: Generated<string | null>
 }
 
 /** One version of what was wanted of a device. Bounded: the oldest of a device give way. */

@@ -1,9 +1,13 @@
 /** One device: what it sees, how it does, and what is wanted of it. */
-import type { DeviceDetail } from '@edgeloop/protocol'
-import { CopyButton, Skeleton } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
+import { type DeviceDetail, mayAct } from '@edgeloop/protocol'
+import { ActionIcon, CopyButton, Skeleton } from '@mantine/core'
+import { IconPencil } from '@tabler/icons-react'
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, Outlet } from '@tanstack/react-router'
+import { lazy, useState } from 'react'
+import { sessionQuery } from '../people/session.ts'
 import { Ago } from '../shell/now.tsx'
+import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayNumber, sayShare } from '../shell/say.ts'
@@ -11,6 +15,10 @@ import { Status } from '../shell/status.tsx'
 import classes from './device-page.module.css'
 import { deviceQuery } from './device-queries.ts'
 import { healthWords } from './device-status.ts'
+
+const EditDevice = lazy(async () => ({
+  default: (await import('./edit-device.tsx')).EditDevice,
+}))
 
 const route = getRouteApi('/in/devices/$deviceId')
 
@@ -42,6 +50,7 @@ export function DevicePage() {
               />
             </span>
           )}
+          {device && <Edit device={device} />}
         </>
       }
       aside={device && <Figures device={device} />}
@@ -71,6 +80,32 @@ export function DevicePage() {
         )}
       </QueryState>
     </Page>
+  )
+}
+
+function Edit(props: { device: DeviceDetail['device'] }) {
+  const { data: session } = useSuspenseQuery(sessionQuery)
+  const [editing, setEditing] = useState(false)
+  const refused = mayAct(session.role, 'operator')
+    ? undefined
+    : 'Only an operator or admin can edit devices'
+  return (
+    <>
+      <ActionIcon
+        className={classes.edit ?? ''}
+        variant="subtle"
+        color="gray"
+        aria-label="Edit name and site"
+        title={refused ?? 'Edit name and site'}
+        disabled={refused !== undefined}
+        onClick={() => setEditing(true)}
+      >
+        <IconPencil size={16} aria-hidden />
+      </ActionIcon>
+      <OnDemand when={editing}>
+        <EditDevice device={props.device} onClose={() => setEditing(false)} />
+      </OnDemand>
+    </>
   )
 }
 
@@ -116,7 +151,10 @@ function Facts(props: { detail: DeviceDetail }) {
           )}
         </CopyButton>
       </li>
-      <li>Site {device.site}</li>
+      <li>
+        Site {device.site}
+        {certificate.site !== device.site && ` (its certificate and topics: ${certificate.site})`}
+      </li>
       <li>
         {device.lastSeenAt ? (
           <>
