@@ -20,7 +20,8 @@ export function valueTypeOf(type: TypeProto | undefined): ValueType | undefined 
     elementType: elemType,
     shape: shape?.dim.map(({ value }): Dimension => {
       if (value.case === 'dimParam') return value.value === '' ? undefined : value.value
-      return value.case === 'dimValue' ? Number(value.value) : undefined
+      // Some exporters write -1 where they mean a free dimension.
+      return value.case === 'dimValue' && value.value >= 0n ? Number(value.value) : undefined
     }),
   }
 }
