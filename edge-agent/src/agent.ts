@@ -15,6 +15,7 @@ import type {
   Reported,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
+import { ClipFolder } from './clips/clip-folder.ts'
 import type { AgentConfig } from './configuration.ts'
 import { checkDesired, readDesired, versionOf, writeDesired } from './desired.ts'
 import { reportHealth } from './health/health.ts'
@@ -42,6 +43,8 @@ export type LinkDeps = {
   readonly outbox: Outbox
   readonly config: AgentConfig
   readonly snapshotFolder: string
+  /** Clips that are on this box. */
+  readonly clips: Pick<ClipFolder, 'find' | 'keep'>
   readonly log: Logger
   readonly record: (event: NewEvent) => Promise<number | undefined>
   /** A wish as it came: not checked yet. */
@@ -75,8 +78,9 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const bootId = randomUUID()
   const startedAt = new Date().toISOString()
   const snapshotFolder = join(config.dataDir, 'snapshots')
+  const clipFolder = join(config.dataDir, 'clips')
   const cacheFolder = join(config.dataDir, 'cache')
-  for (const folder of [snapshotFolder, cacheFolder]) {
+  for (const folder of [snapshotFolder, clipFolder, cacheFolder]) {
     await mkdir(folder, { recursive: true, mode: 0o700 })
   }
   const machine = await describeMachine()
@@ -94,14 +98,17 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       onFailure: (error) => failure.abort(error),
     }),
   )
-  const parts = { signal, logRing, snapshotFolder, cacheFolder, models }
-  const agent = new Agent({ ...options, ...parts }, outbox, {
-    bootId,
-    startedAt,
-    ...machine,
-  })
+  const clips = stack.use(
+    await ClipFolder.open({
+      ...{ folder: clipFolder, bytesMax: config.clipsBytesMax, keptDays: config.clipsKeptDays },
+      ...{ log, now: Date.now },
+    }),
+  )
+  const parts = { signal, logRing, snapshotFolder, clipFolder, cacheFolder, clips, models }
+  const identified = { bootId, startedAt, ...machine }
+  const agent = new Agent({ ...options, ...parts }, outbox, identified)
   const link = await options.connect({
-    ...{ outbox, config, snapshotFolder, log },
+    ...{ outbox, config, snapshotFolder, clips, log },
     record: (event) => outbox.append(event),
     onDesired: (value) => {
       // Before anything can be said about it.
@@ -121,7 +128,9 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
 type AgentParts = {
   readonly logRing: LogRing
   readonly snapshotFolder: string
+  readonly clipFolder: string
   readonly cacheFolder: string
+  readonly clips: ClipFolder
   readonly models: readonly SettledModel[]
 }
 type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
@@ -141,7 +150,8 @@ class Agent {
   #wishing: Promise<void> = Promise.resolve()
 
   constructor(options: AgentOptions & AgentParts, outbox: Outbox, identified: Identified) {
-    const { config, deviceId, log, signal, snapshotFolder, cacheFolder, models } = options
+    const { config, deviceId, log, signal, models, clips } = options
+    const { snapshotFolder, clipFolder, cacheFolder } = options
     this.#options = options
     this.#outbox = outbox
     this.#identified = identified
@@ -150,7 +160,7 @@ class Agent {
     this.fleet = new MediaFleet({
       module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
       start: {
-        ...{ deviceId, snapshotFolder, cacheFolder, heartbeatIntervalMs },
+        ...{ deviceId, snapshotFolder, clipFolder, cacheFolder, heartbeatIntervalMs },
         models: models.map(({ source }) => source),
         figuresIntervalMs: config.healthIntervalMs,
       },
@@ -159,6 +169,7 @@ class Agent {
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
       record: (event) => outbox.append(event),
       onSnapshot: (digest, sizeBytes) => this.#link?.offerSnapshot(digest, sizeBytes),
+      onClip: (digest, sizeBytes) => clips.add(digest, sizeBytes),
       onLive: (streamId, bytes) => this.live.take(streamId, bytes),
       onChange: () => this.#report(),
       now: Date.now,

@@ -21,6 +21,8 @@ test('readAgentConfig() without a file gives the defaults', async (t) => {
     models: [],
     outboxBytesMax: 67_108_864,
     snapshotsBytesMax: 268_435_456,
+    clipsBytesMax: 2_147_483_648,
+    clipsKeptDays: 7,
     linkBytesPerSecondMax: 0,
     streamsPerProcess: 8,
     heartbeatTimeoutMs: 5000,

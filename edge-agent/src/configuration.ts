@@ -73,6 +73,28 @@ export const AgentFile = Type.Object(
         closed,
       ),
     ),
+    clips: Type.Optional(
+      Type.Object(
+        {
+          bytesMax: Type.Optional(
+            Type.Integer({
+              minimum: 128 * mebibyte,
+              default: 2048 * mebibyte,
+              description: 'Disk for clips of events, in bytes; the oldest gives way',
+            }),
+          ),
+          keptDays: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 3650,
+              default: 7,
+              description: 'Days after which a clip is removed',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     link: Type.Optional(
       Type.Object(
         {
@@ -169,6 +191,8 @@ export type AgentConfig = {
   readonly models: readonly ModelSource[]
   readonly outboxBytesMax: number
   readonly snapshotsBytesMax: number
+  readonly clipsBytesMax: number
+  readonly clipsKeptDays: number
   /** 0: no limit. */
   readonly linkBytesPerSecondMax: number
   readonly processesMax: number
@@ -196,12 +220,14 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     ),
     ...modelsOf(wish, process.cwd(), 'the command line'),
   ]
-  const { outbox, snapshots, link, media, health, local } = { ...file, ...wish }
+  const { outbox, snapshots, clips, link, media, health, local } = { ...file, ...wish }
   return {
     dataDir: folder,
     models,
     outboxBytesMax: outbox?.bytesMax ?? 64 * mebibyte,
     snapshotsBytesMax: snapshots?.bytesMax ?? 256 * mebibyte,
+    clipsBytesMax: clips?.bytesMax ?? 2048 * mebibyte,
+    clipsKeptDays: clips?.keptDays ?? 7,
     linkBytesPerSecondMax: link?.bytesPerSecondMax ?? 0,
     processesMax: media?.processesMax ?? availableParallelism(),
     streamsPerProcess: media?.streamsPerProcess ?? 8,

@@ -37,6 +37,17 @@ test('checkDesired() gives a good wish back and names what is wrong with a bad o
     message:
       'Cannot take desired configuration: /streams/0/lines/0/points has point 1 twice, at 0, 0',
   })
+  const polygon = [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+  ]
+  const masked = { ...stream, clips: {}, masks: [{ name: 'yard', polygon }] }
+  assert.throws(() => checkDesired(wish([masked]), 4), {
+    message:
+      'Cannot take desired configuration: /streams/0/clips cannot be recorded with masks: a clip is what the camera sent, and nothing in it can be blanked; remove the masks or the clips',
+  })
+  assert.ok(checkDesired(wish([{ ...masked, masks: [] }]), 4))
   assert.throws(() => checkDesired(wish([stream, { ...stream, streamId: 'b' }]), 1), {
     message: 'Cannot take desired configuration: 2 streams, this device runs at most 1',
   })

@@ -33,6 +33,8 @@ export const ReportedStream = Type.Object({
   decoder: Type.Optional(Type.String({ maxLength: 40 })),
   /** What decodes where hardware was asked for: `vaapi`, or `software: ` and why. */
   hardwareDecode: Type.Optional(Type.String({ maxLength: 300 })),
+  /** Why no clips are recorded although they are wanted. */
+  noClips: Type.Optional(Type.String({ maxLength: 300 })),
   width: Type.Optional(Type.Integer({ minimum: 0 })),
   height: Type.Optional(Type.Integer({ minimum: 0 })),
 })

@@ -7,7 +7,7 @@ import { type Static, Type } from 'typebox'
 import { AreaName } from './areas.ts'
 import { StreamState } from './device.ts'
 import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
-import { furtherModelsMax } from './stream.ts'
+import { clipBytesMax, clipKinds, furtherModelsMax } from './stream.ts'
 
 const Sequence = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const Score = Type.Number({ minimum: 0, maximum: 1 })
@@ -220,6 +220,27 @@ export const Health = Type.Object({
 })
 export type Health = Static<typeof Health>
 
+/**
+ * A clip was recorded: it shows everything on the stream from `startedAt` to `at`. Its bytes are on the device,
+ * which sends them when asked, for as long as it has them.
+ */
+export const ClipRecorded = Type.Object({
+  sequence: Sequence,
+  kind: Type.Literal('clip'),
+  /** When its last picture came. */
+  at: Timestamp,
+  streamId: StreamId,
+  startedAt: Timestamp,
+  /** Of the video itself, which may differ by the unsteadiness of a network. */
+  durationMs: Type.Integer({ minimum: 0 }),
+  /** An MP4. */
+  clip: Digest,
+  sizeBytes: Type.Integer({ minimum: 1, maximum: clipBytesMax }),
+  width: Type.Integer({ minimum: 1 }),
+  height: Type.Integer({ minimum: 1 }),
+})
+export type ClipRecorded = Static<typeof ClipRecorded>
+
 /** Classes in the order in which they give way: aggregates first, alarms last. */
 export const eventClasses = ['aggregate', 'event', 'alarm'] as const
 export type EventClass = (typeof eventClasses)[number]
@@ -253,6 +274,7 @@ export const eventSchemas = {
   counts: Counts,
   stream: StreamChanged,
   alarm: Alarm,
+  clip: ClipRecorded,
   health: Health,
   loss: Loss,
 } as const
@@ -273,8 +295,15 @@ export const aggregateKinds = ['health', 'counts'] as const
 export const isAggregate = (kind: EventKind): kind is (typeof aggregateKinds)[number] =>
   aggregateKinds.some((aggregate) => aggregate === kind)
 
-/** Kinds that are about one object and carry its label. */
-export const objectKinds = ['appeared', 'left', 'zone', 'line'] as const
+/** Kinds that lists show only when asked for: figures, and clips, which are shown at what happened in them. */
+export const unlistedKinds = [...aggregateKinds, 'clip'] as const
+
+/** True for a kind that lists show only when asked for. */
+export const isUnlisted = (kind: EventKind): boolean =>
+  unlistedKinds.some((unlisted) => unlisted === kind)
+
+/** Kinds that are about one object and carry its label: those a clip can be recorded around. */
+export const objectKinds = clipKinds
 
 /** True for a kind that is about one object. */
 export const isObjectKind = (kind: EventKind): kind is (typeof objectKinds)[number] =>

@@ -163,7 +163,7 @@ export const EventQuery = Type.Object(
   {
     device: Type.Optional(DeviceId),
     stream: Type.Optional(StreamId),
-    /** All but `health` and `counts` where left out: figures come all the time and would bury the rest. */
+    /** All but `health`, `counts` and `clip` where left out: they come all the time and would bury the rest. */
     kind: Type.Optional(Type.Enum(eventKinds)),
     label: Type.Optional(Label),
     /** Events that anybody marked so; `unreviewed` are those that the caller has not reviewed. */

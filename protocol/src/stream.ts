@@ -61,6 +61,35 @@ export type FurtherModel = Static<typeof FurtherModel>
 /** Most further models of one stream. */
 export const furtherModelsMax = 3
 
+/** Events that a clip can be recorded around. */
+export const clipKinds = ['appeared', 'left', 'zone', 'line'] as const
+
+/** Longest clip (s) and largest one (bytes): at the latter the next clip begins. */
+export const clipSecondsMax = 300
+export const clipBytesMax = 128 * 1024 * 1024
+
+/**
+ * Clips of events: what the camera sent, as it sent it, from a while before an event until a while after it.
+ * Recorded is what is detected on, so `detectSource` where there is one. H.264 only.
+ */
+export const ClipConfig = Type.Object(
+  {
+    /** From the key frame before it, so that a clip may begin earlier. Waits in memory: at most 32 MB. */
+    beforeSeconds: Type.Optional(Type.Number({ minimum: 0, maximum: 30, default: 5 })),
+    afterSeconds: Type.Optional(Type.Number({ minimum: 0, maximum: 60, default: 10 })),
+    /** Events whose clips would touch share one up to this length; then the next one begins. */
+    lengthMaxSeconds: Type.Optional(
+      Type.Number({ minimum: 10, maximum: clipSecondsMax, default: 60 }),
+    ),
+    /** Only around these events; all of them when left out. */
+    kinds: Type.Optional(Type.Array(Type.Enum(clipKinds), { minItems: 1, maxItems: 4 })),
+    /** Only around events of these labels; all when left out. */
+    labels: Type.Optional(Type.Array(Label, { minItems: 1, maxItems: 200 })),
+  },
+  closed,
+)
+export type ClipConfig = Static<typeof ClipConfig>
+
 /** One camera feed and how it is analysed. */
 export const StreamConfig = Type.Object(
   {
@@ -97,6 +126,8 @@ export const StreamConfig = Type.Object(
     countsIntervalMs: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
     ),
+    /** Off when left out. A stream with masks has none: what is not decoded cannot be blanked. */
+    clips: Type.Optional(ClipConfig),
     motionGate: Type.Optional(MotionGate),
     /**
      * While nothing moves, decode key frames only, where they come at least this often (ms): motion may
@@ -135,6 +166,9 @@ export function configMisfit({ streams }: DeviceConfig): string | undefined {
     seen.add(stream.streamId)
     const misfit = areasMisfit(stream)
     if (misfit !== undefined) return `/streams/${i}${misfit}`
+    if (stream.clips && (stream.masks ?? []).length > 0) {
+      return `/streams/${i}/clips cannot be recorded with masks: a clip is what the camera sent, and nothing in it can be blanked; remove the masks or the clips`
+    }
     const models = (stream.furtherModels ?? []).map(({ model }) => model)
     const twice = models.findIndex((model, at) => models.indexOf(model) !== at)
     if (twice >= 0)

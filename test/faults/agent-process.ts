@@ -84,6 +84,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
     await using _link = await openLink({
       ...{ identity: { ...identity, mqttUrl }, config, outbox },
       snapshotFolder: join(dataDir, 'snapshots'),
+      clips: { find: () => undefined, keep: async () => false },
       log: pino({ level: 'silent' }),
       record: (event) => outbox.append(event),
       onDesired: () => {},

@@ -53,6 +53,27 @@ test('of two who edit the same version, the second is told', async (t) => {
   assert.equal((await put(1, [])).status, 200)
 })
 
+test('clips of a stream with masks are refused', async (t) => {
+  const hub = await openTestHub(t)
+  await hub.enrol('gate')
+  const polygon = [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+  ]
+  const masked = { ...camera, masks: [{ name: 'yard', polygon }] }
+  const put = (stream: object) =>
+    hub.api('PUT', '/api/devices/gate/desired', { version: 0, config: { streams: [stream] } })
+  const refused = await put({ ...masked, clips: {} })
+  assert.equal(refused.status, 400)
+  assert.match(((await refused.json()) as Problem).detail, /clips cannot be recorded with masks/)
+  assert.equal((await put(masked)).status, 200)
+  const added = await hub.api('POST', '/api/devices/gate/streams', {
+    ...{ ...masked, streamId: 'two', clips: {} },
+  })
+  assert.equal(added.status, 400)
+})
+
 test('streams added at the same time are all there', async (t) => {
   const hub = await openTestHub(t)
   await hub.enrol('gate')

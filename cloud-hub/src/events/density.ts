@@ -2,7 +2,7 @@
  * How many events there were when, for timelines. Events lie in the order in which they were received, so a
  * time is found by halving, and only what lies between is counted: a bounded number of rows, the newest first.
  */
-import { aggregateKinds, type EventDensity, Refusal, type RouteQuery } from '@edgeloop/protocol'
+import { type EventDensity, Refusal, type RouteQuery, unlistedKinds } from '@edgeloop/protocol'
 import { sql } from 'kysely'
 import type { Store } from '../store/store.ts'
 
@@ -49,7 +49,7 @@ export async function readDensity(
   if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
   if (query.label !== undefined) rows = rows.where('label', '=', query.label)
   if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)
-  for (const kind of aggregateKinds) {
+  for (const kind of unlistedKinds) {
     if (query.kind !== kind) rows = rows.where('kind', '!=', sql.lit(kind))
   }
   const found = await rows.groupBy(['device.device_id', 'stream_id', slot]).execute()

@@ -3,7 +3,6 @@
  * so a filter that matches almost nothing gives short pages and a cursor instead of a long wait.
  */
 import {
-  aggregateKinds,
   type EventKind,
   type EventPage,
   type EventQuery,
@@ -12,6 +11,7 @@ import {
   type Mark,
   Refusal,
   type StoredEvent,
+  unlistedKinds,
 } from '@edgeloop/protocol'
 import { sql } from 'kysely'
 import type { Store } from '../store/store.ts'
@@ -67,7 +67,7 @@ export function openEvents({ store }: { store: Store }): Events {
     if (query.stream !== undefined) rows = rows.where('stream_id', '=', query.stream)
     // Figures are charts, not news: they come all the time, so only for who asks for them. Said
     // literally, because an index with a condition is only used where the query repeats it.
-    for (const kind of aggregateKinds) {
+    for (const kind of unlistedKinds) {
       if (query.kind !== kind) rows = rows.where('kind', '!=', sql.lit(kind))
     }
     if (query.kind !== undefined) rows = rows.where('kind', '=', query.kind)

@@ -1,6 +1,6 @@
 /** What an event says, in words a person reads. */
 import type { alarmCodes, Counts, Event, EventKind, Loss, StoredEvent } from '@edgeloop/protocol'
-import { sayCount, sayDuration, sayOf } from '../shell/say.ts'
+import { sayBytes, sayCount, sayDuration, sayOf } from '../shell/say.ts'
 import type { StatusKind } from '../shell/status.tsx'
 import { streamStateWord } from '../streams/stream-status.ts'
 
@@ -14,6 +14,7 @@ export const kindWords: Record<EventKind, string> = {
   alarm: 'Alarm',
   loss: 'Loss',
   health: 'Health',
+  clip: 'Clip',
 }
 
 const alarmWords: Record<(typeof alarmCodes)[number], string> = {
@@ -90,6 +91,12 @@ export function factsOf(stored: StoredEvent): EventFacts {
         text: join(`because ${lossWords[event.reason]}`, lostClasses(event)),
       }
     }
+    case 'clip':
+      return {
+        status: 'info',
+        title: 'Clip',
+        text: join(`${sayDuration(event.durationMs)} recorded`, sayBytes(event.sizeBytes)),
+      }
     case 'health':
       return { status: 'info', title: 'Health', text: `${sayOf(event.streams.length, 'stream')}` }
   }

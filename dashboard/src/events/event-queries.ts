@@ -3,7 +3,7 @@ import {
   type EventKind,
   type EventPage,
   eventKinds,
-  isAggregate,
+  isUnlisted,
   type MarkFilter,
   markFilters,
   type StoredEvent,
@@ -57,7 +57,7 @@ function moment(key: 'from' | 'to', value: unknown): EventFilter {
  */
 export function passes(event: StoredEvent, filter: EventFilter): boolean {
   return (
-    (filter.kind ? event.kind === filter.kind : !isAggregate(event.kind)) &&
+    (filter.kind ? event.kind === filter.kind : !isUnlisted(event.kind)) &&
     (!filter.device || event.deviceId === filter.device) &&
     (!filter.stream || event.streamId === filter.stream) &&
     (!filter.label || event.label === filter.label) &&

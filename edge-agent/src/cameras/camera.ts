@@ -7,6 +7,7 @@
  */
 import type { HardwareDecode } from '@edgeloop/protocol'
 
+import type { CodedPacket } from '../clips/h264.ts'
 import type { MaskPolygon } from './picture-mask.ts'
 
 /** Width and height of the grey picture that the motion gate looks at. */
@@ -50,6 +51,11 @@ export type CameraOptions = {
   readonly stallTimeoutMs: number
   /** Which hardware ffmpeg shall let decode; software where that fails. None when left out. */
   readonly hardwareDecode?: HardwareDecode
+  /**
+   * Told every packet of a source that sends H.264, decoded or not, when it has been read; must not wait.
+   * Never told where `info.codec` is something else.
+   */
+  readonly onCoded?: ((packet: CodedPacket) => void) | undefined
   readonly signal: AbortSignal
 }
 
@@ -63,6 +69,8 @@ export type CameraInfo = {
   readonly fps: number | undefined
   /** Where hardware was asked for: its name, or `software: ` and why. */
   readonly hardwareDecode?: string
+  /** Why packets cannot be had although they were asked for, where it is not the codec. */
+  readonly notCoded?: string
 }
 
 export type CameraCounts = {

@@ -16,6 +16,7 @@ const plan: Plan = {
   analysisFps: undefined,
   loop: false,
   fromSeconds: undefined,
+  copies: false,
   hardware: [],
   socketTimeoutMs: 6000,
 }
@@ -36,6 +37,17 @@ test('ffmpegArguments() asks for three pictures of each frame', () => {
     args.filter((arg) => arg.startsWith('pipe:')),
     ['pipe:3', 'pipe:4', 'pipe:5'],
   )
+})
+
+test('ffmpegArguments() copies packets to a pipe of their own, and never one without a time', () => {
+  const args = ffmpegArguments({ ...plan, copies: true })
+  assert.equal(args.at(-1), 'pipe:6')
+  assert.equal(
+    after(args, '-bsf:v'),
+    'setts=pts=if(eq(PTS\\,NOPTS)\\,if(eq(PREV_OUTPTS\\,NOPTS)\\,0\\,PREV_OUTPTS+1)\\,PTS)' +
+      ':dts=if(eq(DTS\\,NOPTS)\\,if(eq(PREV_OUTDTS\\,NOPTS)\\,0\\,PREV_OUTDTS+1)\\,DTS)',
+  )
+  assert.ok(!ffmpegArguments(plan).includes('copy'))
 })
 
 test('ffmpegArguments() never reads a socket without a timeout, under the name each version knows', () => {

@@ -16,6 +16,8 @@ export type Plan = {
   readonly loop: boolean
   /** Time stamp (s) of the first frame wanted: where an earlier process stopped in this clip. */
   readonly fromSeconds: number | undefined
+  /** Whether the packets are written too, as they are, to a pipe of their own: H.264 only. */
+  readonly copies: boolean
   /** Options before `-i` that let hardware decode; none for software. */
   readonly hardware: readonly string[]
   /** The program's own socket timeout; ours comes first. */
@@ -24,6 +26,9 @@ export type Plan = {
 
 /** File descriptors of the three pictures, after standard input, output and error. */
 export const pictureFds = { gate: 3, content: 4, snapshot: 5 } as const
+
+/** File descriptor of the packets, where they are copied. */
+export const copyFd = 6
 
 const protocols = { live: 'rtsp,rtsps,rtp,srtp,tcp,tls,udp,crypto', file: 'file,pipe' } as const
 
@@ -54,7 +59,25 @@ export function ffmpegArguments(plan: Plan): string[] {
     ...pipe('gate', pictureFds.gate),
     ...pipe('content', pictureFds.content),
     ...pipe('snapshot', pictureFds.snapshot),
+    ...(plan.copies ? copyArguments(plan.source) : []),
   ]
+}
+
+/**
+ * Packets as FLV tags. The first ones of a camera may have no time, which a container refuses and which
+ * would end the whole program: they get that of the one before. Clips have times, and the filter does not
+ * survive their being looped (measured with 5.1).
+ */
+function copyArguments({ kind }: FfmpegSource): string[] {
+  const times = `setts=pts=${timeOr('PTS', 'OUTPTS')}:dts=${timeOr('DTS', 'OUTDTS')}`
+  return [
+    ...['-map', '0:v:0', '-c:v', 'copy', ...(kind === 'file' ? [] : ['-bsf:v', times])],
+    ...['-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1', `pipe:${copyFd}`],
+  ]
+}
+
+function timeOr(name: string, last: string): string {
+  return `if(eq(${name}\\,NOPTS)\\,if(eq(PREV_${last}\\,NOPTS)\\,0\\,PREV_${last}+1)\\,${name})`
 }
 
 /** Describes the first video stream of `source` as JSON. */
@@ -115,6 +138,9 @@ function selection({ analysisFps, fromSeconds }: Plan): string {
 
 /** Time stamps that went through text and back may be off by less than this (s). */
 const halfTick = 1e-6
+
+/** Whether this ffmpeg can write packets whatever their times are: its filter `setts` came with 4.4. */
+export const canCopy = (version: FfmpegVersion): boolean => atLeast(version, 4, 4)
 
 function atLeast(version: FfmpegVersion, major: number, minor: number): boolean {
   return version.major > major || (version.major === major && version.minor >= minor)

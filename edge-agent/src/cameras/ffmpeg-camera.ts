@@ -4,13 +4,14 @@
  * installed, as in our images.
  */
 import sharp from 'sharp'
+import { flvReader } from '../clips/flv.ts'
 import { BufferedFrame } from './buffered-frame.ts'
 import type { Camera, CameraCounts, CameraInfo, CameraOptions, Frame, InputView } from './camera.ts'
 import { CameraError, gateHeight, gateWidth } from './camera.ts'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { checkedView, sizeWithin } from './canvas.ts'
 import { damageGate } from './damage-gate.ts'
-import { type FfmpegVersion, ffmpegArguments } from './ffmpeg-arguments.ts'
+import { canCopy, type FfmpegVersion, ffmpegArguments } from './ffmpeg-arguments.ts'
 import type { LogEntry } from './ffmpeg-log.ts'
 import { type Probed, probe } from './ffmpeg-probe.ts'
 import { FfmpegProcess, type Joined, type Picked } from './ffmpeg-process.ts'
@@ -117,6 +118,7 @@ class FfmpegCamera implements Camera {
     return {
       ...{ decoder: 'ffmpeg', ...this.#probed },
       ...(hardware !== 'none' && { hardwareDecode: isUsed ? hardware : software }),
+      ...(this.#options.onCoded && !canCopy(this.#version) && { notCoded: oldText }),
     }
   }
 
@@ -186,7 +188,11 @@ class FfmpegCamera implements Camera {
 
   #launch(): void {
     const { view, snapshot, sizeBytes } = this.#pictures
-    const { analysisFps, loop, openTimeoutMs, stallTimeoutMs } = this.#options
+    const { analysisFps, loop, openTimeoutMs, stallTimeoutMs, onCoded } = this.#options
+    const copied =
+      onCoded && this.#probed.codec === 'h264' && canCopy(this.#version)
+        ? flvReader(this.#now, onCoded)
+        : undefined
     this.#process = new FfmpegProcess<Shot>({
       args: ffmpegArguments({
         source: this.#source,
@@ -197,11 +203,14 @@ class FfmpegCamera implements Camera {
         loop,
         fromSeconds: this.#fromSeconds,
         hardware: this.#hardware,
+        copies: copied !== undefined,
         socketTimeoutMs: Math.max(openTimeoutMs, stallTimeoutMs) + 1000,
       }),
       sizeBytes,
       isLive: isLive(this.#source),
       onEntry: (entry) => this.#hear(entry),
+      // What makes no sense is read on and left aside: the pictures come through other pipes.
+      ...(copied && { onCopied: (bytes: Buffer) => void copied(bytes) }),
     })
     this.#heardAt = performance.now()
     this.#quietMaxMs = openTimeoutMs
@@ -378,6 +387,7 @@ class FfmpegCamera implements Camera {
 const stampTolerance = 1e-6
 const watchIntervalMs = 250
 const wordsMax = 200
+const oldText = 'this ffmpeg is older than 4.4'
 /** Part of the time for opening after which software is tried in place of hardware. */
 const hardwareShare = 0.5
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { pictureFds } from './ffmpeg-arguments.ts'
+import { copyFd, pictureFds } from './ffmpeg-arguments.ts'
 import { type LogEntry, lineSplitter, parseLogLine } from './ffmpeg-log.ts'
 
 export type PictureName = keyof typeof pictureFds
@@ -23,6 +23,8 @@ export type FfmpegTask<P extends Picked> = {
   readonly isLive: boolean
   /** Told every line; returns the frame of a `picked` entry, `end` to read no further. */
   readonly onEntry: (entry: LogEntry) => P | 'end' | undefined
+  /** Told what comes through the pipe of copied packets, where there is one. */
+  readonly onCopied?: ((bytes: Buffer) => void) | undefined
 }
 
 /** Frames put together and not yet taken: more only cost memory. */
@@ -36,6 +38,7 @@ export class FfmpegProcess<P extends Picked> implements AsyncDisposable {
   readonly #closed: Promise<unknown>
   readonly #picked: P[] = []
   readonly #pipes: Record<PictureName, PicturePipe>
+  readonly #copies: Readable | undefined
   readonly #ready: Joined<P>[] = []
   #wake = Promise.withResolvers<void>()
   #isEnded = false
@@ -46,16 +49,28 @@ export class FfmpegProcess<P extends Picked> implements AsyncDisposable {
     this.#task = task
     // In our own process group: whoever ends that, ends the decoder too.
     this.#child = spawn('ffmpeg', task.args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      stdio: [
+        'ignore',
+        'ignore',
+        'pipe',
+        'pipe',
+        'pipe',
+        'pipe',
+        task.onCopied ? 'pipe' : 'ignore',
+      ],
     })
     this.#closed = once(this.#child, 'close').then(
       () => this.#end(),
       (error) => this.#end(error),
     )
-    const open = (name: PictureName) => {
-      // Asked for as pipes above; the type of `stdio` knows only five.
-      const pipe = (this.#child.stdio as readonly unknown[])[pictureFds[name]] as Readable
-      return new PicturePipe(pipe, task.sizeBytes[name], () => this.#join())
+    // Asked for as pipes above; the type of `stdio` knows only five.
+    const pipeOf = (fd: number) => (this.#child.stdio as readonly unknown[])[fd] as Readable
+    const open = (name: PictureName) =>
+      new PicturePipe(pipeOf(pictureFds[name]), task.sizeBytes[name], () => this.#join())
+    if (task.onCopied) {
+      this.#copies = pipeOf(copyFd)
+      // A killed process leaves a broken pipe behind; that it ended is told elsewhere.
+      this.#copies.on('error', () => {}).on('data', task.onCopied)
     }
     this.#pipes = {
       gate: open('gate'),
@@ -105,6 +120,7 @@ export class FfmpegProcess<P extends Picked> implements AsyncDisposable {
     this.kill()
     // What is left in a pipe would otherwise keep it open.
     for (const name of pictureNames) this.#pipes[name].close()
+    this.#copies?.destroy()
     await this.#closed
   }
 

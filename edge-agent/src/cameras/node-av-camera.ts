@@ -23,7 +23,7 @@ export async function openNodeAvCamera(
   now: () => number,
 ): Promise<Camera> {
   const keyFrames = new KeyFrameSelection()
-  const input = await NodeAvInput.open(av, source, options, keyFrames)
+  const input = await NodeAvInput.open(av, source, options, keyFrames, now)
   return new NodeAvCamera(av, source, options, now, input, keyFrames)
 }
 
@@ -141,7 +141,13 @@ class NodeAvCamera implements Camera {
   }
 
   async #startOver(): Promise<void> {
-    const next = await NodeAvInput.open(this.#av, this.#source, this.#options, this.keyFrames)
+    const next = await NodeAvInput.open(
+      this.#av,
+      this.#source,
+      this.#options,
+      this.keyFrames,
+      this.#now,
+    )
     const last = this.#input
     this.#before = this.counts
     this.#input = next

@@ -15,6 +15,13 @@ import type {
   Packet,
   Stream,
 } from 'node-av/lib'
+import {
+  type CodedPacket,
+  type Coding,
+  codingOf,
+  codingWithin,
+  isSameCoding,
+} from '../clips/h264.ts'
 import { type CameraCause, cameraFault } from './camera-fault.ts'
 import { damageGate, type PictureState } from './damage-gate.ts'
 import type { KeyFrameSelection } from './key-frames.ts'
@@ -28,6 +35,8 @@ export type InputLimits = {
   readonly openTimeoutMs: number
   /** Nothing, or nothing decodable, for this long: stalled, or unreadable. */
   readonly stallTimeoutMs: number
+  /** Told every packet of a source that sends H.264. */
+  readonly onCoded?: ((packet: CodedPacket) => void) | undefined
   readonly signal: AbortSignal
 }
 
@@ -72,6 +81,10 @@ export class NodeAvInput implements AsyncDisposable {
   readonly #stream: number
   readonly #tickMs: number
   readonly #watchdog: NodeJS.Timeout
+  readonly #now: () => number
+  /** Of the packets, where they are H.264 and somebody records. */
+  #coding: Coding | undefined
+  #isCoded = false
   #pending: Promise<number> | undefined
   #interrupted = false
   #isClosed = false
@@ -98,6 +111,7 @@ export class NodeAvInput implements AsyncDisposable {
     source: NodeAvSource,
     limits: InputLimits,
     keyFrames: KeyFrameSelection,
+    now: () => number,
   ): Promise<NodeAvInput> {
     keyFrames.startOver()
     limits.signal.throwIfAborted()
@@ -120,7 +134,7 @@ export class NodeAvInput implements AsyncDisposable {
       await openFormat(av, format, source, limits, fail)
       const { stream, codec } = findVideo(av, format, fail)
       const decoder = openDecoder(av, stream, codec, fail)
-      input = new NodeAvInput(av, source, limits, keyFrames, format, decoder, stream, codec)
+      input = new NodeAvInput(av, source, limits, keyFrames, now, format, decoder, stream, codec)
       await input.#first(fail)
       return input
     } catch (error) {
@@ -138,6 +152,7 @@ export class NodeAvInput implements AsyncDisposable {
     source: NodeAvSource,
     limits: InputLimits,
     keyFrames: KeyFrameSelection,
+    now: () => number,
     format: FormatContext,
     decoder: CodecContext,
     stream: Stream,
@@ -147,6 +162,12 @@ export class NodeAvInput implements AsyncDisposable {
     this.#source = source
     this.#limits = limits
     this.#keyFrames = keyFrames
+    this.#now = now
+    if (limits.onCoded && stream.codecpar.codecId === av.AV_CODEC_ID_H264) {
+      const { extradata } = stream.codecpar
+      this.#isCoded = true
+      this.#coding = extradata === null ? undefined : codingOf(extradata)
+    }
     this.#format = format
     this.#decoder = decoder
     this.#stream = stream.index
@@ -291,8 +312,32 @@ export class NodeAvInput implements AsyncDisposable {
       this.#decoder.sendPacketSync(null)
       return
     }
-    if (this.#packet.streamIndex === this.#stream) this.#decode(this.#packet)
+    if (this.#packet.streamIndex === this.#stream) {
+      if (this.#isCoded) this.#tellCoded(this.#packet)
+      this.#decode(this.#packet)
+    }
     this.#packet.unref()
+  }
+
+  #tellCoded(packet: Packet): void {
+    const { data, dts, isKeyframe: isKey } = packet
+    const unknown = this.#av.AV_NOPTS_VALUE
+    const pts = packet.pts === unknown ? dts : packet.pts
+    // The first packets of a camera may have no time: what begins with them could not be played.
+    if (data === null || dts === unknown) return
+    if (isKey && this.#coding?.packing !== 'lengths') {
+      const found = codingWithin(data)
+      const isNew = found && !(this.#coding && isSameCoding(this.#coding, found))
+      if (isNew) this.#coding = found
+    }
+    if (this.#coding === undefined) return
+    this.#limits.onCoded?.({
+      ...{ coding: this.#coding, isKey, at: this.#now() },
+      // The packet's own memory is used again.
+      data: Buffer.from(data),
+      decodeMs: Number(dts) * this.#tickMs,
+      shownMs: Number(pts) * this.#tickMs,
+    })
   }
 
   #decode(packet: Packet): void {

@@ -66,7 +66,9 @@ async function openRig(t: TestContext, stack: AsyncDisposableStack): Promise<Rig
   const record = (event: NewEvent) => outbox.append(event)
   const [onDesired, onLiveRequest] = [() => {}, () => {}]
   const readLog = () => ({ bootId: outbox.bootId, lines: [], omitted: 0 })
-  const deps = { outbox, config, snapshotFolder, log, record, onDesired, onLiveRequest, readLog }
+  const clips = { find: () => undefined, keep: async () => false }
+  const asked = { onDesired, onLiveRequest, readLog }
+  const deps = { outbox, config, snapshotFolder, clips, log, record, ...asked }
   return { hub, identity, outbox, deps, folder }
 }
 

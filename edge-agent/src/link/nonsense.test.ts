@@ -58,6 +58,7 @@ test(
     await using _link = await openLink({
       ...{ outbox, snapshotFolder: folder, log: pino({ level: 'silent' }), random: () => 0 },
       identity: { ...identity, key: '', certificate: '', ca: '' },
+      clips: { find: () => undefined, keep: async () => false },
       config: await readAgentConfig(folder),
       record: (event) => outbox.append(event),
       onDesired: (value) => desired.push(value),

@@ -28,6 +28,8 @@ export type MediaFleetOptions = GroupBounds & {
   readonly record: (event: NewEvent) => Promise<number | undefined>
   /** A picture is complete in the snapshot folder. */
   readonly onSnapshot: (digest: string, sizeBytes: number) => void
+  /** A clip is complete in the clip folder. */
+  readonly onClip: (digest: string, sizeBytes: number) => void
   readonly onLive: (streamId: string, bytes: Uint8Array) => void
   /** What `streams` or `models` give has changed. */
   readonly onChange: () => void
@@ -201,7 +203,7 @@ export class MediaFleet {
   }
 
   #hear(group: Group, message: FromMedia): void {
-    const { onSnapshot, onLive, onChange, log } = this.#options
+    const { onSnapshot, onClip, onLive, onChange, log } = this.#options
     switch (message.kind) {
       case 'ready':
       case 'heartbeat':
@@ -211,6 +213,9 @@ export class MediaFleet {
         return
       case 'snapshot':
         onSnapshot(message.digest, message.sizeBytes)
+        return
+      case 'clip':
+        onClip(message.digest, message.sizeBytes)
         return
       case 'stream':
         if (!group.streams.some(({ streamId }) => streamId === message.stream.streamId)) return

@@ -150,6 +150,10 @@ class Media {
       openLane: (name, options) => this.#openLane(name, options),
       record: this.#channel.record,
       snapshots: this.#snapshots,
+      clips: {
+        folder: this.#start.clipFolder,
+        announce: (digest, sizeBytes) => this.#channel.send({ kind: 'clip', digest, sizeBytes }),
+      },
       log: (level, text) =>
         this.#channel.send({ kind: 'log', level, text, fields: { streamId: config.streamId } }),
       report: (reported) => this.#channel.send({ kind: 'stream', stream: reported }),

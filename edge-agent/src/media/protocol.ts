@@ -20,6 +20,8 @@ export type Start = {
   readonly deviceId: string
   /** JPEGs are written here, named `DIGEST.jpg`, before they are announced. */
   readonly snapshotFolder: string
+  /** Clips of events are written here, named `DIGEST.mp4`, before they are announced. */
+  readonly clipFolder: string
   /** Where rendered demo clips are kept. */
   readonly cacheFolder: string
   readonly models: readonly ModelSource[]
@@ -63,6 +65,8 @@ export type FromMedia =
   | { readonly kind: 'event'; readonly id: number; readonly event: NewEvent }
   /** A JPEG is complete in the snapshot folder; sent before the event that names it. */
   | { readonly kind: 'snapshot'; readonly digest: string; readonly sizeBytes: number }
+  /** A clip is complete in the clip folder; sent before the event that names it. */
+  | { readonly kind: 'clip'; readonly digest: string; readonly sizeBytes: number }
   /** A stream has changed its state. */
   | { readonly kind: 'stream'; readonly stream: ReportedStream }
   /** A model was opened. */

@@ -1,5 +1,7 @@
 /** A stream's configuration with every default filled in: what the running stream works with. */
 import {
+  ClipConfig,
+  clipKinds,
   FurtherModel,
   type HardwareDecode,
   hideSecret,
@@ -8,6 +10,7 @@ import {
   StreamConfig,
 } from '@edgeloop/protocol'
 import type { MaskPolygon } from '../cameras/picture-mask.ts'
+import type { ClipSettings } from '../clips/stream-clips.ts'
 import type { LineSettings, ZoneSettings } from './area-watch.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
 
@@ -35,6 +38,8 @@ export type StreamSettings = {
     readonly scoreMin: number
   }[]
   readonly masks: readonly MaskPolygon[]
+  /** Undefined: none are recorded. */
+  readonly clips: ClipSettings | undefined
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
   readonly idleLatencyMaxMs: number
@@ -71,6 +76,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       scoreMin: scoreMin ?? defaultOf(FurtherModel, 'scoreMin'),
     })),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
+    clips: config.clips && clipsOf(config.clips),
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),
       levelMin: gate.levelMin ?? defaultOf(MotionGate, 'levelMin'),
@@ -82,6 +88,18 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     idleLatencyMaxMs: config.idleLatencyMaxMs ?? defaultOf(StreamConfig, 'idleLatencyMaxMs'),
     hardwareDecode: config.hardwareDecode ?? defaultOf(StreamConfig, 'hardwareDecode'),
     decoder: config.decoder ?? 'auto',
+  }
+}
+
+function clipsOf(clips: ClipConfig): ClipSettings {
+  const seconds = (key: 'beforeSeconds' | 'afterSeconds' | 'lengthMaxSeconds'): number =>
+    clips[key] ?? defaultOf(ClipConfig, key)
+  return {
+    beforeMs: seconds('beforeSeconds') * 1000,
+    afterMs: seconds('afterSeconds') * 1000,
+    lengthMaxMs: seconds('lengthMaxSeconds') * 1000,
+    kinds: clips.kinds ?? clipKinds,
+    labels: clips.labels,
   }
 }
 

@@ -104,6 +104,7 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
         if (event.kind === 'alarm') alarms.push(event)
       },
       snapshots: new Snapshots(folder, () => {}),
+      clips: { folder, announce: () => {} },
       log: (_, text) => assert.fail(text),
       report: (report) => reported.set(report.streamId, report),
       live: new LiveTap('box', Date.now, async () => {}),

@@ -69,6 +69,7 @@ class Box {
       start: {
         deviceId: 'box',
         snapshotFolder: join(folder, 'snapshots'),
+        clipFolder: join(folder, 'clips'),
         cacheFolder: join(folder, 'cache'),
         models: [
           { name: 'square', file: model, layout: 'yolox', labels },
@@ -88,6 +89,7 @@ class Box {
       heartbeatTimeoutMs: 5000,
       record: async (event) => this.events.push(event),
       onSnapshot: (digest) => this.snapshots.push(digest),
+      onClip: () => {},
       onLive: (_, bytes) => this.live.push(bytes),
       onChange: () => {},
       log: pino({ level: 'silent' }),

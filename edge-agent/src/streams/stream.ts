@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Detection, NewEvent, ReportedStream, StreamState } from '@edgeloop/protocol'
-import type { Camera, Frame } from '../cameras/camera.ts'
+import type { Camera, CameraInfo, Frame } from '../cameras/camera.ts'
 import { CameraError, type CameraFault } from '../cameras/camera.ts'
 import type { OpenCameraOptions } from '../cameras/open-camera.ts'
+import { StreamClips } from '../clips/stream-clips.ts'
 import type { Detected, Lane } from '../media/inference.ts'
 import type { OpenedModel } from '../media/inference-protocol.ts'
 import type { Snapshots } from '../media/snapshots.ts'
@@ -45,6 +46,11 @@ export type StreamDeps = {
   /** Hands an event on. Waits while too many are not recorded yet. */
   readonly record: (event: NewEvent) => Promise<void>
   readonly snapshots: Snapshots
+  /** Where clips are written, and who is told of one that is complete. */
+  readonly clips: {
+    readonly folder: string
+    readonly announce: (digest: string, sizeBytes: number) => void
+  }
   readonly log: (level: 'warn' | 'error', text: string) => void
   readonly report: (stream: ReportedStream) => void
   readonly live: LiveTap
@@ -231,8 +237,12 @@ class Stream {
   async #watch(lane: Lane, cascade: Cascade): Promise<void> {
     const { source, detectSource } = this.#settings
     const { signal, figures, monotonicMs } = this.#deps
-    await using camera = await this.#open(detectSource, lane, signal)
-    const watch = new Watch(this.#settings, this.#deps, lane, this.#tracker, this.#events, cascade)
+    const clips = this.#openClips()
+    await using camera = await this.#open(detectSource, lane, signal, clips)
+    const deps: StreamDeps = clips
+      ? { ...this.#deps, record: recordWith(clips, this.#deps) }
+      : this.#deps
+    const watch = new Watch(this.#settings, deps, lane, this.#tracker, this.#events, cascade)
     await using large =
       source === detectSource
         ? undefined
@@ -258,10 +268,24 @@ class Stream {
       watch.count(camera)
       if (this.#liveSinceMs !== undefined) figures.reconnected()
       await watch.end(this.#deps.now())
+      await clips?.end()
     }
   }
 
-  async #open(source: string, lane: Lane, signal: AbortSignal): Promise<Camera> {
+  #openClips(): StreamClips | undefined {
+    const { clips: settings, streamId } = this.#settings
+    const { clips, record, log } = this.#deps
+    if (settings === undefined) return undefined
+    const warn = (text: string): void => log('warn', text)
+    return new StreamClips({ ...clips, streamId, settings, record, warn })
+  }
+
+  async #open(
+    source: string,
+    lane: Lane,
+    signal: AbortSignal,
+    clips?: StreamClips,
+  ): Promise<Camera> {
     const { analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
     return this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
@@ -276,6 +300,7 @@ class Stream {
       decoder,
       hardwareDecode,
       now: this.#deps.now,
+      onCoded: clips && ((packet) => clips.packet(packet)),
       signal,
     })
   }
@@ -288,11 +313,13 @@ class Stream {
     if (isLive && this.#reported.width === width && this.#reported.height === height) return
     const since = isLive ? this.#reported.since : new Date(this.#deps.now()).toISOString()
     const { name, source, streamId, shedding } = this.#reported
+    const noClips = noClipsOf(info)
     this.#reported = {
       ...{ streamId, name, source, state: 'live', reason: '', since },
       ...{ model: model.name, decoder: info.decoder, width, height },
       ...(shedding && { shedding }),
       ...(info.hardwareDecode && { hardwareDecode: info.hardwareDecode.slice(0, 300) }),
+      ...(this.#settings.clips && noClips && { noClips }),
     }
     this.#deps.report(this.#reported)
     if (isLive) return
@@ -337,6 +364,20 @@ class Stream {
     const { streamId } = this.#reported
     await this.#deps.record({ kind: 'alarm', at, streamId, code: 'modelFailed', active, text })
   }
+}
+
+/** Recording hears of an event when it is handed on, and nobody waits for it. */
+const recordWith =
+  (clips: StreamClips, { record }: StreamDeps): StreamDeps['record'] =>
+  (event) => {
+    clips.take(event)
+    return record(event)
+  }
+
+/** Why clips of this camera cannot be recorded; undefined where they can. */
+function noClipsOf({ codec, notCoded }: CameraInfo): string | undefined {
+  if (codec === 'h264') return notCoded && `No clips are recorded: ${notCoded}`
+  return `No clips are recorded: the camera sends ${codec.slice(0, 40)}, and they are made of H.264 only; set the camera to H.264, or take another of its streams`
 }
 
 /** What is remembered between two frames of one connection. */
