@@ -5,12 +5,14 @@
 import { clone, create } from '@bufbuild/protobuf'
 import { bodiesOf, type Graph, readsOf } from '../graph/graph.ts'
 import { staticShape } from '../graph/value-type.ts'
+import { altered } from '../onnx/altered.ts'
 import { model } from '../onnx/build.ts'
 import { OnnxError } from '../onnx/read.ts'
 import {
   type NodeProto,
   NodeProtoSchema,
   type TensorProto,
+  TensorProtoSchema,
   ValueInfoProtoSchema,
 } from '../onnx/schema.ts'
 import { tensor } from '../onnx/tensor.ts'
@@ -182,7 +184,9 @@ async function compute(graph: Graph, nodes: readonly NodeProto[]): Promise<Tenso
     opset: graph.opset,
     inputs: [],
     outputs: outputs.map((name) => create(ValueInfoProtoSchema, { name })),
-    initializers: [...reads].map((name) => ({ ...graph.constantOf(name)!, name })),
+    initializers: [...reads].map((name) =>
+      altered(TensorProtoSchema, graph.constantOf(name)!, { name }),
+    ),
     nodes: nodes.map((node) => clone(NodeProtoSchema, node)),
   })
   alone.irVersion = BigInt(Math.max(8, graph.irVersion))

@@ -9,13 +9,13 @@ import type { Pass } from './pass.ts'
 
 export const foldShapes: Pass = {
   name: 'fold-shapes',
-  about: 'Replaces Shape and Size of a value whose shape is known by a constant.',
+  about: 'Replaces Shape of a value whose shape is known by a constant.',
   run(graph) {
     if (graph.irVersion < 4) return 0
     let changes = 0
     for (const node of [...graph.nodes]) {
       const [name] = node.output
-      if (!isOp(node, 'Shape', 'Size') || !name || graph.isOutput(name)) continue
+      if (!isOp(node, 'Shape') || !name || graph.isOutput(name)) continue
       const constant = shapeTensor(graph, node, name)
       if (constant === undefined) continue
       graph.remove(node)
@@ -29,10 +29,6 @@ export const foldShapes: Pass = {
 function shapeTensor(graph: Graph, node: NodeProto, name: string): TensorProto | undefined {
   const shape = staticShape(graph.typeOf(node.input[0] ?? ''))
   if (shape === undefined) return undefined
-  if (node.opType === 'Size') {
-    const size = shape.reduce((product, dim) => product * dim, 1)
-    return tensor(name, [], BigInt64Array.of(BigInt(size)))
-  }
   // As Array.slice does it: negative counts from the end, what lies outside is cut.
   const part = shape.slice(intOf(node, 'start', 0), intOf(node, 'end', shape.length))
   return tensor(name, [part.length], BigInt64Array.from(part, BigInt))

@@ -1,4 +1,5 @@
 /** Before IR 4 every constant had to be listed as an input as well. From then on one can be a constant alone. */
+import { dropInitializerInputs } from '../shapes/input-shapes.ts'
 import type { Pass } from './pass.ts'
 
 export const freeInitializers: Pass = {
@@ -6,9 +7,7 @@ export const freeInitializers: Pass = {
   about: 'Brings a model to IR 4, where constants need not be listed as inputs.',
   run(graph) {
     if (graph.irVersion >= 4) return 0
-    for (const { name } of [...graph.inputs]) {
-      if (graph.initializers.has(name)) graph.removeInput(name)
-    }
+    dropInitializerInputs(graph)
     graph.irVersion = 4
     return 1
   },

@@ -4,7 +4,8 @@
  */
 import { floatOf, intOf, intsOf, setAttribute, stringOf } from '../graph/attributes.ts'
 import type { Graph } from '../graph/graph.ts'
-import type { NodeProto } from '../onnx/schema.ts'
+import { altered } from '../onnx/altered.ts'
+import { type NodeProto, TensorProtoSchema } from '../onnx/schema.ts'
 import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
 import { type ChannelAffine, channelsOf } from './channel-affine.ts'
@@ -161,6 +162,6 @@ function place(
   const name = node.input[at]
   const twice = node.input.filter((one) => one === name).length > 1
   if (name && !twice && graph.initializers.has(name) && onlyUserOf(graph, name) === node) {
-    graph.setInitializer({ ...constant, name })
+    graph.setInitializer(altered(TensorProtoSchema, constant, { name }))
   } else graph.setInput(node, at, graph.addInitializer(constant))
 }

@@ -41,6 +41,7 @@ function becomeReshape(graph: Graph, node: NodeProto, source: string): boolean {
   const sizes = BigInt64Array.from(shape, BigInt)
   const name = graph.addInitializer(tensor(`${node.output[0]}_shape`, [shape.length], sizes))
   const made = makeNode('Reshape', [source, name], [node.output[0]!])
-  graph.replace(node, [{ ...made, name: node.name }])
+  made.name = node.name
+  graph.replace(node, [made])
   return true
 }

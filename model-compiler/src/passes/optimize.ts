@@ -1,5 +1,6 @@
 /** Runs passes over a graph, in order, again and again until none finds anything. */
 import type { Graph } from '../graph/graph.ts'
+import { inferTypes } from '../shapes/infer-types.ts'
 import { floatPasses } from './index.ts'
 import type { Pass } from './pass.ts'
 
@@ -24,7 +25,6 @@ export type OptimizeOptions = {
 
 /**
  * Makes a graph smaller and faster without changing what it computes: to a fixed point, or until `roundsMax`.
- * What depends on shapes needs them known: run `inferTypes` before.
  * @returns every pass that has changed something, in order
  * @throws the signal's reason when it is aborted; the graph is then whole, but not finished
  */
@@ -33,6 +33,8 @@ export async function optimize(graph: Graph, options: OptimizeOptions = {}): Pro
   const reports: PassReport[] = []
   for (let round = 1; round <= roundsMax; round++) {
     let found = false
+    // Passes ask for shapes, and make values that nothing is known of yet.
+    inferTypes(graph)
     for (const pass of passes) {
       signal?.throwIfAborted()
       const changes = await pass.run(graph)

@@ -56,3 +56,18 @@ test('a session shows what the runtime made of the graph, and where time went', 
   const profile = (await readdir(folder)).find((name) => name.startsWith('profile'))!
   assert.match(await readFile(join(folder, profile), 'utf8'), /"Mul/)
 })
+
+test('numbers of 16 bits go in and come out as what they are', async () => {
+  const half = model({
+    name: 'half',
+    inputs: [value('x', 'float16', [2])],
+    outputs: [value('y', 'float16', [2])],
+    nodes: [node('Neg', ['x'], ['y'])],
+  })
+  await using session = await openSession(writeModel(half))
+  const whole = Float16Array.of(9, 1.5, -2)
+  const { y } = await session.run({
+    x: { type: 'float16', dims: [2], data: whole.subarray(1) },
+  })
+  assert.deepEqual(y, { type: 'float16', dims: [2], data: Float16Array.of(-1.5, 2) })
+})

@@ -90,8 +90,7 @@ export async function openSession(
     outputs: session.outputMetadata.map(portOf),
     run: async (feeds, wanted = session.outputNames) => {
       const given = Object.entries(feeds).map(
-        ([name, { type, data, dims }]) =>
-          [name, new ort.Tensor(type, data as never, dims)] as const,
+        ([name, given]) => [name, tensorFrom(ort, given)] as const,
       )
       const results = await session
         .run(Object.fromEntries(given), [...wanted])
@@ -117,6 +116,16 @@ async function loadOrt(): Promise<Ort> {
   // It writes to standard error past every logger of ours; what matters comes as an error anyway.
   ort.env.logLevel = 'fatal'
   return ort
+}
+
+/** The binding knows float16 only as its bits, which the constructor of a tensor refuses to keep as such. */
+function tensorFrom(ort: Ort, { type, data, dims }: Value): Tensor {
+  const tensor = new ort.Tensor(type, data as never, dims)
+  if (data instanceof Float16Array) {
+    const cpuData = new Uint16Array(data.buffer, data.byteOffset, data.length)
+    Object.defineProperty(tensor, 'cpuData', { value: cpuData })
+  }
+  return tensor
 }
 
 function valueFrom(name: string, tensor: Tensor): Value {
