@@ -6,13 +6,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setDefaultCACertificates } from 'node:tls'
 import {
-  type Problem,
-  pathOf,
-  type Route,
-  type RouteBody,
+  CallFailed,
+  type CallOptions,
+  makeCaller,
   type RouteName,
-  type RouteParams,
-  type RouteQuery,
   type RouteReply,
   routes,
 } from '@edgeloop/protocol'
@@ -28,24 +25,15 @@ export type HubOptions = {
   readonly data: string
 }
 
-type Defined<T extends object> = { [K in keyof T as T[K] extends undefined ? never : K]: T[K] }
-/** What a call of route `N` needs: params, query and body, where the route has them. */
-export type CallOptions<N extends RouteName> = Defined<{
-  params: RouteParams<N>
-  query: RouteQuery<N>
-  body: RouteBody<N>
-}>
-
 export type HubClient = {
   readonly url: string
-  call<N extends RouteName>(
-    name: N,
-    options: CallOptions<N>,
-    signal?: AbortSignal,
-  ): Promise<RouteReply<N>>
-  /** A route that streams server-sent events. */
+  /** Gives up after half a minute where no signal is given. @throws {Failure} */
+  call<N extends RouteName>(name: N, options: CallOptions<N>): Promise<RouteReply<N>>
+  /** A route that streams server-sent events. @throws {Failure} */
   events(name: 'changes', signal: AbortSignal): Promise<ReadableStream<Uint8Array>>
 }
+
+const callTimeoutMs = 30_000
 
 /** Where a running hub writes how to reach it. */
 export const hubAddressFile = (data: string): string => join(data, 'hub', 'address.json')
@@ -61,56 +49,47 @@ export async function connectHub(options: HubOptions): Promise<HubClient> {
   const url = named ?? local?.url ?? ''
   await trustOnly(options.ca ?? process.env.EDGELOOP_CA ?? local?.ca)
   const token = options.token ?? process.env.EDGELOOP_TOKEN ?? (await localToken(options.data))
-  const request = async (route: Route, path: string, init: RequestInit): Promise<Response> => {
-    let reply: Response
+  const { call, open } = makeCaller(async (path, asked) => {
+    const headers = { ...asked.headers, authorization: `Bearer ${token}` }
     try {
-      reply = await fetch(new URL(path, url), {
-        ...init,
-        headers: { ...init.headers, authorization: `Bearer ${token}` },
-      })
+      return await fetch(new URL(path, url), { ...asked, headers })
     } catch (cause) {
-      if (init.signal?.aborted) throw cause
-      const why = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message
-      const isTrust = /certificate|self.signed/i.test(why)
-      throw new Failure(
-        `Cannot reach the hub at ${url}: ${why}`,
-        isTrust
-          ? 'a hub with its own CA is trusted with --ca FILE (or EDGELOOP_CA): keys/ca.crt in its data folder'
-          : 'is it running? Start it with `npm start` or `./edgeloop hub`',
-        { cause },
-      )
+      if (asked.signal?.aborted) throw cause
+      throw unreachable(url, cause)
     }
-    if (!reply.ok) throw await refusalOf(route, reply)
-    return reply
-  }
+  })
   return {
     url,
-    async call(name, options, signal = AbortSignal.timeout(30_000)) {
-      const route: Route = routes[name]
-      const { params, query, body } = options as {
-        params?: Record<string, string>
-        query?: Record<string, string>
-        body?: unknown
+    call: async (name, options) => {
+      const { signal = AbortSignal.timeout(callTimeoutMs) } = options
+      try {
+        return await call(name, { ...options, signal })
+      } catch (error) {
+        throw error instanceof CallFailed ? failureOf(error) : error
       }
-      const reply = await request(route, pathOf(route, params, query), {
-        method: route.method,
-        signal,
-        ...(body === undefined
-          ? {}
-          : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-      })
-      return (reply.status === 204 ? undefined : await reply.json()) as never
     },
-    async events(name, signal) {
-      const route: Route = routes[name]
-      const reply = await request(route, pathOf(route), {
-        signal,
-        headers: { accept: 'text/event-stream' },
-      })
-      if (!reply.body) throw new Failure(`Cannot read ${route.path}: the hub sent no body`)
-      return reply.body
+    events: async (name, signal) => {
+      try {
+        const { body } = await open(name, { signal })
+        if (body) return body
+      } catch (error) {
+        throw error instanceof CallFailed ? failureOf(error) : error
+      }
+      throw new Failure(`Cannot read ${routes[name].path}: the hub sent no body`)
     },
   }
+}
+
+function unreachable(url: string, cause: unknown): Failure {
+  const why = ((cause as Error).cause as Error | undefined)?.message ?? (cause as Error).message
+  const isTrust = /certificate|self.signed/i.test(why)
+  return new Failure(
+    `Cannot reach the hub at ${url}: ${why}`,
+    isTrust
+      ? 'a hub with its own CA is trusted with --ca FILE (or EDGELOOP_CA): keys/ca.crt in its data folder'
+      : 'is it running? Start it with `npm start` or `./edgeloop hub`',
+    { cause },
+  )
 }
 
 /**
@@ -154,15 +133,13 @@ async function localToken(data: string): Promise<string> {
   }
 }
 
-async function refusalOf(route: Route, reply: Response): Promise<Failure> {
-  const problem = (await reply.json().catch(() => undefined)) as Problem | undefined
-  const text =
-    problem?.detail ?? problem?.title ?? `${route.method} ${route.path} answered ${reply.status}`
-  const { newest } = problem ?? {}
-  if (!newest) return new Failure(text, hints[problem?.code ?? ''])
+function failureOf(cause: CallFailed): Failure {
+  const { message, code, newest } = cause
+  if (!newest) return new Failure(message, hints[code], { cause })
   const changes = newest.changes?.map((change) => `\n  ${lineOf(change)}`).join('') ?? ''
   const who = plain(newest.by || 'somebody')
-  return new Failure(`${text}${changes}`, `${who} made version ${newest.version} at ${newest.at}`)
+  const hint = `${who} made version ${newest.version} at ${newest.at}`
+  return new Failure(`${message}${changes}`, hint, { cause })
 }
 
 const hints: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@
  * order, range, the opened event. Home comes with the first load; every other place is fetched when somebody
  * goes there, or points at the way.
  */
-import { type LogLevel, logLevels } from '@edgeloop/protocol'
+import { CallFailed, type LogLevel, logLevels } from '@edgeloop/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import {
   createRootRouteWithContext,
@@ -13,7 +13,7 @@ import {
   Outlet,
   redirect,
 } from '@tanstack/react-router'
-import { CallFailed, call, isRefused, isSignedOut } from './api/call.ts'
+import { call, isRefused, isSignedOut } from './api/call.ts'
 import { type AuditFilter, readAuditFilter } from './audit/audit-filter.ts'
 import { type Range, rangeNames } from './devices/device-queries.ts'
 import { type FleetView, readFleetView } from './devices/fleet-view.ts'

@@ -4,6 +4,7 @@
  * @module
  */
 export * from './areas.ts'
+export * from './call.ts'
 export * from './config-versions.ts'
 export * from './device.ts'
 export * from './device-log.ts'

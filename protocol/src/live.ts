@@ -42,6 +42,16 @@ export const LiveWant = Type.Object({
 })
 export type LiveWant = Static<typeof LiveWant>
 
+/** Said in place of a picture where there is none: `silent` is connected, and sent none in time. */
+export const PictureAbsent = Type.Object(
+  {
+    state: Type.Union([Type.Literal('offline'), Type.Literal('silent')]),
+    reason: Type.String(),
+  },
+  { $id: 'PictureAbsent' },
+)
+export type PictureAbsent = Static<typeof PictureAbsent>
+
 export const liveFrameBytesMax = 1024 * 1024
 const headerBytesMax = 64 * 1024
 

@@ -22,6 +22,7 @@ import {
   logLinesMax,
 } from './device-log.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
+import { PictureAbsent } from './live.ts'
 import { BootId, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import {
   ApiTokenMade,
@@ -57,8 +58,9 @@ export type Route = {
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema
-  /** JSON reply; routes that answer bytes or a stream name the media type in `produces` instead. */
+  /** JSON reply. Of a route that `produces` something: what it may answer instead. */
   readonly response?: TSchema
+  /** Media type of routes that answer bytes or a stream. */
   readonly produces?: string
   /** Media type of a body that is not JSON, and its limit. */
   readonly consumes?: string
@@ -794,9 +796,11 @@ export const routes = {
     method: 'GET',
     path: '/api/devices/:deviceId/streams/:streamId/picture',
     access: 'viewer',
-    summary: 'Gives the newest live frame with its detections, as one live message',
+    summary:
+      'Gives the newest live frame with its detections, as one live message, or says why there is none',
     params: deviceStream,
     produces: 'application/octet-stream',
+    response: PictureAbsent,
   },
   eventList: {
     method: 'GET',

@@ -9,7 +9,7 @@ import {
   encodeLiveFrame,
   type LiveHeader,
   type LiveRequest,
-  type Problem,
+  type PictureAbsent,
   topicFor,
 } from '@edgeloop/protocol'
 import { WebSocket } from 'ws'
@@ -84,13 +84,31 @@ test('a still is the newest picture, asked for where none is fresh', async (t) =
   assert.equal((await hub.api('GET', '/api/devices/gate/streams/one/picture')).status, 200)
 })
 
-test('a still of a device that is away is refused in words', async (t) => {
+test('where there is no still, the answer says why: nothing has failed', async (t) => {
   const hub = await openTestHub(t)
-  await hub.enrol('gate')
+  await hub.enrol('away')
+  const ask = async (deviceId: string) => {
+    const reply = await hub.api('GET', `/api/devices/${deviceId}/streams/one/picture`)
+    assert.equal(reply.status, 200)
+    assert.match(reply.headers.get('content-type') ?? '', /^application\/json/)
+    return (await reply.json()) as PictureAbsent
+  }
+  const reason = 'There is no picture of "one": the device is not connected'
+  assert.deepEqual(await ask('away'), { state: 'offline', reason })
+  await camera(hub)
+  const silent = await ask('gate')
+  assert.equal(silent.state, 'silent')
+  assert.match(silent.reason, /the device sent none/)
+})
+
+test('a still of a device that has gone is the last one that came', async (t) => {
+  const hub = await openTestHub(t)
+  const { device } = await camera(hub)
+  await put(device, 'one', frame(3))
+  await hub.api('POST', '/api/devices/gate/retire')
   const reply = await hub.api('GET', '/api/devices/gate/streams/one/picture')
-  const problem = (await reply.json()) as Problem
-  assert.equal(problem.code, 'unavailable')
-  assert.match(problem.detail, /not connected/)
+  const bytes = new Uint8Array(await reply.arrayBuffer())
+  assert.equal((decodeLiveFrame(bytes).header as LiveHeader).frame, 3)
 })
 
 test('a device sends its own pictures, and only pictures', async (t) => {

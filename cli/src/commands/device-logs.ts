@@ -12,6 +12,8 @@ type Options = HubOptions & { json?: boolean; lines: number; level: LogLevel; fo
 
 /** How often a device is asked for what is new. */
 const followIntervalMs = 2000
+/** The hub itself waits for a device for some seconds. */
+const answerTimeoutMs = 30_000
 
 /** Adds the command to `device`. @param withHub adds the options that lead to a hub */
 export function addLogs(device: Command, withHub: (command: Command) => Command): void {
@@ -47,7 +49,9 @@ async function logs(deviceId: string, options: Options): Promise<void> {
   try {
     for (;;) {
       const query = { lines: options.lines, ...place }
-      const log = await hub.call('deviceLogShow', { params: { deviceId }, query }, signal)
+      const soon = AbortSignal.any([signal, AbortSignal.timeout(answerTimeoutMs)])
+      const params = { deviceId }
+      const log = await hub.call('deviceLogShow', { params, query, signal: soon })
       if (log.bootId === null) {
         if (!options.follow) throw new Failure(`Cannot show the log: ${log.reason}`)
         // Said once, not every other second.

@@ -54,7 +54,7 @@ export function addRetirement(device: Command, withHub: (command: Command) => Co
           )
     }
     const signal = AbortSignal.timeout(removeTimeoutMs)
-    const removal = await hub.call('deviceRemove', { params: { deviceId } }, signal)
+    const removal = await hub.call('deviceRemove', { params: { deviceId }, signal })
     if (options.json) return printJson({ ...removal, removed: true })
     console.log(`Deleted ${describe(removal)}`)
   })
@@ -66,7 +66,7 @@ async function retireMany(
   { json, dryRun = false }: Options & { dryRun?: boolean },
 ): Promise<void> {
   const signal = AbortSignal.timeout(removeTimeoutMs)
-  const acts = await hub.call('devicesRetire', { body: { devices, dryRun } }, signal)
+  const acts = await hub.call('devicesRetire', { body: { devices, dryRun }, signal })
   const { changed, unchanged, failed } = acts
   if (json) printJson(acts)
   else {

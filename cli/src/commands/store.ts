@@ -152,9 +152,9 @@ async function makeByHub(options: BackupOptions, signal: AbortSignal): Promise<M
   const address = await addressOf(undefined, options.data)
   if (!named && !(await isOpen(address))) return undefined
   const hub = await connectHub(options)
-  const { name } = await hub.call('storeBackupBegin', {}, signal)
+  const { name } = await hub.call('storeBackupBegin', { signal })
   for (;;) {
-    const backups = await hub.call('storeBackupList', {}, signal)
+    const backups = await hub.call('storeBackupList', { signal })
     const found = backups.find((each) => each.name === name)
     if (found?.state === 'whole') return found
     if (found?.state !== 'making') {

@@ -209,9 +209,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return withoutSecrets(await rooms.desired.removeStream(deviceId, streamId, user, note))
     },
     streamList: async ({ query }) => listStreams(fleet.all(), query),
-    streamPicture: async ({ params, request }) => {
+    streamPicture: async ({ params, request, reply }) => {
       const device = fleet.get(params.deviceId)
-      return Buffer.from(await rooms.live.picture(device, params.streamId, request.signal))
+      const picture = await rooms.live.picture(device, params.streamId, request.signal)
+      if (picture instanceof Uint8Array) return Buffer.from(picture)
+      reply.type('application/json')
+      return picture
     },
 
     eventList: ({ query, person }) => rooms.events.list(query, signedIn(person).user),

@@ -34,11 +34,13 @@ export type Call<N extends RouteName> = {
   readonly reply: FastifyReply
 }
 
-/** What a handler gives back: the reply of its row, or bytes where the row names a media type. */
+/** What a handler gives back: the reply of its row, bytes where the row names a media type, or either. */
 export type Answer<N extends RouteName> = [RouteReply<N>] extends [undefined]
   ? // biome-ignore lint/suspicious/noConfusingVoidType: a handler of a route without a reply returns nothing
     Uint8Array | string | FastifyReply | void
-  : RouteReply<N>
+  : (typeof routes)[N] extends { readonly produces: string }
+    ? Uint8Array | RouteReply<N>
+    : RouteReply<N>
 
 export type Handlers = {
   readonly [N in HttpRouteName]: (call: Call<N>) => Promise<Answer<N>>

@@ -37,7 +37,12 @@ function operation(name: string, route: Route, named: Map<string, unknown>): unk
     ...parametersOf('query', route.query, named),
   ]
   const status = String(route.status ?? 200)
-  const reply = contentOf(route.produces ?? 'application/json', route.response, named)
+  const reply = {
+    ...(route.produces === undefined ? {} : contentOf(route.produces, undefined, named)),
+    ...(route.produces !== undefined && route.response === undefined
+      ? {}
+      : contentOf('application/json', route.response, named)),
+  }
   const takesBody = route.body !== undefined || route.consumes !== undefined
   return {
     operationId: name,

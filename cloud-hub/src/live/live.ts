@@ -9,6 +9,7 @@ import {
   LiveHeader as LiveHeaderSchema,
   type LiveRequest,
   type LiveWant,
+  type PictureAbsent,
   Refusal,
 } from '@edgeloop/protocol'
 import { parse } from '@edgeloop/protocol/check'
@@ -46,10 +47,14 @@ export type Live = Disposable & {
   /** Lets a viewer in; `want` says what it looks at, whole, whenever that changes. */
   enter(viewer: Viewer): { want(want: LiveWant): void; leave(): void }
   /**
-   * The newest frame of a stream; asks the device for one where none is fresh.
-   * @throws {Refusal} notFound or unavailable
+   * The newest frame of a stream; asks the device for one where none is fresh. Says why where there is none:
+   * a device that is away is no failure of the hub.
    */
-  picture(device: Device, streamId: string, signal: AbortSignal): Promise<Uint8Array>
+  picture(
+    device: Device,
+    streamId: string,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | PictureAbsent>
   readonly viewers: number
 }
 
@@ -164,7 +169,7 @@ export function openLive(deps: {
     }
   }
 
-  async function picture(device: Device, streamId: string, signal: AbortSignal) {
+  const picture: Live['picture'] = async (device, streamId, signal) => {
     const key = keyOf(device.deviceId, streamId)
     const kept = frames.get(key)
     if (kept && clock() - kept.receivedAt < freshMs) return kept.bytes
@@ -179,7 +184,8 @@ export function openLive(deps: {
     // An old picture says its age in its header; better than none.
     if (kept) return kept.bytes
     const why = device.online ? 'the device sent none' : 'the device is not connected'
-    throw new Refusal('unavailable', `Cannot show a picture of "${streamId}": ${why}`)
+    const reason = `There is no picture of "${streamId}": ${why}`
+    return { state: device.online ? 'silent' : 'offline', reason }
   }
 
   function nextFrame(key: string, signal: AbortSignal): Promise<Frame | undefined> {

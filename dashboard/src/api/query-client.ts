@@ -1,6 +1,7 @@
 /** How replies of the hub are cached: changes keep them fresh, focus and reconnects are the safety net. */
+import { CallFailed } from '@edgeloop/protocol'
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
-import { CallFailed, isSignedOut } from './call.ts'
+import { isSignedOut } from './call.ts'
 
 /** How often a call that got no answer, or an answer of 500 and above, is tried again. */
 const retriesMax = 2

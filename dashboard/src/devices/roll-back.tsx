@@ -1,9 +1,10 @@
 /** Asks before an earlier version is wished again, and shows exactly what that changes. */
+import { CallFailed } from '@edgeloop/protocol'
 import { Button, Group, Modal, Skeleton } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { CallFailed, call } from '../api/call.ts'
+import { call } from '../api/call.ts'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayOf } from '../shell/say.ts'
 import formClasses from '../streams/add-stream.module.css'

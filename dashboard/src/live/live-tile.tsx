@@ -9,7 +9,7 @@ import { callBytes } from '../api/call.ts'
 import { useNow } from '../shell/now.tsx'
 import { sayCount, sayDuration, sayMoment } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
-import { streamStatus } from '../streams/stream-status.ts'
+import { type StreamStatus, streamStatus } from '../streams/stream-status.ts'
 import { drawFrame } from './draw.ts'
 import { useLive } from './live-context.tsx'
 import { type LiveFrame, readLiveFrame } from './live-link.ts'
@@ -48,7 +48,7 @@ export function LiveTile(props: {
   const { deviceId, stream, online } = props
   const canvas = useRef<HTMLCanvasElement>(null)
   const inView = useInView(canvas)
-  const { seen, missing } = useLivePicture(canvas, {
+  const { seen, absent } = useLivePicture(canvas, {
     deviceId,
     streamId: stream.streamId,
     widthMax: props.widthMax ?? 640,
@@ -74,15 +74,7 @@ export function LiveTile(props: {
         aria-label={`Picture of ${stream.name}`}
         role="img"
       />
-      {!seen && (
-        <div className={classes.waiting}>
-          {status.kind !== 'ok'
-            ? status.sentence
-            : missing
-              ? 'No picture yet'
-              : 'Waiting for the first picture'}
-        </div>
-      )}
+      {!seen && <div className={classes.waiting}>{sayWaiting(status, absent)}</div>}
       <figcaption className={classes.name}>
         <Status kind={status.kind} word={status.word} quiet size={12} />
         <TileName {...props} />
@@ -99,6 +91,12 @@ export function LiveTile(props: {
       <SpokenDetections detections={seen?.detections ?? []} />
     </figure>
   )
+}
+
+/** Why a tile is empty. */
+function sayWaiting(status: StreamStatus, absent: boolean): string {
+  if (status.kind === 'ok') return absent ? 'No picture yet' : 'Waiting for the first picture'
+  return absent ? `${status.sentence}. No picture of it is kept` : status.sentence
 }
 
 function TileName(props: {
@@ -155,11 +153,12 @@ function useLivePicture(
     boxes: boolean
     live: boolean
   },
-): { seen: Seen | undefined; missing: boolean } {
+): { seen: Seen | undefined; absent: boolean } {
   const { deviceId, streamId, widthMax, fpsMax, live } = wanted
   const link = useLive()
   const [seen, setSeen] = useState<Seen>()
-  const [missing, setMissing] = useState(false)
+  /** The hub was asked, and has no picture. */
+  const [absent, setAbsent] = useState(false)
   const last = useRef<{ header: LiveFrame['header']; picture: ImageBitmap }>(undefined)
 
   const redraw = useEffectEvent(() => {
@@ -184,11 +183,13 @@ function useLivePicture(
       if (last.current) return
       try {
         const params = { deviceId, streamId }
-        const bytes = await callBytes('streamPicture', { params, signal: stop.signal })
-        const frame = readLiveFrame(bytes)
-        if (frame && !stop.signal.aborted) await show(frame)
+        const still = await callBytes('streamPicture', { params, signal: stop.signal })
+        const frame = still instanceof Uint8Array ? readLiveFrame(still) : undefined
+        if (stop.signal.aborted) return
+        if (frame) await show(frame)
+        else setAbsent(true)
       } catch {
-        if (!stop.signal.aborted) setMissing(true)
+        if (!stop.signal.aborted) setAbsent(true)
       }
     }
     const timer = setTimeout(() => void askForStill(), stillAfterMs[live ? 'live' : 'idle'])
@@ -204,7 +205,7 @@ function useLivePicture(
       last.current?.picture.close()
       last.current = undefined
       setSeen(undefined)
-      setMissing(false)
+      setAbsent(false)
     },
     [deviceId, streamId],
   )
@@ -225,7 +226,7 @@ function useLivePicture(
     return () => watcher.disconnect()
   }, [canvas])
 
-  return { seen, missing }
+  return { seen, absent }
 }
 
 function useInView(element: React.RefObject<Element | null>): boolean {

@@ -1,9 +1,10 @@
 /** The door: user and password, or a one-time link, and what a used or expired link means. */
+import { CallFailed } from '@edgeloop/protocol'
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, useRouter } from '@tanstack/react-router'
 import { type FormEvent, useEffect, useEffectEvent, useState } from 'react'
-import { CallFailed, call, isRefused } from '../api/call.ts'
+import { call, isRefused } from '../api/call.ts'
 import { Brand } from '../shell/brand.tsx'
 import { usePageTitle } from '../shell/page.tsx'
 import { sessionQuery, tokenIn } from './session.ts'

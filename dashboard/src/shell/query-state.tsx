@@ -2,11 +2,12 @@
  * The honest states of anything that is fetched, once for all pages: loading (in the shape of what
  * comes), failed (what and what to do), out of date (since when), and what the page itself shows.
  */
+import { CallFailed } from '@edgeloop/protocol'
 import { Button } from '@mantine/core'
 import { IconCloudOff, IconError404, IconLock, IconMoodEmpty } from '@tabler/icons-react'
 import type { UseQueryResult } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useState } from 'react'
-import { CallFailed } from '../api/call.ts'
+
 import classes from './query-state.module.css'
 import { sayTime } from './say.ts'
 

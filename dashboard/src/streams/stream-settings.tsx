@@ -3,6 +3,7 @@
  * device's configuration. Nothing changes on the device before that.
  */
 import {
+  CallFailed,
   configMisfit,
   type DeviceDetail,
   mayAct,
@@ -16,7 +17,7 @@ import { IconArrowBackUp, IconArrowForwardUp, IconVideoOff } from '@tabler/icons
 import { useMutation, useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useBlocker } from '@tanstack/react-router'
 import { useState } from 'react'
-import { CallFailed, call } from '../api/call.ts'
+import { call } from '../api/call.ts'
 import { deviceQuery } from '../devices/device-queries.ts'
 import { LiveTile } from '../live/live-tile.tsx'
 import { sessionQuery } from '../people/session.ts'
