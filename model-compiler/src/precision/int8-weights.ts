@@ -14,6 +14,9 @@ import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto, NodeProto } from '../onnx/schema.ts'
 import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
+import { dropInitializerInputs } from '../shapes/input-shapes.ts'
+import { cast, nameless } from './conversion-nodes.ts'
+import { float16Max } from './float16.ts'
 import { weightCodes } from './weight-codes.ts'
 
 export type Int8WeightsOptions = {
@@ -31,7 +34,6 @@ export type Int8WeightsOptions = {
 
 /** Bytes in the file for a node, beside the names of the weight itself. */
 const nodeBytes = 50
-const float16Max = 65504
 
 type Weight = {
   readonly name: string
@@ -55,11 +57,8 @@ export function toInt8Weights(model: ModelProto, options: Int8WeightsOptions = {
       `Cannot store weights as int8 in a model of opset ${graph.opset}: it takes 7; upgrade it first`,
     )
   }
-  if (graph.irVersion < 4) {
-    // Before IR 4 an initializer is listed as an input, too, and the listing would still say that it is float.
-    for (const name of graph.initializers.keys()) graph.removeInput(name)
-    graph.irVersion = 4
-  }
+  // Before IR 4 an initializer is listed as an input, too, and the listing would still say that it is float.
+  if (graph.irVersion < 4) dropInitializerInputs(graph)
   const weights = weightsOf(graph).filter(({ name }) => !keepFloat.has(name))
   const halves = float16Of(weights, options)
   for (const weight of weights) {
@@ -113,7 +112,7 @@ function storeInt8(graph: Graph, { name, dims, axis, values }: Weight): void {
   const [integers, floats] = [graph.freshName('i'), graph.freshName('f')]
   graph.redirect(name, floats)
   graph.insert(
-    [castToFloat(name, integers), nameless(node('Mul', [integers, scale], [floats]))],
+    [cast(name, integers, 'float32'), nameless(node('Mul', [integers, scale], [floats]))],
     graph.nodes[0],
   )
 }
@@ -128,16 +127,7 @@ function storeFloat16(graph: Graph, { name, dims, values }: Weight): void {
   graph.setInitializer(tensor(name, dims, halves))
   const floats = graph.freshName('f')
   graph.redirect(name, floats)
-  graph.insert([castToFloat(name, floats)], graph.nodes[0])
-}
-
-const castToFloat = (from: string, to: string): NodeProto =>
-  nameless(node('Cast', [from], [to], { to: { int: tensorTypes.float32 } }))
-
-/** Two names for each weight would be a fortieth of a small model. */
-function nameless(one: NodeProto): NodeProto {
-  one.name = ''
-  return one
+  graph.insert([cast(name, floats, 'float32')], graph.nodes[0])
 }
 
 /**
