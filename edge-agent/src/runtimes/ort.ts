@@ -74,8 +74,12 @@ function settings(
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
     ...(profile && { enableProfiling: true, profileFilePrefix: profile.prefix }),
-    // A thread that spins while it waits takes the core from decoding (measured: twice as slow).
-    extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+    extra: {
+      // A thread that spins while it waits takes the core from decoding (measured: twice as slow).
+      session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } },
+      // It would turn weights that a compiled model keeps float into int8, one scale for all channels, without a word.
+      optimization: { disable_specified_optimizers: 'WeightBiasQuantization' },
+    },
   }
 }
 
