@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'edge-agent': ['protocol'],
   'cloud-hub': ['protocol', 'model-compiler'],
   dashboard: ['protocol'],
-  cli: ['protocol', 'edge-agent', 'cloud-hub', 'dashboard'],
+  cli: ['protocol', 'edge-agent', 'cloud-hub', 'dashboard', 'model-compiler'],
 }
 
 const importsOf = (file: string): string[] =>

@@ -3,6 +3,7 @@
  * protobuf itself, with everything in it that we do not know, and `writeModel(model)` gives the same
  * bytes back. It never runs a model, and it never fetches data that a model keeps elsewhere.
  */
+export { type Sample, type SampleSource, samplesFrom } from './calibrate/samples.ts'
 export { cosine, MapOverlap, type Ranked, topAccuracy } from './evaluate/accuracy.ts'
 export {
   averagePrecision,
@@ -30,3 +31,4 @@ export type {
 export { floatsOf, type Numbers, tensor, valuesOf } from './onnx/tensor.ts'
 export { attributeTypes, type TensorTypeName, tensorTypes } from './onnx/types.ts'
 export { writeModel } from './onnx/write.ts'
+export type { Value } from './runtime/session.ts'

@@ -91,6 +91,33 @@ export async function readImage(
   }
 }
 
+/**
+ * A picture of class indexes: PNG with one channel whose values are classes, scaled to a size without mixing.
+ * @throws {ImageError} naming the file; colours are refused, as they are no class indexes
+ */
+export async function readClassMask(
+  file: string,
+  width: number,
+  height: number,
+): Promise<Uint8Array> {
+  try {
+    const { channels, isPalette } = await sharp(file, {
+      limitInputPixels: pixelsMax,
+    }).metadata()
+    if (channels !== 1 || isPalette) {
+      throw new Error('it has colours; masks hold one channel of class indexes')
+    }
+    return await sharp(file, { limitInputPixels: pixelsMax, failOn: 'error' })
+      .resize(width, height, { fit: 'fill', kernel: 'nearest' })
+      .toColourspace('b-w')
+      .raw()
+      .toBuffer()
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split('\n')
+    throw new ImageError(`Cannot read mask "${file}": ${reason}`, { cause })
+  }
+}
+
 /** The image at the size of the view's content, as height × width × 3 bytes RGB. */
 async function scaledRgb(file: string, { content }: InputView): Promise<Uint8Array> {
   return await sharp(file, { limitInputPixels: pixelsMax, failOn: 'error' })

@@ -4,10 +4,23 @@
  * @module
  */
 export { openCamera } from '../cameras/open-camera.ts'
-export type { DetectOptions, Model, Reading } from '../models/model.ts'
+export type { Description } from '../models/description.ts'
+export { readDescription } from '../models/description-file.ts'
+export type { ClassPicture, DetectOptions, Model, Reading } from '../models/model.ts'
 export { openModel } from '../models/open-model.ts'
 export { settleRuntime } from '../models/settle-runtimes.ts'
 export { chooseRuntime } from '../runtimes/choose.ts'
 export { fastestOf } from '../runtimes/measurement.ts'
+export { ortRuntime } from '../runtimes/ort.ts'
+export type { Tensor, Tensors } from '../runtimes/runtime.ts'
 export { detectCamera } from './detect-camera.ts'
 export { detectImages } from './detect-images.ts'
+export {
+  type CanvasImage,
+  ImageError,
+  type ImageFile,
+  imageEndings,
+  listImages,
+  readClassMask,
+  readImage,
+} from './images.ts'

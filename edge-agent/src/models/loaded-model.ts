@@ -6,7 +6,7 @@ import { ModelError, type RuntimeSession, type Tensors } from '../runtimes/runti
 import { Candidates } from './candidates.ts'
 import { type InputSpec, placeFrame, toSourceBox } from './canvas.ts'
 import type { Decoder, Reader } from './layouts/layout.ts'
-import type { DetectOptions, Model, ModelSignature, Reading, Task } from './model.ts'
+import type { ClassPicture, DetectOptions, Model, ModelSignature, Reading, Task } from './model.ts'
 import { suppress } from './nms.ts'
 import type { TensorFeeder } from './tensor-feeder.ts'
 
@@ -70,11 +70,30 @@ export class LoadedModel implements Model {
     )
   }
 
-  async read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading> {
-    if (canvas.length !== this.inputBytes) {
-      const wanted = `${this.input.width}×${this.input.height}×3 = ${this.inputBytes}`
-      throw new RangeError(`Cannot detect: canvas has ${canvas.length} bytes, expected ${wanted}`)
+  async classPicture(canvas: Uint8Array, view: InputView): Promise<ClassPicture> {
+    const decoder = this.#decoder
+    if (!('picture' in decoder) || !decoder.picture) {
+      throw new ModelError(
+        `Cannot read a class picture of model "${this.name}": layout ${this.layout} is for ${this.task}`,
+      )
     }
+    this.#checkCanvas(canvas)
+    return decoder.picture(await this.run(this.#feed(canvas)), view)
+  }
+
+  tensorsOf(canvas: Uint8Array): Tensors {
+    this.#checkCanvas(canvas)
+    return this.#feed(canvas)
+  }
+
+  #checkCanvas(canvas: Uint8Array): void {
+    if (canvas.length === this.inputBytes) return
+    const wanted = `${this.input.width}×${this.input.height}×3 = ${this.inputBytes}`
+    throw new RangeError(`Cannot detect: canvas has ${canvas.length} bytes, expected ${wanted}`)
+  }
+
+  async read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading> {
+    this.#checkCanvas(canvas)
     if (this.#busy) throw new Error('Cannot detect: the model is busy with another canvas')
     this.#busy = true
     try {

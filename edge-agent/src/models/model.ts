@@ -40,6 +40,13 @@ export type Reading = {
   readonly embedding?: readonly number[]
 }
 
+/** Class indexes of a map, row by row. */
+export type ClassPicture = {
+  readonly width: number
+  readonly height: number
+  readonly classes: Uint16Array
+}
+
 export type DetectOptions = {
   readonly scoreMin: number
   readonly nmsIou: number
@@ -80,6 +87,13 @@ export interface Model extends AsyncDisposable {
   detect(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Detection[]>
   /** What it says of one canvas, whatever it is for. */
   read(canvas: Uint8Array, view: InputView, options: DetectOptions): Promise<Reading>
+  /**
+   * The best class of every pixel of the map that a segmentation gives, as far as it shows the frame.
+   * @throws {ModelError} where it is no segmentation
+   */
+  classPicture(canvas: Uint8Array, view: InputView): Promise<ClassPicture>
+  /** The tensors that `run` takes for a canvas; valid until the next canvas. */
+  tensorsOf(canvas: Uint8Array): Tensors
   /**
    * The model itself, without layout: tensors in, tensors out, which are valid until it is next used.
    * @throws {Error} when a tensor is missing or does not fit, or the runtime fails

@@ -8,7 +8,7 @@ import type { InputView } from '../../cameras/camera.ts'
 import type { Tensor, TensorInfo } from '../../runtimes/runtime.ts'
 import type { Candidates } from '../candidates.ts'
 import type { InputSpec } from '../canvas.ts'
-import type { Reading, Task } from '../model.ts'
+import type { ClassPicture, Reading, Task } from '../model.ts'
 
 /** The part of an input that a layout knows; size, tensor layout and type come from the model. */
 export type InputPreset = Pick<InputSpec, 'channels' | 'fit' | 'pad' | 'mean' | 'std'>
@@ -55,6 +55,8 @@ export type Reader = {
   readonly classes: number
   /** @throws {Error} when the outputs hold nothing that can be read */
   read(outputs: Outputs, given: ReadingGiven): Reading
+  /** Where the outputs are a map of classes. */
+  picture?(outputs: Outputs, view: InputView): ClassPicture
 }
 
 /** Says what outputs were expected: `one output [1, 3549, 5 + classes] (…)`. */

@@ -3,6 +3,7 @@
  * covers, and the outlines of its largest parts.
  */
 import type { InputView } from '../../cameras/camera.ts'
+import type { ClassPicture } from '../model.ts'
 import { outlinesOf } from '../outlines.ts'
 import {
   type Expectation,
@@ -60,6 +61,7 @@ function checkSegmentation({ width, height, outputs }: ModelShape): Reader | Exp
     : { height: a!, width: b!, pixelStep: classes, classStep: 1 }
   return {
     classes,
+    picture: (tensors, view) => classPicture(floats(tensors, output.name), map, classes, view),
     read(tensors, { labels, view, keepMax, wanted }) {
       const picture = classPicture(floats(tensors, output.name), map, classes, view)
       const pixels = picture.classes.length
@@ -87,7 +89,7 @@ function classPicture(
   { width, height, pixelStep, classStep }: ClassMap,
   classes: number,
   view: InputView,
-) {
+): ClassPicture {
   const { content } = view
   const left = Math.round((content.left * width) / view.width)
   const top = Math.round((content.top * height) / view.height)
