@@ -9,6 +9,7 @@ import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
+import { modelCommand } from './commands/model.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -48,6 +49,7 @@ for (const command of [
   agentCommand(),
   cameraCommand(),
   detectCommand(),
+  modelCommand(),
   deviceCommand(),
   streamCommand(),
   eventsCommand(),

@@ -2,7 +2,7 @@
  * How right a model is on images, by its task: against what people said is in them, or, where nobody did, against
  * what the original says. Models are opened and read as the agent does it, so what is measured is what a box will do.
  */
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type ClassPicture,
@@ -54,7 +54,6 @@ type Answer =
 export class Evaluator {
   readonly #options: EvaluatorOptions
   #reference: readonly Answer[] | undefined
-  #opened = 0
 
   constructor(options: EvaluatorOptions) {
     this.#options = options
@@ -62,17 +61,17 @@ export class Evaluator {
 
   /**
    * The first model it is given is the original.
+   * @param description where it is not described as the original is
    * @throws {ModelError} when the agent would not open the model
    */
-  async evaluate(bytes: Uint8Array, signal?: AbortSignal): Promise<Evaluation> {
-    const { folder, description, canvases, onImage } = this.#options
-    const stem = join(folder, `looked-at-${this.#opened++}`)
+  async evaluate(bytes: Uint8Array, description = this.#options.description): Promise<Evaluation> {
+    const { folder, canvases, onImage } = this.#options
+    const stem = join(folder, 'candidate')
     await writeFile(`${stem}.onnx`, bytes)
     await writeFile(`${stem}.model.json`, JSON.stringify(description))
     await using model = await openModel({ name: 'candidate', file: `${stem}.onnx` }, ortRuntime)
     const answers: Answer[] = []
     for await (const canvas of canvases.read()) {
-      signal?.throwIfAborted()
       answers.push(await answerOf(model, canvas))
       onImage?.(answers.length, canvases.images.length)
     }
@@ -84,6 +83,13 @@ export class Evaluator {
       )
     }
     return evaluation
+  }
+
+  /** Takes the last candidate away. */
+  async removeFiles(): Promise<void> {
+    for (const ending of ['onnx', 'model.json']) {
+      await rm(join(this.#options.folder, `candidate.${ending}`), { force: true })
+    }
   }
 
   async #compare(answers: readonly Answer[]): Promise<Evaluation> {

@@ -1,0 +1,366 @@
+/**
+ * A float model in, the fastest model that is still right out. The candidates are made one after the other, each is
+ * evaluated and timed against the original in turns, and `choose` decides by the figures alone.
+ */
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { comparePairs } from '../benchmark/compare-pairs.ts'
+import { type OperatorTime, profileOperators } from '../benchmark/profile.ts'
+import type { Sample, SampleSource } from '../calibrate/samples.ts'
+import { type Evaluation, figuresOf, type Metric } from '../evaluate/metric.ts'
+import { Graph } from '../graph/graph.ts'
+import { OnnxError, readModel } from '../onnx/read.ts'
+import { writeModel } from '../onnx/write.ts'
+import type { PassReport } from '../passes/optimize.ts'
+import { openSession } from '../runtime/session.ts'
+import {
+  type CandidateName,
+  candidatesFor,
+  choose,
+  type Judged,
+  type Precision,
+  type Verdict,
+} from './choose.ts'
+import type { Manifest, StatedFile } from './manifest.ts'
+import { manifestName } from './output-folder.ts'
+import { type Planned, type Progress, ProgressTeller } from './progress.ts'
+import { recipes, Workshop } from './recipes.ts'
+
+export type CompileOptions = {
+  /** The file's bytes. */
+  readonly model: Uint8Array
+  /** How errors and results call it. */
+  readonly name: string
+  /** What the original is fed while ranges are taken; none of it may be evaluated with. */
+  readonly samples: SampleSource
+  /** How right a model is, by its task's own metric; the original is asked first. */
+  readonly evaluate: (model: Uint8Array, signal?: AbortSignal) => Promise<Evaluation>
+  /** Name of a target; what is measured here is measured on this machine all the same. */
+  readonly target: string
+  readonly precision: Precision
+  /** Largest loss of the metric that is accepted, absolute. */
+  readonly maxDrop: number
+  /** Candidates that are kept beside the chosen one. */
+  readonly keep?: readonly CandidateName[]
+  /** What the agent has to know to feed and read the model; goes into the manifest as it is. */
+  readonly description?: unknown
+  /** A folder to write into; see `openOutputFolder`. */
+  readonly folder: string
+  /** Time for one measurement of a candidate against the original (default 3). */
+  readonly measureSeconds?: number
+  readonly onProgress?: (progress: Progress) => void
+  readonly signal?: AbortSignal
+}
+
+export type CandidateResult = {
+  readonly name: CandidateName
+  /** One sentence: how it is made. */
+  readonly about: string
+  /** Null where it could not be made: `why` says the reason. */
+  readonly sizeBytes: number | null
+  /** The original's latency at ONNX Runtime's level `all` over the candidate's: above 1 is faster. */
+  readonly latencyRatio: number | null
+  /** Median of one inference on one thread, in milliseconds. */
+  readonly latencyMs: number | null
+  readonly ap50: number | null
+  /** Median over the activations, against the original's; null where nothing can be compared. */
+  readonly sqnrDb: number | null
+  readonly metrics: Readonly<Partial<Record<Metric, number>>>
+  /** What the metric lost against the original; below 0 where it won. */
+  readonly drop: number | null
+  /** `passed`: it might have been shipped, and another is better. */
+  readonly verdict: Verdict['verdict']
+  readonly why: string
+}
+
+/** An operator that was meant to compute with codes and does not. */
+export type Unfused = { readonly node: string; readonly opType: string; readonly why: string }
+
+export type CompileResult = {
+  readonly chosen: CandidateName
+  readonly why: string
+  readonly metric: Metric
+  readonly maxDrop: number
+  readonly precision: Precision
+  readonly target: string
+  readonly candidates: readonly CandidateResult[]
+  readonly unfused: readonly Unfused[]
+}
+
+/** Everything that was found out, for the report. */
+export type CompileReport = CompileResult & {
+  readonly source: { readonly name: string; readonly digest: string; readonly sizeBytes: number }
+  readonly machine: { readonly cpu: string; readonly threads: 1 }
+  readonly calibrationSamples: number
+  readonly passes: readonly PassReport[]
+  /** Time of each kind of operator in the original and in what was chosen, as the runtime profiles it. */
+  readonly operators: {
+    readonly before: readonly OperatorTime[]
+    readonly after: readonly OperatorTime[]
+  }
+}
+
+/** A candidate with what was measured of it. */
+type Measured = {
+  readonly name: CandidateName
+  readonly about: string
+  readonly bytes?: Uint8Array
+  readonly failure?: string
+  readonly evaluation?: Evaluation
+  readonly ratios: readonly number[]
+  readonly latencyMs?: number
+}
+
+const measureSecondsDefault = 3
+
+/**
+ * Compiles a model and writes `model.onnx`, `manifest.json` and what is kept into `options.folder`.
+ * @throws {OnnxError} when the model is none, the samples do not fit it, or nothing of a precision that was asked
+ * for may be shipped; what `evaluate` throws for the original; the signal's reason when it is aborted
+ */
+export async function compileModel(
+  options: CompileOptions,
+): Promise<{ readonly report: CompileReport; readonly manifest: Manifest }> {
+  const { model: bytes, name, samples, precision, maxDrop, signal } = options
+  const names = candidatesFor(precision).filter((one) => one === 'original' || recipes[one])
+  const teller = new ProgressTeller(planOf(names), options.onProgress ?? (() => {}))
+  teller.at('read')
+  const original = readModel(bytes, { name })
+  const [feeds] = await Array.fromAsync(firstOf(samples))
+  if (!feeds) throw new OnnxError('Cannot compile: there is no sample to calibrate with')
+  await checkSample(bytes, feeds, name)
+  const workshop = new Workshop({ original, samples, signal })
+
+  const measured: Measured[] = []
+  for (const candidate of names) {
+    signal?.throwIfAborted()
+    measured.push(await measure(candidate, { options, workshop, feeds, teller }))
+  }
+  const before = measured[0]!.evaluation!
+  const { chosen, verdicts } = await settle(measured, before, { options, feeds, teller })
+  const best = measured.find((one) => one.name === chosen)!
+
+  teller.at('write')
+  const shipped = best.bytes!
+  const profile = async (of: Uint8Array) =>
+    (await profileOperators(of, feeds, signalOf(signal))).operators
+  const report: CompileReport = {
+    chosen,
+    why: verdicts.get(chosen)!.why,
+    ...{ metric: before.metric, maxDrop, precision, target: options.target },
+    candidates: measured.map((one) => candidateOf(one, before, verdicts.get(one.name)!)),
+    unfused: [],
+    source: { name, digest: digestOf(bytes), sizeBytes: bytes.length },
+    machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: 1 },
+    calibrationSamples: samples.count,
+    passes: workshop.passes,
+    operators: { before: await profile(bytes), after: await profile(shipped) },
+  }
+  const kept = measured.filter((one) => one.bytes && options.keep?.includes(one.name))
+  const manifest = await manifestOf(options, report, best, kept)
+  await writeFile(join(options.folder, manifest.model.file), shipped)
+  for (const one of kept) await writeFile(join(options.folder, `${one.name}.onnx`), one.bytes!)
+  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+  await writeFile(join(options.folder, manifestName), json(manifest))
+  await writeFile(join(options.folder, 'report.json'), json(report))
+  teller.at('write', undefined, 1, 1)
+  return { report, manifest }
+}
+
+async function manifestOf(
+  options: CompileOptions,
+  report: CompileReport,
+  best: Measured,
+  kept: readonly Measured[],
+): Promise<Manifest> {
+  const stated = (file: string, { name, bytes }: Measured): StatedFile => ({
+    ...{ file, candidate: name, digest: digestOf(bytes!), sizeBytes: bytes!.length },
+  })
+  await using session = await openSession(best.bytes!)
+  const value = (of: CandidateName) =>
+    report.candidates.find(({ name }) => name === of)?.metrics[report.metric] ?? Number.NaN
+  return {
+    format: 'edgeloop-model',
+    formatVersion: 1,
+    name: options.name,
+    model: stated('model.onnx', best),
+    kept: kept.map((one) => stated(`${one.name}.onnx`, one)),
+    source: report.source,
+    target: report.target,
+    opset: new Graph(readModel(best.bytes!)).opset,
+    inputs: session.inputs,
+    outputs: session.outputs,
+    evaluation: {
+      metric: report.metric,
+      original: value('original'),
+      value: value(report.chosen),
+      maxDrop: report.maxDrop,
+    },
+    latencyRatio: report.candidates.find(({ name }) => name === report.chosen)?.latencyRatio ?? 1,
+    ...(options.description !== undefined && { description: options.description }),
+  }
+}
+
+type Bench = {
+  readonly options: CompileOptions
+  readonly feeds: Sample
+  readonly teller: ProgressTeller
+}
+
+/** Makes a candidate and finds out what there is to know of it; only the original may fail altogether. */
+async function measure(
+  name: CandidateName,
+  { options, workshop, feeds, teller }: Bench & { readonly workshop: Workshop },
+): Promise<Measured> {
+  const about = recipes[name]?.about ?? 'as it was handed in'
+  const isOriginal = name === 'original'
+  try {
+    teller.at('make', name)
+    const recipe = recipes[name]
+    const bytes = recipe ? writeModel(await recipe.make(workshop)) : options.model
+    teller.at('evaluate', name)
+    const evaluation = await options.evaluate(bytes, options.signal)
+    teller.at('measure', name)
+    const { ratios, bMs } = await time(options.model, bytes, feeds, options)
+    // The original is as fast as itself, whatever the clock says.
+    return { name, about, bytes, evaluation, ratios: isOriginal ? [1] : ratios, latencyMs: bMs }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    if (isOriginal) throw error
+    return { name, about, failure: (error as Error).message, ratios: [] }
+  }
+}
+
+const time = (
+  original: Uint8Array,
+  candidate: Uint8Array,
+  feeds: Sample,
+  options: CompileOptions,
+) =>
+  comparePairs(original, candidate, feeds, {
+    seconds: options.measureSeconds ?? measureSecondsDefault,
+    ...signalOf(options.signal),
+  })
+
+/**
+ * Chooses, and times what was chosen once more: of several that were measured once, the best has been lucky. What is
+ * slower than the original in all turns together is not shipped, and the choice begins anew.
+ */
+async function settle(measured: Measured[], before: Evaluation, { options, feeds, teller }: Bench) {
+  const { precision, maxDrop } = options
+  const confirmed = new Set<CandidateName>(['original'])
+  while (true) {
+    const choice = choose(
+      measured.map((one) => judged(one, before)),
+      { precision, maxDrop },
+    )
+    const at = measured.findIndex(({ name }) => name === choice.chosen)
+    const best = measured[at]
+    if (choice.chosen === undefined || !best?.bytes) {
+      const reasons = [...choice.verdicts]
+        .filter(([name]) => name !== 'original')
+        .map(([name, { why }]) => `${name} ${why}`)
+      throw new OnnxError(
+        `Cannot compile "${options.name}" to ${precision}: ${reasons.join('; ')}; allow more with --max-drop, or take --precision auto`,
+      )
+    }
+    if (confirmed.has(choice.chosen)) return choice
+    confirmed.add(choice.chosen)
+    teller.at('measure', 'chosen')
+    const again = await time(options.model, best.bytes, feeds, options)
+    measured[at] = { ...best, ratios: [...best.ratios, ...again.ratios], latencyMs: again.bMs }
+  }
+}
+
+function judged(
+  { name, failure, bytes, evaluation, ratios }: Measured,
+  before: Evaluation,
+): Judged {
+  return {
+    name,
+    ...(failure !== undefined && { failure }),
+    sizeBytes: bytes?.length ?? Number.POSITIVE_INFINITY,
+    latencyRatio: medianOf(ratios),
+    drop: evaluation ? before.value - evaluation.value : Number.NaN,
+  }
+}
+
+/** What a program that called the compiler wants to know of a report. */
+export const resultOf = (report: CompileReport): CompileResult => {
+  const { chosen, why, metric, maxDrop, precision, target, candidates, unfused } = report
+  return { chosen, why, metric, maxDrop, precision, target, candidates, unfused }
+}
+
+function candidateOf(
+  one: Measured,
+  before: Evaluation,
+  { verdict, why }: Verdict,
+): CandidateResult {
+  const { name, about, bytes, evaluation, ratios, latencyMs } = one
+  const metrics = evaluation ? figuresOf(evaluation) : {}
+  return {
+    name,
+    about,
+    sizeBytes: bytes?.length ?? null,
+    latencyRatio: ratios.length > 0 ? rounded(medianOf(ratios), 4) : null,
+    latencyMs: latencyMs === undefined ? null : rounded(latencyMs, 3),
+    ap50: metrics.ap50 ?? null,
+    sqnrDb: null,
+    metrics,
+    drop: evaluation ? rounded(before.value - evaluation.value, 6) : null,
+    verdict,
+    why,
+  }
+}
+
+/** @throws {OnnxError} naming the input that a sample does not fit */
+async function checkSample(model: Uint8Array, sample: Sample, name: string): Promise<void> {
+  await using session = await openSession(model)
+  for (const { name: input, type, shape } of session.inputs) {
+    const given = sample[input]
+    const wanted = `input "${input}" is ${type} [${shape.map((size) => (size === -1 ? '?' : size)).join(', ')}]`
+    if (!given) throw new OnnxError(`Cannot compile "${name}": ${wanted}, and samples have none`)
+    const fits =
+      given.type === type &&
+      given.dims.length === shape.length &&
+      shape.every((size, at) => typeof size === 'string' || size === -1 || size === given.dims[at])
+    if (!fits) {
+      throw new OnnxError(
+        `Cannot compile "${name}": ${wanted}, and a sample is ${given.type} [${given.dims.join(', ')}]`,
+      )
+    }
+  }
+}
+
+async function* firstOf(samples: SampleSource): AsyncGenerator<Sample> {
+  for await (const sample of samples.read()) {
+    yield sample
+    return
+  }
+}
+
+/** Weights as they are on a small detector; only their proportions matter. */
+function planOf(names: readonly CandidateName[]): Planned[] {
+  return [
+    { step: 'read', weight: 0.5 },
+    ...names.flatMap((candidate): Planned[] => [
+      { step: 'make', candidate, weight: candidate.startsWith('int8') ? 5 : 1 },
+      { step: 'evaluate', candidate, weight: 5 },
+      { step: 'measure', candidate, weight: 3 },
+    ]),
+    { step: 'measure', candidate: 'chosen', weight: 3 },
+    { step: 'write', weight: 1 },
+  ]
+}
+
+const signalOf = (signal: AbortSignal | undefined) => (signal ? { signal } : {})
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+const rounded = (value: number, digits: number): number => Number(value.toFixed(digits))
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

@@ -1,0 +1,235 @@
+/** `./edgeloop model compile` and `compare` from the outside: files that belong together, or none. */
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { attributeTypes, model, node, tensor, value, writeModel } from '@edgeloop/model-compiler'
+import sharp from 'sharp'
+import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
+import {
+  createScene,
+  sceneHeight as height,
+  sceneWidth as width,
+} from '../../edge-agent/src/demo/scene.ts'
+import { put } from '../detection/tiny-models.ts'
+import { material, needs } from '../require.ts'
+
+const repository = fileURLToPath(new URL('../..', import.meta.url))
+let folder = ''
+let images = ''
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'edgeloop-compile-'))
+  images = await mkdtemp(join(folder, 'images-'))
+  const scene = createScene({ seed: 5, seconds: 48 })
+  const rgb = Buffer.alloc(width * height * 3)
+  for (let frame = 0; frame < 16; frame++) {
+    scene.render(40 + frame * 25, rgb)
+    await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(images, `${frame}.png`))
+  }
+})
+after(() => rm(folder, { recursive: true }))
+
+/** Runs the command line; gives the JSON lines of standard output. */
+async function edgeloop(...args: string[]) {
+  const command = [`${repository}edgeloop`, ...args]
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, command, {
+    timeout: 300_000,
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  const lines = stdout.trim().split('\n')
+  return { lines: lines.map((line) => JSON.parse(line)), stderr }
+}
+
+/** What a command that fails says on standard error. */
+async function failing(...args: string[]): Promise<string> {
+  const error = await edgeloop(...args).then(
+    () => assert.fail('it did not fail'),
+    (failure: { code?: number; stderr?: string }) => failure,
+  )
+  assert.equal(error.code, 1, error.stderr)
+  return error.stderr ?? ''
+}
+
+test('a model is compiled, described and found again by detect without being told anything', async () => {
+  const out = join(folder, 'out')
+  const { lines, stderr } = await edgeloop(
+    ...['model', 'compile', demoModel.file, '--calibrate', images, '--out', out],
+    ...['--keep', 'original', '--measure-seconds', '0.2', '--progress', 'json', '--json'],
+  )
+  const { chosen, candidates, unfused } = lines.at(-1)
+  assert(Array.isArray(unfused))
+  assert.deepEqual(candidates.map(({ name }: { name: string }) => name).slice(0, 2), [
+    'original',
+    'fp32',
+  ])
+  for (const candidate of candidates) {
+    for (const key of ['name', 'sizeBytes', 'latencyRatio', 'ap50', 'sqnrDb', 'why']) {
+      assert(key in candidate, `${candidate.name} has no ${key}`)
+    }
+  }
+  const best = candidates.find(({ name }: { name: string }) => name === chosen)
+  assert(best.latencyRatio >= 1 && best.drop <= 0.01 && best.verdict === 'chosen')
+
+  const progress = stderr
+    .split('\n')
+    .filter((line) => line.startsWith('{"progress"'))
+    .map((line) => JSON.parse(line).progress)
+  const shares = progress.map(({ share }) => share)
+  assert.deepEqual(
+    shares,
+    shares.toSorted((a, b) => a - b),
+  )
+  assert.equal(shares.at(-1), 1)
+
+  const manifest = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8'))
+  const bytes = await readFile(join(out, 'model.onnx'))
+  assert.equal(manifest.model.digest, createHash('sha256').update(bytes).digest('hex'))
+  assert.equal(manifest.model.candidate, chosen)
+  const original = await readFile(demoModel.file)
+  assert.deepEqual(await readFile(join(out, 'original.onnx')), original)
+  assert.equal(manifest.source.digest, createHash('sha256').update(original).digest('hex'))
+  const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))
+  assert.equal(report.chosen, chosen)
+  assert(report.operators.before.length > 0 && report.operators.after.length > 0)
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.startsWith('.')),
+    [],
+  )
+
+  const detect = async (file: string) =>
+    (await edgeloop('detect', '--model', file, '--images', images, '--json')).lines
+  const labelsOf = (answers: { detections: { label: string }[] }[]) =>
+    answers.map(({ detections }) => detections.map(({ label }) => label))
+  assert.deepEqual(
+    labelsOf(await detect(join(out, 'model.onnx'))),
+    labelsOf(await detect(demoModel.file)),
+  )
+
+  const compared = await edgeloop(
+    ...['model', 'compare', demoModel.file, join(out, 'model.onnx'), '--images', images],
+    '--json',
+  )
+  const { models, latencyRatio, outputs } = compared.lines.at(-1)
+  assert.equal(models[0].evaluation.value, 1)
+  assert(models[1].evaluation.value >= 0.98 && latencyRatio > 0.5)
+  assert(outputs.length > 0 && outputs.every(({ cosine }: { cosine: number }) => cosine > 0.98))
+})
+
+test('Ctrl-C leaves nothing behind', async () => {
+  const out = join(folder, 'stopped')
+  const child = spawn(
+    process.execPath,
+    [
+      ...[`${repository}edgeloop`, 'model', 'compile', demoModel.file, '--calibrate', images],
+      ...['--out', out, '--progress', 'json'],
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    const before = said
+    said += text
+    if (!before.includes('"evaluate"') && said.includes('"evaluate"')) child.kill('SIGINT')
+  })
+  const [code] = await once(child, 'close')
+  assert.equal(code, 1)
+  assert.match(said, /error: Cannot compile ".*": it was stopped/)
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => !/^(images-|out$)/.test(name)),
+    [],
+  )
+})
+
+/** A detector of constants whose picture first goes through `nodes`, from `x` to a scalar `nothing` that is 0. */
+function detector(nodes: ReturnType<typeof node>[], initializers: ReturnType<typeof tensor>[]) {
+  return writeModel(
+    model({
+      name: 'tiny',
+      inputs: [value('images', 'float32', [1, 3, 16, 16])],
+      outputs: [value('output', 'float32', [1, 3])],
+      nodes: [
+        ...nodes,
+        node('GlobalAveragePool', ['images'], ['means']),
+        node('Flatten', ['means'], ['flat']),
+        node('Add', ['flat', 'nothing'], ['output']),
+      ],
+      initializers,
+    }),
+  )
+}
+
+const classifierArgs = async () => {
+  const labels = await put(folder, 'labels.txt', 'red\ngreen\nblue')
+  return ['--layout', 'classifier', '--labels', labels, '--calibrate', images]
+}
+
+test('a model that never ends is ended, and nothing is left of it', async () => {
+  // 2^62 turns that each add the picture's mean times 0: the runtime cannot know the end beforehand.
+  const body = model({
+    name: 'body',
+    inputs: [value('turn', 'int64', []), value('go', 'bool', []), value('sum', 'float32', [])],
+    outputs: [value('goes', 'bool', []), value('next', 'float32', [])],
+    nodes: [node('Identity', ['go'], ['goes']), node('Mul', ['sum', 'zero'], ['next'])],
+  }).graph!
+  const loop = node('Loop', ['turns', '', 'start'], ['nothing'], { body: { int: 0 } })
+  const [attribute] = loop.attribute
+  Object.assign(attribute!, { type: attributeTypes.graph, g: body })
+  Reflect.deleteProperty(attribute!, 'i')
+  const endless = detector(
+    [node('ReduceMean', ['images'], ['start'], { keepdims: { int: 0 } }), loop],
+    [tensor('turns', [], BigInt64Array.of(2n ** 62n)), tensor('zero', [], Float32Array.of(0))],
+  )
+  const file = await put(folder, 'endless.onnx', endless)
+  const said = await failing(
+    ...['model', 'compile', file, ...(await classifierArgs())],
+    ...['--out', join(folder, 'never'), '--time-limit', '4'],
+  )
+  assert.match(said, /error: Cannot compile ".*": it took longer than 4 s while starting/)
+  assert.match(said, /hint: allow more with --time-limit/)
+  assert(!(await readdir(folder)).some((name) => name.includes('never')))
+})
+
+test('a model that takes all memory is ended, and nothing is left of it', {
+  skip: process.platform !== 'linux' && 'memory is watched on Linux only',
+}, async () => {
+  // 4 GiB of the picture's mean.
+  const greedy = detector(
+    [
+      node('ReduceMean', ['images'], ['mean'], { keepdims: { int: 0 } }),
+      node('Mul', ['mean', 'zero'], ['seed']),
+      node('Expand', ['seed', 'size'], ['huge']),
+      node('ReduceMean', ['huge'], ['nothing'], { keepdims: { int: 0 } }),
+    ],
+    [tensor('zero', [], Float32Array.of(0)), tensor('size', [1], BigInt64Array.of(2n ** 30n))],
+  )
+  const file = await put(folder, 'greedy.onnx', greedy)
+  const said = await failing(
+    ...['model', 'compile', file, ...(await classifierArgs())],
+    ...['--out', join(folder, 'never'), '--memory-limit', '500'],
+  )
+  assert.match(said, /error: Cannot compile ".*": it took more than 500 MiB of memory/)
+  assert(!(await readdir(folder)).some((name) => name.includes('never')))
+})
+
+test('a real face detector is compiled without labels', needs('material'), async () => {
+  const out = join(folder, 'ultraface')
+  const { lines } = await edgeloop(
+    ...['model', 'compile', `${material}/models/ultraface_slim_320.onnx`, '--layout', 'ultraface'],
+    ...[
+      '--calibrate',
+      `${material}/suites/ort-quantization-reference/calibration/ultraface_rfb_320`,
+    ],
+    ...['--out', out, '--measure-seconds', '0.5', '--json'],
+  )
+  const { chosen, metric, candidates } = lines.at(-1)
+  const best = candidates.find(({ name }: { name: string }) => name === chosen)
+  assert.equal(metric, 'f1')
+  assert(best.latencyRatio >= 1 && best.metrics.f1 >= 0.99)
+})
