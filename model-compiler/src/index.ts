@@ -17,6 +17,7 @@ export {
 export { boxAgreement } from './evaluate/box-agreement.ts'
 export { type Evaluation, figuresOf, type Metric, metrics } from './evaluate/metric.ts'
 export { Graph } from './graph/graph.ts'
+export { verify } from './graph/verify.ts'
 export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
 export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'
 export type {

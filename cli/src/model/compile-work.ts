@@ -8,6 +8,7 @@ import {
   OnnxError,
   readModel,
   type Sample,
+  verify,
 } from '@edgeloop/model-compiler'
 import { comparePairs, compileModel } from '@edgeloop/model-compiler/compile'
 import { Failure } from '../failure.ts'
@@ -144,14 +145,15 @@ async function modelBytes(file: string): Promise<Uint8Array> {
       )
     }
     const bytes = await readFile(file)
-    const { graph } = readModel(bytes, { name: file })
-    const outside = graph?.initializer.find(({ externalData }) => externalData.length > 0)
+    const proto = readModel(bytes, { name: file })
+    const outside = proto.graph?.initializer.find(({ externalData }) => externalData.length > 0)
     if (outside) {
       const at = outside.externalData.find(({ key }) => key === 'location')?.value
       throw new OnnxError(
         `Cannot compile "${file}": tensor "${outside.name}" lies in another file ("${at}"); save the model with its weights inside`,
       )
     }
+    verify(proto, { name: file })
     return bytes
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException

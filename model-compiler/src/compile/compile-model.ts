@@ -6,15 +6,21 @@ import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
+import { nearestName } from '@edgeloop/protocol/nearest'
 import { comparePairs } from '../benchmark/compare-pairs.ts'
 import { type OperatorTime, profileOperators } from '../benchmark/profile.ts'
 import type { Sample, SampleSource } from '../calibrate/samples.ts'
 import { type Evaluation, figuresOf, type Metric } from '../evaluate/metric.ts'
+import { checkFusion, type FusionReport, type Unfused } from '../fusion/check-fusion.ts'
 import { Graph } from '../graph/graph.ts'
+import { verify } from '../graph/verify.ts'
 import { OnnxError, readModel } from '../onnx/read.ts'
+import type { ModelProto } from '../onnx/schema.ts'
 import { writeModel } from '../onnx/write.ts'
 import type { PassReport } from '../passes/optimize.ts'
+import { medianSqnrDb } from '../quantize/sqnr.ts'
 import { openSession } from '../runtime/session.ts'
+import { type TargetName, type TargetProfile, targets } from '../targets/index.ts'
 import {
   type CandidateName,
   candidatesFor,
@@ -65,7 +71,7 @@ export type CandidateResult = {
   /** Median of one inference on one thread, in milliseconds. */
   readonly latencyMs: number | null
   readonly ap50: number | null
-  /** Median over the activations, against the original's; null where nothing can be compared. */
+  /** Signal to noise against the original on what calibrated: median over outputs and samples. */
   readonly sqnrDb: number | null
   readonly metrics: Readonly<Partial<Record<Metric, number>>>
   /** What the metric lost against the original; below 0 where it won. */
@@ -75,9 +81,6 @@ export type CandidateResult = {
   readonly why: string
 }
 
-/** An operator that was meant to compute with codes and does not. */
-export type Unfused = { readonly node: string; readonly opType: string; readonly why: string }
-
 export type CompileResult = {
   readonly chosen: CandidateName
   readonly why: string
@@ -86,6 +89,7 @@ export type CompileResult = {
   readonly precision: Precision
   readonly target: string
   readonly candidates: readonly CandidateResult[]
+  /** Products of what was chosen that stayed float where codes were meant to do the work. */
   readonly unfused: readonly Unfused[]
 }
 
@@ -111,6 +115,8 @@ type Measured = {
   readonly evaluation?: Evaluation
   readonly ratios: readonly number[]
   readonly latencyMs?: number
+  readonly sqnrDb?: number
+  readonly fusion?: FusionReport
 }
 
 const measureSecondsDefault = 3
@@ -127,16 +133,21 @@ export async function compileModel(
   const names = candidatesFor(precision).filter((one) => one === 'original' || recipes[one])
   const teller = new ProgressTeller(planOf(names), options.onProgress ?? (() => {}))
   teller.at('read')
+  const target = targetNamed(options.target)
   const original = readModel(bytes, { name })
+  verify(original, { name })
   const [feeds] = await Array.fromAsync(firstOf(samples))
   if (!feeds) throw new OnnxError('Cannot compile: there is no sample to calibrate with')
   await checkSample(bytes, feeds, name)
-  const workshop = new Workshop({ original, samples, signal })
+  const workshop = new Workshop({
+    ...{ original, samples, first: feeds, target, signal },
+    onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
+  })
 
   const measured: Measured[] = []
   for (const candidate of names) {
     signal?.throwIfAborted()
-    measured.push(await measure(candidate, { options, workshop, feeds, teller }))
+    measured.push(await measure(candidate, { options, original, workshop, feeds, teller }))
   }
   const before = measured[0]!.evaluation!
   const { chosen, verdicts } = await settle(measured, before, { options, feeds, teller })
@@ -151,7 +162,7 @@ export async function compileModel(
     why: verdicts.get(chosen)!.why,
     ...{ metric: before.metric, maxDrop, precision, target: options.target },
     candidates: measured.map((one) => candidateOf(one, before, verdicts.get(one.name)!)),
-    unfused: [],
+    unfused: best.fusion?.unfused ?? [],
     source: { name, digest: digestOf(bytes), sizeBytes: bytes.length },
     machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: 1 },
     calibrationSamples: samples.count,
@@ -212,20 +223,37 @@ type Bench = {
 /** Makes a candidate and finds out what there is to know of it; only the original may fail altogether. */
 async function measure(
   name: CandidateName,
-  { options, workshop, feeds, teller }: Bench & { readonly workshop: Workshop },
+  {
+    options,
+    original,
+    workshop,
+    feeds,
+    teller,
+  }: Bench & { readonly original: ModelProto; readonly workshop: Workshop },
 ): Promise<Measured> {
   const about = recipes[name]?.about ?? 'as it was handed in'
   const isOriginal = name === 'original'
   try {
     teller.at('make', name)
-    const recipe = recipes[name]
-    const bytes = recipe ? writeModel(await recipe.make(workshop)) : options.model
+    const made = (await recipes[name]?.make(workshop)) ?? original
+    const bytes = isOriginal ? options.model : writeModel(made)
     teller.at('evaluate', name)
     const evaluation = await options.evaluate(bytes, options.signal)
     teller.at('measure', name)
     const { ratios, bMs } = await time(options.model, bytes, feeds, options)
-    // The original is as fast as itself, whatever the clock says.
-    return { name, about, bytes, evaluation, ratios: isOriginal ? [1] : ratios, latencyMs: bMs }
+    if (isOriginal) {
+      // It is as fast as itself, whatever the clock says.
+      return { name, about, bytes, evaluation, ratios: [1], latencyMs: bMs }
+    }
+    const sqnrDb = await medianSqnrDb(original, made, options.samples, options.signal)
+    const fusion =
+      name.startsWith('int8') && name !== 'int8-weights'
+        ? await checkFusion(made, workshop.target)
+        : undefined
+    return {
+      ...{ name, about, bytes, evaluation, ratios, latencyMs: bMs, sqnrDb },
+      ...(fusion && { fusion }),
+    }
   } catch (error) {
     options.signal?.throwIfAborted()
     if (isOriginal) throw error
@@ -307,12 +335,22 @@ function candidateOf(
     latencyRatio: ratios.length > 0 ? rounded(medianOf(ratios), 4) : null,
     latencyMs: latencyMs === undefined ? null : rounded(latencyMs, 3),
     ap50: metrics.ap50 ?? null,
-    sqnrDb: null,
+    sqnrDb: one.sqnrDb === undefined ? null : rounded(one.sqnrDb, 2),
     metrics,
     drop: evaluation ? rounded(before.value - evaluation.value, 6) : null,
     verdict,
     why,
   }
+}
+
+/** @throws {OnnxError} naming the nearest target */
+function targetNamed(name: string): TargetProfile {
+  const target = Object.hasOwn(targets, name) ? targets[name as TargetName] : undefined
+  if (target) return target
+  const names = Object.keys(targets)
+  const near = nearestName(name, names)
+  const hint = near ? `did you mean "${near}"?` : `there are ${names.join(', ')}`
+  throw new OnnxError(`Cannot compile for target "${name}": there is no such target; ${hint}`)
 }
 
 /** @throws {OnnxError} naming the input that a sample does not fit */

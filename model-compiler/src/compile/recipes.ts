@@ -1,37 +1,69 @@
 /** How each candidate is made from the original. To add one: a name in choose.ts, a recipe here. */
-import type { SampleSource } from '../calibrate/samples.ts'
+import { calibrate, type Range } from '../calibrate/calibrate.ts'
+import type { Sample, SampleSource } from '../calibrate/samples.ts'
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { optimize, type PassReport } from '../passes/optimize.ts'
+import { toFloat16 } from '../precision/float16.ts'
+import { toInt8Weights } from '../precision/int8-weights.ts'
+import { quantize } from '../quantize/quantize.ts'
+import { inferTypes } from '../shapes/infer-types.ts'
+import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts'
+import type { TargetProfile } from '../targets/index.ts'
 import type { CandidateName } from './choose.ts'
 
 /** What recipes share; each part is made when the first of them needs it. */
 export class Workshop {
   readonly original: ModelProto
   readonly samples: SampleSource
+  readonly target: TargetProfile
   readonly signal: AbortSignal | undefined
   /** What the optimizer did, once it has. */
   passes: readonly PassReport[] = []
+  /** Of every activation of the optimized model, once they are known. */
+  ranges: ReadonlyMap<string, Range> | undefined
+  readonly #first: Sample
+  readonly #onCalibrate: (done: number, total: number) => void
   #float: Promise<ModelProto> | undefined
 
   constructor(options: {
     readonly original: ModelProto
     readonly samples: SampleSource
+    /** One of them: its shapes become the model's. */
+    readonly first: Sample
+    readonly target: TargetProfile
+    readonly onCalibrate: (done: number, total: number) => void
     readonly signal?: AbortSignal | undefined
   }) {
     this.original = options.original
     this.samples = options.samples
+    this.target = options.target
     this.signal = options.signal
+    this.#first = options.first
+    this.#onCalibrate = options.onCalibrate
   }
 
-  /** The original, optimized. */
+  /** The original, optimized, for inputs of the samples' shapes. */
   float(): Promise<ModelProto> {
     this.#float ??= this.#optimized()
     return this.#float
   }
 
+  async calibrated(): Promise<ReadonlyMap<string, Range>> {
+    this.ranges ??= await calibrate(await this.float(), this.samples, {
+      method: 'mse',
+      progress: ({ done, of }) => this.#onCalibrate(done, of),
+      ...(this.signal && { signal: this.signal }),
+    })
+    return this.ranges
+  }
+
   async #optimized(): Promise<ModelProto> {
     const graph = new Graph(this.original)
+    dropInitializerInputs(graph)
+    const shapes = Object.entries(this.#first).map(([name, { dims }]) => [name, dims] as const)
+    setInputShapes(graph, Object.fromEntries(shapes))
+    inferTypes(graph)
     this.passes = await optimize(graph, { ...(this.signal && { signal: this.signal }) })
     return graph.toModel()
   }
@@ -48,5 +80,18 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
   fp32: {
     about: 'the same arithmetic with fewer operators',
     make: (workshop) => workshop.float(),
+  },
+  fp16: {
+    about: 'weights and arithmetic in float16, inputs and outputs in float32',
+    make: async (workshop) => toFloat16(await workshop.float()),
+  },
+  'int8-weights': {
+    about: 'weights as int8 codes that become float while loading',
+    make: async (workshop) => toInt8Weights(await workshop.float()),
+  },
+  int8: {
+    about: 'arithmetic with int8 codes, calibrated on the samples',
+    make: async (workshop) =>
+      quantize(await workshop.float(), await workshop.calibrated(), { target: workshop.target }),
   },
 }

@@ -105,7 +105,7 @@ const onnx = {
     '27, 3-6, 2, chunk_size:int kv_num_heads:int q_num_heads:int scale:float update_rule:string',
   Log: '1 6 13, 1, 1',
   LogSoftmax: '1 11 13, 1, 1, axis:int',
-  Loop: '1 11 13 16 19 21 23 24 25, 2+, 1+, body:graph',
+  Loop: '1 11 13 16 19 21 23 24 25, 0+, 1+, body:graph',
   LpNormalization: '1 22, 1, 1, axis:int p:int',
   LpPool:
     '1 2 11 18 22, 1, 1, auto_pad:string ceil_mode:int dilations:ints kernel_shape:ints p:float|int pads:ints strides:ints',
