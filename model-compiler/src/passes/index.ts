@@ -1,6 +1,8 @@
 /** The passes in the order in which they run. To add one: write it, test it, put it where it belongs here. */
+import { feedBytes } from './feed-bytes.ts'
 import { foldArithmetic } from './fold-arithmetic.ts'
 import { foldBatchNorm } from './fold-batch-norm.ts'
+import { foldChannelOrder } from './fold-channel-order.ts'
 import { foldConstants } from './fold-constants.ts'
 import { foldPads } from './fold-pads.ts'
 import { foldShapes } from './fold-shapes.ts'
@@ -11,6 +13,7 @@ import { mergeReshapes } from './merge-reshapes.ts'
 import { mergeTransposes } from './merge-transposes.ts'
 import type { Pass } from './pass.ts'
 import { poolMeans } from './pool-means.ts'
+import { raiseTransposes } from './raise-transposes.ts'
 import { removeDead } from './remove-dead.ts'
 import { removeIdentities } from './remove-identities.ts'
 import { shareInitializers } from './share-initializers.ts'
@@ -23,15 +26,21 @@ export const floatPasses: readonly Pass[] = passesWith(hardSigmoid)
 /** The same, with the activations in the form that quantizes best. Slower while the model is float. */
 export const int8Passes: readonly Pass[] = passesWith(hardSigmoidAsArithmetic)
 
+/** What may be done to a model that is quantized already: nothing that moves a Q or DQ away from its operator. */
+export const quantizedPasses: readonly Pass[] = [
+  ...[removeIdentities, shareInitializers, feedBytes],
+  removeDead,
+]
+
 function passesWith(gates: Pass): readonly Pass[] {
   return [
     // What is constant, and what nobody needs.
     ...[freeInitializers, listConstants, foldShapes, foldConstants, removeIdentities],
     ...[shareInitializers, shareSubexpressions],
     // Moving data, once instead of twice; before the weights, as it brings neighbours together.
-    ...[mergeReshapes, mergeTransposes],
+    ...[mergeReshapes, mergeTransposes, raiseTransposes],
     // Arithmetic that the weights can do.
-    ...[foldBatchNorm, foldArithmetic, foldPads],
+    ...[foldBatchNorm, foldChannelOrder, foldArithmetic, foldPads],
     // What the runtime has one fast operator for.
     ...[gates, silu, poolMeans],
     removeDead,

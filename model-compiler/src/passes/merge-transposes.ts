@@ -45,7 +45,7 @@ function join(graph: Graph, node: NodeProto): boolean {
 }
 
 /** Operators that do the same to each element, wherever it lies. */
-const unary = new Set([
+export const unary: ReadonlySet<string> = new Set([
   ...[
     'Relu',
     'LeakyRelu',
