@@ -1,7 +1,7 @@
 /**
- * The compiler's door. For now it reads, writes and builds ONNX files: `readModel(bytes)` gives the
- * protobuf itself, with everything in it that we do not know, and `writeModel(model)` gives the same
- * bytes back. It never runs a model, and it never fetches data that a model keeps elsewhere.
+ * The compiler's door. `readModel(bytes)` gives the protobuf itself, with everything in it that we do not
+ * know, and `writeModel(model)` gives the same bytes back; `verify` and `inspect` look at a model without
+ * running it.
  */
 export { type Sample, type SampleSource, samplesFrom } from './calibrate/samples.ts'
 export { cosine, MapOverlap, type Ranked, topAccuracy } from './evaluate/accuracy.ts'
@@ -17,6 +17,8 @@ export {
 export { boxAgreement } from './evaluate/box-agreement.ts'
 export { type Evaluation, figuresOf, type Metric, metrics } from './evaluate/metric.ts'
 export { Graph } from './graph/graph.ts'
+export { type Inspection, inspect } from './graph/inspect.ts'
+export { attributeText, graphLines } from './graph/text.ts'
 export { verify } from './graph/verify.ts'
 export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
 export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'
@@ -30,6 +32,8 @@ export type {
   ValueInfoProto,
 } from './onnx/schema.ts'
 export { floatsOf, type Numbers, tensor, valuesOf } from './onnx/tensor.ts'
-export { attributeTypes, type TensorTypeName, tensorTypes } from './onnx/types.ts'
+export { attributeTypes, type TensorTypeName, tensorTypeName, tensorTypes } from './onnx/types.ts'
 export { writeModel } from './onnx/write.ts'
 export type { Value } from './runtime/session.ts'
+export { inferTypes } from './shapes/infer-types.ts'
+export { dropInitializerInputs, setInputShapes } from './shapes/input-shapes.ts'

@@ -1,11 +1,145 @@
-/** `edgeloop model`: models before they go to a box. */
+/** `edgeloop model …`: models before they go to a box. What one is, as numbers and as text, is here; compiling is in files of its own. */
+import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { Inspection, ModelProto } from '@edgeloop/model-compiler'
 import { Command } from 'commander'
+import { Failure } from '../failure.ts'
+import { jsonOption } from '../options.ts'
+import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
 
+type Options = { json?: boolean }
+
 export function modelCommand(): Command {
-  return new Command('model')
-    .description('make models smaller and faster, and compare them')
-    .addCommand(compileCommand())
-    .addCommand(compareCommand())
+  const model = new Command('model')
+    .description('look at models, make them smaller and faster, and compare them')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ./edgeloop model inspect detector.onnx
+  $ ./edgeloop model graph detector.onnx | less -S`,
+    )
+  model
+    .command('inspect')
+    .argument('<file>', 'ONNX model')
+    .description('inputs, outputs, operators, parameters, work, and what is wrong')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ ./edgeloop model inspect detector.onnx --json')
+    .action(inspectFile)
+  model
+    .command('graph')
+    .argument('<file>', 'ONNX model')
+    .description('the graph as text: one line per node, with the types of what it makes')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ ./edgeloop model graph detector.onnx')
+    .action(showGraph)
+  return model.addCommand(compileCommand()).addCommand(compareCommand())
+}
+
+async function inspectFile(file: string, { json }: Options): Promise<void> {
+  const { inspect } = await import('@edgeloop/model-compiler')
+  const { model, sizeBytes } = await read(file)
+  const found = inspect(model)
+  if (json) printJson({ file, sizeBytes, ...found })
+  else printInspection(found, sizeBytes)
+  if (found.faults.length > 0) {
+    throw new Failure(`"${basename(file)}" has faults and cannot be compiled`)
+  }
+}
+
+function printInspection(found: Inspection, sizeBytes: number): void {
+  const sets = Object.entries(found.opsets).map(([domain, version]) =>
+    domain === '' ? `operator set ${version}` : `${plain(domain)} ${version}`,
+  )
+  console.log(
+    `${sets.join(', ')} · IR ${found.irVersion} · ${plain(found.producer) || 'producer unknown'}`,
+  )
+  console.log(
+    [
+      `${found.nodes} nodes`,
+      `${count(found.parameters)} parameters (${bytes(found.weightBytes)})`,
+      `${found.macsUnknown > 0 ? 'at least ' : ''}${count(found.macs)} MACs`,
+      bytes(sizeBytes),
+    ].join(' · '),
+  )
+  const ports = [
+    ...found.inputs.map((port) => ({ kind: 'input', ...port })),
+    ...found.outputs.map((port) => ({ kind: 'output', ...port })),
+  ]
+  console.log(
+    `\n${formatTable(ports, [
+      { title: 'PORT', of: ({ kind }) => kind },
+      { title: 'NAME', of: ({ name }) => name },
+      { title: 'TYPE', of: ({ type }) => type },
+      { title: 'SHAPE', of: ({ shape }) => shape?.map((one) => one ?? '?').join('×') ?? '?' },
+    ])}`,
+  )
+  console.log(
+    `\n${formatTable(Object.entries(found.operators), [
+      { title: 'OPERATOR', of: ([name]) => name },
+      { title: 'NODES', of: ([, nodes]) => nodes, right: true },
+    ])}`,
+  )
+  for (const warning of found.warnings) process.stderr.write(`warning: ${plain(warning)}\n`)
+  for (const fault of found.faults) process.stderr.write(`fault: ${plain(fault)}\n`)
+}
+
+/** `941887` as `941.9 k`. */
+function count(value: number): string {
+  const units = ['', ' k', ' M', ' G', ' T']
+  const unit = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3))
+  return `${unit === 0 ? value : (value / 1000 ** unit).toFixed(1)}${units[unit]}`
+}
+
+async function showGraph(file: string, { json }: Options): Promise<void> {
+  const { attributeText, Graph, graphLines, inferTypes, tensorTypeName } = await import(
+    '@edgeloop/model-compiler'
+  )
+  const { model } = await read(file)
+  const graph = new Graph(model)
+  const { faults } = inferTypes(graph)
+  if (json) {
+    const value = (name: string) => {
+      const type = graph.typeOf(name)
+      return {
+        ...{ name, type: type ? tensorTypeName(type.elementType) : null },
+        shape: type?.shape?.map((one) => one ?? null) ?? null,
+      }
+    }
+    printJson({
+      opset: graph.opset,
+      inputs: graph.requiredInputs.map(({ name }) => value(name)),
+      outputs: graph.outputs.map(({ name }) => value(name)),
+      nodes: graph.nodes.map((node) => ({
+        ...{ name: node.name, domain: node.domain, operator: node.opType, inputs: node.input },
+        outputs: node.output.map(value),
+        attributes: Object.fromEntries(
+          node.attribute.map((attribute) => [attribute.name, attributeText(attribute)]),
+        ),
+      })),
+      faults,
+    })
+    return
+  }
+  for (const line of graphLines(graph)) console.log(line)
+  for (const fault of faults) process.stderr.write(`fault: ${plain(fault)}\n`)
+}
+
+async function read(file: string): Promise<{ model: ModelProto; sizeBytes: number }> {
+  const { modelSizeBytesMax, readModel } = await import('@edgeloop/model-compiler')
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw new Failure(
+      `Cannot read "${file}": ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`,
+    )
+  })
+  if (!found.isFile()) throw new Failure(`Cannot read "${file}": it is no file`)
+  if (found.size > modelSizeBytesMax) {
+    throw new Failure(
+      `Cannot read "${file}": it has ${found.size} bytes, and at most ${modelSizeBytesMax} are read`,
+    )
+  }
+  const content = await readFile(file)
+  return { model: readModel(content, { name: basename(file) }), sizeBytes: content.length }
 }
