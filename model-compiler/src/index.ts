@@ -1,7 +1,7 @@
 /**
  * The compiler's door. `readModel(bytes)` gives the protobuf itself, with everything in it that we do not
  * know, and `writeModel(model)` gives the same bytes back; `verify` and `inspect` look at a model without
- * running it.
+ * running it. `optimize(graph)` changes one, and asks ONNX Runtime, which is loaded only then.
  */
 export { type Sample, type SampleSource, samplesFrom } from './calibrate/samples.ts'
 export { cosine, MapOverlap, type Ranked, topAccuracy } from './evaluate/accuracy.ts'
@@ -34,6 +34,15 @@ export type {
 export { floatsOf, type Numbers, tensor, valuesOf } from './onnx/tensor.ts'
 export { attributeTypes, type TensorTypeName, tensorTypeName, tensorTypes } from './onnx/types.ts'
 export { writeModel } from './onnx/write.ts'
+export { type Difference, difference, differences, type Feeds } from './passes/equivalence.ts'
+export {
+  foldPreprocessing,
+  type Preprocessing,
+  rangesOfBytes,
+} from './passes/fold-preprocessing.ts'
+export { floatPasses, int8Passes, quantizedPasses } from './passes/index.ts'
+export { type OptimizeOptions, optimize, type PassReport } from './passes/optimize.ts'
+export type { Pass } from './passes/pass.ts'
 export type { Value } from './runtime/session.ts'
 export { inferTypes } from './shapes/infer-types.ts'
 export { dropInitializerInputs, setInputShapes } from './shapes/input-shapes.ts'
