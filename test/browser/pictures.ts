@@ -9,11 +9,11 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
-import sharp from 'sharp'
 import type { TestHub } from '../hub/fixture.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
 import { addDevices } from './many-devices.ts'
+import { sideBySide } from './side-by-side.ts'
 import type { SimulatedDevice } from './simulated-device.ts'
 
 type Shown = {
@@ -56,8 +56,6 @@ const fleetDevices = 2000
 
 const desk = { width: 1440, height: 900 }
 const phone = { width: 390, height: 844 }
-const rowHeight = 480
-const gap = 12
 const settleMs = 2500
 
 const { values } = parseArgs({
@@ -174,24 +172,4 @@ async function shoot(
   } finally {
     await context.close()
   }
-}
-
-/** Puts shots beside each other at one height. */
-async function sideBySide(shots: readonly Buffer[], file: string): Promise<{ size: number }> {
-  const scaled = await Promise.all(
-    shots.map((shot) =>
-      sharp(shot).resize({ height: rowHeight }).toBuffer({ resolveWithObject: true }),
-    ),
-  )
-  let left = 0
-  const composites = scaled.map(({ data, info }) => {
-    const placed = { input: data, left, top: 0 }
-    left += info.width + gap
-    return placed
-  })
-  const background = { r: 0, g: 0, b: 0, alpha: 0 }
-  return await sharp({ create: { width: left - gap, height: rowHeight, channels: 4, background } })
-    .composite(composites)
-    .webp({ quality: 82 })
-    .toFile(file)
 }

@@ -8,17 +8,17 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { nearestName } from '@edgeloop/protocol/nearest'
 import { comparePairs } from '../benchmark/compare-pairs.ts'
-import { type OperatorTime, profileOperators } from '../benchmark/profile.ts'
-import type { Sample, SampleSource } from '../calibrate/samples.ts'
-import { type Evaluation, figuresOf, type Metric } from '../evaluate/metric.ts'
-import { checkFusion, type FusionReport, type Unfused } from '../fusion/check-fusion.ts'
+import { profileOperators } from '../benchmark/profile.ts'
+import { type Sample, type SampleSource, samplesFrom } from '../calibrate/samples.ts'
+import { type Evaluation, figuresOf } from '../evaluate/metric.ts'
+import { checkFusion, type FusionReport } from '../fusion/check-fusion.ts'
 import { Graph } from '../graph/graph.ts'
 import { verify } from '../graph/verify.ts'
 import { OnnxError, readModel } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { writeModel } from '../onnx/write.ts'
-import type { PassReport } from '../passes/optimize.ts'
-import { medianSqnrDb } from '../quantize/sqnr.ts'
+import { median, medianSqnrDb, sqnrByValue } from '../quantize/sqnr.ts'
+import { reportPage } from '../report/page.ts'
 import { openSession } from '../runtime/session.ts'
 import { type TargetName, type TargetProfile, targets } from '../targets/index.ts'
 import {
@@ -29,6 +29,7 @@ import {
   type Precision,
   type Verdict,
 } from './choose.ts'
+import type { CandidateResult, CompileReport, TensorError } from './compile-report.ts'
 import type { Manifest, StatedFile } from './manifest.ts'
 import { manifestName } from './output-folder.ts'
 import { type Planned, type Progress, ProgressTeller } from './progress.ts'
@@ -60,52 +61,6 @@ export type CompileOptions = {
   readonly signal?: AbortSignal
 }
 
-export type CandidateResult = {
-  readonly name: CandidateName
-  /** One sentence: how it is made. */
-  readonly about: string
-  /** Null where it could not be made: `why` says the reason. */
-  readonly sizeBytes: number | null
-  /** The original's latency at ONNX Runtime's level `all` over the candidate's: above 1 is faster. */
-  readonly latencyRatio: number | null
-  /** Median of one inference on one thread, in milliseconds. */
-  readonly latencyMs: number | null
-  readonly ap50: number | null
-  /** Signal to noise against the original on what calibrated: median over outputs and samples. */
-  readonly sqnrDb: number | null
-  readonly metrics: Readonly<Partial<Record<Metric, number>>>
-  /** What the metric lost against the original; below 0 where it won. */
-  readonly drop: number | null
-  /** `passed`: it might have been shipped, and another is better. */
-  readonly verdict: Verdict['verdict']
-  readonly why: string
-}
-
-export type CompileResult = {
-  readonly chosen: CandidateName
-  readonly why: string
-  readonly metric: Metric
-  readonly maxDrop: number
-  readonly precision: Precision
-  readonly target: string
-  readonly candidates: readonly CandidateResult[]
-  /** Products of what was chosen that stayed float where codes were meant to do the work. */
-  readonly unfused: readonly Unfused[]
-}
-
-/** Everything that was found out, for the report. */
-export type CompileReport = CompileResult & {
-  readonly source: { readonly name: string; readonly digest: string; readonly sizeBytes: number }
-  readonly machine: { readonly cpu: string; readonly threads: 1 }
-  readonly calibrationSamples: number
-  readonly passes: readonly PassReport[]
-  /** Time of each kind of operator in the original and in what was chosen, as the runtime profiles it. */
-  readonly operators: {
-    readonly before: readonly OperatorTime[]
-    readonly after: readonly OperatorTime[]
-  }
-}
-
 /** A candidate with what was measured of it. */
 type Measured = {
   readonly name: CandidateName
@@ -114,6 +69,7 @@ type Measured = {
   readonly failure?: string
   readonly evaluation?: Evaluation
   readonly ratios: readonly number[]
+  /** Of the original only: the others were timed at other moments of a busy machine. */
   readonly latencyMs?: number
   readonly sqnrDb?: number
   readonly fusion?: FusionReport
@@ -161,12 +117,15 @@ export async function compileModel(
     chosen,
     why: verdicts.get(chosen)!.why,
     ...{ metric: before.metric, maxDrop, precision, target: options.target },
-    candidates: measured.map((one) => candidateOf(one, before, verdicts.get(one.name)!)),
+    candidates: measured.map((one) =>
+      candidateOf(one, measured[0]!, before, verdicts.get(one.name)!),
+    ),
     unfused: best.fusion?.unfused ?? [],
     source: { name, digest: digestOf(bytes), sizeBytes: bytes.length },
     machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: 1 },
     calibrationSamples: samples.count,
     passes: workshop.passes,
+    tensors: await tensorErrors(measured, workshop, signal),
     operators: { before: await profile(bytes), after: await profile(shipped) },
   }
   const kept = measured.filter((one) => one.bytes && options.keep?.includes(one.name))
@@ -176,8 +135,43 @@ export async function compileModel(
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
   await writeFile(join(options.folder, manifestName), json(manifest))
   await writeFile(join(options.folder, 'report.json'), json(report))
+  await writeFile(join(options.folder, 'report.html'), reportPage(report))
   teller.at('write', undefined, 1, 1)
   return { report, manifest }
+}
+
+/** Samples and activations that the error of each is measured with: it is for people to look at. */
+const errorSamples = 4
+const errorTensorsMax = 600
+
+/** How much of each activation the int8 candidate leaves over. */
+async function tensorErrors(
+  measured: readonly Measured[],
+  workshop: Workshop,
+  signal: AbortSignal | undefined,
+): Promise<TensorError[]> {
+  const int8 = measured.find(({ name, bytes }) => name === 'int8' && bytes)?.bytes
+  const { ranges } = workshop
+  if (!int8 || !ranges) return []
+  const made = readModel(int8)
+  const there = new Set(made.graph?.node.flatMap(({ output }) => output))
+  const names = [...ranges.keys()].slice(0, errorTensorsMax)
+  const samples: Sample[] = []
+  for await (const sample of workshop.samples.read()) {
+    if (samples.push(sample) >= errorSamples) break
+  }
+  const found = await sqnrByValue(
+    await workshop.float(),
+    made,
+    names.filter((name) => there.has(name)),
+    samplesFrom(samples),
+    signal,
+  )
+  return names.map((name) => {
+    const { min, max } = ranges.get(name)!
+    const ratios = found.get(name)
+    return { name, min, max, sqnrDb: ratios ? rounded(median(ratios), 2) : null }
+  })
 }
 
 async function manifestOf(
@@ -251,7 +245,7 @@ async function measure(
         ? await checkFusion(made, workshop.target)
         : undefined
     return {
-      ...{ name, about, bytes, evaluation, ratios, latencyMs: bMs, sqnrDb },
+      ...{ name, about, bytes, evaluation, ratios, sqnrDb },
       ...(fusion && { fusion }),
     }
   } catch (error) {
@@ -298,7 +292,7 @@ async function settle(measured: Measured[], before: Evaluation, { options, feeds
     confirmed.add(choice.chosen)
     teller.at('measure', 'chosen')
     const again = await time(options.model, best.bytes, feeds, options)
-    measured[at] = { ...best, ratios: [...best.ratios, ...again.ratios], latencyMs: again.bMs }
+    measured[at] = { ...best, ratios: [...best.ratios, ...again.ratios] }
   }
 }
 
@@ -310,30 +304,26 @@ function judged(
     name,
     ...(failure !== undefined && { failure }),
     sizeBytes: bytes?.length ?? Number.POSITIVE_INFINITY,
-    latencyRatio: medianOf(ratios),
+    latencyRatio: median(ratios),
     drop: evaluation ? before.value - evaluation.value : Number.NaN,
   }
 }
 
-/** What a program that called the compiler wants to know of a report. */
-export const resultOf = (report: CompileReport): CompileResult => {
-  const { chosen, why, metric, maxDrop, precision, target, candidates, unfused } = report
-  return { chosen, why, metric, maxDrop, precision, target, candidates, unfused }
-}
-
 function candidateOf(
   one: Measured,
+  original: Measured,
   before: Evaluation,
   { verdict, why }: Verdict,
 ): CandidateResult {
-  const { name, about, bytes, evaluation, ratios, latencyMs } = one
+  const { name, about, bytes, evaluation, ratios } = one
+  const ratio = ratios.length > 0 ? median(ratios) : undefined
   const metrics = evaluation ? figuresOf(evaluation) : {}
   return {
     name,
     about,
     sizeBytes: bytes?.length ?? null,
-    latencyRatio: ratios.length > 0 ? rounded(medianOf(ratios), 4) : null,
-    latencyMs: latencyMs === undefined ? null : rounded(latencyMs, 3),
+    latencyRatio: ratio === undefined ? null : rounded(ratio, 4),
+    latencyMs: ratio === undefined ? null : rounded(original.latencyMs! / ratio, 3),
     ap50: metrics.ap50 ?? null,
     sqnrDb: one.sqnrDb === undefined ? null : rounded(one.sqnrDb, 2),
     metrics,
@@ -396,9 +386,3 @@ function planOf(names: readonly CandidateName[]): Planned[] {
 const signalOf = (signal: AbortSignal | undefined) => (signal ? { signal } : {})
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 const rounded = (value: number, digits: number): number => Number(value.toFixed(digits))
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}

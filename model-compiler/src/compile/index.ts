@@ -19,14 +19,14 @@ export {
   type Precision,
   precisions,
 } from './choose.ts'
+export { type CompileOptions, compileModel } from './compile-model.ts'
 export {
   type CandidateResult,
-  type CompileOptions,
   type CompileReport,
   type CompileResult,
-  compileModel,
   resultOf,
-} from './compile-model.ts'
+  type TensorError,
+} from './compile-report.ts'
 export type { Manifest, StatedFile } from './manifest.ts'
 export { openOutputFolder } from './output-folder.ts'
 export { ownTarget } from './own-target.ts'

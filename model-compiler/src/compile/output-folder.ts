@@ -2,7 +2,7 @@
  * Where results go: all of them at once or none. They are written into a folder beside the one that was asked for,
  * which takes its place in the end; whatever ends the work before that leaves the place as it was.
  */
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { OnnxError } from '../onnx/read.ts'
 
@@ -26,6 +26,8 @@ export async function openOutputFolder(place: string): Promise<OutputFolder> {
   await refuseStrangers(folder)
   await mkdir(dirname(folder), { recursive: true })
   const draft = await mkdtemp(join(dirname(folder), `.${basename(folder)}.`))
+  // A temporary folder is for us alone; a result is for whom the user says.
+  await chmod(draft, 0o777 & ~process.umask())
   return {
     draft,
     async commit() {
