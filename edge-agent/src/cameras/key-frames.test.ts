@@ -2,9 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { KeyFrameSelection } from './key-frames.ts'
 
+/** How much later than its time a packet comes. */
+const delayMs = 50
+
 /** What is done with packets of 100 ms, a key frame (K) or another one (p) each. */
 function treat(selection: KeyFrameSelection, packets: string, fromMs = 0): string[] {
-  return [...packets].map((kind, n) => selection.take(kind === 'K', fromMs + n * 100))
+  return [...packets].map((kind, n) => {
+    const stampMs = fromMs + n * 100
+    return selection.take(kind === 'K', stampMs, stampMs + delayMs)
+  })
 }
 
 /** A selection that has seen key frames every 300 ms; the next packet is a key frame at 900 ms. */
@@ -79,4 +85,26 @@ test('KeyFrameSelection starts over with a clip and keeps its rhythm', () => {
   selection.startOver()
   assert.equal(selection.intervalMs, 300)
   assert.deepEqual(treat(selection, 'Kpp'), ['alone', 'pass', 'pass'])
+})
+
+test('KeyFrameSelection says until when nothing is needed, and counts what was left unread', () => {
+  const selection = new KeyFrameSelection()
+  treat(selection, 'KpppppppppKpppppppppKpppppppppKpppppppppK')
+  assert.equal(selection.quietUntilMs, undefined, 'everything is needed')
+  selection.only = true
+  treat(selection, 'ppppppppp', 4100)
+  assert.equal(selection.quietUntilMs, undefined, 'the last key frame may still be gone on from')
+  treat(selection, 'K', 5000)
+  const quietUntil = selection.quietUntilMs!
+  assert.ok(quietUntil > 5500 && quietUntil <= 6000, `${quietUntil}`)
+  selection.leaveUnread()
+  assert.deepEqual(treat(selection, 'ppK', 5800), ['pass', 'pass', 'alone'])
+  assert.equal(selection.passed, 9 + 9)
+  selection.leaveUnread()
+  selection.only = false
+  assert.deepEqual(
+    treat(selection, 'pK', 6900),
+    ['pass', 'decode anew'],
+    'there is nothing to go on from',
+  )
 })

@@ -3,13 +3,7 @@
  * themselves. Pure: what is told each packet, says what to do with it, and does nothing.
  */
 import type { KeyFrames } from './camera.ts'
-
-/** Intervals that are remembered: the longest of them is what a scene may have to wait. */
-const intervalsKept = 4
-/** Intervals that must have been seen before the rhythm is believed. */
-const intervalsMin = 2
-/** After this many intervals without a key frame, the camera has changed its habits. */
-const overdueIntervals = 3
+import { KeyRhythm } from './key-rhythm.ts'
 
 export type PacketTreatment =
   /** As usual. */
@@ -27,25 +21,40 @@ export type PacketTreatment =
 export class KeyFrameSelection implements KeyFrames {
   only = false
   passed = 0
-  readonly #intervals: number[] = []
-  #keyMs: number | undefined
+  readonly #rhythm = new KeyRhythm()
   /** The decoder was emptied after the last key frame. */
   #isAlone = false
   #passedSinceKey = 0
 
   get intervalMs(): number | undefined {
-    return this.#intervals.length < intervalsMin ? undefined : Math.max(...this.#intervals)
+    return this.#rhythm.intervalMs
+  }
+
+  /**
+   * Until when nothing comes that would be decoded, on the clock of `take()`; undefined where that cannot
+   * be told, or where what comes next is needed. Whoever reads nothing until then says `leaveUnread()`.
+   */
+  get quietUntilMs(): number | undefined {
+    return this.only && this.#isAlone ? this.#rhythm.nextKeyMs : undefined
+  }
+
+  /** Packets until the next one that is told are not read. They count as passed with the next key frame. */
+  leaveUnread(): void {
+    this.#rhythm.leaveUnread()
+    this.#passedSinceKey++
   }
 
   /**
    * What to do with the next packet.
    * @param stampMs its time, which only has to go forward; undefined where it has none
+   * @param nowMs when it came, on a clock that is never set
    */
-  take(isKey: boolean, stampMs: number | undefined): PacketTreatment {
-    if (isKey) this.#measure(stampMs)
-    else if (this.only && this.#isOverdue(stampMs)) {
+  take(isKey: boolean, stampMs: number | undefined, nowMs: number): PacketTreatment {
+    if (isKey) this.passed += this.#rhythm.key(stampMs, nowMs)
+    else this.#rhythm.packet()
+    if (this.only && !isKey && this.#rhythm.isOverdue(stampMs)) {
       this.only = false
-      this.#intervals.length = 0
+      this.#rhythm.forget()
       return this.#anew()
     }
     if (isKey && this.only) {
@@ -66,7 +75,7 @@ export class KeyFrameSelection implements KeyFrames {
 
   /** A clip starts over with a new decoder; what was learned of its rhythm holds. */
   startOver(): void {
-    this.#keyMs = undefined
+    this.#rhythm.startOver()
     this.#isAlone = false
     this.#passedSinceKey = 0
   }
@@ -75,19 +84,5 @@ export class KeyFrameSelection implements KeyFrames {
     this.#isAlone = false
     this.#passedSinceKey = 0
     return 'decode anew'
-  }
-
-  #measure(stampMs: number | undefined): void {
-    if (stampMs !== undefined && this.#keyMs !== undefined && stampMs > this.#keyMs) {
-      this.#intervals.push(stampMs - this.#keyMs)
-      if (this.#intervals.length > intervalsKept) this.#intervals.shift()
-    }
-    this.#keyMs = stampMs
-  }
-
-  #isOverdue(stampMs: number | undefined): boolean {
-    const { intervalMs } = this
-    if (stampMs === undefined || this.#keyMs === undefined || intervalMs === undefined) return false
-    return stampMs - this.#keyMs > overdueIntervals * intervalMs
   }
 }

@@ -35,13 +35,18 @@ export type InputLimits = {
   readonly openTimeoutMs: number
   /** Nothing, or nothing decodable, for this long: stalled, or unreadable. */
   readonly stallTimeoutMs: number
-  /** Told every packet of a source that sends H.264. */
+  /** Told every packet of a source that sends H.264; without it, packets may be dropped where they are read. */
   readonly onCoded?: ((packet: CodedPacket) => void) | undefined
   readonly signal: AbortSignal
 }
 
 /** Added to the library's own socket timeout: ours fires first, it is there so that exit never hangs. */
 const socketTimeoutExtraMs = 2000
+
+/** A rest is at most this share of the time without packets that is a stall: it must not look like one. */
+const restShareMax = 0.5
+/** A shorter rest is not worth its timer. */
+const restMinMs = 100
 
 /** After this many packets of a file without a picture, other work gets its turn. */
 const turnPackets = 100
@@ -78,7 +83,8 @@ export class NodeAvInput implements AsyncDisposable {
   readonly #frame: AvFrame
   readonly #format: FormatContext
   readonly #decoder: CodecContext
-  readonly #stream: number
+  readonly #stream: Stream
+  readonly #streamIndex: number
   readonly #tickMs: number
   readonly #watchdog: NodeJS.Timeout
   readonly #now: () => number
@@ -86,6 +92,8 @@ export class NodeAvInput implements AsyncDisposable {
   #coding: Coding | undefined
   #isCoded = false
   #pending: Promise<number> | undefined
+  /** Runs while packets are dropped where they are read. */
+  #resting: NodeJS.Timeout | undefined
   #interrupted = false
   #isClosed = false
   #drained = false
@@ -170,7 +178,8 @@ export class NodeAvInput implements AsyncDisposable {
     }
     this.#format = format
     this.#decoder = decoder
-    this.#stream = stream.index
+    this.#stream = stream
+    this.#streamIndex = stream.index
     this.#tickMs = 1000 * stream.timeBase.toDouble()
     this.fps = believableFps(stream.avgFrameRate.toDouble())
     this.codec = codec.name ?? 'unknown'
@@ -229,6 +238,7 @@ export class NodeAvInput implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#watchdog)
+    clearTimeout(this.#resting)
     if (this.#pending !== undefined) {
       // Closing while a read is blocked crashes the process at exit: let the read come back first.
       this.interrupt()
@@ -280,12 +290,31 @@ export class NodeAvInput implements AsyncDisposable {
   async #read(): Promise<number> {
     if (this.#interrupted) return this.#av.AVERROR_EXIT
     this.#watchdog.refresh()
+    this.#rest()
     this.#pending = this.#format.readFrame(this.#packet)
     try {
       return await this.#pending
     } finally {
       this.#pending = undefined
     }
+  }
+
+  /**
+   * While nothing comes that would be decoded, lets the reading thread drop packets by itself: each one
+   * that comes here costs two changes of threads.
+   */
+  #rest(): void {
+    const { quietUntilMs } = this.#keyFrames
+    if (this.#resting !== undefined || quietUntilMs === undefined || this.#isCoded) return
+    const longestMs = this.#limits.stallTimeoutMs * restShareMax
+    const restMs = Math.min(quietUntilMs - performance.now(), longestMs)
+    if (restMs < restMinMs) return
+    this.#keyFrames.leaveUnread()
+    this.#stream.discard = this.#av.AVDISCARD_ALL
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined
+      this.#stream.discard = this.#av.AVDISCARD_DEFAULT
+    }, restMs)
   }
 
   #watch(): void {
@@ -312,7 +341,7 @@ export class NodeAvInput implements AsyncDisposable {
       this.#decoder.sendPacketSync(null)
       return
     }
-    if (this.#packet.streamIndex === this.#stream) {
+    if (this.#packet.streamIndex === this.#streamIndex) {
       if (this.#isCoded) this.#tellCoded(this.#packet)
       this.#decode(this.#packet)
     }
@@ -344,7 +373,7 @@ export class NodeAvInput implements AsyncDisposable {
     const stamp = packet.pts === this.#av.AV_NOPTS_VALUE ? packet.dts : packet.pts
     const isKnown = stamp !== this.#av.AV_NOPTS_VALUE
     const stampMs = isKnown ? Number(stamp) * this.#tickMs : undefined
-    const treatment = this.#keyFrames.take(packet.isKeyframe, stampMs)
+    const treatment = this.#keyFrames.take(packet.isKeyframe, stampMs, performance.now())
     if (treatment === 'pass') {
       // Not looked at is not blind.
       this.#picturedAt = performance.now()
