@@ -29,8 +29,11 @@ export type HubClient = {
   readonly url: string
   /** Gives up after half a minute where no signal is given. @throws {Failure} */
   call<N extends RouteName>(name: N, options: CallOptions<N>): Promise<RouteReply<N>>
-  /** A route that streams server-sent events. @throws {Failure} */
-  events(name: 'changes', signal: AbortSignal): Promise<ReadableStream<Uint8Array>>
+  /** A route whose reply is read while it comes: server-sent events, a video. @throws {Failure} */
+  stream<N extends 'changes' | 'clipShow'>(
+    name: N,
+    options: CallOptions<N>,
+  ): Promise<ReadableStream<Uint8Array>>
 }
 
 const callTimeoutMs = 30_000
@@ -68,9 +71,9 @@ export async function connectHub(options: HubOptions): Promise<HubClient> {
         throw error instanceof CallFailed ? failureOf(error) : error
       }
     },
-    events: async (name, signal) => {
+    stream: async (name, options) => {
       try {
-        const { body } = await open(name, { signal })
+        const { body } = await open(name, options)
         if (body) return body
       } catch (error) {
         throw error instanceof CallFailed ? failureOf(error) : error

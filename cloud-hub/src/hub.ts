@@ -19,6 +19,7 @@ import { openEmbeddedBroker } from './broker/embedded-broker.ts'
 import { openExternalBroker } from './broker/external-broker.ts'
 import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
+import { openClips } from './clips/clips.ts'
 import type { HubConfig } from './configuration.ts'
 import {
   type CertificateDesk,
@@ -228,6 +229,13 @@ export async function openHub(
   const logs = openDeviceLogs({
     request: (device, request) => broker?.publish('logRequest', device, request),
   })
+  const clips = opened.use(
+    await openClips({
+      ...{ store, blobs, fleet, clock, failed },
+      folder: join(dataDir, 'clips-coming'),
+      request: (device, request) => broker?.publish('clipRequest', device, request),
+    }),
+  )
   const reports = openReports({
     fleet,
     heard: desired.heard,
@@ -311,6 +319,7 @@ export async function openHub(
     blobs,
     live,
     logs,
+    clips,
     bundles: deps.bundles,
     closing: closing.signal,
     log,
@@ -336,6 +345,7 @@ export async function openHub(
     retirement,
     desired,
     logs,
+    clips,
     places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
     events: openEvents({ store }),

@@ -5,6 +5,7 @@
  */
 export * from './areas.ts'
 export * from './call.ts'
+export * from './clip.ts'
 export * from './config-versions.ts'
 export * from './device.ts'
 export * from './device-log.ts'

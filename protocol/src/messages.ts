@@ -3,6 +3,7 @@
  * schema, size limit, delivery and who may send it come from one row; access rules follow from it.
  */
 import { type Static, type TSchema, Type } from 'typebox'
+import { ClipRequest } from './clip.ts'
 import { Desired, Reported, Status } from './device.ts'
 import { LogRequest } from './device-log.ts'
 import { Acknowledged, EventBatch } from './event.ts'
@@ -90,6 +91,14 @@ export const messages = {
     retain: false,
     from: 'hub',
     bytesMax: 1024,
+  },
+  clipRequest: {
+    topic: 'request/clip',
+    payload: ClipRequest,
+    qos: 1,
+    retain: false,
+    from: 'hub',
+    bytesMax: 64 * 1024,
   },
 } as const satisfies Record<string, Message>
 

@@ -4,6 +4,7 @@
  * to see that each route refuses everybody without its role.
  */
 import { type Static, type TSchema, Type } from 'typebox'
+import { ClipReceived, clipPartBytes, EventClip } from './clip.ts'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import {
   ConnectionChange,
@@ -41,7 +42,7 @@ import {
   UserName,
   UserRow,
 } from './people.ts'
-import { DeviceConfig, StreamConfig } from './stream.ts'
+import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
 
 /**
  * `public` needs nothing; a role needs a session or an API token; `device` needs a device's
@@ -818,6 +819,30 @@ export const routes = {
     params: Type.Object({ eventId: Type.Integer({ minimum: 1 }) }, closed),
     response: StoredEvent,
   },
+  eventClipShow: {
+    method: 'GET',
+    path: '/api/events/:eventId/clip',
+    access: 'viewer',
+    summary: 'Says where the clip is that shows the moment of an event',
+    params: Type.Object({ eventId: Type.Integer({ minimum: 1 }) }, closed),
+    response: EventClip,
+  },
+  eventClipAsk: {
+    method: 'POST',
+    path: '/api/events/:eventId/clip',
+    access: 'operator',
+    summary: 'Asks the device for the clip that shows the moment of an event',
+    params: Type.Object({ eventId: Type.Integer({ minimum: 1 }) }, closed),
+    response: EventClip,
+  },
+  clipShow: {
+    method: 'GET',
+    path: '/api/clips/:digest',
+    access: 'viewer',
+    summary: 'Gives the video of a clip that the hub has, whole or the range that is asked for',
+    params: Type.Object({ digest: Digest }, closed),
+    produces: 'video/mp4',
+  },
   eventDensity: {
     method: 'GET',
     path: '/api/event-density',
@@ -1018,6 +1043,31 @@ export const deviceRoutes = {
     params: LogRequestPath,
     body: LogAnswer,
     bytesMax: logAnswerBytesMax,
+    status: 204,
+    unaudited: true,
+  },
+  clipPart: {
+    method: 'PUT',
+    path: '/clips/:digest/parts/:from',
+    access: 'device',
+    summary:
+      'Takes the bytes of a clip from an offset on; answers where the next part begins, whatever this one was',
+    params: Type.Object(
+      { digest: Digest, from: Type.Integer({ minimum: 0, maximum: clipBytesMax }) },
+      closed,
+    ),
+    consumes: 'application/octet-stream',
+    bytesMax: clipPartBytes,
+    response: ClipReceived,
+    unaudited: true,
+  },
+  clipGone: {
+    method: 'PUT',
+    path: '/clips/:digest/gone',
+    access: 'device',
+    summary: 'Says that the device no longer has a clip that was asked for',
+    params: Type.Object({ digest: Digest }, closed),
+    body: Type.Object({}, closed),
     status: 204,
     unaudited: true,
   },

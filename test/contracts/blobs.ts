@@ -27,6 +27,27 @@ export function testBlobs(
     assert.equal(await blobs.read('0'.repeat(64)), undefined)
   })
 
+  test(`${name}: sizeOf() and part() give what is asked for of what is there`, async (t) => {
+    const { blobs } = await open(t)
+    const bytes = Buffer.from('a video of a gate')
+    const digest = digestOf(bytes)
+    assert.equal(await blobs.sizeOf(digest), undefined)
+    await blobs.put(digest, pieces(bytes), { bytesMax })
+    assert.equal(await blobs.sizeOf(digest), bytes.length)
+    for (const [from, through] of [
+      [0, bytes.length - 1],
+      [2, 6],
+      [bytes.length - 1, bytes.length - 1],
+    ] as const) {
+      const found: Uint8Array[] = []
+      for await (const chunk of blobs.part(digest, from, through)) found.push(chunk)
+      assert.deepEqual(Buffer.concat(found), bytes.subarray(from, through + 1))
+    }
+    await assert.rejects(async () => {
+      for await (const _ of blobs.part('0'.repeat(64), 0, 1));
+    })
+  })
+
   test(`${name}: put() refuses bytes that do not have the digest, and stores nothing`, async (t) => {
     const { blobs } = await open(t)
     const digest = digestOf(Buffer.from('other'))

@@ -14,6 +14,7 @@ import { caOption, dataOption, hubOption, integer, jsonOption, tokenOption } fro
 import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { readServerSentEvents } from '../server-sent-events.ts'
 import { stopSignal } from '../stopping.ts'
+import { addClip } from './events-clip.ts'
 
 type Options = HubOptions & {
   json?: boolean
@@ -26,7 +27,7 @@ type Options = HubOptions & {
 }
 
 export function eventsCommand(): Command {
-  return new Command('events')
+  const events = new Command('events')
     .description('List stored events, newest first')
     .option('--device <id>', 'only this device')
     .option('--stream <id>', 'only this stream')
@@ -44,7 +45,8 @@ export function eventsCommand(): Command {
       `
 Examples:
   $ ./edgeloop events --label person --limit 5
-  $ ./edgeloop events --follow --json | jq .label`,
+  $ ./edgeloop events --follow --json | jq .label
+  $ ./edgeloop events clip 4711 -o gate.mp4`,
     )
     .action(async (options: Options) => {
       const hub = await connectHub(options)
@@ -62,7 +64,7 @@ Examples:
       const signal = stopSignal()
       try {
         // First the stream, then the past: what is stored in between comes twice and is told by its id.
-        const stream = await hub.events('changes', signal)
+        const stream = await hub.stream('changes', { signal })
         const { events } = await hub.call('eventList', { query })
         let newest = 0
         for (const event of events.toReversed()) {
@@ -82,6 +84,8 @@ Examples:
         if (!signal.aborted) throw error
       }
     })
+  addClip(events)
+  return events
 }
 
 const columns = [
@@ -130,6 +134,10 @@ function describe({ label, score, data }: StoredEvent): string {
   if (Array.isArray(data.objects)) {
     const objects = data.objects as Counts['objects']
     return objects.map(({ label, appeared }) => `${label} ${appeared}`).join(', ')
+  }
+  if (typeof data.clip === 'string') {
+    const seconds = `${(Number(data.durationMs) / 1000).toFixed(1)} s`
+    return `${seconds}, ${bytes(Number(data.sizeBytes))}`
   }
   const text = data.text ?? data.reason
   if (typeof data.state === 'string') return text ? `${data.state}: ${text}` : data.state

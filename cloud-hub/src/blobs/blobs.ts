@@ -19,6 +19,14 @@ export interface Blobs {
   put(digest: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions): Promise<void>
   /** The bytes, or undefined where there are none. @throws {Error} when they have changed on disk */
   read(digest: string): Promise<Uint8Array | undefined>
+  /** How large a blob is; undefined where there is none. */
+  sizeOf(digest: string): Promise<number | undefined>
+  /**
+   * Bytes of a blob from `from` through `through`, both counted, a little at a time. What went in was verified; a
+   * part cannot be when it goes out.
+   * @throws {Error} from the iteration, when the blob has gone or is shorter
+   */
+  part(digest: string, from: number, through: number): AsyncIterable<Uint8Array>
   /** Removes what was last stored before `before` (ms); gives how many. Stops early when `signal` aborts. */
   prune(before: number, signal: AbortSignal): Promise<number>
   /** Says how many `prune(before)` would remove, and when (ms) the oldest was stored that would stay. */

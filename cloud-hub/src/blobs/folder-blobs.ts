@@ -1,5 +1,6 @@
 /** Blobs in a folder: `ab/abcd…`, written beside and renamed, so that a name always means whole bytes. */
 import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Refusal } from '@edgeloop/protocol'
@@ -41,6 +42,18 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     }
   }
 
+  async function sizeOf(digest: string): Promise<number | undefined> {
+    try {
+      return (await stat(placeOf(digest))).size
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  const part = (digest: string, from: number, through: number): AsyncIterable<Uint8Array> =>
+    createReadStream(placeOf(digest), { start: from, end: through })
+
   async function prune(before: number, signal: AbortSignal): Promise<number> {
     let removed = 0
     for await (const { file, storedAt } of stored(signal)) {
@@ -71,7 +84,7 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     }
   }
 
-  return { put, read, prune, survey }
+  return { put, read, sizeOf, part, prune, survey }
 }
 
 /** Writes chunks to `file`, durably, where they have the digest and are not too many. */

@@ -19,6 +19,8 @@ const readBytesMax = 256 * 1024 * 1024
 /** Bytes of a reply that is no blob: a page of the list has 1000 names. */
 const replyBytesMax = 4 * 1024 * 1024
 const removalsAtOnce = 8
+/** Bytes of a part that are asked for at a time. */
+const partBytes = 4 * 1024 * 1024
 /** Servers say when an object was stored in whole seconds, cut off. */
 const clockGrainMs = 1000
 
@@ -54,7 +56,12 @@ export async function openS3Blobs(deps: {
   async function call(
     what: string,
     path: string,
-    init: { method: string; body?: Uint8Array<ArrayBuffer>; digest?: string },
+    init: {
+      method: string
+      body?: Uint8Array<ArrayBuffer>
+      digest?: string
+      headers?: Record<string, string>
+    },
     signal?: AbortSignal,
   ): Promise<Response> {
     const sha256 = init.digest ?? createHash('sha256').digest('hex')
@@ -65,7 +72,7 @@ export async function openS3Blobs(deps: {
       try {
         const request = await client.sign(url + path, {
           method: init.method,
-          headers: { 'x-amz-content-sha256': sha256 },
+          headers: { 'x-amz-content-sha256': sha256, ...init.headers },
           ...(init.body ? { body: init.body } : {}),
         })
         const reply = await fetch(request, {
@@ -115,6 +122,26 @@ export async function openS3Blobs(deps: {
     const found = createHash('sha256').update(bytes).digest('hex')
     if (found === digest) return bytes
     throw new Error(`Cannot read blob ${digest}: its bytes have changed in S3 (now ${found})`)
+  }
+
+  async function sizeOf(digest: string): Promise<number | undefined> {
+    const reply = await call(`look for ${digest}`, pathOf(digest), { method: 'HEAD' })
+    await reply.body?.cancel()
+    return reply.status === 404 ? undefined : Number(reply.headers.get('content-length'))
+  }
+
+  /** In requests of a few MB: who plays a video slowly would else hold one for too long. */
+  async function* part(digest: string, from: number, through: number): AsyncGenerator<Uint8Array> {
+    for (let at = from; at <= through; at += partBytes) {
+      const end = Math.min(through, at + partBytes - 1)
+      const headers = { range: `bytes=${at}-${end}` }
+      const reply = await call(`read ${digest}`, pathOf(digest), { method: 'GET', headers })
+      if (reply.status !== 206) {
+        await reply.body?.cancel()
+        throw new Error(`Cannot read a part of blob ${digest}: the server answered ${reply.status}`)
+      }
+      yield await bytesOf(reply, partBytes)
+    }
   }
 
   async function prune(before: number, signal: AbortSignal): Promise<number> {
@@ -186,7 +213,7 @@ export async function openS3Blobs(deps: {
     if (!(error instanceof Refusal)) throw error
     deps.away(error.message)
   })
-  return { put, read, prune, survey }
+  return { put, read, sizeOf, part, prune, survey }
 }
 
 type ListResult = {

@@ -1,5 +1,6 @@
 /** What each route of the table does, in one place: every handler is a call into the room that knows. */
 
+import { Readable } from 'node:stream'
 import { Refusal } from '@edgeloop/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -7,6 +8,7 @@ import type { Audit } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
+import type { Clips } from '../clips/clips.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
 import { connectionsOf, rowOf } from '../devices/device.ts'
 import type { DeviceActsDesk } from '../devices/device-acts.ts'
@@ -31,6 +33,7 @@ import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { sessionCookie } from './access.ts'
+import { byteRange } from './byte-range.ts'
 import type { Handlers } from './mount.ts'
 import { openApi } from './openapi.ts'
 
@@ -46,6 +49,7 @@ export type Rooms = {
   readonly acts: DeviceActsDesk
   readonly desired: DesiredDesk
   readonly logs: DeviceLogs
+  readonly clips: Clips
   readonly places: PlaceDesk
   readonly events: Events
   readonly blobs: Blobs
@@ -219,6 +223,28 @@ export function apiHandlers(rooms: Rooms): Handlers {
 
     eventList: ({ query, person }) => rooms.events.list(query, signedIn(person).user),
     eventShow: ({ params }) => rooms.events.show(params.eventId),
+    eventClipShow: ({ params }) => rooms.clips.show(params.eventId),
+    eventClipAsk: ({ params }) => rooms.clips.ask(params.eventId),
+    clipShow: async ({ params, request, reply }) => {
+      const { digest } = params
+      const sizeBytes = await rooms.blobs.sizeOf(digest)
+      if (sizeBytes === undefined) throw new Refusal('notFound', `Cannot find clip ${digest}`)
+      const range = byteRange(request.headers.range, sizeBytes)
+      reply.header('accept-ranges', 'bytes')
+      if (range === 'unsatisfiable') {
+        reply.code(416).header('content-range', `bytes */${sizeBytes}`)
+        return ''
+      }
+      const { from, through } = range === 'whole' ? { from: 0, through: sizeBytes - 1 } : range
+      if (range !== 'whole') {
+        reply.code(206).header('content-range', `bytes ${from}-${through}/${sizeBytes}`)
+      }
+      reply.header('content-length', through - from + 1)
+      reply.header('cache-control', 'private, max-age=31536000, immutable')
+      return reply.send(
+        Readable.from(rooms.blobs.part(digest, from, through), { objectMode: false }),
+      )
+    },
     eventDensity: ({ query }) => readDensity(rooms.store, query),
     eventMark: async ({ body, person, note }) => {
       const { user } = signedIn(person)
@@ -234,6 +260,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
           mark: { mark: body.mark, user, at: marked.at },
           set: body.set,
         })
+        if (body.mark === 'important') await rooms.clips.important(marked.changed, body.set)
       }
       return marked
     },

@@ -19,6 +19,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino'
 import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
+import type { Clips } from '../clips/clips.ts'
 import type { CertificateDesk } from '../devices/certificates.ts'
 import type { Device } from '../devices/device.ts'
 import type { DeviceLogs } from '../devices/device-logs.ts'
@@ -52,6 +53,7 @@ export type DeviceListenerOptions = {
   readonly blobs: Blobs
   readonly live: Live
   readonly logs: DeviceLogs
+  readonly clips: Clips
   /** Agents for new boxes; undefined where this hub has none to give. */
   readonly bundles: AgentBundles | undefined
   /** Aborted when the hub closes: what is being made for boxes then ends. */
@@ -162,6 +164,14 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   mount('livePut', async (request) => {
     const { streamId } = request.params as { streamId: string }
     options.live.receive(deviceOf(request, options), streamId, request.body as Buffer)
+  })
+  mount('clipPart', (request) => {
+    const { digest, from } = request.params as { digest: string; from: number }
+    return options.clips.take(deviceOf(request, options), digest, from, request.body as Buffer)
+  })
+  mount('clipGone', async (request) => {
+    const { digest } = request.params as { digest: string }
+    options.clips.gone(deviceOf(request, options), digest)
   })
   mount('logPut', async (request) => {
     const { requestId } = request.params as { requestId: string }

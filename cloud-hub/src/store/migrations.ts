@@ -14,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-certificates-configurations': { up: certificatesAndConfigurations },
   '0006-event-marks': { up: eventMarks },
   '0013-connections': { up: connections },
+  '0021-clips': { up: clips },
   '0022-moved-devices': { up: movedDevices },
 }
 
@@ -253,6 +254,16 @@ async function connections(db: Kysely<unknown>): Promise<void> {
 /** A device keeps the site of its certificate and its topics when it is moved to another. */
 async function movedDevices(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('device').addColumn('moved_to', 'text').execute()
+}
+
+/** Clips are looked for by the moment they show: few rows, found without a look at the others. */
+async function clips(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createIndex('event_clip')
+    .on('event')
+    .columns(['device_key', 'stream_id', 'at'])
+    .where(sql`kind`, '=', sql.lit('clip'))
+    .execute()
 }
 
 function strict<T extends string>(

@@ -6,16 +6,17 @@ import type { Identity } from '../identity/identity.ts'
 
 const connectTimeoutMs = 10_000
 const answerTimeoutMs = 20_000
-/** Connections to the hub at once: one for snapshots, one for live pictures. */
-const connectionsMax = 2
+/** Connections to the hub at once: one for snapshots, one for live pictures, one for clips. */
+const connectionsMax = 3
 const answerBytesMax = 64 * 1024
 
 export type PutResult =
-  | { readonly kind: 'stored' }
+  /** `answer`: what the hub said to it, where it said something. */
+  | { readonly kind: 'stored'; readonly answer?: string }
   /** The hub will never take these bytes. */
   | { readonly kind: 'refused'; readonly why: string }
-  /** It may take them later. */
-  | { readonly kind: 'later'; readonly why: string }
+  /** It may take them later. `isUnknown`: it does not know what they are for. */
+  | { readonly kind: 'later'; readonly why: string; readonly isUnknown?: true }
 
 export type DeviceHttps = AsyncDisposable & {
   /** From now on requests show another identity; those under way go on. */
@@ -70,9 +71,10 @@ function dispatcherOf({ key, certificate: cert, ca }: Identity): Agent {
 const refusals = new Set([400, 413, 415, 422])
 
 export function resultOf(status: number, text: string): PutResult {
-  if (status >= 200 && status < 300) return { kind: 'stored' }
+  if (status >= 200 && status < 300) return { kind: 'stored', ...(text !== '' && { answer: text }) }
   const why = detailOf(text) ?? `HTTP ${status}`
-  return refusals.has(status) ? { kind: 'refused', why } : { kind: 'later', why }
+  if (refusals.has(status)) return { kind: 'refused', why }
+  return { kind: 'later', why, ...(status === 404 && { isUnknown: true as const }) }
 }
 
 function detailOf(text: string): string | undefined {

@@ -12,6 +12,7 @@ import { endedText, keepRenewing } from '../identity/renewal.ts'
 import { hasEnded } from '../identity/validity.ts'
 import { reconnectBackoff, waitMs } from './backoff.ts'
 import { BlobUpload } from './blob-upload.ts'
+import { ClipUpload } from './clip-upload.ts'
 import { watchClock } from './clock-watch.ts'
 import { type DeviceHttps, openDeviceHttps } from './device-https.ts'
 import { LiveUpload } from './live-upload.ts'
@@ -53,8 +54,13 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const budget = openUploadBudget(config.linkBytesPerSecondMax)
   const now = options.now ?? Date.now
   const logs = new LogUpload(options.readLog, https, budget, signal)
-  const connection = new Connection({
+  const clips = new ClipUpload({
+    ...{ clips: options.clips, https, budget, log, random, signal },
+    turn: () => connection.snapshotsTurn(),
+  })
+  const connection: Connection = new Connection({
     ...options,
+    clipUpload: clips,
     keeper,
     https,
     now,
@@ -72,6 +78,7 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const running = [
     connection.run(),
     blobs.run(),
+    clips.run(),
     watchClock({
       read: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
       ...{ record, signal },
@@ -101,6 +108,7 @@ type ConnectionOptions = LinkOptions & {
   readonly now: () => number
   readonly budget: ReturnType<typeof openUploadBudget>
   readonly logs: LogUpload
+  readonly clipUpload: ClipUpload
   readonly signal: AbortSignal
 }
 
@@ -217,7 +225,7 @@ class Connection {
 
   /** Takes what the hub says; what makes no sense is logged and changes nothing. */
   #hear(name: FromHub, payload: Uint8Array): void {
-    const { onDesired, onLiveRequest, logs, log } = this.#options
+    const { onDesired, onLiveRequest, logs, clipUpload, log } = this.#options
     try {
       if (name === 'acknowledged') {
         this.#acknowledgements.offer(parsePayload(name, payload))
@@ -226,6 +234,8 @@ class Connection {
         onLiveRequest(parsePayload(name, payload))
       } else if (name === 'logRequest') {
         logs.answer(parsePayload(name, payload))
+      } else if (name === 'clipRequest') {
+        clipUpload.take(parsePayload(name, payload))
       } else if (payload.length > 0) {
         // An empty retained message is a cleared one: nothing is wished.
         onDesired(parseJson(payload.subarray(0, messages.desired.bytesMax), 'desired payload'))

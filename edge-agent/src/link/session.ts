@@ -16,7 +16,7 @@ const answerTimeoutMs = 15_000
 const notAuthorized = 5
 
 type FromDevice = 'status' | 'events' | 'reported'
-const heard = ['acknowledged', 'desired', 'liveRequest', 'logRequest'] as const
+const heard = ['acknowledged', 'desired', 'liveRequest', 'logRequest', 'clipRequest'] as const
 /** What a device hears. */
 export type FromHub = (typeof heard)[number]
 
