@@ -34,6 +34,7 @@ export type {
 export { floatsOf, type Numbers, tensor, valuesOf } from './onnx/tensor.ts'
 export { attributeTypes, type TensorTypeName, tensorTypeName, tensorTypes } from './onnx/types.ts'
 export { writeModel } from './onnx/write.ts'
+export { upgradeOpset } from './opset/upgrade.ts'
 export { type Difference, difference, differences, type Feeds } from './passes/equivalence.ts'
 export {
   foldPreprocessing,
