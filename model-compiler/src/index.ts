@@ -36,11 +36,13 @@ export { attributeTypes, type TensorTypeName, tensorTypeName, tensorTypes } from
 export { writeModel } from './onnx/write.ts'
 export { upgradeOpset } from './opset/upgrade.ts'
 export { type Difference, difference, differences, type Feeds } from './passes/equivalence.ts'
+export { type Decoding, foldDecoding } from './passes/fold-decoding.ts'
 export {
   foldPreprocessing,
   type Preprocessing,
   rangesOfBytes,
 } from './passes/fold-preprocessing.ts'
+export { foldSuppression, type Suppression } from './passes/fold-suppression.ts'
 export { floatPasses, int8Passes, quantizedPasses } from './passes/index.ts'
 export { type OptimizeOptions, optimize, type PassReport } from './passes/optimize.ts'
 export type { Pass } from './passes/pass.ts'

@@ -7,13 +7,12 @@
  */
 import type { Range } from '../calibrate/range.ts'
 import type { Graph } from '../graph/graph.ts'
-import { node as makeNode } from '../onnx/build.ts'
 import { OnnxError } from '../onnx/read.ts'
 import type { NodeProto } from '../onnx/schema.ts'
-import { tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
 import { numbersOf } from './matching.ts'
 import type { Pass } from './pass.ts'
+import { Sketch } from './sketch.ts'
 
 type PerChannel = readonly [number, number, number]
 
@@ -65,52 +64,30 @@ function fold(graph: Graph, { mean, std, reversed = false, input }: Preprocessin
   // In the order of the bytes, which is turned around last, right before the weights that can take that over.
   const order = <T>(values: readonly T[]): readonly T[] => (reversed ? values.toReversed() : values)
   const dims = planes ? [3, 1, 1] : [3]
-  const chain = new Chain(graph, name, inner)
-  if (planes) chain.add('Transpose', [], { perm: { ints: [0, 3, 1, 2] } })
-  chain.add('Cast', [], { to: { int: tensorTypes.float32 } })
+  const sketch = new Sketch(graph, name)
+  // One number is no arithmetic per channel, and cheap wherever the channels lie.
   const constant = (what: string, values: readonly number[]): string =>
-    // One number is no arithmetic per channel, and cheap wherever the channels lie.
     values.every((value) => value === values[0])
-      ? graph.addInitializer(tensor(`${name}_${what}`, [], Float32Array.of(values[0]!)))
-      : graph.addInitializer(tensor(`${name}_${what}`, dims, Float32Array.from(values)))
-  if (mean.some((value) => value !== 0)) chain.add('Sub', [constant('mean', order(mean))])
-  if (std.some((value) => value !== 1)) {
-    const factors = order(std).map((value) => 1 / value)
-    chain.add('Mul', [constant('scale', factors)])
+      ? sketch.floats(what, [], values.slice(0, 1))
+      : sketch.floats(what, dims, values)
+  let value = name
+  if (planes) value = sketch.op('Transpose', [value], { perm: { ints: [0, 3, 1, 2] } })
+  value = sketch.op('Cast', [value], { to: { int: tensorTypes.float32 } })
+  if (mean.some((one) => one !== 0)) {
+    value = sketch.op('Sub', [value, constant('mean', order(mean))])
+  }
+  if (std.some((one) => one !== 1)) {
+    const factors = order(std).map((one) => 1 / one)
+    value = sketch.op('Mul', [value, constant('scale', factors)])
   }
   if (reversed) {
-    const turned = graph.addInitializer(tensor(`${name}_order`, [3], BigInt64Array.of(2n, 1n, 0n)))
-    chain.add('Gather', [turned], { axis: { int: planes ? 1 : 3 } })
+    const turned = sketch.ints('order', [2, 1, 0])
+    sketch.op('Gather', [value, turned], { axis: { int: planes ? 1 : 3 } })
   }
   graph.setInterface(name, { elementType: tensorTypes.uint8, shape: [batch, height, width, 3] })
-  graph.insert(chain.nodes(), graph.nodes[0])
+  sketch.insert(inner, graph.nodes[0])
   graph.setType(inner, type!)
   return 1
-}
-
-/** Operators one after another, from one value to another. */
-class Chain {
-  readonly #made: NodeProto[] = []
-  readonly #graph: Graph
-  readonly #to: string
-  #value: string
-
-  constructor(graph: Graph, from: string, to: string) {
-    this.#graph = graph
-    this.#value = from
-    this.#to = to
-  }
-  add(op: string, more: readonly string[], attributes: Parameters<typeof makeNode>[3] = {}): void {
-    const made = this.#graph.freshName(`${this.#to}_${op.toLowerCase()}`)
-    this.#made.push(makeNode(op, [this.#value, ...more], [made], attributes))
-    this.#value = made
-  }
-  /** The last one makes the value it was all for. */
-  nodes(): readonly NodeProto[] {
-    const last = this.#made.at(-1)!
-    last.output[0] = this.#to
-    return this.#made
-  }
 }
 
 function onlyInputOf(graph: Graph): string {
