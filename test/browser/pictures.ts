@@ -41,7 +41,7 @@ const pages: readonly Shown[] = [
     name: 'event',
     path: '/events',
     prepare: async (page) => {
-      await page.locator('a[href*="/events/"]').first().click()
+      await page.locator('a[href*="/events/"]', { hasText: 'Appeared' }).first().click()
       await page.waitForLoadState('networkidle').catch(() => {})
     },
   },

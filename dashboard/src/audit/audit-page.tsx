@@ -7,10 +7,10 @@ import { infiniteQueryOptions, useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { call } from '../api/call.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
+import { type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayMoment, sayOf } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
 import { type AuditFilter, dayOf, startOfDay } from './audit-filter.ts'
 import classes from './audit-page.module.css'
@@ -34,6 +34,8 @@ const auditQuery = (filter: AuditFilter) =>
     getNextPageParam: (page) => page.next,
     staleTime: 5_000,
   })
+
+const columns: readonly Column[] = ['When', 'Who', 'What', 'On what', 'Outcome', 'From']
 
 export function AuditPage() {
   const filter = route.useSearch()
@@ -193,54 +195,40 @@ function NoEntries({ filter }: { filter: AuditFilter }) {
 
 function EntryTable(props: { entries: readonly AuditEntry[] }) {
   return (
-    <Scroller label="Audit log">
-      <Table className={classes.table ?? ''}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>When</Table.Th>
-            <Table.Th>Who</Table.Th>
-            <Table.Th>What</Table.Th>
-            <Table.Th>On what</Table.Th>
-            <Table.Th>Outcome</Table.Th>
-            <Table.Th>From</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.entries.map((entry) => (
-            <Table.Tr key={entry.auditId} data-audit={entry.auditId}>
-              <Table.Td className={classes.when ?? ''}>
-                <time dateTime={entry.at}>{sayMoment(Date.parse(entry.at))}</time>
-              </Table.Td>
-              <Table.Td className={classes.text ?? ''}>
-                {entry.actor ?? <span className="dim">nobody signed in</span>}
-                {entry.via !== 'session' && entry.via !== 'nobody' && (
-                  <span className="dim"> {ways[entry.via]}</span>
-                )}
-              </Table.Td>
-              <Table.Td className={classes.text ?? ''}>
-                {sayAction(entry.action)}
-                {entry.detail && (
-                  <div className="dim">
-                    <bdi>{entry.detail}</bdi>
-                  </div>
-                )}
-              </Table.Td>
-              <Table.Td className={classes.text ?? ''}>
-                <bdi>{entry.target || '–'}</bdi>
-              </Table.Td>
-              <Table.Td>
-                {entry.outcome === 'done' ? (
-                  <Status kind="ok" word="Done" />
-                ) : (
-                  <Status kind="warn" word={`Refused: ${sayWords(entry.outcome)}`} />
-                )}
-              </Table.Td>
-              <Table.Td className="mono">{entry.address}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Scroller>
+    <FramedTable label="Audit log" columns={columns} width="full" tall>
+      {props.entries.map((entry) => (
+        <Table.Tr key={entry.auditId} data-audit={entry.auditId}>
+          <Table.Td className={classes.when ?? ''}>
+            <time dateTime={entry.at}>{sayMoment(Date.parse(entry.at))}</time>
+          </Table.Td>
+          <Table.Td className={classes.text ?? ''}>
+            {entry.actor ?? <span className="dim">nobody signed in</span>}
+            {entry.via !== 'session' && entry.via !== 'nobody' && (
+              <span className="dim"> {ways[entry.via]}</span>
+            )}
+          </Table.Td>
+          <Table.Td className={classes.text ?? ''}>
+            {sayAction(entry.action)}
+            {entry.detail && (
+              <div className="dim">
+                <bdi>{entry.detail}</bdi>
+              </div>
+            )}
+          </Table.Td>
+          <Table.Td className={classes.text ?? ''}>
+            <bdi>{entry.target || '–'}</bdi>
+          </Table.Td>
+          <Table.Td>
+            {entry.outcome === 'done' ? (
+              <Status kind="ok" word="Done" />
+            ) : (
+              <Status kind="warn" word={`Refused: ${sayWords(entry.outcome)}`} />
+            )}
+          </Table.Td>
+          <Table.Td className="mono">{entry.address}</Table.Td>
+        </Table.Tr>
+      ))}
+    </FramedTable>
   )
 }
 
@@ -250,7 +238,7 @@ const ways = {
   device: 'by its certificate',
 } as const
 
-/** Where the name of a route read aloud would mislead. */
+/** What a route does, in the words of whoever looks for it; a name that is missing here is read aloud. */
 const actionWords: Readonly<Record<string, string>> = {
   signIn: 'Signed in by link',
   passwordSignIn: 'Signed in by password',
@@ -258,8 +246,30 @@ const actionWords: Readonly<Record<string, string>> = {
   signOut: 'Signed out',
   signInLinkCreate: 'Made a sign-in link',
   passwordLinkCreate: 'Made a password link',
+  passwordChange: 'Changed their password',
+  sessionEnd: 'Ended a session',
+  userAdd: 'Added a user',
+  userRoleSet: 'Changed a role',
+  userRemove: 'Removed a user',
+  userSessionsEnd: 'Ended all sessions of a user',
+  apiTokenAdd: 'Made an API token',
+  apiTokenRemove: 'Revoked an API token',
   enrolmentCreate: 'Made an enrolment token',
+  enrol: 'Enrolled',
+  renew: 'Renewed its certificate',
+  deviceEdit: 'Changed a name or site',
+  deviceRetire: 'Retired a device',
+  deviceRemove: 'Removed a device',
+  devicesRetire: 'Retired many devices',
+  devicesStreamsSet: 'Set streams of many devices',
+  devicesRollBack: 'Took back settings of many devices',
   desiredPut: 'Changed a configuration',
+  configRollback: 'Rolled back a configuration',
+  streamAdd: 'Added a stream',
+  streamRemove: 'Removed a stream',
+  eventMark: 'Marked events',
+  storeBackupBegin: 'Began a backup',
+  retentionBegin: 'Began to remove what is old',
 }
 
 /** `userRoleSet` as `User role set`. */

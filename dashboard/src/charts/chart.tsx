@@ -22,7 +22,7 @@ const lineColours = {
   dark: ['#4fc7be', '#7ab5ff', '#f0b84a', '#b99bff', '#ff7b7b', '#5fcf86', '#e68ac0', '#a3adb0'],
 } as const
 
-const heightPx = 144
+const heightPx = 148
 
 /** Few figures show as dots too: one that stands alone would otherwise be no line at all. */
 const isSparse = (plot: uPlot): boolean => plot.data[0].length < 60
@@ -79,7 +79,7 @@ export function Chart(props: {
         cursor: { sync: { key: syncKey }, points: { size: 6 }, drag: { x: false, y: false } },
         scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
         axes: [
-          { ...axis, size: 28, space: 72, values: sayTicks },
+          { ...axis, size: 32, gap: 10, space: 72, values: sayTicks },
           { ...axis, size: 64, values: (_, ticks) => ticks.map(say) },
         ],
         series: [

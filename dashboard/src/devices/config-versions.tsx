@@ -5,9 +5,9 @@ import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
+import { type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
-import { Scroller } from '../shell/scroller.tsx'
 import { Status, type StatusKind } from '../shell/status.tsx'
 import streamClasses from '../streams/stream-table.module.css'
 import { ConfigChanges } from './config-changes.tsx'
@@ -23,6 +23,8 @@ const outcomes: Record<ConfigVersion['outcome'], { kind: StatusKind; word: strin
   sent: { kind: 'updating', word: 'No answer' },
 }
 
+const columns: readonly Column[] = [{ word: 'Version', right: true }, 'When', 'By', 'On the device']
+
 export function ConfigVersions(props: { detail: DeviceDetail }) {
   const { deviceId } = props.detail.device
   const { version: selected } = route.useSearch()
@@ -36,28 +38,16 @@ export function ConfigVersions(props: { detail: DeviceDetail }) {
             <Empty title="No versions yet" text="Every change of what is wanted becomes one." />
           ) : (
             <>
-              <Scroller label="Versions">
-                <Table className={`${streamClasses.table} ${classes.versions}`}>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th ta="right">Version</Table.Th>
-                      <Table.Th>When</Table.Th>
-                      <Table.Th>By</Table.Th>
-                      <Table.Th>On the device</Table.Th>
-                    </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {versions.map((one) => (
-                      <VersionRow
-                        key={one.version}
-                        one={one}
-                        deviceId={deviceId}
-                        selected={one.version === selected}
-                      />
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Scroller>
+              <FramedTable label="Versions" columns={columns} width="small">
+                {versions.map((one) => (
+                  <VersionRow
+                    key={one.version}
+                    one={one}
+                    deviceId={deviceId}
+                    selected={one.version === selected}
+                  />
+                ))}
+              </FramedTable>
               {selected !== undefined && (
                 <Compared
                   deviceId={deviceId}

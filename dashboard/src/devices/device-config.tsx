@@ -3,17 +3,19 @@ import type { ReportedModel } from '@edgeloop/protocol'
 import { Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
+import { type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
-import streamClasses from '../streams/stream-table.module.css'
+import { writeConfig } from './config-text.ts'
 import { ConfigVersions } from './config-versions.tsx'
 import classes from './device-config.module.css'
 import { deviceQuery } from './device-queries.ts'
 
 const route = getRouteApi('/in/devices/$deviceId')
+
+const columns: readonly Column[] = ['Name', 'Layout', 'Labels', 'Runtime', 'Digest']
 
 export function DeviceConfig() {
   const { deviceId } = route.useParams()
@@ -40,7 +42,7 @@ export function DeviceConfig() {
             {reported?.config?.reason && (
               <p className={classes.refused}>{reported.config.reason}</p>
             )}
-            <pre className={classes.json}>{JSON.stringify(desired.config, null, 2)}</pre>
+            <pre className={classes.json}>{writeConfig(desired.config)}</pre>
           </>
         ) : (
           <Empty
@@ -52,37 +54,24 @@ export function DeviceConfig() {
       <section>
         <h2>Models on the device</h2>
         {reported && reported.models.length > 0 ? (
-          <Scroller label="Models">
-            <Table className={`${streamClasses.table} ${classes.models}`}>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>Name</Table.Th>
-                  <Table.Th>Layout</Table.Th>
-                  <Table.Th>Labels</Table.Th>
-                  <Table.Th>Runtime</Table.Th>
-                  <Table.Th>Digest</Table.Th>
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {reported.models.map((model) => (
-                  <Table.Tr key={model.digest}>
-                    <Table.Td>{model.name}</Table.Td>
-                    <Table.Td>{model.layout}</Table.Td>
-                    <Table.Td title={model.labels.slice(0, 100).join(', ')}>
-                      {sayCount(model.labels.length)}
-                    </Table.Td>
-                    <Table.Td>
-                      {model.runtime}
-                      <MeasuredRuntimes model={model} />
-                    </Table.Td>
-                    <Table.Td className="mono" title={model.digest}>
-                      {model.digest.slice(0, 12)}
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
-          </Scroller>
+          <FramedTable label="Models" columns={columns} width="small" tall>
+            {reported.models.map((model) => (
+              <Table.Tr key={model.digest}>
+                <Table.Td>{model.name}</Table.Td>
+                <Table.Td>{model.layout}</Table.Td>
+                <Table.Td title={model.labels.slice(0, 100).join(', ')}>
+                  {sayCount(model.labels.length)}
+                </Table.Td>
+                <Table.Td>
+                  {model.runtime}
+                  <MeasuredRuntimes model={model} />
+                </Table.Td>
+                <Table.Td className="mono" title={model.digest}>
+                  {model.digest.slice(0, 12)}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </FramedTable>
         ) : (
           <Empty title="No models reported" text="A device reports its models when it connects." />
         )}

@@ -4,10 +4,10 @@ import { streamStates } from '@edgeloop/protocol'
 import { Skeleton, Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
+import { type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayDuration, sayMoment } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { Status, type StatusKind } from '../shell/status.tsx'
 import { streamStateWord } from '../streams/stream-status.ts'
 import streamClasses from '../streams/stream-table.module.css'
@@ -15,6 +15,14 @@ import classes from './device-config.module.css'
 import { deviceHistoryQuery, type Moment } from './device-queries.ts'
 
 const route = getRouteApi('/in/devices/$deviceId')
+
+const columns: readonly Column[] = [
+  'When',
+  'Of',
+  'State',
+  'Why',
+  { word: 'No frame for', right: true },
+]
 
 export function DeviceHistory() {
   const { deviceId } = route.useParams()
@@ -31,24 +39,11 @@ export function DeviceHistory() {
             />
           ) : (
             <>
-              <Scroller label="States">
-                <Table className={`${streamClasses.table} ${classes.versions}`}>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th>When</Table.Th>
-                      <Table.Th>Of</Table.Th>
-                      <Table.Th>State</Table.Th>
-                      <Table.Th>Why</Table.Th>
-                      <Table.Th ta="right">No frame for</Table.Th>
-                    </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {moments.map((moment) => (
-                      <MomentRow key={moment.key} moment={moment} />
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Scroller>
+              <FramedTable label="States" columns={columns} width="small">
+                {moments.map((moment) => (
+                  <MomentRow key={moment.key} moment={moment} />
+                ))}
+              </FramedTable>
               <p className={classes.line}>
                 The newest {moments.length}.{' '}
                 <Link to="/events" search={{ device: deviceId, kind: 'stream' }}>

@@ -12,15 +12,17 @@ import { IconPlus } from '@tabler/icons-react'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { call } from '../api/call.ts'
+import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayMoment } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { type Act, Confirm } from './confirm.tsx'
 import classes from './people.module.css'
 import { apiTokenListQuery, peopleKey } from './people-queries.ts'
 import { Secret } from './secret.tsx'
 import { TableSkeleton } from './table-skeleton.tsx'
+
+const columns: readonly Column[] = ['Name', 'Role', 'User', 'Made', 'Ends', 'Last used', actions]
 
 /** @param only the tokens of this user; all that the hub lists where it is left out */
 export function ApiTokens(props: { session: Session; only?: string }) {
@@ -61,59 +63,42 @@ export function ApiTokens(props: { session: Session; only?: string }) {
 
 function TokenTable(props: { rows: readonly ApiTokenRow[]; onRevoke: (row: ApiTokenRow) => void }) {
   return (
-    <Scroller label="API tokens">
-      <Table className={classes.table ?? ''}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>Role</Table.Th>
-            <Table.Th>User</Table.Th>
-            <Table.Th>Made</Table.Th>
-            <Table.Th>Ends</Table.Th>
-            <Table.Th>Last used</Table.Th>
-            <Table.Th>
-              <span className="hidden-visually">Actions</span>
-            </Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.rows.map((row) => (
-            <Table.Tr key={row.tokenId}>
-              <Table.Td className={classes.name ?? ''}>
-                <bdi>{row.name}</bdi>
-              </Table.Td>
-              <Table.Td>{row.role}</Table.Td>
-              <Table.Td>{row.user ?? <span className="dim">this hub</span>}</Table.Td>
-              <Table.Td>
-                <Ago at={row.createdAt} />
-              </Table.Td>
-              <Table.Td>
-                {row.expiresAt ? (
-                  sayMoment(Date.parse(row.expiresAt))
-                ) : (
-                  <span className="dim">Never</span>
-                )}
-              </Table.Td>
-              <Table.Td>
-                {row.lastUsedAt ? <Ago at={row.lastUsedAt} /> : <span className="dim">Never</span>}
-              </Table.Td>
-              <Table.Td>
-                <div className={classes.acts}>
-                  <Button
-                    size="compact-xs"
-                    variant="default"
-                    aria-label={`Revoke ${row.name}`}
-                    onClick={() => props.onRevoke(row)}
-                  >
-                    Revoke
-                  </Button>
-                </div>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Scroller>
+    <FramedTable label="API tokens" columns={columns}>
+      {props.rows.map((row) => (
+        <Table.Tr key={row.tokenId}>
+          <Table.Td className={classes.name ?? ''}>
+            <bdi>{row.name}</bdi>
+          </Table.Td>
+          <Table.Td>{row.role}</Table.Td>
+          <Table.Td>{row.user ?? <span className="dim">this hub</span>}</Table.Td>
+          <Table.Td>
+            <Ago at={row.createdAt} />
+          </Table.Td>
+          <Table.Td>
+            {row.expiresAt ? (
+              sayMoment(Date.parse(row.expiresAt))
+            ) : (
+              <span className="dim">Never</span>
+            )}
+          </Table.Td>
+          <Table.Td>
+            {row.lastUsedAt ? <Ago at={row.lastUsedAt} /> : <span className="dim">Never</span>}
+          </Table.Td>
+          <Table.Td>
+            <div className={classes.acts}>
+              <Button
+                size="compact-xs"
+                variant="default"
+                aria-label={`Revoke ${row.name}`}
+                onClick={() => props.onRevoke(row)}
+              >
+                Revoke
+              </Button>
+            </div>
+          </Table.Td>
+        </Table.Tr>
+      ))}
+    </FramedTable>
   )
 }
 

@@ -3,12 +3,14 @@ import type { SessionRow } from '@edgeloop/protocol'
 import { Button, Table } from '@mantine/core'
 import { useState } from 'react'
 import { call } from '../api/call.ts'
+import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty } from '../shell/query-state.tsx'
 import { sayMoment } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { type Act, Confirm } from './confirm.tsx'
 import classes from './people.module.css'
+
+const columns: readonly Column[] = ['Browser', 'Address', 'Signed in', 'Last seen', actions]
 
 export function SessionTable(props: { sessions: readonly SessionRow[] }) {
   const [act, setAct] = useState<Act>()
@@ -16,52 +18,39 @@ export function SessionTable(props: { sessions: readonly SessionRow[] }) {
     return <Empty title="Signed in nowhere" text="There is no session of this user." />
   }
   return (
-    <Scroller label="Sessions">
-      <Table className={classes.table ?? ''}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Browser</Table.Th>
-            <Table.Th>Address</Table.Th>
-            <Table.Th>Signed in</Table.Th>
-            <Table.Th>Last seen</Table.Th>
-            <Table.Th>
-              <span className="hidden-visually">Actions</span>
-            </Table.Th>
+    <>
+      <FramedTable label="Sessions" columns={columns}>
+        {props.sessions.map((row) => (
+          <Table.Tr key={row.sessionId}>
+            <Table.Td className={classes.name ?? ''} title={row.client}>
+              {sayBrowser(row.client)}
+              {row.current && <b> (this one)</b>}
+            </Table.Td>
+            <Table.Td className="mono">{row.address}</Table.Td>
+            <Table.Td>
+              <Ago at={row.createdAt} />
+            </Table.Td>
+            <Table.Td>
+              <Ago at={row.lastSeenAt} />
+            </Table.Td>
+            <Table.Td>
+              <div className={classes.acts}>
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  disabled={row.current}
+                  title={row.current ? 'Sign out instead' : undefined}
+                  onClick={() => setAct(endSession(row))}
+                >
+                  End
+                </Button>
+              </div>
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.sessions.map((row) => (
-            <Table.Tr key={row.sessionId}>
-              <Table.Td className={classes.name ?? ''} title={row.client}>
-                {sayBrowser(row.client)}
-                {row.current && <b> (this one)</b>}
-              </Table.Td>
-              <Table.Td className="mono">{row.address}</Table.Td>
-              <Table.Td>
-                <Ago at={row.createdAt} />
-              </Table.Td>
-              <Table.Td>
-                <Ago at={row.lastSeenAt} />
-              </Table.Td>
-              <Table.Td>
-                <div className={classes.acts}>
-                  <Button
-                    size="compact-xs"
-                    variant="default"
-                    disabled={row.current}
-                    title={row.current ? 'Sign out instead' : undefined}
-                    onClick={() => setAct(endSession(row))}
-                  >
-                    End
-                  </Button>
-                </div>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
+        ))}
+      </FramedTable>
       <Confirm act={act} onClose={() => setAct(undefined)} />
-    </Scroller>
+    </>
   )
 }
 

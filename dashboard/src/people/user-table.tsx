@@ -5,11 +5,21 @@ import { IconDots } from '@tabler/icons-react'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { call } from '../api/call.ts'
+import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { sayOf } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
 import { type Act, Confirm } from './confirm.tsx'
 import classes from './people.module.css'
+
+const columns: readonly Column[] = [
+  'User',
+  'Role',
+  'Password',
+  { word: 'Sessions', right: true },
+  { word: 'API tokens', right: true },
+  'Signed in',
+  actions,
+]
 
 export function UserTable(props: {
   users: readonly UserRow[]
@@ -26,85 +36,70 @@ export function UserTable(props: {
     onError: props.onFailed,
   })
   return (
-    <Scroller label="Users">
-      <Table className={classes.table ?? ''}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>User</Table.Th>
-            <Table.Th>Role</Table.Th>
-            <Table.Th>Password</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Sessions</Table.Th>
-            <Table.Th className={classes.number ?? ''}>API tokens</Table.Th>
-            <Table.Th>Signed in</Table.Th>
-            <Table.Th>
-              <span className="hidden-visually">Actions</span>
-            </Table.Th>
+    <>
+      <FramedTable label="Users" columns={columns}>
+        {props.users.map((row) => (
+          <Table.Tr key={row.user} data-user={row.user}>
+            <Table.Td className={classes.name ?? ''}>
+              {row.user}
+              {row.user === props.me && <span className="dim"> (you)</span>}
+            </Table.Td>
+            <Table.Td>
+              <NativeSelect
+                size="xs"
+                aria-label={`Role of ${row.user}`}
+                value={row.role}
+                data={[...roles]}
+                onChange={(event) =>
+                  setAct(changeRole(row, event.currentTarget.value as Role, props.me))
+                }
+              />
+            </Table.Td>
+            <Table.Td>{row.hasPassword ? 'Set' : <span className="dim">Not yet</span>}</Table.Td>
+            <Table.Td className={classes.number ?? ''}>
+              <Button
+                size="compact-xs"
+                variant="subtle"
+                aria-label={`${sayOf(row.sessions, 'session')} of ${row.user}`}
+                onClick={() => props.onSessions(row.user)}
+              >
+                {row.sessions}
+              </Button>
+            </Table.Td>
+            <Table.Td className={classes.number ?? ''}>{row.apiTokens}</Table.Td>
+            <Table.Td>
+              {row.lastSignInAt ? (
+                <Ago at={row.lastSignInAt} />
+              ) : (
+                <span className="dim">Never</span>
+              )}
+            </Table.Td>
+            <Table.Td>
+              <Menu position="bottom-end">
+                <Menu.Target>
+                  <ActionIcon
+                    variant="subtle"
+                    color="gray"
+                    c="var(--el-dimmed)"
+                    aria-label={`Actions for ${row.user}`}
+                  >
+                    <IconDots size={16} />
+                  </ActionIcon>
+                </Menu.Target>
+                <Menu.Dropdown>
+                  <Menu.Item onClick={() => makeLink.mutate(row.user)}>
+                    Make a password link
+                  </Menu.Item>
+                  <Menu.Item onClick={() => setAct(endSessions(row))}>End all sessions</Menu.Item>
+                  <Menu.Item onClick={() => setAct(removeUser(row))}>Remove…</Menu.Item>
+                </Menu.Dropdown>
+              </Menu>
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.users.map((row) => (
-            <Table.Tr key={row.user} data-user={row.user}>
-              <Table.Td className={classes.name ?? ''}>
-                {row.user}
-                {row.user === props.me && <span className="dim"> (you)</span>}
-              </Table.Td>
-              <Table.Td>
-                <NativeSelect
-                  size="xs"
-                  aria-label={`Role of ${row.user}`}
-                  value={row.role}
-                  data={[...roles]}
-                  onChange={(event) =>
-                    setAct(changeRole(row, event.currentTarget.value as Role, props.me))
-                  }
-                />
-              </Table.Td>
-              <Table.Td>{row.hasPassword ? 'Set' : <span className="dim">Not yet</span>}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>
-                <Button
-                  size="compact-xs"
-                  variant="subtle"
-                  aria-label={`${sayOf(row.sessions, 'session')} of ${row.user}`}
-                  onClick={() => props.onSessions(row.user)}
-                >
-                  {row.sessions}
-                </Button>
-              </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{row.apiTokens}</Table.Td>
-              <Table.Td>
-                {row.lastSignInAt ? (
-                  <Ago at={row.lastSignInAt} />
-                ) : (
-                  <span className="dim">Never</span>
-                )}
-              </Table.Td>
-              <Table.Td>
-                <Menu position="bottom-end">
-                  <Menu.Target>
-                    <ActionIcon
-                      variant="subtle"
-                      color="gray"
-                      c="var(--el-dimmed)"
-                      aria-label={`Actions for ${row.user}`}
-                    >
-                      <IconDots size={16} />
-                    </ActionIcon>
-                  </Menu.Target>
-                  <Menu.Dropdown>
-                    <Menu.Item onClick={() => makeLink.mutate(row.user)}>
-                      Make a password link
-                    </Menu.Item>
-                    <Menu.Item onClick={() => setAct(endSessions(row))}>End all sessions</Menu.Item>
-                    <Menu.Item onClick={() => setAct(removeUser(row))}>Remove…</Menu.Item>
-                  </Menu.Dropdown>
-                </Menu>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
+        ))}
+      </FramedTable>
       <Confirm act={act} onClose={() => setAct(undefined)} />
-    </Scroller>
+    </>
   )
 }
 

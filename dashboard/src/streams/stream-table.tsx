@@ -4,9 +4,9 @@ import { ActionIcon, Table } from '@mantine/core'
 import { IconTrash } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
+import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
-import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
 import { streamStatus } from './stream-status.ts'
 import classes from './stream-table.module.css'
@@ -14,6 +14,8 @@ import classes from './stream-table.module.css'
 const RemoveStream = lazy(async () => ({
   default: (await import('./remove-stream.tsx')).RemoveStream,
 }))
+
+const columns: readonly Column[] = ['Name', 'State', 'Since', 'Source', 'Picture', 'Model', actions]
 
 export function StreamTable(props: {
   deviceId: string
@@ -24,68 +26,53 @@ export function StreamTable(props: {
 }) {
   const [removing, setRemoving] = useState<ReportedStream>()
   return (
-    <Scroller label="Streams">
-      <Table className={classes.table ?? ''}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>State</Table.Th>
-            <Table.Th>Since</Table.Th>
-            <Table.Th>Source</Table.Th>
-            <Table.Th>Picture</Table.Th>
-            <Table.Th>Model</Table.Th>
-            <Table.Th>
-              <span className="hidden-visually">Actions</span>
-            </Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.streams.map((stream) => {
-            const status = streamStatus(stream, props.online)
-            return (
-              <Table.Tr key={stream.streamId}>
-                <Table.Td>
-                  <Link
-                    to="/devices/$deviceId/streams/$streamId"
-                    params={{ deviceId: props.deviceId, streamId: stream.streamId }}
-                    title="Settings, zones, lines and masks"
-                  >
-                    <bdi>{stream.name}</bdi>
-                  </Link>{' '}
-                  <span className="dim mono">{stream.streamId}</span>
-                </Table.Td>
-                <Table.Td className={classes.state ?? ''}>
-                  <Status kind={status.kind} word={status.word} />
-                  {stream.reason && <div className="dim">{stream.reason}</div>}
-                  {stream.shedding && <div className="dim">{stream.shedding.reason}</div>}
-                </Table.Td>
-                <Table.Td>
-                  <Ago at={stream.since} />
-                </Table.Td>
-                <Table.Td className={`mono ${classes.source}`}>{stream.source}</Table.Td>
-                <Table.Td>
-                  {stream.width ? `${stream.width}×${stream.height}` : '–'}
-                  {stream.decoder && <span className="dim"> {stream.decoder}</span>}
-                </Table.Td>
-                <Table.Td>{stream.model ?? '–'}</Table.Td>
-                <Table.Td>
-                  <ActionIcon
-                    variant="subtle"
-                    color="gray"
-                    c="var(--el-dimmed)"
-                    aria-label={`Remove ${stream.name}`}
-                    disabled={props.refused !== undefined}
-                    title={props.refused}
-                    onClick={() => setRemoving(stream)}
-                  >
-                    <IconTrash size={16} stroke={1.75} />
-                  </ActionIcon>
-                </Table.Td>
-              </Table.Tr>
-            )
-          })}
-        </Table.Tbody>
-      </Table>
+    <>
+      <FramedTable label="Streams" columns={columns}>
+        {props.streams.map((stream) => {
+          const status = streamStatus(stream, props.online)
+          return (
+            <Table.Tr key={stream.streamId}>
+              <Table.Td>
+                <Link
+                  to="/devices/$deviceId/streams/$streamId"
+                  params={{ deviceId: props.deviceId, streamId: stream.streamId }}
+                  title="Settings, zones, lines and masks"
+                >
+                  <bdi>{stream.name}</bdi>
+                </Link>{' '}
+                <span className="dim mono">{stream.streamId}</span>
+              </Table.Td>
+              <Table.Td className={classes.state ?? ''}>
+                <Status kind={status.kind} word={status.word} />
+                {stream.reason && <div className="dim">{stream.reason}</div>}
+                {stream.shedding && <div className="dim">{stream.shedding.reason}</div>}
+              </Table.Td>
+              <Table.Td>
+                <Ago at={stream.since} />
+              </Table.Td>
+              <Table.Td className={`mono ${classes.source}`}>{stream.source}</Table.Td>
+              <Table.Td>
+                {stream.width ? `${stream.width}×${stream.height}` : '–'}
+                {stream.decoder && <span className="dim"> {stream.decoder}</span>}
+              </Table.Td>
+              <Table.Td>{stream.model ?? '–'}</Table.Td>
+              <Table.Td>
+                <ActionIcon
+                  variant="subtle"
+                  color="gray"
+                  c="var(--el-dimmed)"
+                  aria-label={`Remove ${stream.name}`}
+                  disabled={props.refused !== undefined}
+                  title={props.refused}
+                  onClick={() => setRemoving(stream)}
+                >
+                  <IconTrash size={16} stroke={1.75} />
+                </ActionIcon>
+              </Table.Td>
+            </Table.Tr>
+          )
+        })}
+      </FramedTable>
       <OnDemand when={removing !== undefined}>
         <RemoveStream
           opened={removing !== undefined}
@@ -94,6 +81,6 @@ export function StreamTable(props: {
           onClose={() => setRemoving(undefined)}
         />
       </OnDemand>
-    </Scroller>
+    </>
   )
 }
