@@ -31,6 +31,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'kills and cuts while 100,000 events flow; full disk: what was lost, what was doubled',
     load: async () => (await import('./faults.ts')).bench,
   },
+  compile: {
+    says: 'speed, size and accuracy of what the compiler makes of every model, beside the reference',
+    load: async () => (await import('./compile.ts')).bench,
+  },
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -35,6 +35,8 @@ export type Compiled = {
   readonly evaluationImages: number
   /** Of those given for evaluation, because they calibrate. */
   readonly leftOut: number
+  /** Most memory that the process has held. */
+  readonly peakMemoryBytes: number
 }
 
 export type CompareOrder = {

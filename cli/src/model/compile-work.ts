@@ -68,6 +68,7 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     calibrationImages: split.calibrate.length,
     evaluationImages: split.evaluate.length,
     leftOut: split.leftOut,
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
   }
 }
 
