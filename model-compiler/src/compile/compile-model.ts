@@ -161,7 +161,7 @@ async function tensorErrors(
     if (samples.push(sample) >= errorSamples) break
   }
   const found = await sqnrByValue(
-    await workshop.float(),
+    await workshop.forCodes(),
     made,
     names.filter((name) => there.has(name)),
     samplesFrom(samples),

@@ -3,10 +3,13 @@ import { calibrate, type Range } from '../calibrate/calibrate.ts'
 import type { Sample, SampleSource } from '../calibrate/samples.ts'
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
+import { upgradeOpset } from '../opset/upgrade.ts'
+import { floatPasses, int8Passes } from '../passes/index.ts'
 import { optimize, type PassReport } from '../passes/optimize.ts'
+import type { Pass } from '../passes/pass.ts'
 import { toFloat16 } from '../precision/float16.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
-import { quantize } from '../quantize/quantize.ts'
+import { opsetMin as opsetWanted, quantize } from '../quantize/quantize.ts'
 import { inferTypes } from '../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts'
 import type { TargetProfile } from '../targets/index.ts'
@@ -25,6 +28,7 @@ export class Workshop {
   readonly #first: Sample
   readonly #onCalibrate: (done: number, total: number) => void
   #float: Promise<ModelProto> | undefined
+  #forCodes: Promise<ModelProto> | undefined
 
   constructor(options: {
     readonly original: ModelProto
@@ -45,12 +49,22 @@ export class Workshop {
 
   /** The original, optimized, for inputs of the samples' shapes. */
   float(): Promise<ModelProto> {
-    this.#float ??= this.#optimized()
+    this.#float ??= this.#optimized(floatPasses).then(({ model, passes }) => {
+      this.passes = passes
+      return model
+    })
     return this.#float
   }
 
+  /** The same in the form that quantizes best, and that is slower as long as it is float. */
+  forCodes(): Promise<ModelProto> {
+    this.#forCodes ??= this.#optimized(int8Passes).then(({ model }) => model)
+    return this.#forCodes
+  }
+
+  /** Ranges of the activations of `forCodes`. */
   async calibrated(): Promise<ReadonlyMap<string, Range>> {
-    this.ranges ??= await calibrate(await this.float(), this.samples, {
+    this.ranges ??= await calibrate(await this.forCodes(), this.samples, {
       method: 'mse',
       progress: ({ done, of }) => this.#onCalibrate(done, of),
       ...(this.signal && { signal: this.signal }),
@@ -58,14 +72,15 @@ export class Workshop {
     return this.ranges
   }
 
-  async #optimized(): Promise<ModelProto> {
+  async #optimized(passes: readonly Pass[]) {
     const graph = new Graph(this.original)
     dropInitializerInputs(graph)
     const shapes = Object.entries(this.#first).map(([name, { dims }]) => [name, dims] as const)
     setInputShapes(graph, Object.fromEntries(shapes))
+    if (graph.opset < opsetWanted) upgradeOpset(graph, opsetWanted)
     inferTypes(graph)
-    this.passes = await optimize(graph, { ...(this.signal && { signal: this.signal }) })
-    return graph.toModel()
+    const reports = await optimize(graph, { passes, ...(this.signal && { signal: this.signal }) })
+    return { model: graph.toModel(), passes: reports }
   }
 }
 
@@ -92,6 +107,8 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
   int8: {
     about: 'arithmetic with int8 codes, calibrated on the samples',
     make: async (workshop) =>
-      quantize(await workshop.float(), await workshop.calibrated(), { target: workshop.target }),
+      quantize(await workshop.forCodes(), await workshop.calibrated(), {
+        target: workshop.target,
+      }),
   },
 }
