@@ -8,15 +8,12 @@ import type { ModelProto } from '../onnx/schema.ts'
 import { openSession } from '../runtime/session.ts'
 import { count, emptyHistogram, type Histogram } from './histogram.ts'
 import { extremaOf, floatValuesOf, forEachRun, showingExtrema } from './observe.ts'
-import { chooseRange, type Method, type Range } from './range.ts'
+import { chooseRange, type Method, type Range, type RangeOptions } from './range.ts'
 import type { SampleSource } from './samples.ts'
 
-export type { Method, Range } from './range.ts'
+export type { Method, Range, RangeOptions } from './range.ts'
 
-export type CalibrateOptions = {
-  readonly method: Method
-  /** Percentile only: how much of the values stays inside (default 99.999), in per cent. */
-  readonly percentile?: number
+export type ObserveOptions = {
   /** Names of values to look at (default: every float32 activation). */
   readonly values?: ReadonlySet<string>
   /**
@@ -27,6 +24,12 @@ export type CalibrateOptions = {
   readonly signal?: AbortSignal
   /** Told after each run of the model; `of` grows once, when the number of passes is known. */
   readonly progress?: (step: { readonly done: number; readonly of: number }) => void
+}
+
+export type CalibrateOptions = ObserveOptions & {
+  readonly method: Method
+  /** Percentile only: how much of the values stays inside (default 99.999), in per cent. */
+  readonly percentile?: number
 }
 
 type Extrema = Range & { readonly bytes: number }
@@ -40,13 +43,25 @@ export async function calibrate(
   samples: SampleSource,
   options: CalibrateOptions,
 ): Promise<Map<string, Range>> {
-  const { method, percentile = 99.999, memoryBytesMax = 256 * 1024 * 1024 } = options
+  const [ranges] = await calibrateBy([options], model, samples, options)
+  return ranges!
+}
+
+/** What each of several methods makes of the same passes over the samples, in their order. */
+export async function calibrateBy(
+  methods: readonly RangeOptions[],
+  model: ModelProto,
+  samples: SampleSource,
+  options: ObserveOptions = {},
+): Promise<Map<string, Range>[]> {
+  const { memoryBytesMax = 256 * 1024 * 1024 } = options
   if (samples.count < 1) {
     throw new OnnxError(
       'Cannot calibrate: there is no sample; give at least one, better 20 or more',
     )
   }
-  if (!(percentile > 50 && percentile <= 100)) {
+  for (const { percentile = 100 } of methods) {
+    if (percentile > 50 && percentile <= 100) continue
     throw new OnnxError(
       `Cannot calibrate to percentile ${percentile}: it has to be above 50, at most 100`,
     )
@@ -54,19 +69,23 @@ export async function calibrate(
   const values = (await floatValuesOf(model)).filter((one) => options.values?.has(one) ?? true)
   const tell = teller(options.progress, samples.count)
   const extrema = await observeExtrema(model, values, samples, options.signal, tell)
-  if (method === 'minmax') {
-    return new Map([...extrema].map(([value, { min, max }]) => [value, { min, max }]))
+  const found = methods.map(() => new Map<string, Range>())
+  for (const [i, { method }] of methods.entries()) {
+    if (method !== 'minmax') continue
+    for (const [value, { min, max }] of extrema) found[i]!.set(value, { min, max })
   }
+  if (methods.every(({ method }) => method === 'minmax')) return found
   const chunks = chunksOf(extrema, memoryBytesMax)
   tell.expect(chunks.length * samples.count)
-  const ranges = new Map<string, Range>()
   for (const chunk of chunks) {
     const histograms = await observeChunk(model, chunk, extrema, samples, options.signal, tell)
-    for (const [value, histogram] of histograms) {
-      ranges.set(value, chooseRange(histogram, { method, percentile }))
+    for (const [i, method] of methods.entries()) {
+      if (method.method === 'minmax') continue
+      for (const [value, histogram] of histograms)
+        found[i]!.set(value, chooseRange(histogram, method))
     }
   }
-  return ranges
+  return found
 }
 
 type Teller = { expect(more: number): void; ran(): void }

@@ -5,6 +5,7 @@ import { Graph, readsOf } from '../graph/graph.ts'
 import { node } from '../onnx/build.ts'
 import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto, NodeProto } from '../onnx/schema.ts'
+import { tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
 import { writeModel } from '../onnx/write.ts'
 import { openSession } from '../runtime/session.ts'
@@ -117,6 +118,53 @@ export async function forEachRun(
     signal?.throwIfAborted()
     await look(await runs.run(sample), sample)
   }
+}
+
+/**
+ * One number per channel (dimension 1) of values of rank 4, over all samples: the largest magnitude, or the mean.
+ * @throws the signal's reason when it is aborted
+ */
+export async function channelFigures(
+  model: ModelProto,
+  values: readonly string[],
+  samples: SampleSource,
+  figure: 'largest' | 'mean',
+  signal?: AbortSignal,
+): Promise<Map<string, Float64Array>> {
+  const graph = new Graph(model)
+  for (const { name } of [...graph.outputs]) graph.removeOutput(name)
+  const nameOf = (value: string) => `${value}/edgeloop/${figure}`
+  const axes = tensor('edgeloop/axes', [3], BigInt64Array.of(0n, 2n, 3n))
+  // Since opset 18 axes are an input.
+  const asInput = graph.opset >= 18 ? [graph.addInitializer(axes)] : []
+  const reduced = { keepdims: { int: 0 }, ...(graph.opset < 18 && { axes: { ints: [0, 2, 3] } }) }
+  for (const value of values) {
+    const [name, magnitude] = [nameOf(value), `${nameOf(value)}/magnitude`]
+    if (figure === 'mean') graph.insert([node('ReduceMean', [value, ...asInput], [name], reduced)])
+    else {
+      const largest = node('ReduceMax', [magnitude, ...asInput], [name], reduced)
+      graph.insert([node('Abs', [value], [magnitude]), largest])
+    }
+    graph.addOutput(name)
+  }
+  removeUnneeded(graph)
+  const found = new Map<string, Float64Array>()
+  await using session = await openSession(writeModel(graph.toModel()))
+  let count = 0
+  for await (const sample of samples.read()) {
+    signal?.throwIfAborted()
+    const results = await session.run(sample)
+    for (const value of values) {
+      const seen = Float64Array.from(results[nameOf(value)]!.data as Float32Array)
+      const before = found.get(value)
+      found.set(value, before ? seen.map((one, i) => joined(before[i]!, one)) : seen)
+    }
+    count++
+  }
+  function joined(before: number, one: number): number {
+    return figure === 'mean' ? (before * count + one) / (count + 1) : Math.max(before, one)
+  }
+  return found
 }
 
 /** Takes away nodes and initializers that no output needs. */

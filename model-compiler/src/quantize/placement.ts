@@ -35,8 +35,8 @@ export function place(
   const isFree = (value: string) => ranges.has(value) && !keepFloat.has(value)
   const folded = target.foldsClipping
     ? foldable(graph, ranges, target, isFree)
-    : new Set<NodeProto>()
-  const after = new Map([...folded].map((clip) => [clip.input[0]!, clip.output[0]!]))
+    : new Map<NodeProto, Range>()
+  const after = new Map([...folded.keys()].map((clip) => [clip.input[0]!, clip.output[0]!]))
   /** The value as it is called once Relu and Clip are gone. */
   const named = (value: string) => after.get(value) ?? value
   const nodes = chooseNodes(graph, target, folded, (value) => isFree(named(value)))
@@ -45,8 +45,11 @@ export function place(
     for (const value of activationsOf(graph, node, treatment)) values.add(value)
     if (target.outputs) for (const value of node.output) if (value !== '') values.add(named(value))
   }
-  const parameters = shareParameters(graph, ranges, target, nodes, values, named)
-  return { values: parameters, nodes, folded }
+  // Only where there are codes do their ends stand for a Relu.
+  const gone = [...folded].filter(([clip]) => values.has(clip.output[0]!))
+  const limits = new Map(gone.map(([clip, limit]) => [clip.output[0]!, limit]))
+  const parameters = shareParameters(graph, ranges, target, nodes, values, named, limits)
+  return { values: parameters, nodes, folded: new Set(gone.map(([clip]) => clip)) }
 }
 
 /** Inputs of a node that are activations and have to be quantized for it. */
@@ -58,14 +61,14 @@ export function activationsOf(graph: Graph, node: NodeProto, treatment: Treatmen
   return inputs.filter((value) => graph.constantOf(value) === undefined)
 }
 
-/** Relu and Clip behind an operator that can run with codes, which are seen nowhere else. */
+/** Relu and Clip behind an operator that can run with codes, which are seen nowhere else, with what they cut at. */
 function foldable(
   graph: Graph,
   ranges: ReadonlyMap<string, Range>,
   target: TargetProfile,
   isFree: (value: string) => boolean,
-): Set<NodeProto> {
-  const found = new Set<NodeProto>()
+): Map<NodeProto, Range> {
+  const found = new Map<NodeProto, Range>()
   for (const node of graph.nodes) {
     const [input = '', output = ''] = [node.input[0], node.output[0]]
     const limits = clippingOf(graph, node)
@@ -81,7 +84,7 @@ function foldable(
       continue
     // Symmetric codes reach as far below zero as above it.
     if (target.activations.symmetric && limits.min > -range.max) continue
-    found.add(node)
+    found.set(node, limits)
   }
   return found
 }
@@ -103,7 +106,7 @@ function clippingOf(graph: Graph, node: NodeProto): Range | undefined {
 function chooseNodes(
   graph: Graph,
   target: TargetProfile,
-  folded: ReadonlySet<NodeProto>,
+  folded: ReadonlyMap<NodeProto, Range>,
   isFree: (value: string) => boolean,
 ): Map<NodeProto, Treatment> {
   const possible = new Map<NodeProto, Treatment>()
@@ -133,7 +136,7 @@ function chooseNodes(
 function withoutEnds(
   graph: Graph,
   possible: ReadonlyMap<NodeProto, Treatment>,
-  folded: ReadonlySet<NodeProto>,
+  folded: ReadonlyMap<NodeProto, Range>,
 ): Map<NodeProto, Treatment> {
   const isInner = (node: NodeProto) => possible.has(node) || folded.has(node)
   const leads = new Set<string>()
@@ -204,6 +207,7 @@ function shareParameters(
   nodes: ReadonlyMap<NodeProto, Treatment>,
   values: ReadonlySet<string>,
   named: (value: string) => string,
+  limits: ReadonlyMap<string, Range>,
 ): Map<string, Parameters> {
   const codes = codeTypes[target.activations.codes]
   const leader = new Map<string, string>()
@@ -223,7 +227,12 @@ function shareParameters(
     const output = named(node.output[0]!)
     for (const input of node.input) {
       if (input === '' || !values.has(input) || !graph.isReadOnlyBy(input, node)) continue
-      if (leaderOf(input) === input) leader.set(input, leaderOf(output))
+      const first = leaderOf(output)
+      // Codes that reach beyond what a Relu cut at would no longer stand for it.
+      const limit = limits.get(input)
+      const { min, max } = ranges.get(first)!
+      if (limit && (Math.min(min, 0) < limit.min || Math.max(max, 0) > limit.max)) continue
+      if (leaderOf(input) === input) leader.set(input, first)
     }
   }
   const found = new Map<string, Parameters>()

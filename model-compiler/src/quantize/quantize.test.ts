@@ -170,6 +170,37 @@ test('a Clip goes only where the codes end where it does', () => {
   assert.equal(clipped(7), 1, 'a range beyond the limit would let through what it cuts')
 })
 
+test('a Relu stays where the codes behind it reach below zero, or where there are none', async () => {
+  const joining = model({
+    name: 'joining',
+    inputs: [value('x', 'float32', [1, 2, 4, 4])],
+    outputs: [value('y', 'float32', [1, 2, 4, 4])],
+    initializers: [
+      weights('w1', [2, 2, 1, 1], 1),
+      weights('w2', [2, 2, 1, 1], 2),
+      weights('w3', [2, 4, 1, 1], 3),
+    ],
+    nodes: [
+      ...[node('Conv', ['x', 'w1'], ['c1']), node('Conv', ['x', 'w2'], ['c2'])],
+      // One half of what is joined goes below zero, the other must not.
+      ...[
+        node('Relu', ['c1'], ['r1']),
+        node('Concat', ['r1', 'c2'], ['both'], { axis: { int: 1 } }),
+      ],
+      ...[node('Conv', ['both', 'w3'], ['c3']), node('Add', ['c3', 'c3'], ['twice'])],
+      node('Relu', ['twice'], ['y']),
+    ],
+  })
+  const some = samplesFrom([
+    { x: { type: 'float32', dims: [1, 2, 4, 4], data: numbers(32, 9) } as const },
+  ])
+  const seen = await calibrate(joining, some, { method: 'minmax' })
+  const made = quantize(joining, seen, { target: targets['linux-x64-vnni'] })
+  assert.equal(new Graph(made).producerOf('y')?.opType, 'Relu', 'the sum before it is float')
+  const ratio = await medianSqnrDb(joining, made, some)
+  assert.ok(ratio > 33, `${ratio} dB`)
+})
+
 test('an output of the graph that is quantized keeps its name and its type', async () => {
   const made = quantize(network, ranges, { target: { ...targets['linux-x64-vnni'], ends: true } })
   await using session = await openSession(writeModel(made))
