@@ -151,8 +151,8 @@ async function tensorErrors(
   signal: AbortSignal | undefined,
 ): Promise<TensorError[]> {
   const int8 = measured.find(({ name, bytes }) => name === 'int8' && bytes)?.bytes
-  const { ranges } = workshop
-  if (!int8 || !ranges) return []
+  if (!int8 || !workshop.made) return []
+  const { float, ranges } = workshop.made
   const made = readModel(int8)
   const there = new Set(made.graph?.node.flatMap(({ output }) => output))
   const names = [...ranges.keys()].slice(0, errorTensorsMax)
@@ -161,7 +161,7 @@ async function tensorErrors(
     if (samples.push(sample) >= errorSamples) break
   }
   const found = await sqnrByValue(
-    await workshop.forCodes(),
+    float,
     made,
     names.filter((name) => there.has(name)),
     samplesFrom(samples),

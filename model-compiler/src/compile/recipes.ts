@@ -1,5 +1,4 @@
 /** How each candidate is made from the original. To add one: a name in choose.ts, a recipe here. */
-import { calibrate, type Range } from '../calibrate/calibrate.ts'
 import type { Sample, SampleSource } from '../calibrate/samples.ts'
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
@@ -9,7 +8,8 @@ import { optimize, type PassReport } from '../passes/optimize.ts'
 import type { Pass } from '../passes/pass.ts'
 import { toFloat16 } from '../precision/float16.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
-import { opsetMin as opsetWanted, quantize } from '../quantize/quantize.ts'
+import { opsetMin as opsetWanted } from '../quantize/quantize.ts'
+import { type Int8, toInt8 } from '../quantize/to-int8.ts'
 import { inferTypes } from '../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts'
 import type { TargetProfile } from '../targets/index.ts'
@@ -23,8 +23,8 @@ export class Workshop {
   readonly signal: AbortSignal | undefined
   /** What the optimizer did, once it has. */
   passes: readonly PassReport[] = []
-  /** Of every activation of the optimized model, once they are known. */
-  ranges: ReadonlyMap<string, Range> | undefined
+  /** The int8 model, what it was made from and its ranges, once it is there. */
+  made: Int8 | undefined
   readonly #first: Sample
   readonly #onCalibrate: (done: number, total: number) => void
   #float: Promise<ModelProto> | undefined
@@ -62,14 +62,14 @@ export class Workshop {
     return this.#forCodes
   }
 
-  /** Ranges of the activations of `forCodes`. */
-  async calibrated(): Promise<ReadonlyMap<string, Range>> {
-    this.ranges ??= await calibrate(await this.forCodes(), this.samples, {
-      method: 'mse',
+  /** `forCodes` as int8, with everything that helped it on the samples. */
+  async int8(): Promise<Int8> {
+    this.made ??= await toInt8(await this.forCodes(), this.samples, {
+      target: this.target,
       progress: ({ done, of }) => this.#onCalibrate(done, of),
       ...(this.signal && { signal: this.signal }),
     })
-    return this.ranges
+    return this.made
   }
 
   async #optimized(passes: readonly Pass[]) {
@@ -105,10 +105,7 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
     make: async (workshop) => toInt8Weights(await workshop.float()),
   },
   int8: {
-    about: 'arithmetic with int8 codes, calibrated on the samples',
-    make: async (workshop) =>
-      quantize(await workshop.forCodes(), await workshop.calibrated(), {
-        target: workshop.target,
-      }),
+    about: 'arithmetic with int8 codes: channels equalized, calibrated, biases corrected',
+    make: async (workshop) => (await workshop.int8()).model,
   },
 }
