@@ -4,6 +4,7 @@ import { foldArithmetic } from './fold-arithmetic.ts'
 import { foldBatchNorm } from './fold-batch-norm.ts'
 import { foldChannelOrder } from './fold-channel-order.ts'
 import { foldConstants } from './fold-constants.ts'
+import { foldFocus } from './fold-focus.ts'
 import { foldPads } from './fold-pads.ts'
 import { foldShapes } from './fold-shapes.ts'
 import { freeInitializers } from './free-initializers.ts'
@@ -40,7 +41,7 @@ function passesWith(gates: Pass): readonly Pass[] {
     // Moving data, once instead of twice; before the weights, as it brings neighbours together.
     ...[mergeReshapes, mergeTransposes, raiseTransposes],
     // Arithmetic that the weights can do.
-    ...[foldBatchNorm, foldChannelOrder, foldArithmetic, foldPads],
+    ...[foldBatchNorm, foldChannelOrder, foldArithmetic, foldPads, foldFocus],
     // What the runtime has one fast operator for.
     ...[gates, silu, poolMeans],
     removeDead,

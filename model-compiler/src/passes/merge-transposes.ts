@@ -61,7 +61,17 @@ export const unary: ReadonlySet<string> = new Set([
   ...['Sqrt', 'Log', 'Erf', 'Elu', 'Selu', 'Softplus', 'Gelu', 'Mish', 'Cast', 'Identity', 'Floor'],
   ...['Ceil', 'Round', 'Reciprocal', 'Not', 'Sign'],
 ])
-const binary = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Sum', 'PRelu'])
+export const binary: ReadonlySet<string> = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Pow',
+  'Min',
+  'Max',
+  'Sum',
+  'PRelu',
+])
 
 /** Transpose → elementwise … → Transpose, each read by the next alone: the last one does it all. */
 function carry(graph: Graph, node: NodeProto): boolean {
