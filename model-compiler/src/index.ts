@@ -21,6 +21,8 @@ export { type Inspection, inspect } from './graph/inspect.ts'
 export { attributeText, graphLines } from './graph/text.ts'
 export { verify } from './graph/verify.ts'
 export { type Attribute, type ModelParts, model, node, value } from './onnx/build.ts'
+export { loadExternalData } from './onnx/external-data.ts'
+export { readModelFile, writeModelFile } from './onnx/model-file.ts'
 export { modelSizeBytesMax, OnnxError, type ReadOptions, readModel } from './onnx/read.ts'
 export type {
   AttributeProto,

@@ -1,11 +1,12 @@
 /** `edgeloop model …`: models before they go to a box. What one is, as numbers and as text, is here; compiling is in files of its own. */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Inspection, ModelProto } from '@edgeloop/model-compiler'
 import { Command } from 'commander'
 import { Failure } from '../failure.ts'
 import { jsonOption } from '../options.ts'
 import { bytes, formatTable, plain, printJson } from '../output.ts'
+import { stopSignal } from '../stopping.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
 
@@ -128,18 +129,7 @@ async function showGraph(file: string, { json }: Options): Promise<void> {
 }
 
 async function read(file: string): Promise<{ model: ModelProto; sizeBytes: number }> {
-  const { modelSizeBytesMax, readModel } = await import('@edgeloop/model-compiler')
-  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw new Failure(
-      `Cannot read "${file}": ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`,
-    )
-  })
-  if (!found.isFile()) throw new Failure(`Cannot read "${file}": it is no file`)
-  if (found.size > modelSizeBytesMax) {
-    throw new Failure(
-      `Cannot read "${file}": it has ${found.size} bytes, and at most ${modelSizeBytesMax} are read`,
-    )
-  }
-  const content = await readFile(file)
-  return { model: readModel(content, { name: basename(file) }), sizeBytes: content.length }
+  const { readModelFile } = await import('@edgeloop/model-compiler')
+  const model = await readModelFile(file, { signal: stopSignal() })
+  return { model, sizeBytes: (await stat(file)).size }
 }

@@ -222,6 +222,8 @@ export type AttributeProto = Shape<'AttributeProto'>
 export type TensorProto = Shape<'TensorProto'>
 export type ValueInfoProto = Shape<'ValueInfoProto'>
 export type TypeProto = Shape<'TypeProto'>
+export type FunctionProto = Shape<'FunctionProto'>
+export type SparseTensorProto = Shape<'SparseTensorProto'>
 
 const onnx = createFileRegistry(describe(), () => undefined)
 
@@ -232,6 +234,8 @@ export const AttributeProtoSchema = schema('AttributeProto')
 export const TensorProtoSchema = schema('TensorProto')
 export const ValueInfoProtoSchema = schema('ValueInfoProto')
 export const TypeProtoSchema = schema('TypeProto')
+export const FunctionProtoSchema = schema('FunctionProto')
+export const SparseTensorProtoSchema = schema('SparseTensorProto')
 export const OperatorSetIdProtoSchema = schema('OperatorSetIdProto')
 export const StringStringEntryProtoSchema = schema('StringStringEntryProto')
 export const TensorTypeSchema = schema('TensorType')
