@@ -7,6 +7,8 @@ import { Agent } from 'node:https'
 import { cpus } from 'node:os'
 import {
   type Acknowledged,
+  type ClipRequest,
+  clipPartBytes,
   type Event,
   type EventBatch,
   encodeLiveFrame,
@@ -41,6 +43,7 @@ export class SimulatedDevice implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #sending = new Set<Promise<void>>()
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 })
+  readonly #clips = new Map<string, Uint8Array>()
   readonly #live = new Map<string, { until: number; fpsMax: number }>()
   #client: MqttClient | undefined
   #sequence = 0
@@ -76,7 +79,7 @@ export class SimulatedDevice implements AsyncDisposable {
     client.on('error', () => {}) // the hub may be restarting: mqtt tries again by itself
     client.on('message', (topic, payload) => this.#receive(topic, payload))
     const begin = async () => {
-      const heard = ['acknowledged', 'liveRequest', 'logRequest'] as const
+      const heard = ['acknowledged', 'liveRequest', 'logRequest', 'clipRequest'] as const
       await client.subscribeAsync(heard.map((name) => this.#topic(name)))
       await this.#publish('status', { state: 'online', at: now(), bootId: this.#bootId })
     }
@@ -168,6 +171,28 @@ export class SimulatedDevice implements AsyncDisposable {
     return digest
   }
 
+  /** Has a clip from now on, which it sends when it is asked; gives its digest. */
+  keepClip(video: Uint8Array): string {
+    const digest = createHash('sha256').update(video).digest('hex')
+    this.#clips.set(digest, video)
+    return digest
+  }
+
+  async #sendClips({ act, clips }: ClipRequest): Promise<void> {
+    if (act !== 'send') return
+    for (const digest of clips) {
+      const video = this.#clips.get(digest) ?? new Uint8Array()
+      for (let from = 0; from < video.length; from += clipPartBytes) {
+        const path = `/clips/${digest}/parts/${from}`
+        const part = video.subarray(from, from + clipPartBytes)
+        await this.#device.put(path, 'application/octet-stream', part, this.#agent)
+      }
+      const none = Buffer.from('{}')
+      const path = `/clips/${digest}/gone`
+      if (video.length === 0) await this.#device.put(path, 'application/json', none, this.#agent)
+    }
+  }
+
   /** Until when pictures are wanted of a stream, ms since the epoch; 0 when they are not. */
   wantedUntil(streamId: string): number {
     return this.#live.get(streamId)?.until ?? 0
@@ -185,6 +210,10 @@ export class SimulatedDevice implements AsyncDisposable {
       const answer = Buffer.from(JSON.stringify(this.log.read(request, this.#bootId)))
       const path = `/log-answers/${request.requestId}`
       void this.#device.put(path, 'application/json', answer, this.#agent).catch(() => {})
+      return
+    }
+    if (topic === this.#topic('clipRequest')) {
+      void this.#sendClips(JSON.parse(payload.toString()) as ClipRequest).catch(() => {})
       return
     }
     const { until, streams } = JSON.parse(payload.toString()) as LiveRequest

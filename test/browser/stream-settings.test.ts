@@ -36,7 +36,7 @@ test('settings of a stream', needs('chromium'), async (t) => {
       await page.getByRole('button', { name: 'Draw a zone' }).click()
       await clickAt(page, [0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75])
       await page.getByRole('button', { name: 'Finish (4 points)' }).click()
-      await page.getByLabel('Name').first().fill('Loading bay')
+      await page.getByLabel('Name', { exact: true }).first().fill('Loading bay')
       await page.getByLabel('Say so when something stays for, seconds').fill('30')
       await page.getByText('1 setting changed since version 1').waitFor()
       assert.deepEqual(await complaintsOfAxe(page), [])

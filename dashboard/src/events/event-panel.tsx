@@ -18,6 +18,7 @@ import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayDuration, sayMoment, sayNumber, sayShare } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
+import { EventClip } from './event-clip.tsx'
 import { attributeFacts, eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
 import classes from './event-panel.module.css'
@@ -196,6 +197,7 @@ function OpenedEvent(props: { event: StoredEvent }) {
           eager
         />
       )}
+      {event.streamId && <EventClip key={event.eventId} eventId={event.eventId} />}
       <h2 className={classes.title}>
         {isObjectKind(event.kind) ? (
           <bdi>{title}</bdi>
@@ -281,6 +283,15 @@ function MoreFacts(props: { event: StoredEvent }) {
           <Fact name="CPU">{sayShare(event.cpuShare)}</Fact>
           <Fact name="Memory">{sayBytes(event.memoryBytes)}</Fact>
           <Fact name="Waiting events">{event.outboxEvents}</Fact>
+        </>
+      )
+    case 'clip':
+      return (
+        <>
+          <Fact name="From">{sayMoment(Date.parse(event.startedAt))}</Fact>
+          <Fact name="Size">
+            {event.width}×{event.height}, {sayBytes(event.sizeBytes)}
+          </Fact>
         </>
       )
     case 'loss':

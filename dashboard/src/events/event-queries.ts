@@ -100,6 +100,22 @@ export const eventQuery = (eventId: number) =>
     staleTime: Number.POSITIVE_INFINITY,
   })
 
+/** So long after an event its clip may still be on the way to the hub's knowledge. */
+const recordingMs = 10 * 60_000
+
+/** Where the clip of an event is; asked again while that may change by itself. */
+export const eventClipQuery = (eventId: number) =>
+  queryOptions({
+    queryKey: ['event', eventId, 'clip'],
+    queryFn: ({ signal }) => call('eventClipShow', { params: { eventId }, signal }),
+    refetchInterval: ({ state: { data, dataUpdateCount } }) => {
+      if (data?.state === 'coming') return 1000
+      const isOpen = data?.state === 'none' || data?.state === 'offline'
+      return isOpen && dataUpdateCount * clipLookMs < recordingMs ? clipLookMs : false
+    },
+  })
+const clipLookMs = 5000
+
 /** The newest event stored before `eventId` that passes the filter. */
 export const olderEventQuery = (eventId: number, filter: EventFilter) =>
   queryOptions({

@@ -25,6 +25,7 @@ import { usePageTitle } from '../shell/page.tsx'
 import { Empty } from '../shell/query-state.tsx'
 import { sayOf } from '../shell/say.ts'
 import { useKeys } from '../shell/use-keys.ts'
+import { ClipFields } from './clip-fields.tsx'
 import {
   type DrawingId,
   type DrawingKind,
@@ -225,6 +226,12 @@ function Editor(props: { detail: DeviceDetail; wanted: StreamConfig; newest: num
             stream={draft.stream}
             models={detail.reported?.models ?? []}
             labels={model?.labels ?? []}
+            onEdit={edit}
+          />
+          <ClipFields
+            stream={draft.stream}
+            labels={model?.labels ?? []}
+            noClips={reported?.noClips}
             onEdit={edit}
           />
         </fieldset>

@@ -46,6 +46,7 @@ export function StreamTable(props: {
                 <Status kind={status.kind} word={status.word} />
                 {stream.reason && <div className="dim">{stream.reason}</div>}
                 {stream.shedding && <div className="dim">{stream.shedding.reason}</div>}
+                {stream.noClips && <div className="dim">{stream.noClips}</div>}
               </Table.Td>
               <Table.Td>
                 <Ago at={stream.since} />
