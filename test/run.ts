@@ -47,7 +47,7 @@ function run(patterns: readonly string[], concurrency = 2): string[] {
         '--test-timeout=120000',
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',
-        `--test-reporter=${new URL('failed-files.ts', import.meta.url).href}`,
+        `--test-reporter=${new URL('./failed-files.ts', import.meta.url).href}`,
         `--test-reporter-destination=${list}`,
         ...patterns,
       ],

@@ -29,8 +29,8 @@ export type HubClient = {
   readonly url: string
   /** Gives up after half a minute where no signal is given. @throws {Failure} */
   call<N extends RouteName>(name: N, options: CallOptions<N>): Promise<RouteReply<N>>
-  /** A route whose reply is read while it comes: server-sent events, a video. @throws {Failure} */
-  stream<N extends 'changes' | 'clipShow'>(
+  /** A route whose reply is read while it comes: server-sent events, a video, a model. @throws {Failure} */
+  stream<N extends 'changes' | 'clipShow' | 'modelFile' | 'artifactFile'>(
     name: N,
     options: CallOptions<N>,
   ): Promise<ReadableStream<Uint8Array>>

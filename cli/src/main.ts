@@ -9,6 +9,7 @@ import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
+import { jobCommand } from './commands/job.ts'
 import { modelCommand } from './commands/model.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
@@ -56,6 +57,7 @@ for (const command of [
   userCommand(),
   tokenCommand(),
   storeCommand(),
+  jobCommand(),
 ]) {
   program.addCommand(inheritManners(command))
 }

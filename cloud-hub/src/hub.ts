@@ -2,7 +2,7 @@
  * The hub, wired: every room is opened here, given what it needs, and closed in reverse. Read this file to
  * see how an event gets from a device's connection into the store and onto a page.
  */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import type { Server as HttpsServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { localUser } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { openAudit } from './audit/audit.ts'
+import type { Blobs } from './blobs/blobs.ts'
 import { parseS3Address } from './blobs/blobs-address.ts'
 import { openFolderBlobs } from './blobs/folder-blobs.ts'
 import { openS3Blobs } from './blobs/s3-blobs.ts'
@@ -47,7 +48,12 @@ import { openRevocations } from './identity/revocations.ts'
 import { makeStandIn } from './identity/stand-in.ts'
 import { openIngest } from './ingest/ingest.ts'
 import { type AgentBundles, installCommand } from './installs/installs.ts'
+import { openJobWorker } from './jobs/job-worker.ts'
+import { openJobQueue } from './jobs/jobs.ts'
 import { openLive } from './live/live.ts'
+import { compileAct } from './models/compile-job.ts'
+import type { Compiler } from './models/compiler.ts'
+import { openModelDesk } from './models/models.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
 import { openBackups } from './store/backups.ts'
@@ -56,6 +62,7 @@ import { openRetention } from './store/retention-desk.ts'
 import { parseStoreAddress } from './store/store-address.ts'
 import { watchStore } from './store/store-watch.ts'
 import { openMetrics } from './telemetry/metrics.ts'
+import { openUploads } from './uploads/uploads.ts'
 
 export type HubUrls = {
   /** For people and the command line. */
@@ -96,6 +103,8 @@ export async function openHub(
     clock?: () => number
     /** Agents for new boxes; without them nothing can be installed from this hub. */
     bundles?: AgentBundles
+    /** Looks into models and compiles them; without it none can be added. */
+    compiler?: Compiler
   },
 ): Promise<Hub> {
   const { log, clock = Date.now } = deps
@@ -114,14 +123,19 @@ export async function openHub(
       else log.info('the store is back')
     }),
   )
-  const blobs =
-    config.blobs.url === ''
-      ? await openFolderBlobs(join(dataDir, 'blobs'))
-      : await openS3Blobs({
-          address: parseS3Address(config.blobs.url),
-          credentials: config.blobs,
-          away: (why) => log.warn({ why }, 'S3 is away; boxes keep their pictures'),
-        })
+  /** @param room folder of the data, or what is put after the prefix in S3 */
+  const openBlobs = async (room: string, inS3: string): Promise<Blobs> => {
+    if (config.blobs.url === '') return await openFolderBlobs(join(dataDir, room))
+    const address = parseS3Address(config.blobs.url)
+    return await openS3Blobs({
+      address: { ...address, prefix: `${address.prefix}${inS3}` },
+      credentials: config.blobs,
+      away: (why) => log.warn({ why }, 'S3 is away; boxes keep their pictures'),
+    })
+  }
+  const blobs = await openBlobs('blobs', '')
+  // Apart from what goes with time.
+  const modelFiles = await openBlobs('models', 'models/')
   const authority = await openAuthority({
     folder: join(dataDir, 'keys'),
     publicHost,
@@ -334,7 +348,40 @@ export async function openHub(
   urls.device = `https://${hostInUrl(publicHost)}:${devicePort}`
 
   const retention = opened.use(openRetention({ store, blobs, audit, config, clock, log, failed }))
+  const uploads = opened.use(await openUploads({ folder: join(dataDir, 'uploads'), clock }))
+  const jobs = openJobQueue({
+    store,
+    clock,
+    tell: (job) => changes.publish({ kind: 'job', job }),
+  })
+  const models = openModelDesk({
+    ...{ store, uploads, clock, compiler: deps.compiler },
+    files: modelFiles,
+    queue: jobs,
+    queued: () => worker?.wake(),
+    changed: () => changes.publish({ kind: 'models' }),
+  })
+  const workFolder = join(dataDir, 'work')
+  // Of jobs that a hub was killed over.
+  await rm(workFolder, { recursive: true, force: true })
+  const worker =
+    deps.compiler &&
+    opened.use(
+      openJobWorker({
+        queue: jobs,
+        failed,
+        acts: {
+          compile: compileAct({
+            ...{ store, blobs, models, compiler: deps.compiler },
+            folder: workFolder,
+          }),
+        },
+      }),
+    )
   const rooms = {
+    uploads,
+    models,
+    jobs,
     store,
     backups,
     retention,

@@ -6,6 +6,14 @@ export { type BrokerConfigOptions, writeMosquittoConfig } from './broker/broker-
 export { HubConfig, readHubConfig } from './configuration.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'
+export type { JobProgress } from './jobs/job-worker.ts'
+export type {
+  Compiled,
+  CompileOrder,
+  Compiler,
+  DescribedModel,
+  Inspected,
+} from './models/compiler.ts'
 export { checkBackup, makeBackup, restoreBackup } from './store/backup.ts'
 export { describeStore, type StoreDescription } from './store/describe-store.ts'
 export { moveStore, type StoreMoved } from './store/move-store.ts'

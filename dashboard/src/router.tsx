@@ -215,6 +215,18 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import('./audit/audit-page.tsx'), 'AuditPage'),
 })
 
+const models = createRoute({
+  getParentRoute: () => inside,
+  path: '/models',
+  component: lazyRouteComponent(() => import('./models/models-page.tsx'), 'ModelsPage'),
+})
+
+const model = createRoute({
+  getParentRoute: () => inside,
+  path: '/models/$name/$version',
+  component: lazyRouteComponent(() => import('./models/model-page.tsx'), 'ModelPage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -254,6 +266,8 @@ const tree = root.addChildren([
     live,
     device.addChildren([overview, metrics, config, history, logs, streamSettings]),
     events.addChildren([event]),
+    models,
+    model,
     people,
     account,
     audit,

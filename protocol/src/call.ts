@@ -37,11 +37,16 @@ export class CallFailed extends Error {
 }
 
 type Given<K extends string, V> = [V] extends [undefined] ? unknown : { readonly [P in K]: V }
+/** Of routes that take bytes instead of JSON. */
+type GivenBytes<R> = R extends { readonly consumes: string }
+  ? { readonly bytes: Blob | Uint8Array<ArrayBuffer> }
+  : unknown
 type GivenQuery<V> = [V] extends [undefined] ? unknown : { readonly query?: V }
 
 /** What a call to route `N` must be given. */
 export type CallOptions<N extends RouteName> = Given<'params', RouteParams<N>> &
   Given<'body', RouteBody<N>> &
+  GivenBytes<(typeof routes)[N]> &
   GivenQuery<RouteQuery<N>> & { readonly signal?: AbortSignal }
 
 /** The shape that the options of all routes share. */
@@ -49,6 +54,7 @@ type Loose = {
   readonly params?: Record<string, string | number>
   readonly query?: Record<string, string | number | undefined>
   readonly body?: unknown
+  readonly bytes?: Blob | Uint8Array<ArrayBuffer>
   readonly signal?: AbortSignal
 }
 
@@ -56,7 +62,7 @@ type Loose = {
 export type Asked = {
   readonly method: Route['method']
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Blob | Uint8Array<ArrayBuffer>
   readonly signal?: AbortSignal
 }
 
@@ -87,14 +93,16 @@ export type Caller = {
 export function makeCaller(send: Send): Caller {
   const open: Caller['open'] = async (name, options) => {
     const route: Route = routes[name]
-    const { params, query, body, signal } = options as Loose
+    const { params, query, body, bytes, signal } = options as Loose
     const reply = await send(pathOf(route, params, query), {
       method: route.method,
       headers: {
         accept: route.produces ?? 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(bytes && route.consumes ? { 'content-type': route.consumes } : {}),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(bytes ? { body: bytes } : {}),
       ...(signal === undefined ? {} : { signal }),
     })
     if (!reply.ok) throw await failureOf(reply)

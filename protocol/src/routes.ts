@@ -23,7 +23,22 @@ import {
   logLinesMax,
 } from './device-log.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
+import { Job, JobId } from './jobs.ts'
 import { PictureAbsent } from './live.ts'
+import {
+  CompileRequest,
+  CompilerShown,
+  ModelName,
+  ModelRequest,
+  ModelRow,
+  ModelVersion,
+  ModelVersionDetail,
+  ModelVersionNumber,
+  modelBytesMax,
+  Upload,
+  UploadId,
+  uploadPartBytesMax,
+} from './models.ts'
 import { BootId, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import {
   ApiTokenMade,
@@ -333,6 +348,8 @@ export type DeviceActs = Static<typeof DeviceActs>
 const device = Type.Object({ deviceId: DeviceId }, closed)
 const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
+const modelVersion = Type.Object({ name: ModelName, version: ModelVersionNumber }, closed)
+const artifact = Type.Object({ artifactId: JobId }, closed)
 
 export const RetentionKind = Type.Object({
   kind: Type.Union([
@@ -890,6 +907,135 @@ export const routes = {
     params: Type.Object({ digest: Digest }, closed),
     produces: 'image/jpeg',
   },
+  uploadBegin: {
+    method: 'POST',
+    path: '/api/uploads',
+    access: 'operator',
+    summary: 'Begins to take a file in parts; what is not used within an hour is dropped',
+    body: Type.Object({ sizeBytes: Type.Integer({ minimum: 1, maximum: modelBytesMax }) }, closed),
+    response: Upload,
+    status: 201,
+    unaudited: true,
+  },
+  uploadPart: {
+    method: 'PUT',
+    path: '/api/uploads/:uploadId/:offset',
+    access: 'operator',
+    summary: 'Takes the part of a file that begins at `offset`, which is where the last one ended',
+    params: Type.Object(
+      { uploadId: UploadId, offset: Type.Integer({ minimum: 0, maximum: modelBytesMax }) },
+      closed,
+    ),
+    consumes: 'application/octet-stream',
+    bytesMax: uploadPartBytesMax,
+    response: Upload,
+    unaudited: true,
+  },
+  compilerShow: {
+    method: 'GET',
+    path: '/api/compiler',
+    access: 'viewer',
+    summary: "Says what this hub's compiler takes and makes",
+    response: CompilerShown,
+  },
+  modelList: {
+    method: 'GET',
+    path: '/api/models',
+    access: 'viewer',
+    summary: 'Lists models, each with its newest version',
+    response: Type.Array(ModelRow),
+  },
+  modelAdd: {
+    method: 'POST',
+    path: '/api/models',
+    access: 'operator',
+    summary: 'Looks into an uploaded ONNX file and keeps it as the next version of a name',
+    body: ModelRequest,
+    response: ModelVersion,
+    status: 201,
+  },
+  modelShow: {
+    method: 'GET',
+    path: '/api/models/:name/:version',
+    access: 'viewer',
+    summary: 'Shows one version of a model with what was compiled of it',
+    params: modelVersion,
+    response: ModelVersionDetail,
+  },
+  modelRemove: {
+    method: 'DELETE',
+    path: '/api/models/:name/:version',
+    access: 'admin',
+    summary: 'Removes a version of a model with everything that was compiled of it',
+    params: modelVersion,
+    status: 204,
+  },
+  modelFile: {
+    method: 'GET',
+    path: '/api/models/:name/:version/file',
+    access: 'viewer',
+    summary: 'Gives the ONNX file as it was uploaded',
+    params: modelVersion,
+    produces: 'application/octet-stream',
+  },
+  modelCompile: {
+    method: 'POST',
+    path: '/api/models/:name/:version/compile',
+    access: 'operator',
+    summary: 'Queues the compilation of a model for a target',
+    params: modelVersion,
+    body: CompileRequest,
+    response: Job,
+    status: 201,
+  },
+  artifactFile: {
+    method: 'GET',
+    path: '/api/artifacts/:artifactId/file',
+    access: 'viewer',
+    summary: 'Gives the compiled ONNX file',
+    params: artifact,
+    produces: 'application/octet-stream',
+  },
+  artifactManifest: {
+    method: 'GET',
+    path: '/api/artifacts/:artifactId/manifest',
+    access: 'viewer',
+    summary: 'Gives the manifest of a compiled model',
+    params: artifact,
+    produces: 'application/json',
+  },
+  artifactReport: {
+    method: 'GET',
+    path: '/api/artifacts/:artifactId/report',
+    access: 'viewer',
+    summary: 'Gives the report of a compilation as a page without scripts',
+    params: artifact,
+    produces: 'text/html; charset=utf-8',
+  },
+  jobList: {
+    method: 'GET',
+    path: '/api/jobs',
+    access: 'viewer',
+    summary: 'Lists the newest 200 jobs, newest first',
+    query: Type.Object({ subject: Type.Optional(Type.String({ maxLength: 200 })) }, closed),
+    response: Type.Array(Job),
+  },
+  jobShow: {
+    method: 'GET',
+    path: '/api/jobs/:jobId',
+    access: 'viewer',
+    summary: 'Shows one job',
+    params: Type.Object({ jobId: JobId }, closed),
+    response: Job,
+  },
+  jobCancel: {
+    method: 'POST',
+    path: '/api/jobs/:jobId/cancel',
+    access: 'operator',
+    summary: 'Asks a job to end; one that has not begun ends at once',
+    params: Type.Object({ jobId: JobId }, closed),
+    response: Job,
+  },
   storeBackupBegin: {
     method: 'POST',
     path: '/api/store/backups',
@@ -1109,7 +1255,8 @@ export function pathOf(
 
 /**
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
- * stored event; `marked`: a mark on events; `counts`: figures for the header. The client ignores a patch whose
+ * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
+ * one; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1120,6 +1267,8 @@ export const Change = Type.Union([
     patch: Type.Partial(DeviceRow),
   }),
   Type.Object({ kind: Type.Literal('deviceRemoved'), deviceId: DeviceId }),
+  Type.Object({ kind: Type.Literal('job'), job: Job }),
+  Type.Object({ kind: Type.Literal('models') }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -3,12 +3,14 @@
  * and as a phone shows it, side by side in one file per page.
  * `node test/browser/pictures.ts [--only NAME] [--folder DIR]`
  */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { isOver, type Job } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
+import { addSnapshots, demoModel, demoModelFile, uploadTo } from '../hub/demo-model.ts'
 import type { TestHub } from '../hub/fixture.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
@@ -45,6 +47,8 @@ const pages: readonly Shown[] = [
       await page.waitForLoadState('networkidle').catch(() => {})
     },
   },
+  { name: 'models', path: '/models' },
+  { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },
   { name: 'audit', path: '/audit' },
   { name: 'account', path: '/account' },
@@ -76,6 +80,7 @@ const after = {
 const [fleet, browser] = await Promise.all([openFleet(after, 'Gate 1'), openBrowser(after)])
 const cookies = await fleet.cookies(browser)
 await fill(fleet.hub)
+if (values.only === undefined || values.only.startsWith('model')) await fillModels(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
@@ -94,6 +99,22 @@ for (const shown of [...pages, fleetPage]) {
   const file = join(values.folder, `${shown.name}.webp`)
   const { size } = await sideBySide(shots, file)
   console.error(`${file}: ${Math.round(size / 1000)} KB`)
+}
+
+/** A model that was added and compiled with pictures of the fleet. */
+async function fillModels(hub: TestHub): Promise<void> {
+  const post = async (path: string, body: object): Promise<unknown> => {
+    const reply = await hub.api('POST', path, body)
+    if (!reply.ok) throw new Error(`Cannot POST ${path}: ${await reply.text()}`)
+    return await reply.json()
+  }
+  const uploadId = await uploadTo(hub, await readFile(demoModelFile))
+  await post('/api/models', { name: 'parts', note: 'of the demo', uploadId, ...demoModel })
+  await addSnapshots(hub, await hub.enrol('press-1'), 48)
+  const job = (await post('/api/models/parts/1/compile', {})) as Job
+  while (!isOver((await (await hub.api('GET', `/api/jobs/${job.jobId}`)).json()) as Job)) {
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
 }
 
 /** What people would have set and who they are. */

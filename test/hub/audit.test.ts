@@ -1,5 +1,7 @@
 /** The audit log: every change is in it, with who made it, and no secret is. */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import {
   type AuditEntry,
@@ -12,6 +14,7 @@ import {
   routes,
   type SessionRow,
 } from '@edgeloop/protocol'
+import { demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub, testPassword, tokenOf } from './fixture.ts'
 
 const wide = { timeout: 120_000 }
@@ -38,6 +41,11 @@ test(
       role: 'viewer',
     })
     assert.ok(other)
+    const demo = await readFile(demoModelFile)
+    await json(hub, '/api/models', 'POST', {
+      ...{ name: 'other', ...demoModel, uploadId: await uploadTo(hub, demo) },
+    })
+    const jobId = await addRunningJob(hub)
     const device = { deviceId: 'gate' }
     const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
     const good: { readonly [N in RouteName]?: Given } = {
@@ -65,6 +73,14 @@ test(
       eventMark: { body: { eventIds: [1, 2], mark: 'reviewed', set: true }, target: '1,2' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },
       streamRemove: { params: { ...device, streamId: 'one' }, target: 'gate/one' },
+      modelAdd: {
+        body: { name: 'parts', uploadId: await uploadTo(hub, demo, anna), ...demoModel },
+        target: 'parts/1',
+      },
+      // Not of the version that is being compiled then.
+      modelRemove: { params: { name: 'other', version: '1' }, target: 'other/1' },
+      modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
+      jobCancel: { params: { jobId }, target: jobId },
       storeBackupBegin: {},
       retentionBegin: {},
       // These two end the session that walks: they come last.
@@ -118,7 +134,9 @@ test(
     const unaudited = Object.entries({ ...routes, ...deviceRoutes } as Record<string, Route>)
       .filter(([, route]) => route.method !== 'GET' && route.unaudited)
       .map(([name]) => name)
-    assert.deepEqual(unaudited.sort(), ['blobPut', 'livePut', 'logPut', 'telemetry'])
+    assert.deepEqual(unaudited.sort(), [
+      ...['blobPut', 'livePut', 'logPut', 'telemetry', 'uploadBegin', 'uploadPart'],
+    ])
 
     // Nothing that was secret in all this is in the log.
     const all = await hub.inStore(async ({ reader }) =>
@@ -226,3 +244,20 @@ async function json<T>(hub: TestHub, path: string, method = 'GET', body?: object
 
 const list = (hub: TestHub, query: string): Promise<AuditPage> =>
   json<AuditPage>(hub, `/api/audit?${query}`)
+
+/** A job that another hub on the same store works on. */
+async function addRunningJob(hub: TestHub): Promise<string> {
+  const jobId = randomUUID()
+  await hub.inStore(async ({ writer }) => {
+    await writer
+      .insertInto('job')
+      .values({
+        ...{ job_id: jobId, kind: 'compile', subject: 'else/1', request: '{}', state: 'running' },
+        ...{ progress: 0, step: '', error: '', cancelling: 0, attempts: 1, worker: 'elsewhere' },
+        ...{ lease_until: Date.now() + dayMs, author: 'owner', created_at: 1, started_at: 1 },
+        ended_at: null,
+      })
+      .execute()
+  })
+  return jobId
+}

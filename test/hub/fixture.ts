@@ -10,11 +10,18 @@ import { type Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type AgentBundles, type Hub, openHub, readHubConfig } from '@edgeloop/cloud-hub'
+import {
+  type AgentBundles,
+  type Compiler,
+  type Hub,
+  openHub,
+  readHubConfig,
+} from '@edgeloop/cloud-hub'
 import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { type DestinationStream, pino } from 'pino'
+import { openHubCompiler } from '../../cli/src/model/hub-compiler.ts'
 import { openPostgresStore } from '../../cloud-hub/src/store/postgres-store.ts'
 import { openSqliteStore } from '../../cloud-hub/src/store/sqlite-store.ts'
 import type { Store } from '../../cloud-hub/src/store/store.ts'
@@ -66,12 +73,17 @@ export type Answer = { readonly status: number; readonly text: string }
  * @param given configuration beside the ports and the folder
  * @param options.logTo takes everything the hub logs, instead of standard error
  * @param options.bundles agents it gives to new boxes
+ * @param options.compiler instead of that of the command line, in a hurry
  */
 export async function openTestHub(
   t: Pick<TestContext, 'after'>,
   given: Readonly<Record<string, unknown>> = {},
   clock: () => number = Date.now,
-  { logTo, bundles }: { logTo?: DestinationStream; bundles?: AgentBundles } = {},
+  {
+    logTo,
+    bundles,
+    compiler = openHubCompiler({ measureSeconds: 0.2 }),
+  }: { logTo?: DestinationStream; bundles?: AgentBundles; compiler?: Compiler } = {},
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
@@ -89,7 +101,7 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    return openHub(config, { log, clock, ...(bundles && { bundles }) })
+    return openHub(config, { log, clock, compiler, ...(bundles && { bundles }) })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true

@@ -133,7 +133,8 @@ async function runHub(options: Options): Promise<void> {
     folder: join(data, 'hub', 'bundles'),
     onProgress: (text) => log.info(`agent for new boxes: ${text}`),
   })
-  await using hub = await openHub(config, { log, bundles })
+  const { openHubCompiler } = await import('../model/hub-compiler.ts')
+  await using hub = await openHub(config, { log, bundles, compiler: openHubCompiler() })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
   const address = hubAddressFile(data)
   const reach: HubAddress = hub.ownCertificate ? { url, ca: hub.caFile } : { url }

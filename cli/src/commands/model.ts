@@ -9,18 +9,23 @@ import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
+import { addRegistryCommands } from './model-registry.ts'
 
 type Options = { json?: boolean }
 
 export function modelCommand(): Command {
   const model = new Command('model')
-    .description('look at models, make them smaller and faster, and compare them')
+    .description(
+      'look at models, make them smaller and faster, compare them, and keep them in a hub',
+    )
     .addHelpText(
       'after',
       `
 Examples:
   $ ./edgeloop model inspect detector.onnx
-  $ ./edgeloop model graph detector.onnx | less -S`,
+  $ ./edgeloop model graph detector.onnx | less -S
+  $ ./edgeloop model add detector.onnx --layout yolox --labels coco      to the hub
+  $ ./edgeloop model list`,
     )
   model
     .command('inspect')
@@ -36,7 +41,9 @@ Examples:
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ ./edgeloop model graph detector.onnx')
     .action(showGraph)
-  return model.addCommand(compileCommand()).addCommand(compareCommand())
+  model.addCommand(compileCommand()).addCommand(compareCommand())
+  addRegistryCommands(model)
+  return model
 }
 
 async function inspectFile(file: string, { json }: Options): Promise<void> {

@@ -28,6 +28,16 @@ export type CompileOrder = {
   readonly folder: string
 }
 
+/** Looks into a model and opens it as a box would. */
+export type InspectOrder = {
+  readonly file: string
+  readonly layout: string
+  /** File of labels. */
+  readonly labels?: string
+  /** Description file. */
+  readonly description?: string
+}
+
 export type Compiled = {
   readonly report: CompileReport
   readonly manifest: Manifest

@@ -23,7 +23,9 @@ import { listStreams } from '../devices/stream-list.ts'
 import { readDensity } from '../events/density.ts'
 import type { Events } from '../events/events.ts'
 import { setMark } from '../events/marks.ts'
+import type { JobQueue } from '../jobs/jobs.ts'
 import type { Live } from '../live/live.ts'
+import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
@@ -32,6 +34,7 @@ import type { RetentionDesk } from '../store/retention-desk.ts'
 import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Uploads } from '../uploads/uploads.ts'
 import { sessionCookie } from './access.ts'
 import { byteRange } from './byte-range.ts'
 import type { Handlers } from './mount.ts'
@@ -54,6 +57,9 @@ export type Rooms = {
   readonly events: Events
   readonly blobs: Blobs
   readonly live: Live
+  readonly uploads: Uploads
+  readonly models: ModelDesk
+  readonly jobs: JobQueue
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -275,6 +281,49 @@ export function apiHandlers(rooms: Rooms): Handlers {
       streamChanges(rooms.changes, request, reply, (end) =>
         people.presence.watch(signedIn(person), end),
       ),
+    uploadBegin: ({ body, person }) => rooms.uploads.begin(body.sizeBytes, signedIn(person).user),
+    uploadPart: ({ params, person, request }) => {
+      const { uploadId, offset } = params
+      return rooms.uploads.take(uploadId, signedIn(person).user, offset, request.body as Buffer)
+    },
+    compilerShow: async () => rooms.models.compiler(),
+    modelList: () => rooms.models.list(),
+    modelAdd: ({ body, person, note }) => {
+      note.about({ target: body.name })
+      return rooms.models.add(body, signedIn(person).user, note)
+    },
+    modelShow: ({ params }) => rooms.models.show(params.name, params.version),
+    modelRemove: ({ params, note }) => rooms.models.remove(params.name, params.version, note),
+    modelFile: async ({ params, reply }) => {
+      const { name, version } = params
+      const bytes = await rooms.models.file(name, version)
+      attach(reply, `${name}-${version}.onnx`)
+      return bytes
+    },
+    modelCompile: ({ params, body, person, note }) => {
+      const { name, version } = params
+      note.about({ detail: JSON.stringify(body) })
+      return rooms.models.compile(name, version, body, signedIn(person).user, note)
+    },
+    artifactFile: async ({ params, reply }) => {
+      const bytes = await rooms.models.part(params.artifactId, 'file')
+      attach(reply, 'model.onnx')
+      return bytes
+    },
+    artifactManifest: async ({ params }) => rooms.models.part(params.artifactId, 'manifest'),
+    artifactReport: async ({ params, reply }) => {
+      const bytes = await rooms.models.part(params.artifactId, 'report')
+      // A page that a program of ours wrote about a file of somebody: it runs nothing and fetches nothing.
+      reply.header(
+        'content-security-policy',
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
+      )
+      return bytes
+    },
+    jobList: ({ query }) => rooms.jobs.list(query.subject),
+    jobShow: ({ params }) => rooms.jobs.get(params.jobId),
+    jobCancel: ({ params, note }) => rooms.jobs.cancel(params.jobId, note),
+
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),
     retentionShow: ({ request }) => rooms.retention.show(request.signal),
@@ -291,6 +340,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     openapi: async () => JSON.stringify(openApi()),
   }
+}
+
+/** Gives bytes as a file to keep; the name is ours. */
+const attach = (reply: FastifyReply, name: string): void => {
+  reply.header('content-disposition', `attachment; filename="${name}"`)
 }
 
 function signedIn<P>(person: P | undefined): P {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { Refusal } from '@edgeloop/protocol'
 import cookie from '@fastify/cookie'
 import rateLimit from '@fastify/rate-limit'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { mountLive } from '../live/live-socket.ts'
 import type { AccessDesk } from './access.ts'
@@ -36,6 +36,11 @@ export async function buildBrowserListener(
   }) as unknown as FastifyInstance
   const desk: AccessDesk = { people: rooms.people, visitors: new WeakMap(), secure: rooms.secure }
   app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser(
+    'application/octet-stream',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => body,
+  )
   answerProblems(app, rooms.log)
   checkSchemas(app)
   logRequests(app, rooms.log)

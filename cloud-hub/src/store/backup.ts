@@ -32,6 +32,8 @@ const blobListName = 'blobs.txt'
 const databaseName = 'hub.db'
 /** What a hub keeps in its data folder beside database and blobs, and cannot make anew. */
 const keptBeside = ['keys', 'local-token']
+/** Folders of files under their digests: snapshots, and models with what was compiled of them. */
+const blobRooms = ['blobs', 'models'] as const
 /** More than any manifest has; what is longer is none. */
 const manifestBytesMax = 1024 * 1024
 
@@ -93,7 +95,7 @@ export async function makeBackup(given: {
       }
     }
     // After the database: a picture that an event names was there before the event was.
-    const blobs = given.blobs ? await linkBlobs(join(dataDir, 'blobs'), draft, signal) : undefined
+    const blobs = given.blobs ? await linkBlobs(dataDir, draft, signal) : undefined
     if (blobs) names.push(blobListName)
     const files = []
     for (const name of names) files.push(await entryOf(draft, name))
@@ -135,20 +137,22 @@ async function linkBlobs(
   let count = 0
   let sizeBytes = 0
   await using list = await open(join(draft, blobListName), 'wx', 0o600)
-  for (const shelf of await readdir(from)) {
-    if (!/^[0-9a-f]{2}$/.test(shelf)) continue
-    await mkdir(join(draft, 'blobs', shelf), { recursive: true })
-    const lines: string[] = []
-    for await (const { name } of await opendir(join(from, shelf))) {
-      signal?.throwIfAborted()
-      const place = join('blobs', shelf, name)
-      if (!(await linkOrCopy(join(from, shelf, name), join(draft, place)))) continue
-      const { size } = await stat(join(draft, place))
-      lines.push(`${name} ${size}\n`)
-      count++
-      sizeBytes += size
+  for (const room of blobRooms) {
+    for (const shelf of await readdir(join(from, room)).catch(() => [])) {
+      if (!/^[0-9a-f]{2}$/.test(shelf)) continue
+      await mkdir(join(draft, room, shelf), { recursive: true })
+      const lines: string[] = []
+      for await (const { name } of await opendir(join(from, room, shelf))) {
+        signal?.throwIfAborted()
+        const place = join(room, shelf, name)
+        if (!(await linkOrCopy(join(from, place), join(draft, place)))) continue
+        const { size } = await stat(join(draft, place))
+        lines.push(`${room === 'blobs' ? '' : `${room} `}${name} ${size}\n`)
+        count++
+        sizeBytes += size
+      }
+      await list.appendFile(lines.join(''))
     }
-    await list.appendFile(lines.join(''))
   }
   await list.sync()
   return { count, sizeBytes }
@@ -187,12 +191,12 @@ export async function checkBackup(folder: string, signal?: AbortSignal): Promise
   }
   let blobs = 0
   if (manifest.blobs !== null) {
-    for await (const { name, sizeBytes } of blobsOf(folder)) {
+    for await (const { what, name, place, sizeBytes } of blobsOf(folder)) {
       signal?.throwIfAborted()
-      const found = await entryOf(folder, blobPlace(name)).catch(() => undefined)
-      if (!found) throw bad(`picture ${name}`, 'is missing')
+      const found = await entryOf(folder, place).catch(() => undefined)
+      if (!found) throw bad(`${what} ${name}`, 'is missing')
       if (found.sizeBytes !== sizeBytes || found.sha256 !== name) {
-        throw bad(`picture ${name}`, 'is damaged')
+        throw bad(`${what} ${name}`, 'is damaged')
       }
       blobs++
     }
@@ -246,9 +250,9 @@ export async function restoreBackup(
       if (name !== blobListName) await copyDurably(join(folder, name), join(draft, name))
     }
     if (manifest.blobs !== null) {
-      for await (const { name } of blobsOf(folder)) {
+      for await (const { place } of blobsOf(folder)) {
         signal?.throwIfAborted()
-        await copyDurably(join(folder, blobPlace(name)), join(draft, blobPlace(name)))
+        await copyDurably(join(folder, place), join(draft, place))
       }
     }
     await rm(dataDir, { recursive: true, force: true })
@@ -288,16 +292,20 @@ export async function readManifest(folder: string): Promise<BackupManifest> {
   return parse(BackupManifest, JSON.parse(text), manifestName)
 }
 
-async function* blobsOf(folder: string): AsyncGenerator<{ name: string; sizeBytes: number }> {
+/** A file under its digest: `place` is its path inside the backup. */
+type Kept = { what: string; name: string; place: string; sizeBytes: number }
+
+async function* blobsOf(folder: string): AsyncGenerator<Kept> {
   const lines = createInterface({ input: createReadStream(join(folder, blobListName)) })
   for await (const line of lines) {
-    const [, name, size] = /^([0-9a-f]{64}) (\d+)$/.exec(line) ?? []
+    const [, models, name, size] = /^(models )?([0-9a-f]{64}) (\d+)$/.exec(line) ?? []
     if (name === undefined) throw new Error(`Cannot read ${blobListName}: "${line.slice(0, 100)}"`)
-    yield { name, sizeBytes: Number(size) }
+    const [room, what] = models === undefined ? ['blobs', 'picture'] : ['models', 'model file']
+    const place = `${room}/${name.slice(0, 2)}/${name}`
+    yield { what, name, place, sizeBytes: Number(size) }
   }
 }
 
-const blobPlace = (digest: string): string => `blobs/${digest.slice(0, 2)}/${digest}`
 const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 async function entryOf(folder: string, name: string): Promise<BackupManifest['files'][number]> {

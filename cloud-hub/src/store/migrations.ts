@@ -16,6 +16,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-connections': { up: connections },
   '0021-clips': { up: clips },
   '0022-moved-devices': { up: movedDevices },
+  '0029-models-jobs': { up: modelsAndJobs },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -263,6 +264,63 @@ async function clips(db: Kysely<unknown>): Promise<void> {
     .on('event')
     .columns(['device_key', 'stream_id', 'at'])
     .where(sql`kind`, '=', sql.lit('clip'))
+    .execute()
+}
+
+/** The queue of long work, models and what was compiled of them. */
+async function modelsAndJobs(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('job'))
+    .addColumn('job_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('subject', 'text', (c) => c.notNull())
+    .addColumn('request', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('progress', 'real', (c) => c.notNull())
+    .addColumn('step', 'text', (c) => c.notNull())
+    .addColumn('error', 'text', (c) => c.notNull())
+    .addColumn('cancelling', 'integer', (c) => c.notNull())
+    .addColumn('attempts', 'integer', (c) => c.notNull())
+    .addColumn('worker', 'text', (c) => c.notNull())
+    .addColumn('lease_until', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('started_at', 'integer')
+    .addColumn('ended_at', 'integer')
+    .execute()
+  await db.schema.createIndex('job_state').on('job').columns(['state', 'created_at']).execute()
+  await db.schema.createIndex('job_subject').on('job').columns(['subject', 'created_at']).execute()
+  await strict(db.schema.createTable('model_version'))
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('version', 'integer', (c) => c.notNull())
+    .addColumn('layout', 'text', (c) => c.notNull())
+    .addColumn('labels', 'text', (c) => c.notNull())
+    .addColumn('description', 'text', (c) => c.notNull())
+    .addColumn('note', 'text', (c) => c.notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'integer', (c) => c.notNull())
+    .addColumn('inspection', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('model_version_of_name', ['name', 'version'])
+    .execute()
+  await strict(db.schema.createTable('artifact'))
+    .addColumn('artifact_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('version', 'integer', (c) => c.notNull())
+    .addColumn('target', 'text', (c) => c.notNull())
+    .addColumn('chosen', 'text', (c) => c.notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'integer', (c) => c.notNull())
+    .addColumn('manifest_digest', 'text', (c) => c.notNull())
+    .addColumn('report_digest', 'text', (c) => c.notNull())
+    .addColumn('candidates', 'text', (c) => c.notNull())
+    .addColumn('job_id', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('artifact_of_model')
+    .on('artifact')
+    .columns(['name', 'version'])
     .execute()
 }
 

@@ -175,6 +175,62 @@ export type QuarantineTable = {
   data: string
 }
 
+/** Long work that waits, runs or is over. Bounded: the oldest that are over give way. */
+export type JobTable = {
+  job_id: string
+  kind: string
+  subject: string
+  /** What is to be done, as JSON. */
+  request: string
+  state: string
+  progress: number
+  step: string
+  error: string
+  cancelling: number
+  attempts: number
+  /** Who works on it; empty for nobody. */
+  worker: string
+  lease_until: number
+  author: string
+  created_at: number
+  started_at: number | null
+  ended_at: number | null
+}
+
+/** One version of a model; its bytes are among the hub's models, under `digest`. */
+export type ModelVersionTable = {
+  name: string
+  version: number
+  layout: string
+  /** `string[]` as JSON. */
+  labels: string
+  description: string
+  note: string
+  digest: string
+  size_bytes: number
+  /** `ModelInspection` as JSON. */
+  inspection: string
+  author: string
+  created_at: number
+}
+
+/** What was compiled of a model version; its files are among the hub's models. */
+export type ArtifactTable = {
+  artifact_id: string
+  name: string
+  version: number
+  target: string
+  chosen: string
+  digest: string
+  size_bytes: number
+  manifest_digest: string
+  report_digest: string
+  /** `Candidate[]` as JSON. */
+  candidates: string
+  job_id: string
+  created_at: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -189,4 +245,7 @@ export type Tables = {
   event_mark: EventMarkTable
   health_figure: HealthFigureTable
   quarantine: QuarantineTable
+  job: JobTable
+  model_version: ModelVersionTable
+  artifact: ArtifactTable
 }

@@ -8,6 +8,7 @@ export type KeyAction =
   | 'goDevices'
   | 'goLive'
   | 'goEvents'
+  | 'goModels'
   | 'goPeople'
   | 'goAudit'
   | 'focusFilter'
@@ -37,6 +38,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },

@@ -3,6 +3,7 @@ import { ActionIcon, Menu, Tooltip } from '@mantine/core'
 import { Notifications } from '@mantine/notifications'
 import {
   IconBell,
+  IconCube,
   IconHistory,
   IconHome,
   IconKeyboard,
@@ -36,6 +37,7 @@ const places = [
   { to: '/devices', word: 'Devices', icon: IconServer2 },
   { to: '/live', word: 'Live', icon: IconLayoutGrid },
   { to: '/events', word: 'Events', icon: IconBell },
+  { to: '/models', word: 'Models', icon: IconCube },
 ] as const
 
 /** Places that answer only to admins. */
@@ -70,6 +72,7 @@ function Frame() {
     goDevices: () => void router.navigate({ to: '/devices' }),
     goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
+    goModels: () => void router.navigate({ to: '/models' }),
     ...(session.role === 'admin'
       ? {
           goPeople: () => void router.navigate({ to: '/people' }),
