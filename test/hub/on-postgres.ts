@@ -5,7 +5,7 @@ import { needs } from '../require.ts'
 /** Each list is one process of its own, so that none takes too long. */
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
-  configurations: ['config-versions', 'retirement', 'installs', 'retention'],
+  configurations: ['config-versions', 'retirement', 'installs', 'retention', 'clips'],
   connections: ['connections', 'device-acts', 'models'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
 } as const

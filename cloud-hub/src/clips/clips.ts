@@ -80,6 +80,8 @@ export async function openClips(deps: {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const coming = new Map<string, Coming>()
   const lost = new Set<string>()
+  /** One after the other: blobs elsewhere may have to hold a whole one in memory. */
+  let storing: Promise<void> = Promise.resolve()
   const tidying = setInterval(() => {
     for (const [digest, { heardAt, isWriting }] of coming) {
       if (!isWriting && clock() - heardAt > keptMs) void forget(digest).catch(deps.failed)
@@ -219,7 +221,11 @@ export async function openClips(deps: {
 
   /** All of it is here: under its digest, or not at all. */
   async function complete(digest: string, { file, sizeBytes }: Coming): Promise<void> {
+    const turn = storing
+    const done = Promise.withResolvers<void>()
+    storing = done.promise
     try {
+      await turn
       await blobs.put(digest, createReadStream(file), { bytesMax: sizeBytes })
       await forget(digest)
     } catch (error) {
@@ -227,6 +233,8 @@ export async function openClips(deps: {
       await forget(digest)
       if (isDamaged) remember(digest)
       throw error
+    } finally {
+      done.resolve()
     }
   }
 

@@ -100,6 +100,7 @@ export class ClipUpload {
 
   async #sendParts(digest: string, handle: FileHandle, sizeBytes: number): Promise<void> {
     const buffer = Buffer.alloc(Math.min(clipPartBytes, sizeBytes))
+    let standstills = 0
     for (let from = 0; from < sizeBytes; ) {
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, from)
       if (bytesRead === 0) throw new Error('its file is shorter than it was')
@@ -107,6 +108,8 @@ export class ClipUpload {
       const type = deviceRoutes.clipPart.consumes
       const answer = await this.#put(path, type, buffer.subarray(0, bytesRead))
       const received = parse(ClipReceived, parseJson(Buffer.from(answer), 'answer'), 'answer')
+      if (received.receivedBytes > from) standstills = 0
+      else if (++standstills > failuresMax) throw new Error('the hub takes no more of it')
       from = received.receivedBytes
     }
   }
