@@ -167,6 +167,8 @@ export const DeviceDetail = Type.Object(
     device: DeviceRow,
     reported: Type.Union([Reported, Type.Null()]),
     desired: Type.Union([Desired, Type.Null()]),
+    /** By how much its clock was ahead of the hub's, at least, when it was last heard; 0 where nothing is known. */
+    clockAheadMs: Type.Integer({ minimum: 0 }),
     certificate: Type.Object({
       /** Site in its certificate and topics: where it was when it was first enrolled. */
       site: SiteId,

@@ -145,6 +145,61 @@ test('events under review', needs('chromium'), async (t) => {
     await page.locator('section[aria-label^="Event "]').waitFor({ state: 'detached' })
   })
 
+  await t.test('pointing at a card shows its whole picture, and moves nothing', async (t) => {
+    const { page } = await open(t, '?device=line-4&kind=appeared')
+    const card = page.locator('[data-event]', { has: page.locator('img') }).first()
+    // Shares of the frame that its picture takes: one is all of it.
+    const spanOf = () =>
+      card.locator('img').evaluate((image) => {
+        const { clientWidth, parentElement } = image
+        return clientWidth / (parentElement?.clientWidth ?? 1)
+      })
+    const placesOf = () =>
+      page.locator('[data-event]').evaluateAll((cards) =>
+        cards.map((each) => {
+          const { x, y, width, height } = each.getBoundingClientRect()
+          return [x, y, width, height].map(Math.round)
+        }),
+      )
+    await t.waitFor(async () => assert.ok((await spanOf()) > 1.5), { timeout: 8000 })
+    const before = await placesOf()
+    await card.hover()
+    await t.waitFor(async () => assert.equal(await spanOf(), 1), { timeout: 8000 })
+    assert.deepEqual(await placesOf(), before)
+    await page.mouse.move(0, 0)
+    await t.waitFor(async () => assert.ok((await spanOf()) > 1.5), { timeout: 8000 })
+    await card.focus()
+    await page.keyboard.press('Shift+Tab')
+    await page.keyboard.press('Tab')
+    await t.waitFor(async () => assert.equal(await spanOf(), 1), { timeout: 8000 })
+  })
+
+  await t.test(
+    'a box whose clock is ahead is said so, and its events keep their time',
+    async (t) => {
+      const gate = fleet.gate
+      const at = new Date(Date.now() + 3 * 3_600_000 + 60_000).toISOString()
+      await gate.tell({ kind: 'stream', at, streamId: 'north', state: 'stalled', reason: 'Clock' })
+      const { page, complaints } = await open(t, '?device=gate-1&kind=stream')
+      const card = page.locator('[data-event]').first()
+      await card.getByText('in 3 h').waitFor()
+      await card.click()
+      const panel = page.getByRole('region', { name: /^Event \d/ })
+      await panel.getByText('3 h earlier: the clock of the device is ahead').waitFor()
+      await panel.getByRole('link', { name: 'gate-1' }).click()
+      await page.getByText('Its clock is 3 h ahead').waitFor()
+      assert.deepEqual(await complaintsOfAxe(page), [])
+      // Set right, it is said no more.
+      const now = new Date().toISOString()
+      await gate.tell({ kind: 'stream', at: now, streamId: 'north', state: 'live', reason: '' })
+      await page.reload()
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      await page.getByText('Certificate until').waitFor()
+      assert.equal(await page.getByText(/Its clock is/).count(), 0)
+      assert.deepEqual(complaints, [])
+    },
+  )
+
   await t.test('somebody who may not mark sees why', async (t) => {
     const { page } = await openPage(t, browser, { cookies: await fleet.cookies(browser) })
     await page.route('**/api/session', async (route) => {

@@ -65,16 +65,20 @@ export async function pictureOf(parts: readonly Part[]): Promise<Buffer> {
 /** A black JPEG with one white rectangle: what is drawn around it can be measured. */
 export async function whiteRectangle(
   box: readonly [number, number, number, number],
+  size = { width, height },
 ): Promise<Buffer> {
   const [left, top, w, h] = box
-  return await svg(`<rect width="100%" height="100%" fill="#000"/>
-    <rect x="${left * width}" y="${top * height}" width="${w * width}" height="${h * height}" fill="#fff"/>`)
+  const rectangle = `x="${left * size.width}" y="${top * size.height}" width="${w * size.width}" height="${h * size.height}"`
+  return await svg(
+    `<rect width="100%" height="100%" fill="#000"/><rect ${rectangle} fill="#fff"/>`,
+    size,
+  )
 }
 
-const svg = (content: string): Promise<Buffer> =>
+const svg = (content: string, size = { width, height }): Promise<Buffer> =>
   sharp(
     Buffer.from(
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${content}</svg>`,
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${size.width}" height="${size.height}">${content}</svg>`,
     ),
   )
     .jpeg({ quality: 90, chromaSubsampling: '4:4:4' })

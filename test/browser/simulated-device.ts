@@ -28,7 +28,12 @@ import { LogRing } from '../../edge-agent/src/log/log-ring.ts'
 import type { TestDevice } from '../hub/fixture.ts'
 import type { Part } from './scene.ts'
 
-export type Shot = { readonly jpeg: Uint8Array; readonly parts: readonly Part[] }
+export type Shot = {
+  readonly jpeg: Uint8Array
+  readonly parts: readonly Part[]
+  /** Of the camera's frame, where it is not 1280 by 720. */
+  readonly size?: { readonly width: number; readonly height: number }
+}
 
 /** What a stream's camera shows at its nth frame. */
 export type Scene = (frame: number) => Promise<Shot>
@@ -239,14 +244,13 @@ export class SimulatedDevice implements AsyncDisposable {
     for (let frame = 0; !this.#stop.signal.aborted; frame++) {
       const want = this.#live.get(streamId)
       if (!want || want.until <= Date.now()) return
-      const { jpeg, parts } = await scene(frame)
+      const { jpeg, parts, size = { width: 1280, height: 720 } } = await scene(frame)
       const header: LiveHeader = {
         deviceId: this.deviceId,
         streamId,
         frame,
         at: now(),
-        width: 1280,
-        height: 720,
+        ...size,
         detections: parts.map(({ label, score, box }) => ({ label, score, box: [...box] })),
       }
       const bytes = encodeLiveFrame(header, jpeg)

@@ -74,6 +74,7 @@ function deviceWith(fields: Partial<Device>): Device {
     enrolledAt: 0,
     certificate: { serial: '01', notAfter: 0 },
     movedTo: null,
+    clockAheadMs: 0,
     renewed: null,
     expired: false,
     retiredAt: null,

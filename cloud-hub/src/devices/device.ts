@@ -33,6 +33,8 @@ export type Device = {
   connections: readonly number[]
   lastSeenAt: number | null
   eventsStored: number
+  /** By how much its clock was ahead of ours, at least, when it was last heard, ms; 0 where nothing is known. */
+  clockAheadMs: number
   reported: Reported | null
   health: Health | null
   desired: Desired | null
@@ -142,3 +144,7 @@ export function validSerials({ retiredAt, certificate, renewed }: Device): strin
   if (retiredAt !== null) return []
   return renewed ? [certificate.serial, renewed.serial] : [certificate.serial]
 }
+
+/** How far the clock of who said something at `at` is ahead, at least: what is on the way for long hides it, ms. */
+export const aheadOf = (at: string, receivedAt: number): number =>
+  Math.max(0, Math.round(Date.parse(at) - receivedAt))

@@ -161,6 +161,7 @@ export function openEnrolmentDesk(deps: {
       online: false,
       lastSeenAt: null,
       eventsStored: 0,
+      clockAheadMs: 0,
       reported: null,
       health: null,
       desired: null,

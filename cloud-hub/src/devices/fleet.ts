@@ -66,6 +66,7 @@ export async function openFleet(deps: {
       online: false,
       lastSeenAt: row.last_seen_at,
       eventsStored: row.events_stored,
+      clockAheadMs: 0,
       reported: readJson(row.reported),
       health: readJson(row.health),
       desired: readJson(row.desired),

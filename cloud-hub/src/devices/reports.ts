@@ -2,7 +2,7 @@
 import type { Reported } from '@edgeloop/protocol'
 import { Misfit, parsePayload } from '@edgeloop/protocol/check'
 import type { Logger } from 'pino'
-import type { Device } from './device.ts'
+import { aheadOf, type Device } from './device.ts'
 import type { Fleet } from './fleet.ts'
 
 export type Reports = {
@@ -27,7 +27,9 @@ export function openReports(deps: {
     try {
       if (name === 'reported') {
         const reported = parsePayload('reported', payload)
-        fleet.change(device, { reported, lastSeenAt: clock() })
+        const now = clock()
+        const clockAheadMs = aheadOf(reported.at, now)
+        fleet.change(device, { reported, lastSeenAt: now, clockAheadMs })
         deps.heard(device, reported)
         return
       }

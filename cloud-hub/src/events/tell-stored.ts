@@ -1,7 +1,7 @@
 /** Events that have just become durable: into the fleet's figures, the metrics, and onto open pages. */
 import { type Event, isAggregate, type StoredEvent } from '@edgeloop/protocol'
 import type { Changes } from '../changes/changes.ts'
-import type { Health } from '../devices/device.ts'
+import { aheadOf, type Health } from '../devices/device.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Stored } from '../ingest/ingest.ts'
 import { historicalAfterMs } from '../ingest/plan-batch.ts'
@@ -14,7 +14,9 @@ export function tellStored(
 ): void {
   const { device, batch, events } = stored
   const health = newestHealth(stored)
+  const last = events.at(-1)
   fleet.change(device, {
+    ...(last ? { clockAheadMs: aheadOf(last.at, batch.receivedAt) } : {}),
     lastSeenAt: batch.receivedAt,
     eventsStored: device.eventsStored + events.length,
     ...(health ? { health } : {}),

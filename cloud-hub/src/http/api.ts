@@ -141,6 +141,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
         device: rowOf(device),
         reported: device.reported,
         desired: device.desired && withoutSecrets(device.desired),
+        clockAheadMs: device.clockAheadMs,
         certificate: { site: device.site, serial, notAfter: new Date(notAfter).toISOString() },
       }
     },

@@ -126,6 +126,7 @@ async function opened(t: TestContext, kind = sqlite!) {
     enrolledAt: 0,
     certificate: { serial: '', notAfter: 0 },
     movedTo: null,
+    clockAheadMs: 0,
     renewed: null,
     expired: false,
     retiredAt: null,

@@ -10,7 +10,7 @@ import { Ago } from '../shell/now.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
-import { sayBytes, sayNumber, sayShare } from '../shell/say.ts'
+import { sayBytes, sayDuration, sayNumber, sayShare } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import classes from './device-page.module.css'
 import { deviceQuery } from './device-queries.ts'
@@ -132,8 +132,11 @@ function Figures(props: { device: DeviceDetail['device'] }) {
   )
 }
 
+/** A clock that is less ahead than this troubles nobody, ms. */
+const aheadMsMin = 60_000
+
 function Facts(props: { detail: DeviceDetail }) {
-  const { device, reported, desired, certificate } = props.detail
+  const { device, reported, desired, certificate, clockAheadMs } = props.detail
   const pending = desired && reported && desired.version !== reported.configVersion
   return (
     <ul className={classes.facts}>
@@ -174,6 +177,15 @@ function Facts(props: { detail: DeviceDetail }) {
             Up since <Ago at={reported.startedAt} />
           </li>
         </>
+      )}
+      {clockAheadMs > aheadMsMin && (
+        <li>
+          <Status
+            kind="warn"
+            word={`Its clock is ${sayDuration(clockAheadMs)} ahead`}
+            title="Its events are kept under its own times; set its clock, or let it ask a time server"
+          />
+        </li>
       )}
       <li title={`Certificate ${certificate.serial}`}>
         Certificate until {certificate.notAfter.slice(0, 10)}

@@ -2,7 +2,7 @@
 import { isObjectKind, markKinds, type StoredEvent } from '@edgeloop/protocol'
 import { IconPhotoOff } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
-import { memo } from 'react'
+import { memo, useState } from 'react'
 import { classColour } from '../live/class-colour.ts'
 import { Ago } from '../shell/now.tsx'
 import { Status } from '../shell/status.tsx'
@@ -15,6 +15,8 @@ export const EventCard = memo(function EventCard(props: { event: StoredEvent }) 
   const { event } = props
   const { status, title, text } = factsOf(event)
   const object = isObjectKind(event.kind)
+  /** Pointed at or reached by keyboard: the whole picture instead of what was found in it. */
+  const [whole, setWhole] = useState(false)
   return (
     <Link
       to="/events/$eventId"
@@ -24,9 +26,18 @@ export const EventCard = memo(function EventCard(props: { event: StoredEvent }) 
       className={classes.card ?? ''}
       data-event={event.eventId}
       data-tone={object ? undefined : status}
+      onPointerEnter={({ pointerType }) => setWhole(pointerType === 'mouse')}
+      onPointerLeave={() => setWhole(false)}
+      onFocus={({ currentTarget }) => setWhole(currentTarget.matches(':focus-visible'))}
+      onBlur={() => setWhole(false)}
     >
       {event.snapshot ? (
-        <Snapshot digest={event.snapshot} label={event.label ?? ''} box={pictureBox(event)} close />
+        <Snapshot
+          digest={event.snapshot}
+          label={event.label ?? ''}
+          box={pictureBox(event)}
+          close={!whole}
+        />
       ) : (
         <span className={classes.plain}>
           {object ? (

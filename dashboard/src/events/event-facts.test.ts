@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { attributeFacts, closeUp, factsOf, groupByHour, pictureBox } from './event-facts.ts'
+import {
+  attributeFacts,
+  closeUp,
+  factsOf,
+  groupByHour,
+  pictureBox,
+  sayDelay,
+} from './event-facts.ts'
 import { passes, readEventFilter } from './event-queries.ts'
 import { storedEvent } from './stored-event.test-rows.ts'
 
@@ -144,4 +151,13 @@ test('passes() leaves figures out unless they are asked for', () => {
   assert.deepEqual(readEventFilter({ kind: 'nope', device: '', label: 'car', x: 1 }), {
     label: 'car',
   })
+})
+
+test('sayDelay() says how late an event came, and that a clock is ahead', () => {
+  assert.deepEqual([420, 90_000, -300, -3 * 3_600_000].map(sayDelay), [
+    '0.4 s later',
+    '1 min later',
+    '0 s later',
+    '3 h earlier: the clock of the device is ahead',
+  ])
 })

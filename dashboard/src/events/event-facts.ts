@@ -1,6 +1,6 @@
 /** What an event says, in words a person reads. */
 import type { alarmCodes, Counts, Event, EventKind, Loss, StoredEvent } from '@edgeloop/protocol'
-import { sayBytes, sayCount, sayDuration, sayOf } from '../shell/say.ts'
+import { sayBytes, sayCount, sayDuration, sayNumber, sayOf } from '../shell/say.ts'
 import type { StatusKind } from '../shell/status.tsx'
 import { streamStateWord } from '../streams/stream-status.ts'
 
@@ -192,4 +192,13 @@ export function groupByHour(
     else groups.push({ hour, events: [event] })
   }
   return groups
+}
+
+/** A device's clock may be ahead of the hub's by this much, and nobody needs to know, ms. */
+const aheadUnsaidMs = 2000
+
+/** How long after it happened an event was received: `0.4 s later`. Before it, only by the device's own clock. */
+export function sayDelay(ms: number): string {
+  if (ms < -aheadUnsaidMs) return `${sayDuration(-ms)} earlier: the clock of the device is ahead`
+  return ms < 60_000 ? `${sayNumber(Math.max(0, ms) / 1000)} s later` : `${sayDuration(ms)} later`
 }

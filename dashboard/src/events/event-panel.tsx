@@ -15,11 +15,11 @@ import { type ReactNode, useContext } from 'react'
 import { Ago } from '../shell/now.tsx'
 import { usePageTitle } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
-import { sayBytes, sayDuration, sayMoment, sayNumber, sayShare } from '../shell/say.ts'
+import { sayBytes, sayDuration, sayMoment, sayShare } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { EventClip } from './event-clip.tsx'
-import { attributeFacts, eventOf, factsOf, kindWords, pictureBox } from './event-facts.ts'
+import { attributeFacts, eventOf, factsOf, kindWords, pictureBox, sayDelay } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
 import classes from './event-panel.module.css'
 import { eventQuery, olderEventQuery } from './event-queries.ts'
@@ -216,7 +216,7 @@ function OpenedEvent(props: { event: StoredEvent }) {
         {event.streamId && <Fact name="Stream">{event.streamId}</Fact>}
         <Fact name="Happened">{sayMoment(Date.parse(event.at))}</Fact>
         <Fact name="Received">
-          {sayDelay(event)}
+          {sayDelay(Date.parse(event.receivedAt) - Date.parse(event.at))}
           {event.historical && ' (delivered late)'}
         </Fact>
         <MoreFacts event={event} />
@@ -312,10 +312,4 @@ function Fact(props: { name: string; children: ReactNode }) {
       <dd>{props.children}</dd>
     </div>
   )
-}
-
-/** `0.4 s later` */
-function sayDelay(event: StoredEvent): string {
-  const ms = Date.parse(event.receivedAt) - Date.parse(event.at)
-  return ms < 60_000 ? `${sayNumber(Math.max(0, ms) / 1000)} s later` : `${sayDuration(ms)} later`
 }
