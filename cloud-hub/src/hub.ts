@@ -265,7 +265,10 @@ export async function openHub(
       metrics,
       acknowledge: (device, bootId, through) =>
         broker?.publish('acknowledged', device, { bootId, through }),
-      stored: (stored) => tellStored(stored, { fleet, changes, metrics }),
+      stored: (stored) => {
+        tellStored(stored, { fleet, changes, metrics })
+        clips.stored(stored.device, stored.events)
+      },
     }),
   )
 

@@ -73,7 +73,7 @@ async function connect(hub: TestHub, device: TestDevice, events: readonly object
     if (ids.length < events.length) await new Promise((resolve) => setTimeout(resolve, 20))
   }
   assert.equal(ids.length, events.length)
-  return { client, requests, ids }
+  return { client, requests, ids, bootId }
 }
 
 const show = async (hub: TestHub, eventId: number | undefined): Promise<EventClip> =>
@@ -258,6 +258,21 @@ test('the device keeps the clip of an important event, until no event in it is i
   await mark([second], false)
   await t.waitFor(() => assert.equal(requests.length, 2), soon)
   assert.deepEqual(requests[1], { act: 'release', clips: [clipDigest] })
+})
+
+test('the clip of an event that was important before it was whole is kept too', async (t) => {
+  const hub = await openTestHub(t)
+  const device = await hub.enrol('gate')
+  const { client, requests, ids, bootId } = await connect(hub, device, [appeared(10_000)])
+  const body = { eventIds: ids, mark: 'important', set: true }
+  assert.equal((await hub.api('POST', '/api/event-marks', body)).status, 200)
+  const entries = [
+    { sequence: 2, ...recorded(4000, 20_000) },
+    { sequence: 3, ...recorded(30_000, 40_000) },
+  ]
+  const batch = { bootId, acknowledgedThrough: 1, entries }
+  await client.publishAsync(topicFor('events', device), JSON.stringify(batch), { qos: 1 })
+  await t.waitFor(() => assert.deepEqual(requests, [{ act: 'keep', clips: [clipDigest] }]), soon)
 })
 
 test('a clip that was fetched goes with the pictures that are too old', async (t) => {

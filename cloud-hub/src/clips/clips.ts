@@ -13,6 +13,7 @@ import {
   type ClipRequest,
   clipSecondsMax,
   clipsAskedMax,
+  type Event,
   type EventClip,
   Refusal,
 } from '@edgeloop/protocol'
@@ -50,11 +51,14 @@ export type Clips = AsyncDisposable & {
   take(device: Device, digest: string, from: number, bytes: Uint8Array): Promise<ClipReceived>
   /** A device says that it has a clip no more. */
   gone(device: Device, digest: string): void
+  /** Events of a device were stored: clips of moments that are important already are kept. */
+  stored(device: Device, events: readonly Event[]): void
   /** Events were marked as important, or no longer: their devices keep their clips. */
   important(eventIds: readonly number[], isImportant: boolean): Promise<void>
 }
 
 type Found = NonNullable<EventClip['clip']>
+type Span = Pick<Found, 'deviceId' | 'streamId' | 'startedAt' | 'endedAt'>
 type Coming = {
   readonly deviceId: string
   readonly file: string
@@ -243,6 +247,14 @@ export async function openClips(deps: {
     if (lost.size > goneMax) lost.delete(lost.values().next().value ?? '')
   }
 
+  /** A person may mark an event before its clip is whole. */
+  async function keepImportant(device: Device, clip: ClipRecorded): Promise<void> {
+    const { streamId, startedAt, at: endedAt } = clip
+    const { deviceId } = device
+    if (!(await hasImportant({ deviceId, streamId, startedAt, endedAt }))) return
+    deps.request(device, { act: 'keep', clips: [clip.clip] })
+  }
+
   async function important(eventIds: readonly number[], isImportant: boolean): Promise<void> {
     const byDevice = new Map<string, Set<string>>()
     for (const eventId of eventIds) {
@@ -259,7 +271,8 @@ export async function openClips(deps: {
   }
 
   /** Whether anybody's mark is left on an event of the time that a clip shows. */
-  async function hasImportant({ deviceId, streamId, startedAt, endedAt }: Found): Promise<boolean> {
+  async function hasImportant(clip: Span): Promise<boolean> {
+    const { deviceId, streamId, startedAt, endedAt } = clip
     const device = fleet.find(deviceId)
     if (!device) return false
     const row = await store.reader
@@ -286,6 +299,11 @@ export async function openClips(deps: {
       }
       remember(digest)
       void forget(digest).catch(deps.failed)
+    },
+    stored: (device, events) => {
+      for (const event of events) {
+        if (event.kind === 'clip') void keepImportant(device, event).catch(deps.failed)
+      }
     },
     important,
     async [Symbol.asyncDispose]() {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
+import { mountSmallDisk } from '../../../test/faults/small-disk.ts'
 import { ClipFile, freeBytesMin } from './clip-file.ts'
 import { ClipFolder, clipsToRemove, type KeptClip } from './clip-folder.ts'
 import type { RingPacket } from './packet-ring.ts'
@@ -101,6 +102,20 @@ test('a clip that cannot be written leaves nothing behind', async (t) => {
   while (slow.write(large)) taken++
   assert.equal(taken, 32, 'a disk that does not keep up')
   assert.deepEqual(await readdir(folder), [])
+})
+
+test('a disk that fills up in the middle of a clip costs the clip and nothing else', async (t) => {
+  const folder = await emptyFolder(t)
+  using disk = mountSmallDisk(join(folder, 'disk'), 4 * 1024 * 1024)
+  if (!disk) return t.skip('no right to mount a disk')
+  const file = new ClipFile({ folder: disk.folder, coding: packet.coding, free })
+  const piece = { ...packet, data: Buffer.alloc(1024 * 1024) }
+  for (let n = 0; n < 8; n++) {
+    file.write({ ...piece, number: n, steadyMs: n * 40 })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await assert.rejects(file.finish(), /ENOSPC|the disk is full/)
+  assert.deepEqual(await readdir(disk.folder), [])
 })
 
 test('a clip is named by its digest, and is there whole', async (t) => {
