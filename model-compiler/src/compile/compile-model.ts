@@ -98,6 +98,7 @@ export async function compileModel(
   const workshop = new Workshop({
     ...{ original, samples, first: feeds, target, signal },
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
+    onSearch: (done, total) => teller.at('make', 'int8-search', done, total),
   })
 
   const measured: Measured[] = []
@@ -242,7 +243,9 @@ async function measure(
     const sqnrDb = await medianSqnrDb(original, made, options.samples, options.signal)
     const fusion =
       name.startsWith('int8') && name !== 'int8-weights'
-        ? await checkFusion(made, workshop.target)
+        ? await checkFusion(made, workshop.target, {
+            ...(name === 'int8-search' && { keptFloat: workshop.searched?.keepFloat ?? new Set() }),
+          })
         : undefined
     return {
       ...{ name, about, bytes, evaluation, ratios, sqnrDb },
@@ -374,13 +377,18 @@ function planOf(names: readonly CandidateName[]): Planned[] {
   return [
     { step: 'read', weight: 0.5 },
     ...names.flatMap((candidate): Planned[] => [
-      { step: 'make', candidate, weight: candidate.startsWith('int8') ? 5 : 1 },
+      { step: 'make', candidate, weight: makingWeight(candidate) },
       { step: 'evaluate', candidate, weight: 5 },
       { step: 'measure', candidate, weight: 3 },
     ]),
     { step: 'measure', candidate: 'chosen', weight: 3 },
     { step: 'write', weight: 1 },
   ]
+}
+
+function makingWeight(candidate: CandidateName): number {
+  if (candidate === 'int8-search') return 30
+  return candidate.startsWith('int8') ? 5 : 1
 }
 
 const signalOf = (signal: AbortSignal | undefined) => (signal ? { signal } : {})

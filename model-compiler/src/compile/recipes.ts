@@ -2,18 +2,24 @@
 import type { Sample, SampleSource } from '../calibrate/samples.ts'
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
+import { writeModel } from '../onnx/write.ts'
 import { upgradeOpset } from '../opset/upgrade.ts'
 import { floatPasses, int8Passes } from '../passes/index.ts'
 import { optimize, type PassReport } from '../passes/optimize.ts'
 import type { Pass } from '../passes/pass.ts'
 import { toFloat16 } from '../precision/float16.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
+import { correctBias } from '../quantize/correct-bias.ts'
 import { opsetMin as opsetWanted } from '../quantize/quantize.ts'
 import { type Int8, toInt8 } from '../quantize/to-int8.ts'
+import { type Sensitivity, searchSensitivity } from '../search/sensitivity.ts'
 import { inferTypes } from '../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts'
 import type { TargetProfile } from '../targets/index.ts'
 import type { CandidateName } from './choose.ts'
+
+/** So that everything together stays within minutes. */
+const searchSeconds = 45
 
 /** What recipes share; each part is made when the first of them needs it. */
 export class Workshop {
@@ -25,7 +31,10 @@ export class Workshop {
   passes: readonly PassReport[] = []
   /** The int8 model, what it was made from and its ranges, once it is there. */
   made: Int8 | undefined
+  /** What was kept float of it, once that was searched for. */
+  searched: Sensitivity | undefined
   readonly #first: Sample
+  readonly #onSearch: (done: number, total: number) => void
   readonly #onCalibrate: (done: number, total: number) => void
   #float: Promise<ModelProto> | undefined
   #forCodes: Promise<ModelProto> | undefined
@@ -37,6 +46,7 @@ export class Workshop {
     readonly first: Sample
     readonly target: TargetProfile
     readonly onCalibrate: (done: number, total: number) => void
+    readonly onSearch: (done: number, total: number) => void
     readonly signal?: AbortSignal | undefined
   }) {
     this.original = options.original
@@ -45,6 +55,7 @@ export class Workshop {
     this.signal = options.signal
     this.#first = options.first
     this.#onCalibrate = options.onCalibrate
+    this.#onSearch = options.onSearch
   }
 
   /** The original, optimized, for inputs of the samples' shapes. */
@@ -70,6 +81,25 @@ export class Workshop {
       ...(this.signal && { signal: this.signal }),
     })
     return this.made
+  }
+
+  /** `int8` with the values kept float that harm it most, as long as it stays faster than the float model. */
+  async search(): Promise<Sensitivity> {
+    const { float, ranges } = await this.int8()
+    this.searched ??= await searchSensitivity(float, ranges, this.samples, {
+      target: this.target,
+      seconds: searchSeconds,
+      // What `float` was made for is codes; the one to beat is the form that is fast as it is.
+      against: writeModel(await this.float()),
+      refine: (quantized) =>
+        correctBias(float, quantized, this.samples, {
+          how: 'fast',
+          ...(this.signal && { signal: this.signal }),
+        }),
+      progress: ({ done, of }) => this.#onSearch(done, of),
+      ...(this.signal && { signal: this.signal }),
+    })
+    return this.searched
   }
 
   async #optimized(passes: readonly Pass[]) {
@@ -107,5 +137,11 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
   int8: {
     about: 'arithmetic with int8 codes: channels equalized, calibrated, biases corrected',
     make: async (workshop) => (await workshop.int8()).model,
+  },
+  'int8-search': {
+    about:
+      'the same, with the values float that harm it most, as long as it is no slower than float',
+    // Where nothing is worth keeping float it is the int8 model once more, and says so by its figures.
+    make: async (workshop) => (await workshop.search()).model,
   },
 }

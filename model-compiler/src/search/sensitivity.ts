@@ -25,8 +25,12 @@ export type SensitivityOptions = {
   readonly seconds?: number
   /** Whether a model is right enough, by whatever the caller holds it to (default: 30 dB of signal over noise). */
   readonly isEnough?: (model: ModelProto, sqnrDb: number) => boolean | Promise<boolean>
-  /** The float model's latency over the mixed one's that has to be left (default 1). */
+  /** The latency of `against` over the mixed model's that has to be left (default 1). */
   readonly latencyRatioMin?: number
+  /** The model whose latency counts (default: the float model as it was given). */
+  readonly against?: Uint8Array
+  /** What is done to a quantized model before it is measured and given back: correcting its biases, for one. */
+  readonly refine?: (quantized: ModelProto) => Promise<ModelProto>
   /** At most so many values stay float (default 32). */
   readonly keptMax?: number
   /** What a value has to give, in dB, or it becomes codes again (default 0.2). */
@@ -45,7 +49,7 @@ export type Trial = {
   readonly keepFloat: readonly string[]
   /** Of the outputs: median over outputs and samples. */
   readonly sqnrDb: number
-  /** The float model's latency over this one's. */
+  /** The latency of `against` over this one's. */
   readonly latencyRatio: number
 }
 
@@ -170,20 +174,21 @@ async function measuring(
   model: ModelProto,
   ranges: ReadonlyMap<string, Range>,
   samples: SampleSource,
-  { target, signal, pairSeconds = 1 }: SensitivityOptions,
+  { target, signal, pairSeconds = 1, against, refine }: SensitivityOptions,
 ): Promise<(keepFloat: readonly string[]) => Promise<Measured>> {
-  const float = writeModel(model)
+  const float = against ?? writeModel(model)
   const [feeds] = await Array.fromAsync(atMost(samples, 1).read())
   let floatMs: number | undefined
   return async (keepFloat) => {
     signal?.throwIfAborted()
-    const quantized = quantize(model, ranges, { target, keepFloat: new Set(keepFloat) })
+    const placed = quantize(model, ranges, { target, keepFloat: new Set(keepFloat) })
+    const quantized = (await refine?.(placed)) ?? placed
     const sqnrDb = await medianSqnrDb(model, quantized, samples, signal)
     const { medianRatio, aMs } = await comparePairs(float, writeModel(quantized), feeds!, {
       seconds: pairSeconds,
       ...(signal && { signal }),
     })
-    // The ratio is what can be compared between measurements; milliseconds are those of one and the same float model.
+    // The ratio is what can be compared between measurements; milliseconds are in terms of one measurement.
     floatMs ??= aMs
     return {
       keepFloat,
