@@ -28,6 +28,7 @@ const places = [
   '/devices/line-4/metrics',
   '/devices/line-4/config',
   '/devices/line-4/history',
+  '/devices/line-4/logs',
   '/devices/gate-1',
   '/devices/spare-1',
   '/live',

@@ -50,12 +50,46 @@ test('overlays on pictures', needs('chromium'), async (t) => {
     const body = { version: 0, config: { streams } }
     assert.equal((await hub.api('PUT', `/api/devices/rule-${n}/desired`, body)).status, 200)
   }
+  /** A rectangle that is elsewhere in each frame, and its box with it. */
+  const moving = await SimulatedDevice.open(
+    await hub.enrol('moving'),
+    new Map([
+      [
+        'moving',
+        async (frame: number) => {
+          const at = [0.05 + (frame % 6) * 0.12, 0.4, 0.2, 0.3] as const
+          return { jpeg: await whiteRectangle(at), parts: [{ ...part, box: at }] }
+        },
+      ],
+    ]),
+  )
+  t.after(() => moving[Symbol.asyncDispose]())
+  await moving.report([{ streamId: 'moving' }])
   const cookies = await signIn(hub, browser)
   const open = async (t: TestContext, place: string, options: PageOptions) => {
     const { page } = await openPage(t, browser, { ...options, cookies })
     await page.goto(hub.hub.urls.browser + place)
     return page
   }
+
+  await t.test('a box and the picture it belongs to are always of one frame', async (t) => {
+    const page = await open(t, '/live?device=moving&layout=1', {})
+    const canvas = page.getByRole('img', { name: 'Picture of moving' })
+    const lefts = new Set<number>()
+    let looks = 0
+    const until = Date.now() + 60_000
+    while ((lefts.size < 4 || looks < 20) && Date.now() < until) {
+      await page.waitForTimeout(70)
+      const seen = await canvas.evaluate(leftEnds)
+      if (!seen) continue
+      looks++
+      // The line around the box lies over the rectangle's edge; a frame apart would be far more.
+      const off = Math.abs(seen.white - seen.box) / seen.width
+      assert.ok(off < 0.02, `${JSON.stringify(seen)} at look ${looks}`)
+      lefts.add(Math.round((seen.white / seen.width) * 50))
+    }
+    assert.ok(lefts.size >= 4, `only ${lefts.size} places in ${looks} looks`)
+  })
 
   for (const [n, shape] of Object.keys(shapes).entries()) {
     for (const pixelRatio of [1, 1.5, 2]) {
@@ -134,4 +168,29 @@ function placesOf(element: unknown): (readonly [number, number])[] {
     const { x, y } = point.matrixTransform(matrix)
     return [x, y] as const
   })
+}
+
+/** What is used of a canvas; the function runs in the page. */
+type Canvas = {
+  readonly width: number
+  readonly height: number
+  getContext(kind: '2d'): {
+    getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray }
+  }
+}
+
+/** Where white and where the box begin on one line through the middle of both, read at one moment. */
+function leftEnds(element: unknown): { white: number; box: number; width: number } | undefined {
+  const canvas = element as Canvas
+  const { width, height } = canvas
+  if (width === 0) return undefined
+  const { data } = canvas.getContext('2d').getImageData(0, Math.round(height * 0.6), width, 1)
+  const firstNear = (rgb: readonly number[]): number => {
+    for (let x = 0; x < width; x++) {
+      if (rgb.every((value, n) => Math.abs((data[x * 4 + n] ?? 0) - value) < 40)) return x
+    }
+    return -1
+  }
+  const [white, box] = [firstNear([255, 255, 255]), firstNear([0xf0, 0xe4, 0x42])]
+  return white < 0 || box < 0 ? undefined : { white, box, width }
 }
