@@ -56,7 +56,7 @@ export function upgradeOpset(graph: Graph, to: number): number {
     }
   }
   graph.setOpset('', to)
-  graph.irVersion = Math.max(graph.irVersion, irVersions[to]!)
+  if (graph.irVersion < irVersions[to]!) graph.irVersion = irVersions[to]!
   return changed
 }
 
@@ -72,6 +72,7 @@ function adapted(
   if (node.domain !== '' && node.domain !== 'ai.onnx') return undefined
   const copy = clone(NodeProtoSchema, node)
   try {
+    if (!node.input[0] || !node.output[0]) throw new OnnxError('it lacks its input or its output')
     return table[node.opType]!(copy, place) ?? [copy]
   } catch (error) {
     if (!(error instanceof OnnxError)) throw error

@@ -103,3 +103,10 @@ export function inferred(
     ? { elementType, shape, values }
     : { elementType, shape }
 }
+
+/** One value, as often as a shape says; undefined where that is not known, too often, or nonsense. */
+export function repeated(value: Dimension, count: Dimension): Dimension[] | undefined {
+  const fits =
+    typeof count === 'number' && Number.isInteger(count) && count >= 0 && count <= valuesMax
+  return fits ? new Array(count).fill(value) : undefined
+}

@@ -186,9 +186,10 @@ export const elementwise: OperatorTable = {
   Relu: unary((value) => (isNumber(value) ? Math.max(0, value) : value)),
   Not: unary(ofNumber((value) => Number(value === 0))),
   // It leaves words out.
-  StringNormalizer: (facts) => [
-    inferred(facts.elementType(0), facts.shape(0)?.with(-1, undefined)),
-  ],
+  StringNormalizer: (facts) => {
+    const shape = facts.shape(0)
+    return [inferred(facts.elementType(0), shape && [...shape.slice(0, -1), undefined])]
+  },
   OptionalHasElement: () => [inferred(bool, [])],
   SequenceLength: () => [inferred(tensorTypes.int64, [])],
   IsNaN: likeFirst(bool),

@@ -1,13 +1,13 @@
 /** Operators that make values out of little: constants, fills, windows, random numbers. */
 import { tensorTypes } from '../../onnx/types.ts'
 import { valuesOfTensor } from '../constants.ts'
-import { isNumber, type Shape, unknownDims } from '../dimensions.ts'
+import { isNumber, product, type Shape, unknownDims } from '../dimensions.ts'
 import {
   type Inference,
   inferred,
   type NodeFacts,
   type OperatorTable,
-  valuesMax,
+  repeated,
 } from '../node-facts.ts'
 
 const { float32, int32, int64, string } = tensorTypes
@@ -40,12 +40,9 @@ const filled: Inference = (facts) => {
   const rank = facts.shape(0)?.[0]
   const shape: Shape | undefined =
     facts.values(0) ?? (isNumber(rank) && rank <= 64 ? unknownDims(rank) : undefined)
-  const size = shape?.reduce<number>((all, one) => (isNumber(one) ? all * one : Number.NaN), 1)
   const value = fill ? what?.values?.[0] : 0
   const values =
-    size !== undefined && size <= valuesMax && value !== undefined
-      ? new Array(size).fill(value)
-      : undefined
+    value === undefined || shape === undefined ? undefined : repeated(value, product(shape))
   return [inferred(fill?.dataType ?? float32, shape, values)]
 }
 

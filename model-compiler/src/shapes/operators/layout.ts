@@ -14,7 +14,13 @@ import {
   times,
   unknownDims,
 } from '../dimensions.ts'
-import { type Inference, inferred, type NodeFacts, type OperatorTable } from '../node-facts.ts'
+import {
+  type Inference,
+  inferred,
+  type NodeFacts,
+  type OperatorTable,
+  repeated,
+} from '../node-facts.ts'
 
 const { int64 } = tensorTypes
 
@@ -250,11 +256,7 @@ const expand: Inference = (facts) => {
   const shape = facts.shape(0)
   const result = broadcast(shape, to)
   const values = facts.values(0)
-  const size = result && product(result)
-  const filled =
-    values?.length === 1 && isNumber(size) && size <= 1024
-      ? new Array(size).fill(values[0])
-      : undefined
+  const filled = values?.length === 1 ? repeated(values[0], result && product(result)) : undefined
   return [inferred(facts.elementType(0), result, filled)]
 }
 
