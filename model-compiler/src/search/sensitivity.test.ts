@@ -39,7 +39,8 @@ function network() {
     nodes: [
       ...[node('Conv', ['x', 'w1'], ['a'], padded), node('Conv', ['a', 'w2'], ['loud'], padded)],
       ...[node('Conv', ['loud', 'w3'], ['c'], padded), node('Relu', ['c'], ['d'])],
-      node('Conv', ['d', 'w4'], ['y'], padded),
+      node('Transpose', ['d'], ['turned'], { perm: { ints: [0, 1, 3, 2] } }),
+      node('Conv', ['turned', 'w4'], ['y'], padded),
     ],
   })
 }
@@ -63,6 +64,10 @@ test('the value that codes ruin is the worst, stays float, and the rest is quant
   })
   assert.equal(found.errors[0]!.value, 'loud', `seed ${seed}`)
   assert.ok(found.errors.every(({ outputDb }) => outputDb !== undefined))
+  assert.ok(
+    found.errors.every((one) => one.value !== 'turned'),
+    'its codes are those of its input',
+  )
   assert.ok(found.keepFloat.has('loud'))
   assert.ok(found.end.sqnrDb >= 30 && found.start.sqnrDb < 20, `seed ${seed}: ${found.end.sqnrDb}`)
   const [loud] = found.kept.filter((one) => one.value === 'loud')

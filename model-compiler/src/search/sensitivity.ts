@@ -13,6 +13,7 @@ import { Graph } from '../graph/graph.ts'
 import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { writeModel } from '../onnx/write.ts'
+import type { Parameters } from '../quantize/parameters.ts'
 import { place } from '../quantize/placement.ts'
 import { quantize } from '../quantize/quantize.ts'
 import { medianSqnrDb } from '../quantize/sqnr.ts'
@@ -73,7 +74,7 @@ export type Sensitivity = {
   readonly end: Trial
   /** Sets in the order in which they were tried. */
   readonly trials: readonly Trial[]
-  /** Every value, worst first. */
+  /** Every value whose codes are its own, worst first. */
   readonly errors: readonly ValueError[]
 }
 
@@ -107,9 +108,7 @@ export async function searchSensitivity(
   const trials: Measured[] = []
   let done = 0
   const tell = (of: number) => options.progress?.({ done: ++done, of })
-  const graph = new Graph(model)
-  graph.sort()
-  const { values } = place(graph, ranges, target, new Set())
+  const values = valuesToTry(model, ranges, target)
   const steps = values.size + 2 * keptMax
   const errors = await valueErrors(model, values, samples, {
     codes: target.activations.codes,
@@ -159,6 +158,24 @@ export async function searchSensitivity(
     trials: trials.map(trialOf),
     errors,
   }
+}
+
+/**
+ * What is quantized, without what only moves codes along (a Reshape, a Slice): its result is in codes because its input is,
+ * and float as soon as that is.
+ */
+function valuesToTry(
+  model: ModelProto,
+  ranges: ReadonlyMap<string, Range>,
+  target: TargetProfile,
+): Map<string, Parameters> {
+  const graph = new Graph(model)
+  graph.sort()
+  const { nodes, values } = place(graph, ranges, target, new Set())
+  const moved = new Set(
+    [...nodes].flatMap(([node, treatment]) => (treatment === 'same' ? node.output : [])),
+  )
+  return new Map([...values].filter(([value]) => !moved.has(value)))
 }
 
 type Measured = Trial & { readonly model: ModelProto; readonly ms: number }
