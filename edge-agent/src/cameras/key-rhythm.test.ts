@@ -40,28 +40,29 @@ test('KeyRhythm counts the packets that were left unread', () => {
   assert.equal(rhythm.key(6000, 6000), 7)
 })
 
-test('KeyRhythm gives more time when a key frame was missed, and goes on believing in its rhythm', () => {
+test('KeyRhythm reads all for four intervals when a key frame was missed, and then gives more time', () => {
   const rhythm = seen(5)
   rhythm.leaveUnread()
-  rhythm.key(6000, 6000)
-  assert.deepEqual([rhythm.intervalMs, rhythm.nextKeyMs], [1000, 6700])
-  rhythm.leaveUnread()
-  rhythm.key(8000, 8000)
-  assert.deepEqual([rhythm.intervalMs, rhythm.nextKeyMs], [1000, 8500])
-  rhythm.leaveUnread()
-  rhythm.key(10_000, 10_000)
-  assert.equal(
-    rhythm.intervalMs,
-    2000,
-    'nothing can have been missed: it is the camera that is slower',
-  )
-  assert.equal(rhythm.nextKeyMs, undefined)
+  keyAndRest(rhythm, 6000)
+  assert.equal(rhythm.intervalMs, 1000, 'the camera is not believed to be slower')
+  for (const stampMs of [7000, 8000, 9000]) {
+    assert.equal(rhythm.nextKeyMs, undefined)
+    keyAndRest(rhythm, stampMs)
+  }
+  keyAndRest(rhythm, 10_000)
+  assert.equal(rhythm.nextKeyMs, 10_700)
+  for (const missed of [12_000, 18_000]) {
+    rhythm.leaveUnread()
+    for (let n = 0; n < 5; n++) keyAndRest(rhythm, missed + n * 1000)
+  }
+  assert.equal(rhythm.nextKeyMs, 22_500, 'half an interval at most')
 })
 
-test('KeyRhythm takes an interval that is no multiple for a new rhythm', () => {
+test('KeyRhythm sees that a camera has become slower', () => {
   const rhythm = seen(5)
   rhythm.leaveUnread()
-  rhythm.key(5600, 5600)
-  assert.equal(rhythm.intervalMs, 1600)
-  assert.equal(rhythm.nextKeyMs, undefined)
+  for (const stampMs of [6000, 8000, 10_000]) keyAndRest(rhythm, stampMs)
+  assert.equal(rhythm.intervalMs, 2000)
+  for (const stampMs of [12_000, 14_000]) keyAndRest(rhythm, stampMs)
+  assert.equal(rhythm.nextKeyMs, 15_700)
 })

@@ -11,8 +11,6 @@ const intervalsMin = 2
 const overdueIntervals = 3
 /** Intervals that differ by more than this do not tell when the next key frame comes. */
 const regularRatioMax = 1.25
-/** An interval this close to a whole number of usual ones has key frames in it that were not read. */
-const wholeWithin = 0.1
 /** Key frames whose delay on the way is remembered: one of them came without any. */
 const delaysKept = 16
 /** How much earlier than that one the next may come, ms; doubled when that has proved too little… */
@@ -26,6 +24,8 @@ export class KeyRhythm {
   readonly #delays: number[] = []
   #keyMs: number | undefined
   #earlyMs = earlyMs
+  /** Intervals still to be read whole, because a key frame seems to have been missed. */
+  #doubted = 0
   /** Packets since the last key frame, with it. */
   #packets = 0
   #hasUnread = false
@@ -39,11 +39,11 @@ export class KeyRhythm {
 
   /**
    * Before when no key frame comes, on the clock of `key()`. Undefined where that cannot be told: the
-   * last intervals were too few, or too different.
+   * last intervals were too few or too different, or a key frame was missed lately.
    */
   get nextKeyMs(): number | undefined {
     const usual = this.#usualMs
-    if (this.#keyMs === undefined || usual === undefined) return undefined
+    if (this.#keyMs === undefined || usual === undefined || this.#doubted > 0) return undefined
     const early = Math.min(this.#earlyMs, earlyShareMax * usual)
     return this.#keyMs + Math.min(...this.#delays) + usual - early
   }
@@ -63,8 +63,14 @@ export class KeyRhythm {
     this.#hasUnread = false
     if (stampMs === undefined || before === undefined || stampMs <= before) return 0
     const interval = stampMs - before
-    if (hadUnread && this.#hasMissed(interval)) this.#earlyMs *= 2
-    else keep(this.#intervals, interval, intervalsKept)
+    if (hadUnread && interval > regularRatioMax * (this.#usualMs ?? interval)) {
+      // One may have come before its time, unread; what the camera really does is seen by reading all.
+      this.#earlyMs *= 2
+      this.#doubted = intervalsKept
+    } else {
+      keep(this.#intervals, interval, intervalsKept)
+      if (!hadUnread && this.#doubted > 0) this.#doubted--
+    }
     keep(this.#delays, nowMs - stampMs, delaysKept)
     if (!hadUnread) this.#packetsPerMs = packets / interval
     return Math.max(0, Math.round(this.#packetsPerMs * interval) - packets)
@@ -103,17 +109,6 @@ export class KeyRhythm {
     if (this.#intervals.length < intervalsKept) return undefined
     const shortest = Math.min(...this.#intervals)
     return Math.max(...this.#intervals) > regularRatioMax * shortest ? undefined : shortest
-  }
-
-  /**
-   * Whether key frames in this interval came too early to be read: it is a whole number of usual ones, and
-   * more time before the next key frame can be given.
-   */
-  #hasMissed(interval: number): boolean {
-    const usual = this.#usualMs
-    if (usual === undefined || this.#earlyMs >= earlyShareMax * usual) return false
-    const times = interval / usual
-    return times > regularRatioMax && Math.abs(times - Math.round(times)) < wholeWithin
   }
 }
 
