@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { demoModel, enrol, readAgentConfig, runAgent } from '@edgeloop/edge-agent'
-import type { DeviceDetail, EventClip, StoredEvent } from '@edgeloop/protocol'
+import type { Desired, DeviceDetail, EventClip, StoredEvent } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import sharp from 'sharp'
 import { demoClip } from '../../edge-agent/src/demo/clip.ts'
@@ -166,12 +166,17 @@ test('a stream whose camera sends no H.264 is detected on, and says why it has n
   await picture.jpeg().toFile(join(images, '1.jpg'))
   const hub = await openTestHub(t)
   await startAgent(t, hub, 'box')
-  const streams = [{ streamId: 'belt', source: images, model: demoModel.name, clips: {} }]
-  await hub.api('PUT', '/api/devices/box/desired', { version: 0, config: { streams } })
+  const stream = ['--id', 'belt', '--source', images, '--model', demoModel.name, '--clips']
+  const added = await runCommand(hub, 'stream', 'add', 'box', ...stream, '--json')
+  assert.equal(added.code, 0, added.stderr)
+  const { config } = JSON.parse(added.stdout) as Desired
+  assert.deepEqual(config.streams[0]?.clips, {})
   await t.waitFor(async () => {
     const detail = (await (await hub.api('GET', '/api/devices/box')).json()) as DeviceDetail
     const [stream] = detail.reported?.streams ?? []
     assert.equal(stream?.state, 'live')
     assert.match(stream.noClips ?? '', /^No clips are recorded: the camera sends .*H\.264 only/)
   }, soon)
+  const { stdout } = await runCommand(hub, 'device', 'show', 'box')
+  assert.match(stdout, /live .*No clips/)
 })

@@ -94,7 +94,7 @@ Examples:
         { title: 'SIZE', of: (stream) => (stream.width ? `${stream.width}×${stream.height}` : '') },
         { title: 'MODEL', of: (stream) => stream.model ?? '' },
         { title: 'SOURCE', of: (stream) => stream.source },
-        { title: 'WHY', of: (stream) => stream.reason },
+        { title: 'WHY', of: (stream) => stream.reason || (stream.noClips ?? '') },
       ])}`,
     )
     if (reported.models.length === 0) return

@@ -16,6 +16,7 @@ type AddOptions = Options & {
   label?: string[]
   hardwareDecode?: string
   detectSource?: string
+  clips?: true
 }
 
 export function streamCommand(): Command {
@@ -26,7 +27,7 @@ export function streamCommand(): Command {
       `
 Examples:
   $ ./edgeloop stream add demo --id gate --source rtsp://user:secret@camera/stream1
-  $ ./edgeloop stream add demo --id street --source clips/street.mp4 --label car --label person
+  $ ./edgeloop stream add demo --id street --source clips/street.mp4 --label car --label person --clips
   $ ./edgeloop stream list demo
   $ ./edgeloop stream remove demo gate`,
     )
@@ -46,6 +47,7 @@ Examples:
       .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))
       .option('--score-min <n>', 'ignore detections below this score', number(0, 1))
       .option('--label <label>', 'only this label; may be repeated', gather)
+      .option('--clips', 'record clips of events, from 5 s before to 10 s after (H.264 only)')
       .addOption(
         new Option('--hardware-decode <method>', 'hardware that decodes, through ffmpeg').choices(
           hardwareDecodes,
@@ -65,6 +67,8 @@ Examples:
       labels,
       hardwareDecode,
       detectSource,
+      // What the device takes when nothing is said.
+      clips: options.clips && {},
     }
     // JSON leaves out what was not given, so that the device's defaults hold.
     const body = JSON.parse(JSON.stringify(wanted)) as { streamId: string; source: string }
