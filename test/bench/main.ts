@@ -35,6 +35,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'speed, size and accuracy of what the compiler makes of every model, beside the reference',
     load: async () => (await import('./compile.ts')).bench,
   },
+  int8: {
+    says: 'what int8 gains in time on networks shaped like ResNet-50 and MobileNetV2, and on nanodet',
+    load: async () => (await import('./int8.ts')).bench,
+  },
 }
 
 const [name, ...args] = process.argv.slice(2)
