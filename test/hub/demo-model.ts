@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { Upload } from '@edgeloop/protocol'
+import type { Event, Upload } from '@edgeloop/protocol'
 import sharp from 'sharp'
 import { createScene } from '../../edge-agent/src/demo/scene.ts'
 import type { TestDevice, TestHub } from './fixture.ts'
@@ -81,11 +81,19 @@ export async function addSnapshots(hub: TestHub, device: TestDevice, count: numb
       .selectFrom('event')
       .select(({ fn }) => fn.max('event_id').as('last'))
       .executeTakeFirstOrThrow()
-    const rows = digests.map((snapshot, i) => ({
-      ...{ event_id: Number(last ?? 0) + i + 1, device_key, boot_key, sequence: i + 1, at: i },
-      ...{ kind: 'left', snapshot, received_at: i, historical: 0, stream_id: 'north' },
-      ...{ label: 'gear', score: 0.9, data: '{}' },
-    }))
+    const rows = digests.map((snapshot, i) => {
+      const at = Date.now() - count + i
+      const [kind, streamId, label, score] = ['appeared', 'north', 'gear', 0.9] as const
+      const event: Event = {
+        ...{ sequence: i + 1, kind, at: new Date(at).toISOString(), streamId, label, score },
+        ...{ trackId: i + 1, box: [0.4, 0.4, 0.1, 0.1], snapshot },
+      }
+      return {
+        ...{ event_id: Number(last ?? 0) + i + 1, device_key, boot_key, sequence: i + 1, kind, at },
+        ...{ received_at: at, historical: 0, stream_id: streamId, label, score, snapshot },
+        data: JSON.stringify(event),
+      }
+    })
     await writer.insertInto('event').values(rows).execute()
   })
 }

@@ -34,7 +34,7 @@ export function compileAct(deps: {
     const work = await mkdtemp(join(folder, 'compile-'))
     try {
       progress(0, 'collect pictures')
-      const file = join(work, 'original.onnx')
+      const file = join(work, `${name}-${version}.onnx`)
       await writeFile(file, await models.file(name, Number(version)))
       const pictures = join(work, 'images')
       await mkdir(pictures)

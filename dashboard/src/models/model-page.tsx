@@ -131,7 +131,7 @@ function Facts({ detail }: { detail: ModelVersionDetail }) {
       {model.note && <p>{model.note}</p>}
       {inspection.warnings.map((warning) => (
         <p key={warning}>
-          <Status kind="warn" word={warning} />
+          <Status kind="warn" word="Warning" quiet /> {warning}
         </p>
       ))}
     </>
