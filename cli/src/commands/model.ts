@@ -9,6 +9,7 @@ import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
+import { foldCommand } from './model-fold.ts'
 import { addRegistryCommands } from './model-registry.ts'
 
 type Options = { json?: boolean }
@@ -41,7 +42,7 @@ Examples:
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ ./edgeloop model graph detector.onnx')
     .action(showGraph)
-  model.addCommand(compileCommand()).addCommand(compareCommand())
+  model.addCommand(compileCommand()).addCommand(compareCommand()).addCommand(foldCommand())
   addRegistryCommands(model)
   return model
 }

@@ -20,8 +20,11 @@ export type Decoding = {
   readonly strides?: readonly number[]
 }
 
-/** What the output is called afterwards. */
+/** What the output is called afterwards, where nothing else is called that. */
 export const decodedName = 'decoded'
+
+/** Travels with a model whose head is read in the graph. */
+export const decodingKey = 'edgeloop.decoding'
 
 /**
  * The pass that reads the head in the graph. It runs once.
@@ -32,13 +35,14 @@ export function foldDecoding({ head, strides = [8, 16, 32] }: Decoding): Pass {
     name: 'fold-decoding',
     about: 'Makes the model give boxes in pixels and scores instead of what its head computes.',
     run(graph) {
-      if (graph.outputs.length === 1 && graph.outputs[0]!.name.startsWith(decodedName)) return 0
+      if (graph.metadata(decodingKey) !== undefined) return 0
       if (graph.opset < 11) refuse(`opset ${graph.opset} is too old, 11 is needed (upgradeOpset)`)
       const cells = cellsOf(canvasOf(graph), strides)
       const old = graph.outputs.map(({ name }) => name)
       if (head === 'yolox') yolox(graph, cells)
       else gfl(graph, cells)
       for (const name of old) graph.removeOutput(name)
+      graph.setMetadata(decodingKey, head)
       return 1
     },
   }

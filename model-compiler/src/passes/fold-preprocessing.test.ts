@@ -10,6 +10,7 @@ import type { ModelProto } from '../onnx/schema.ts'
 import { tensor } from '../onnx/tensor.ts'
 import { writeModel } from '../onnx/write.ts'
 import { quantize } from '../quantize/quantize.ts'
+import { toInt8 } from '../quantize/to-int8.ts'
 import { openSession, type Value } from '../runtime/session.ts'
 import { inferTypes } from '../shapes/infer-types.ts'
 import { targets } from '../targets/index.ts'
@@ -144,6 +145,18 @@ for (const [what, how] of Object.entries({ asBytes, asSigned })) {
     assert.ok(difference('y', expected, after).relative < 0.1)
   })
 }
+
+test('an int8 model of one that takes bytes reads them as codes, and is as near as before', async () => {
+  const graph = new Graph(network('nchw', 1))
+  await foldPreprocessing(asSigned).run(graph)
+  await optimize(graph)
+  const float = graph.toModel()
+  const samples = samplesFrom([{ image: picture }])
+  const { model: codes } = await toInt8(float, samples, { target: targets['linux-x64-vnni'] })
+  assert.equal(codes.graph!.node[1]?.opType, 'DequantizeLinear')
+  const expected = await run(float, picture)
+  assert.ok(difference('y', expected, await run(codes, picture)).relative < 0.1)
+})
 
 test('with a mean that is no whole number the bytes are not the codes, and the arithmetic stays', async () => {
   const graph = new Graph(network('nchw', 1))

@@ -18,8 +18,11 @@ export type Suppression = {
   readonly keepMax: number
 }
 
-/** What the output is called afterwards. */
+/** What the output is called afterwards, where nothing else is called that. */
 export const detectionsName = 'detections'
+
+/** Travels with a model that suppresses by itself. */
+export const suppressionKey = 'edgeloop.suppression'
 
 /**
  * The pass that suppresses in the graph, class by class; of each cell only the best class counts. The model's one
@@ -31,7 +34,7 @@ export function foldSuppression(options: Suppression): Pass {
     name: 'fold-suppression',
     about: 'Makes the model give detections, of which none shows what a better one shows.',
     run(graph) {
-      if (graph.outputs.length === 1 && graph.outputs[0]!.name.startsWith(detectionsName)) return 0
+      if (graph.metadata(suppressionKey) !== undefined) return 0
       fold(graph, options)
       return 1
     },
@@ -90,6 +93,7 @@ function fold(graph: Graph, { scoreMin, iouMax, keepMax }: Suppression): void {
   sketch.op('Concat', [...corners, column, label], { axis: { int: 1 } })
   const name = graph.freshName(detectionsName)
   sketch.insert(name)
+  graph.setMetadata(suppressionKey, `score ${scoreMin}, overlap ${iouMax}, ${keepMax} boxes`)
   graph.removeOutput(output.name)
   graph.addOutput(name, { elementType: tensorTypes.float32, shape: ['found', 6] })
 }

@@ -5,7 +5,13 @@
  */
 import { calibrateBy, type Range, type RangeOptions } from '../calibrate/calibrate.ts'
 import type { SampleSource } from '../calibrate/samples.ts'
+import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
+import { feedBytes } from '../passes/feed-bytes.ts'
+import { rangesOfBytes } from '../passes/fold-preprocessing.ts'
+import { optimize } from '../passes/optimize.ts'
+import { removeDead } from '../passes/remove-dead.ts'
+import { inferTypes } from '../shapes/infer-types.ts'
 import { correctBias } from './correct-bias.ts'
 import { equalize } from './equalize.ts'
 import { type QuantizeOptions, quantize } from './quantize.ts'
@@ -65,9 +71,12 @@ export async function toInt8(
         : await equalize(model, samples, { strength, ...passing })
     nothingToEqualize = channels === 0
     if (nothingToEqualize && trials.length > 0) break
+    const bytes = rangesOfBytes(typed(float))
     const found = await calibrateBy(methods, float, samples, passing)
-    for (const [i, ranges] of found.entries()) {
+    for (const [i, seen] of found.entries()) {
       signal?.throwIfAborted()
+      // A byte has 256 values, whichever the samples had.
+      const ranges = new Map([...seen, ...bytes])
       const plain = quantize(float, ranges, options)
       const corrected = await correctBias(float, plain, samples, { how: 'fast', ...passing })
       const sqnrDb = await medianSqnrDb(model, corrected, measured, signal)
@@ -80,7 +89,20 @@ export async function toInt8(
     }
   }
   progress?.({ done: of, of })
-  return best!
+  return { ...best!, model: await fedWithBytes(best!.model) }
+}
+
+function typed(model: ModelProto): Graph {
+  const graph = new Graph(model)
+  inferTypes(graph)
+  return graph
+}
+
+/** The model, whose first operators read the bytes of its input as their codes, where it takes bytes. */
+async function fedWithBytes(model: ModelProto): Promise<ModelProto> {
+  const graph = typed(model)
+  const reports = await optimize(graph, { passes: [feedBytes, removeDead] })
+  return reports.some(({ pass }) => pass === feedBytes.name) ? graph.toModel() : model
 }
 
 function firstOf(samples: SampleSource, most: number): SampleSource {
