@@ -105,8 +105,9 @@ test('a model is compiled, described and found again by detect without being tol
 
   const detect = async (file: string) =>
     (await edgeloop('detect', '--model', file, '--images', images, '--json')).lines
+  // Sorted by name: parts that are equally sure may come in another order.
   const labelsOf = (answers: { detections: { label: string }[] }[]) =>
-    answers.map(({ detections }) => detections.map(({ label }) => label))
+    answers.map(({ detections }) => detections.map(({ label }) => label).toSorted())
   const [before, now] = [
     labelsOf(await detect(demoModel.file)),
     labelsOf(await detect(join(out, 'model.onnx'))),
