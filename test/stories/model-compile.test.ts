@@ -112,9 +112,13 @@ test('a model is compiled, described and found again by detect without being tol
     labelsOf(await detect(demoModel.file)),
     labelsOf(await detect(join(out, 'model.onnx'))),
   ]
-  const same = before.filter((labels, at) => labels.join() === now[at]?.join())
-  // What is allowed to drop by .01 may lose a part that is cut by the edge.
-  assert(same.length >= 14, `${same.length} of 16 images with the same parts`)
+  const common = before.flatMap((labels, at) => {
+    const left = [...(now[at] ?? [])]
+    return labels.filter((label) => left.includes(label) && left.splice(left.indexOf(label), 1))
+  })
+  // A part that is cut by the edge scores near the limit, and may be lost or found.
+  const share = (2 * common.length) / (before.flat().length + now.flat().length)
+  assert(before.flat().length >= 30 && share >= 0.9, `${share} of ${before.flat().length} parts`)
 
   const compared = await edgeloop(
     ...['model', 'compare', demoModel.file, join(out, 'model.onnx'), '--images', images],

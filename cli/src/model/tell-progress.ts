@@ -5,9 +5,9 @@ export type ProgressForm = 'auto' | 'json' | 'none'
 
 const words: Readonly<Record<OrderProgress['step'], string>> = {
   read: 'reading',
-  optimize: 'optimizing',
   calibrate: 'calibrating',
   make: 'making',
+  search: 'searching what stays float in',
   evaluate: 'evaluating',
   measure: 'timing',
   write: 'writing',

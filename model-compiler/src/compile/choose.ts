@@ -16,7 +16,7 @@ export type Precision = (typeof precisions)[number]
 /** What a candidate is judged by. */
 export type Judged = {
   readonly name: CandidateName
-  /** Why there is no such candidate of this model. */
+  /** Why it cannot be made, or does not run. */
   readonly failure?: string
   readonly sizeBytes: number
   /** Time of the original over its time: above 1 is faster. */
@@ -89,7 +89,7 @@ function refusal(
   precision: Precision,
   maxDrop: number,
 ): string | undefined {
-  if (failure !== undefined) return `cannot be made: ${failure}`
+  if (failure !== undefined) return `fails: ${failure}`
   if (name === 'original') return precision === 'auto' ? undefined : `${precision} was asked for`
   if (!(drop <= maxDrop)) return `loses ${drop.toFixed(3)}, at most ${maxDrop} is allowed`
   if (precision === 'auto' && !(latencyRatio >= 1)) {

@@ -32,6 +32,7 @@ import {
 import type { CandidateResult, CompileReport, TensorError } from './compile-report.ts'
 import type { Manifest, StatedFile } from './manifest.ts'
 import { manifestName } from './output-folder.ts'
+import { ownTarget } from './own-target.ts'
 import { type Planned, type Progress, ProgressTeller } from './progress.ts'
 import { recipes, Workshop } from './recipes.ts'
 
@@ -55,7 +56,7 @@ export type CompileOptions = {
   readonly description?: unknown
   /** A folder to write into; see `openOutputFolder`. */
   readonly folder: string
-  /** Time for one measurement of a candidate against the original (default 3). */
+  /** Time for one measurement of a candidate against the original (default 3); the search takes 15 of them. */
   readonly measureSeconds?: number
   readonly onProgress?: (progress: Progress) => void
   readonly signal?: AbortSignal
@@ -98,7 +99,8 @@ export async function compileModel(
   const workshop = new Workshop({
     ...{ original, samples, first: feeds, target, signal },
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
-    onSearch: (done, total) => teller.at('make', 'int8-search', done, total),
+    onSearch: (done, total) => teller.at('search', 'int8-search', done, total),
+    measureSeconds: options.measureSeconds ?? measureSecondsDefault,
   })
 
   const measured: Measured[] = []
@@ -121,11 +123,13 @@ export async function compileModel(
     candidates: measured.map((one) =>
       candidateOf(one, measured[0]!, before, verdicts.get(one.name)!),
     ),
-    unfused: best.fusion?.unfused ?? [],
+    unfused: best.fusion?.unfused.filter(({ onPurpose }) => !onPurpose) ?? [],
+    fusionChecked: best.fusion !== undefined,
     source: { name, digest: digestOf(bytes), sizeBytes: bytes.length },
     machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: 1 },
     calibrationSamples: samples.count,
     passes: workshop.passes,
+    kept: workshop.searched?.kept ?? [],
     tensors: await tensorErrors(measured, workshop, signal),
     operators: { before: await profile(bytes), after: await profile(shipped) },
   }
@@ -242,7 +246,7 @@ async function measure(
     }
     const sqnrDb = await medianSqnrDb(original, made, options.samples, options.signal)
     const fusion =
-      name.startsWith('int8') && name !== 'int8-weights'
+      (name === 'int8' || name === 'int8-search') && runsHere(options.target)
         ? await checkFusion(made, workshop.target, {
             ...(name === 'int8-search' && { keptFloat: workshop.searched?.keepFloat ?? new Set() }),
           })
@@ -336,6 +340,10 @@ function candidateOf(
   }
 }
 
+/** What the runtime of this machine fuses says nothing of another kind of machine. */
+const runsHere = (target: string): boolean =>
+  target === ownTarget() || (target === 'linux-x64' && ownTarget() === 'linux-x64-vnni')
+
 /** @throws {OnnxError} naming the nearest target */
 function targetNamed(name: string): TargetProfile {
   const target = Object.hasOwn(targets, name) ? targets[name as TargetName] : undefined
@@ -377,18 +385,15 @@ function planOf(names: readonly CandidateName[]): Planned[] {
   return [
     { step: 'read', weight: 0.5 },
     ...names.flatMap((candidate): Planned[] => [
-      { step: 'make', candidate, weight: makingWeight(candidate) },
+      { step: 'make', candidate, weight: 1 },
+      ...(candidate === 'int8' ? [{ step: 'calibrate' as const, candidate, weight: 10 }] : []),
+      ...(candidate === 'int8-search' ? [{ step: 'search' as const, candidate, weight: 30 }] : []),
       { step: 'evaluate', candidate, weight: 5 },
       { step: 'measure', candidate, weight: 3 },
     ]),
     { step: 'measure', candidate: 'chosen', weight: 3 },
     { step: 'write', weight: 1 },
   ]
-}
-
-function makingWeight(candidate: CandidateName): number {
-  if (candidate === 'int8-search') return 30
-  return candidate.startsWith('int8') ? 5 : 1
 }
 
 const signalOf = (signal: AbortSignal | undefined) => (signal ? { signal } : {})

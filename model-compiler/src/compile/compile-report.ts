@@ -3,6 +3,7 @@ import type { OperatorTime } from '../benchmark/profile.ts'
 import type { Metric } from '../evaluate/metric.ts'
 import type { Unfused } from '../fusion/check-fusion.ts'
 import type { PassReport } from '../passes/optimize.ts'
+import type { Kept } from '../search/sensitivity.ts'
 import type { CandidateName, Precision, Verdict } from './choose.ts'
 
 export type CandidateResult = {
@@ -40,10 +41,14 @@ export type CompileResult = {
 
 /** Everything that was found out, for the report. */
 export type CompileReport = CompileResult & {
+  /** False for a float model, and for a target that this machine cannot stand for: then `unfused` says nothing. */
+  readonly fusionChecked: boolean
   readonly source: { readonly name: string; readonly digest: string; readonly sizeBytes: number }
   readonly machine: { readonly cpu: string; readonly threads: 1 }
   readonly calibrationSamples: number
   readonly passes: readonly PassReport[]
+  /** Values that stay float in `int8-search`, with what they give (dB) and cost (ms of an inference). */
+  readonly kept: readonly Kept[]
   /** Activations of the optimized model with their ranges, in the order of the graph; none without int8. */
   readonly tensors: readonly TensorError[]
   /** Time of each kind of operator in the original and in what was chosen, as the runtime profiles it. */

@@ -1,6 +1,6 @@
 /** How far a compilation is: what it does right now, and the share of all its work that is behind it. */
 
-export type Step = 'read' | 'optimize' | 'calibrate' | 'make' | 'evaluate' | 'measure' | 'write'
+export type Step = 'read' | 'make' | 'calibrate' | 'search' | 'evaluate' | 'measure' | 'write'
 
 export type Progress = {
   readonly step: Step

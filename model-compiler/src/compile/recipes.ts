@@ -18,14 +18,16 @@ import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts
 import type { TargetProfile } from '../targets/index.ts'
 import type { CandidateName } from './choose.ts'
 
-/** So that everything together stays within minutes. */
-const searchSeconds = 45
+/** The search takes as long as so many measurements, so that everything together stays within minutes. */
+const searchMeasurements = 15
 
 /** What recipes share; each part is made when the first of them needs it. */
 export class Workshop {
   readonly original: ModelProto
   readonly samples: SampleSource
   readonly target: TargetProfile
+  /** For one measurement of the latency. */
+  readonly measureSeconds: number
   readonly signal: AbortSignal | undefined
   /** What the optimizer did, once it has. */
   passes: readonly PassReport[] = []
@@ -45,6 +47,7 @@ export class Workshop {
     /** One of them: its shapes become the model's. */
     readonly first: Sample
     readonly target: TargetProfile
+    readonly measureSeconds: number
     readonly onCalibrate: (done: number, total: number) => void
     readonly onSearch: (done: number, total: number) => void
     readonly signal?: AbortSignal | undefined
@@ -52,6 +55,7 @@ export class Workshop {
     this.original = options.original
     this.samples = options.samples
     this.target = options.target
+    this.measureSeconds = options.measureSeconds
     this.signal = options.signal
     this.#first = options.first
     this.#onCalibrate = options.onCalibrate
@@ -88,7 +92,8 @@ export class Workshop {
     const { float, ranges } = await this.int8()
     this.searched ??= await searchSensitivity(float, ranges, this.samples, {
       target: this.target,
-      seconds: searchSeconds,
+      seconds: this.measureSeconds * searchMeasurements,
+      pairSeconds: this.measureSeconds / 3,
       // What `float` was made for is codes; the one to beat is the form that is fast as it is.
       against: writeModel(await this.float()),
       refine: (quantized) =>

@@ -19,7 +19,7 @@ export const exampleReport: CompileReport = {
     candidate('fp32', { latencyRatio: 1.1, sqnrDb: 120.5 }),
     candidate('fp16', {
       ...{ sizeBytes: null, latencyRatio: null, latencyMs: null, ap50: null, metrics: {} },
-      ...{ drop: null, verdict: 'refused', why: 'cannot be made: <script>alert(1)</script>' },
+      ...{ drop: null, verdict: 'refused', why: 'fails: <script>alert(1)</script>' },
     }),
     candidate('int8-weights', { sizeBytes: 1_040_000, latencyRatio: 1.09, sqnrDb: 31 }),
     candidate('int8', {
@@ -30,6 +30,7 @@ export const exampleReport: CompileReport = {
   unfused: [
     { node: 'Conv_1 "x" & <y>', opType: 'Conv', why: 'its input is float', onPurpose: false },
   ],
+  fusionChecked: true,
   source: { name: '<img src=x onerror=alert(1)>.onnx', digest: 'ab'.repeat(32), sizeBytes: 1 },
   machine: { cpu: 'Some CPU', threads: 1 },
   calibrationSamples: 20,
@@ -37,6 +38,7 @@ export const exampleReport: CompileReport = {
     { pass: 'fold-batch-norm', round: 1, changes: 35 },
     { pass: 'fold-batch-norm', round: 2, changes: 1 },
   ],
+  kept: [{ value: 'loud <one>', gainDb: 3.1, costMs: 0.2 }],
   tensors: Array.from({ length: 200 }, (_, at) => ({
     name: `value "${at}" <${'long_'.repeat(at % 20)}>`,
     min: -(2 ** (at % 9)),

@@ -8,7 +8,7 @@ import { ticks } from './svg.ts'
 test('the page asks for nothing from elsewhere, runs nothing, and escapes every name', () => {
   const page = reportPage(exampleReport)
   assert.doesNotMatch(page, /<script|https?:|url\(|@import|<link|<iframe|javascript:/)
-  assert.doesNotMatch(page, /<img|<b>nothing|<y>|<long_/)
+  assert.doesNotMatch(page, /<img|<b>nothing|<y>|<long_|<one>/)
   assert.doesNotMatch(page, /NaN|Infinity|undefined|null/)
   assert.equal(page.match(/<svg /g)?.length, 5)
   for (const { name } of exampleReport.candidates) assert(page.includes(name), name)
@@ -22,7 +22,7 @@ test('what was not found out is left out, not drawn empty', () => {
     ...exampleReport,
     chosen: 'original',
     candidates: [original!],
-    ...{ tensors: [], unfused: [], passes: [] },
+    ...{ tensors: [], unfused: [], passes: [], kept: [] },
     operators: { before: [], after: [] },
   })
   assert.equal(bare.match(/<svg /g)?.length, 3)

@@ -59,6 +59,7 @@ ${
 }
 </div>
 ${worstTensors(report)}
+${keptTable(report)}
 ${unfusedTable(report)}
 ${facts(report)}
 </main>
@@ -104,6 +105,16 @@ function worstTensors({ tensors }: CompileReport): string {
 <div class="wide" role="region" aria-label="Tensors that lose most" tabindex="0"><table><thead><tr><th scope="col">Value</th><th scope="col">SQNR dB</th><th scope="col">from</th><th scope="col">to</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 
+function keptTable({ kept }: CompileReport): string {
+  if (kept.length === 0) return ''
+  const rows = kept.map(
+    ({ value, gainDb, costMs }) =>
+      `<tr><th scope="row">${escaped(value)}</th><td>${number(gainDb, 1)}</td><td>${number(costMs, 2)}</td></tr>`,
+  )
+  return `<h2>Kept float by the search</h2>
+<div class="wide" role="region" aria-label="Values kept float" tabindex="0"><table><thead><tr><th scope="col">Value</th><th scope="col">gives dB</th><th scope="col">costs ms</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+}
+
 const unfusedShown = 100
 
 function unfusedTable({ unfused }: CompileReport): string {
@@ -134,6 +145,12 @@ function facts(report: CompileReport): string {
       `${report.machine.cpu}, one thread, ONNX Runtime at level "all", in turns with the original`,
     ],
     ['Asked for', `${report.precision}, losing at most ${report.maxDrop}`],
+    [
+      'Fusion',
+      report.fusionChecked
+        ? `checked: ${report.unfused.length} products stayed float`
+        : 'not checked: what was chosen is float, or for another kind of machine',
+    ],
     ['Calibrated with', `${report.calibrationSamples} images`],
     ['Passes that changed something', passes.join(', ') || 'none'],
   ]
