@@ -23,6 +23,8 @@ before(async () => {
   await writeFile(join(folder, 'good.onnx'), writeModel(model(parts)))
   const odd = { ...parts, nodes: [node('MatMull', ['x', 'w'], ['y'])] }
   await writeFile(join(folder, 'odd.onnx'), writeModel(model(odd)))
+  const idle = [node('Identity', ['x'], ['i']), node('MatMul', ['i', 'w'], ['y'])]
+  await writeFile(join(folder, 'idle.onnx'), writeModel(model({ ...parts, nodes: idle })))
   await writeFile(join(folder, 'page.onnx'), '<!doctype html><html></html>')
   return () => rm(folder, { recursive: true })
 })
@@ -59,6 +61,16 @@ test('model graph prints the graph with types', async () => {
   assert.match(text.stdout, /^ {2}h {2}float32 n×3 {2}MatMul\(x, w: float32 2×3\)$/m)
   const { nodes } = JSON.parse(json.stdout)
   assert.deepEqual(nodes[0].outputs, [{ name: 'h', type: 'float32', shape: ['n', 3] }])
+})
+
+test('model graph --trace prints the graph after each pass', async () => {
+  const { code, stdout, stderr } = await run('graph', 'idle.onnx', '--trace')
+  assert.equal(code, 0, stderr)
+  const steps = stdout.match(/^== .*$/gm)
+  assert.equal(steps?.[0], '== as it is in the file')
+  assert.ok(steps!.length >= 2 && /^== \S+, round 1: \d+ places$/.test(steps![1]!), stdout)
+  const last = stdout.slice(stdout.lastIndexOf('== '))
+  assert.doesNotMatch(last, /Identity/)
 })
 
 test('what is no model, or has faults, is said and fails', async () => {

@@ -1,7 +1,7 @@
 /** `edgeloop model …`: models before they go to a box. What one is, as numbers and as text, is here; compiling is in files of its own. */
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { Inspection, ModelProto } from '@edgeloop/model-compiler'
+import type { Graph, Inspection, ModelProto } from '@edgeloop/model-compiler'
 import { Command } from 'commander'
 import { Failure } from '../failure.ts'
 import { jsonOption } from '../options.ts'
@@ -12,7 +12,10 @@ import { compileCommand } from './model-compile.ts'
 import { foldCommand } from './model-fold.ts'
 import { addRegistryCommands } from './model-registry.ts'
 
-type Options = { json?: boolean }
+type Options = { json?: boolean; trace?: boolean }
+
+/** The operator set that compiling brings a model to before its passes run. */
+const tracedOpset = 13
 
 export function modelCommand(): Command {
   const model = new Command('model')
@@ -39,8 +42,12 @@ Examples:
     .command('graph')
     .argument('<file>', 'ONNX model')
     .description('the graph as text: one line per node, with the types of what it makes')
+    .option('--trace', 'optimize it, and print it again after each pass that has changed something')
     .addOption(jsonOption())
-    .addHelpText('after', '\nExample:\n  $ ./edgeloop model graph detector.onnx')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ ./edgeloop model graph detector.onnx\n  $ ./edgeloop model graph detector.onnx --trace',
+    )
     .action(showGraph)
   model.addCommand(compileCommand()).addCommand(compareCommand()).addCommand(foldCommand())
   addRegistryCommands(model)
@@ -102,38 +109,54 @@ function count(value: number): string {
   return `${unit === 0 ? value : (value / 1000 ** unit).toFixed(1)}${units[unit]}`
 }
 
-async function showGraph(file: string, { json }: Options): Promise<void> {
-  const { attributeText, Graph, graphLines, inferTypes, tensorTypeName } = await import(
-    '@edgeloop/model-compiler'
-  )
+async function showGraph(file: string, { json, trace }: Options): Promise<void> {
+  const compiler = await import('@edgeloop/model-compiler')
   const { model } = await read(file)
-  const graph = new Graph(model)
-  const { faults } = inferTypes(graph)
-  if (json) {
-    const value = (name: string) => {
-      const type = graph.typeOf(name)
-      return {
-        ...{ name, type: type ? tensorTypeName(type.elementType) : null },
-        shape: type?.shape?.map((one) => one ?? null) ?? null,
-      }
-    }
-    printJson({
-      opset: graph.opset,
-      inputs: graph.requiredInputs.map(({ name }) => value(name)),
-      outputs: graph.outputs.map(({ name }) => value(name)),
-      nodes: graph.nodes.map((node) => ({
-        ...{ name: node.name, domain: node.domain, operator: node.opType, inputs: node.input },
-        outputs: node.output.map(value),
-        attributes: Object.fromEntries(
-          node.attribute.map((attribute) => [attribute.name, attributeText(attribute)]),
-        ),
-      })),
-      faults,
-    })
-    return
+  const graph = new compiler.Graph(model)
+  const { faults } = compiler.inferTypes(graph)
+  const show = (step: string) => {
+    if (json) return printJson({ ...(trace && { step }), ...described(graph, compiler), faults })
+    if (trace) console.log(`\n== ${step}`)
+    for (const line of compiler.graphLines(graph)) console.log(line)
   }
-  for (const line of graphLines(graph)) console.log(line)
+  show('as it is in the file')
+  if (trace) {
+    const signal = stopSignal()
+    compiler.verify(model, { name: basename(file) })
+    compiler.dropInitializerInputs(graph)
+    const changed = graph.opset < tracedOpset ? compiler.upgradeOpset(graph, tracedOpset) : 0
+    if (changed > 0) show(`operator set ${tracedOpset}: ${changed} nodes`)
+    await compiler.optimize(graph, {
+      signal,
+      trace: ({ pass, round, changes }) => {
+        compiler.inferTypes(graph)
+        show(`${pass}, round ${round}: ${changes} places`)
+      },
+    })
+  }
   for (const fault of faults) process.stderr.write(`fault: ${plain(fault)}\n`)
+}
+
+function described(graph: Graph, compiler: typeof import('@edgeloop/model-compiler')) {
+  const value = (name: string) => {
+    const type = graph.typeOf(name)
+    return {
+      ...{ name, type: type ? compiler.tensorTypeName(type.elementType) : null },
+      shape: type?.shape?.map((one) => one ?? null) ?? null,
+    }
+  }
+  return {
+    opset: graph.opset,
+    inputs: graph.requiredInputs.map(({ name }) => value(name)),
+    outputs: graph.outputs.map(({ name }) => value(name)),
+    nodes: graph.nodes.map((node) => ({
+      ...{ name: node.name, domain: node.domain, operator: node.opType, inputs: node.input },
+      outputs: node.output.map(value),
+      attributes: Object.fromEntries(
+        node.attribute.map((attribute) => [attribute.name, compiler.attributeText(attribute)]),
+      ),
+    })),
+  }
 }
 
 async function read(file: string): Promise<{ model: ModelProto; sizeBytes: number }> {
