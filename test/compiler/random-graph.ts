@@ -15,9 +15,9 @@ export type Step = {
 type Known = { readonly name: string; readonly shape: readonly number[] }
 
 /** How many operators `step.operator` chooses from. */
-export const operatorCount = 24
+export const operatorCount = 27
 
-/** The steps on an input of 1×4×6×5; outputs are the last value and one more. */
+/** The steps on an input of 1×4×6×8; outputs are the last value and one more. */
 export function randomGraph(steps: readonly Step[]): ModelProto {
   const build = new Builder()
   for (const step of steps) build.add(step)
@@ -27,7 +27,7 @@ export function randomGraph(steps: readonly Step[]): ModelProto {
 class Builder {
   readonly nodes: NodeProto[] = []
   readonly initializers: TensorProto[] = []
-  readonly values: Known[] = [{ name: 'x', shape: [1, 4, 6, 5] }]
+  readonly values: Known[] = [{ name: 'x', shape: [1, 4, 6, 8] }]
 
   /** @returns the name of what it makes */
   add({ operator, first, second, seed }: Step): string {
@@ -137,6 +137,36 @@ class Builder {
       case 22: {
         this.make('Sigmoid', [x.name], x.shape)
         return this.make('Mul', [x.name, this.values.at(-1)!.name], x.shape)
+      }
+      case 23: {
+        const order = Array.from({ length: channels }, (_, at) => channels - 1 - at)
+        return this.make('Gather', [x.name, this.ints('o', order)], x.shape, { axis: { int: 1 } })
+      }
+      case 24: {
+        // A normalization over some axes, as it is exported.
+        const axes = { axes: { ints: rank === 4 && pick(2) === 0 ? [2, 3] : [...x.shape.keys()] } }
+        const small = x.shape.map((one, axis) => (axes.axes.ints.includes(axis) ? 1 : one))
+        const mean = this.make('ReduceMean', [x.name], small, axes)
+        const apart = this.make('Sub', [x.name, mean], x.shape)
+        const square = this.make('Mul', [apart, apart], x.shape)
+        const spread = this.make('ReduceMean', [square], small, axes)
+        const some = this.make('Add', [spread, this.scalar('e', 0.1)], small)
+        return this.make('Div', [apart, this.make('Sqrt', [some], small)], x.shape)
+      }
+      case 25: {
+        // Every second pixel, four times, and a convolution.
+        const [, , height = 1, width = 1] = x.shape
+        if (rank !== 4 || height % 2 !== 0 || width % 2 !== 0) return unary('Relu')
+        const quarter = [x.shape[0]!, channels, height / 2, width / 2]
+        const [step, far] = [this.ints('s', [2, 2]), this.ints('f', [999, 999])]
+        const axes = this.ints('a', [2, 3])
+        const quarters = [0, 1, 2, 3].map((at) =>
+          this.make('Slice', [x.name, this.ints('b', [at & 1, at >> 1]), far, axes, step], quarter),
+        )
+        const stacked = [quarter[0]!, 4 * channels, ...quarter.slice(2)]
+        const axis = { axis: { int: 1 } }
+        const name = this.make('Concat', quarters, stacked, axis)
+        return this.convolve({ name, shape: stacked }, next, 3, 1)
       }
       default: {
         const shape = [...x.shape]
