@@ -72,7 +72,10 @@ function adapted(
   if (node.domain !== '' && node.domain !== 'ai.onnx') return undefined
   const copy = clone(NodeProtoSchema, node)
   try {
-    if (!node.input[0] || !node.output[0]) throw new OnnxError('it lacks its input or its output')
+    // The first input of Scan 8 may be left out; of all others that change it is the data.
+    if (node.opType !== 'Scan' && !(node.input[0] && node.output[0])) {
+      throw new OnnxError('it lacks its input or its output')
+    }
     return table[node.opType]!(copy, place) ?? [copy]
   } catch (error) {
     if (!(error instanceof OnnxError)) throw error
