@@ -61,7 +61,7 @@ test('a model is compiled, described and found again by detect without being tol
   const out = join(folder, 'out')
   const { lines, stderr } = await edgeloop(
     ...['model', 'compile', demoModel.file, '--calibrate', images, '--out', out],
-    ...['--keep', 'original', '--measure-seconds', '0.2', '--progress', 'json', '--json'],
+    ...['--keep', 'original', '--measure-seconds', '0.05', '--progress', 'json', '--json'],
   )
   const { chosen, candidates, unfused } = lines.at(-1)
   assert(Array.isArray(unfused))
@@ -234,7 +234,7 @@ test('a real face detector is compiled without labels', needs('material'), async
       '--calibrate',
       `${material}/suites/ort-quantization-reference/calibration/ultraface_rfb_320`,
     ],
-    ...['--out', out, '--measure-seconds', '0.5', '--json'],
+    ...['--out', out, '--measure-seconds', '0.1', '--json'],
   )
   const { chosen, metric, candidates } = lines.at(-1)
   const best = candidates.find(({ name }: { name: string }) => name === chosen)
