@@ -7,7 +7,7 @@ import {
   pathOf,
   routes,
 } from '@edgeloop/protocol'
-import { Anchor, Button, NativeSelect, Progress, Skeleton, Table } from '@mantine/core'
+import { Button, NativeSelect, Progress, Skeleton, Table } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useMutation, useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
@@ -245,9 +245,7 @@ function ArtifactSection({ artifact }: { artifact: Artifact }) {
         {chosenOne?.metric && `, ${chosenOne.metric.name} ${chosenOne.metric.value.toFixed(3)}`}
         {', '}
         <Ago at={artifact.createdAt} />.{' '}
-        <Anchor size="xs" href={pathOf(routes.artifactManifest, { artifactId })}>
-          Manifest
-        </Anchor>
+        <a href={pathOf(routes.artifactManifest, { artifactId })}>Manifest</a>
       </p>
       <div className={classes.result}>
         <Scroller label={`Accuracy against speed for ${artifact.target}`}>

@@ -102,10 +102,10 @@ export function model(parts: ModelParts): ModelProto {
 /** An attribute of the format from what it says. */
 export function attributeOf(name: string, value: Attribute): AttributeProto {
   if ('int' in value) {
-    return create(AttributeProtoSchema, { name, type: attributeTypes.int, i: BigInt(value.int) })
+    return create(AttributeProtoSchema, { name, type: attributeTypes.int, i: int64Of(value.int) })
   }
   if ('ints' in value) {
-    const ints = value.ints.map(BigInt)
+    const ints = value.ints.map(int64Of)
     return create(AttributeProtoSchema, { name, type: attributeTypes.ints, ints })
   }
   if ('float' in value) {
@@ -120,4 +120,12 @@ export function attributeOf(name: string, value: Attribute): AttributeProto {
     return create(AttributeProtoSchema, { name, type: attributeTypes.string, s })
   }
   return create(AttributeProtoSchema, { name, type: attributeTypes.tensor, t: value.tensor })
+}
+
+/** The largest integer of 64 bits stands for "to the end", and becomes one more as a number of JavaScript. */
+function int64Of(value: number): bigint {
+  const [least, most] = [-(2n ** 63n), 2n ** 63n - 1n]
+  const whole = BigInt(value)
+  if (whole > most) return most
+  return whole < least ? least : whole
 }

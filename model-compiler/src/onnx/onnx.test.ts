@@ -170,3 +170,9 @@ test('numbers of every type come back from raw data and from the fields of their
   assert.throws(() => valuesOf(odd), /3 bytes are no whole number of float32/)
   assert.throws(() => valuesOf({ ...odd, dataType: 8 }), /its type 8 is not read/)
 })
+
+test('an integer attribute that was read as a number and is set again stays within 64 bits', () => {
+  const most = 2n ** 63n - 1n
+  const slice = node('Slice', ['x'], ['y'], { ends: { ints: [Number(most), -(2 ** 63)] } })
+  assert.deepEqual(slice.attribute[0]?.ints, [most, -(2n ** 63n)])
+})

@@ -165,3 +165,17 @@ test('dropInitializerInputs() makes constants of initializers that are listed as
   assert.equal(graph.irVersion, 4, 'before IR 4 an initializer had to be an input')
   assert.equal(dropInitializerInputs(graph), 0)
 })
+
+test('an operator of any number of inputs that has none is known to be nothing', () => {
+  const graph = new Graph(
+    model({
+      name: 'none',
+      inputs: [],
+      outputs: [value('y', 'float32', [])],
+      nodes: ['Max', 'Min', 'Sum', 'Mean', 'Concat', 'Where'].map((opType) =>
+        node(opType, [], [opType === 'Max' ? 'y' : opType]),
+      ),
+    }),
+  )
+  assert.doesNotThrow(() => inferTypes(graph))
+})

@@ -75,7 +75,8 @@ function valuesTogether(
 ): readonly Dimension[] | undefined {
   if (!shape?.every(isNumber)) return undefined
   const size = shape.reduce((product, one) => product * one, 1)
-  if (size > 1024) return undefined
+  // A node may have lost its inputs: what it computes is then nothing.
+  if (size > 1024 || count === 0) return undefined
   const each: (readonly Dimension[])[] = []
   for (let at = 0; at < count; at++) {
     const values = facts.values(at)
