@@ -24,6 +24,8 @@ const everything = [
   'test',
 ].map((folder) => `${folder}/**/*.test.ts`)
 
+/** Most tests wait more than they compute; where browsers and brokers run as well, two at a time are enough. */
+const together = process.env.EDGELOOP_REQUIRE ? 2 : 3
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()
@@ -34,7 +36,7 @@ const stillFailed = again ? run(failed, 1) : failed
 process.exitCode = checked && stillFailed.length === 0 ? 0 : 1
 
 /** @returns the files in which a test failed */
-function run(patterns: readonly string[], concurrency = 2): string[] {
+function run(patterns: readonly string[], concurrency = together): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
   try {
     const list = join(folder, 'failed')

@@ -75,7 +75,7 @@ const near = (a: number, b: number, relative: number) => Math.abs(a - b) <= rela
 for (const name of ['nanodet_m_320', 'fastestdet_352', 'ultraface_rfb_320']) {
   test(
     `${name}: at ONNX Runtime's settings, its scales, zero points and nearness`,
-    needs('material'),
+    needs('material', 'time'),
     async () => {
       const model = await prepared(name)
       const reference = referenceOf(name).methods.minmax
@@ -122,7 +122,7 @@ for (const name of ['nanodet_m_320', 'fastestdet_352', 'ultraface_rfb_320']) {
 for (const name of ['nanodet_m_320', 'fastestdet_352']) {
   test(
     `${name}: as we quantize by default, 3 dB nearer to float than ONNX Runtime does`,
-    needs('material'),
+    needs('material', 'time'),
     async () => {
       const model = await prepared(name)
       const theirs = referenceOf(name).methods.minmax.sqnrDbMedian

@@ -226,7 +226,7 @@ test('a model that takes all memory is ended, and nothing is left of it', {
   assert(!(await readdir(folder)).some((name) => name.includes('never')))
 })
 
-test('a real face detector is compiled without labels', needs('material'), async () => {
+test('a real face detector is compiled without labels', needs('material', 'time'), async () => {
   const out = join(folder, 'ultraface')
   const { lines } = await edgeloop(
     ...['model', 'compile', `${material}/models/ultraface_slim_320.onnx`, '--layout', 'ultraface'],

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { create } from '@bufbuild/protobuf'
+import { needs } from '../../../test/require.ts'
 import { openSession } from '../runtime/session.ts'
 import { model, node, value } from './build.ts'
 import { loadExternalData, locateExternalData } from './external-data.ts'
@@ -98,7 +99,7 @@ test('a model is written from one folder to another, apart or as one file', asyn
   await assert.rejects(writeModelFile(read, join(to, 'lost.onnx')), /their folder was not given/)
 })
 
-test('a model of more than 2 GB goes through in pieces', async (t) => {
+test('a model of more than 2 GB goes through in pieces', needs('time'), async (t) => {
   const folder = await folderFor(t)
   const rows = 300_000
   const width = 1024
