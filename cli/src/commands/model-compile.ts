@@ -1,5 +1,6 @@
 /** `edgeloop model compile`: a float model in, the fastest one that is still right out. */
 import { fileURLToPath } from 'node:url'
+import { precisions } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { Failure, UsageFailure } from '../failure.ts'
 import type { Compiled, CompileOrder, OrderProgress } from '../model/compile-order.ts'
@@ -50,7 +51,7 @@ export function compileCommand(): Command {
     .option('--target <name>', 'what it will run on (default: this machine)')
     .addOption(
       new Option('--precision <name>', 'auto measures all of them')
-        .choices(['auto', 'fp32', 'fp16', 'int8-weights', 'int8'])
+        .choices(precisions)
         .default('auto'),
     )
     .option('--max-drop <n>', 'largest loss of the metric that is accepted', number(0, 1), 0.01)

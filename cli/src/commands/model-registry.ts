@@ -58,15 +58,16 @@ Examples:
       ) => {
         const signal = stopSignal()
         const hub = await connectHub(options)
-        const labels = await readLabels(options.labels)
-        const description = await readDescription(file, options.description)
+        const { descriptionEndings, readLabels } = await import('@edgeloop/edge-agent/models')
+        const labels = options.labels === undefined ? [] : (await readLabels(options.labels)).names
+        const description = await readDescription(file, descriptionEndings, options.description)
         const uploadId = await upload(hub, file, signal)
         const added = await hub.call('modelAdd', {
           body: {
             name: options.name ?? nameOf(file),
             uploadId,
             layout: options.layout,
-            ...(labels === undefined ? {} : { labels }),
+            labels: [...labels],
             ...(description === undefined ? {} : { description }),
             ...(options.note === undefined ? {} : { note: options.note }),
           },
@@ -280,21 +281,12 @@ async function upload(hub: HubClient, file: string, signal: AbortSignal): Promis
   return at.uploadId
 }
 
-async function readLabels(given: string | undefined): Promise<'coco' | string[] | undefined> {
-  if (given === undefined || given === 'coco') return given
-  const text = await readFile(given, 'utf8').catch((cause) => {
-    throw new Failure(`Cannot read the labels "${given}": there is no such file`, undefined, {
-      cause,
-    })
-  })
-  return text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-}
-
 /** The text of the description that is named, or of the one beside the model. */
-async function readDescription(file: string, named?: string): Promise<string | undefined> {
+async function readDescription(
+  file: string,
+  endings: readonly string[],
+  named: string | undefined,
+): Promise<string | undefined> {
   if (named !== undefined) {
     return await readFile(named, 'utf8').catch((cause) => {
       throw new Failure(
@@ -307,7 +299,7 @@ async function readDescription(file: string, named?: string): Promise<string | u
     })
   }
   const stem = file.replace(/\.onnx$/i, '')
-  for (const ending of ['.model.yaml', '.model.yml', '.model.json']) {
+  for (const ending of endings) {
     const text = await readFile(stem + ending, 'utf8').catch(() => undefined)
     if (text !== undefined) return text
   }

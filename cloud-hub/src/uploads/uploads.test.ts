@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Refusal } from '@edgeloop/protocol'
-import { openUploads, uploadKeptMs, uploadsMax } from './uploads.ts'
+import { openUploads, uploadKeptMs, uploadSilentMs, uploadsMax } from './uploads.ts'
 
 async function open(t: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-uploads-'))
@@ -70,6 +70,9 @@ test('uploads are bounded, and old ones make room', async (t) => {
     await uploads.take(uploadId, 'ada', 0, Buffer.from('abc'))
   }
   await assert.rejects(uploads.begin(3, 'bob'), refused('tooManyRequests'))
+  pass(uploadSilentMs)
+  await uploads.begin(3, 'bob')
+  assert.equal(readdirSync(folder).length, uploadsMax - 1, 'one that was given up made room')
   pass(uploadKeptMs)
   await uploads.begin(3, 'bob')
   assert.deepEqual(readdirSync(folder), [])

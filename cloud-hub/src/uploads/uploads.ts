@@ -11,6 +11,8 @@ import { Refusal, type Upload, uploadPartBytesMax } from '@edgeloop/protocol'
 export const uploadsMax = 16
 /** What is not used by then is dropped. */
 export const uploadKeptMs = 3_600_000
+/** Of as many as there may be, one that was silent for so long makes room: somebody gave it up. */
+export const uploadSilentMs = 120_000
 
 export type Uploads = AsyncDisposable & {
   /** @throws {Refusal} tooManyRequests while there are as many as there may be */
@@ -37,6 +39,7 @@ type Entry = {
   readonly file: string
   readonly hash: ReturnType<typeof createHash>
   receivedBytes: number
+  heardAt: number
   /** One part at a time. */
   busy: boolean
 }
@@ -72,7 +75,10 @@ export async function openUploads(deps: { folder: string; clock: () => number })
   return {
     begin: async (sizeBytes, by) => {
       for (const entry of entries.values()) {
-        if (!entry.busy && Date.parse(entry.upload.expiresAt) <= clock()) await drop(entry)
+        if (entry.busy) continue
+        const isOld = Date.parse(entry.upload.expiresAt) <= clock()
+        const isGivenUp = entries.size >= uploadsMax && clock() - entry.heardAt >= uploadSilentMs
+        if (isOld || isGivenUp) await drop(entry)
       }
       if (entries.size >= uploadsMax) {
         throw new Refusal(
@@ -92,6 +98,7 @@ export async function openUploads(deps: { folder: string; clock: () => number })
         file: join(folder, uploadId),
         hash: createHash('sha256'),
         receivedBytes: 0,
+        heardAt: clock(),
         busy: false,
       }
       entries.set(uploadId, entry)
@@ -121,6 +128,7 @@ export async function openUploads(deps: { folder: string; clock: () => number })
           await truncate(entry.file, offset).catch(() => {})
           throw error
         }
+        entry.heardAt = clock()
         entry.hash.update(bytes)
         entry.receivedBytes += bytes.length
         return shown(entry)

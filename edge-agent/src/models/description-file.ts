@@ -4,7 +4,8 @@ import { dirname, resolve } from 'node:path'
 import { ModelError } from '../runtimes/runtime.ts'
 import type { Description } from './description.ts'
 
-const endings = ['.model.yaml', '.model.yml', '.model.json'] as const
+/** What stands instead of `.onnx` in the name of a description beside its model; the first that is there counts. */
+export const descriptionEndings = ['.model.yaml', '.model.yml', '.model.json'] as const
 
 /**
  * The description of a model: the file named, else the one beside the model, else an empty one.
@@ -13,7 +14,7 @@ const endings = ['.model.yaml', '.model.yml', '.model.json'] as const
  */
 export async function readDescription(modelFile: string, named?: string): Promise<Description> {
   if (named !== undefined) return await describe(named, await readFile(named).catch(refuse(named)))
-  for (const ending of endings) {
+  for (const ending of descriptionEndings) {
     const beside = modelFile.replace(/\.onnx$/i, '') + ending
     const bytes = await readFile(beside).catch((cause: NodeJS.ErrnoException) => {
       return cause.code === 'ENOENT' ? undefined : refuse(beside)(cause)

@@ -1,5 +1,9 @@
 /** Which candidate is shipped, from what was measured of each. Pure: the same figures, the same choice. */
 
+import { precisions } from '@edgeloop/protocol'
+
+export { precisions }
+
 export const candidateNames = [
   'original',
   'fp32',
@@ -10,7 +14,6 @@ export const candidateNames = [
 ] as const
 export type CandidateName = (typeof candidateNames)[number]
 
-export const precisions = ['auto', 'fp32', 'fp16', 'int8-weights', 'int8'] as const
 export type Precision = (typeof precisions)[number]
 
 /** What a candidate is judged by. */
