@@ -10,13 +10,8 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { attributeTypes, model, node, tensor, value, writeModel } from '@edgeloop/model-compiler'
-import sharp from 'sharp'
 import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
-import {
-  createScene,
-  sceneHeight as height,
-  sceneWidth as width,
-} from '../../edge-agent/src/demo/scene.ts'
+import { writeConveyorPictures } from '../detection/conveyor-pictures.ts'
 import { put } from '../detection/tiny-models.ts'
 import { material, needs } from '../require.ts'
 
@@ -27,12 +22,7 @@ let images = ''
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgeloop-compile-'))
   images = await mkdtemp(join(folder, 'images-'))
-  const scene = createScene({ seed: 5, seconds: 48 })
-  const rgb = Buffer.alloc(width * height * 3)
-  for (let frame = 0; frame < 16; frame++) {
-    scene.render(40 + frame * 25, rgb)
-    await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(images, `${frame}.png`))
-  }
+  await writeConveyorPictures(images, 16, 25)
 })
 after(() => rm(folder, { recursive: true }))
 

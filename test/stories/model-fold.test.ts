@@ -7,14 +7,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import sharp from 'sharp'
 import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
-import {
-  createScene,
-  sceneHeight as height,
-  sceneWidth as width,
-} from '../../edge-agent/src/demo/scene.ts'
 import { openSession } from '../../model-compiler/src/runtime/session.ts'
+import { writeConveyorPictures } from '../detection/conveyor-pictures.ts'
 import { material, needs } from '../require.ts'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
@@ -24,12 +19,7 @@ let images = ''
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'edgeloop-fold-'))
   images = await mkdtemp(join(folder, 'images-'))
-  const scene = createScene({ seed: 5, seconds: 48 })
-  const rgb = Buffer.alloc(width * height * 3)
-  for (let frame = 0; frame < 6; frame++) {
-    scene.render(40 + frame * 60, rgb)
-    await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(images, `${frame}.png`))
-  }
+  await writeConveyorPictures(images, 6, 60)
 })
 after(() => rm(folder, { recursive: true }))
 
