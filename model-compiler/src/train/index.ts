@@ -1,0 +1,16 @@
+/**
+ * The door of training. A run is a recipe, a seed, a frozen data set with its split and a model; the same four end
+ * with the same weights, bit for bit on one machine, also when the run is killed and resumed on the way.
+ */
+export type { Figures, TrainProgress } from './run/progress.ts'
+export {
+  ParameterGroup,
+  partOfSetting,
+  Recipe,
+  type RecipePart,
+  recipeDefault,
+  recipeOf,
+} from './run/recipe.ts'
+export { TrainError } from './run/train-error.ts'
+export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-order.ts'
+export type { TrainResult } from './run/train-result.ts'
