@@ -48,6 +48,16 @@ export function testBlobs(
     })
   })
 
+  test(`${name}: remove() takes one blob away, and no other; it may be asked twice`, async (t) => {
+    const { blobs } = await open(t)
+    const [one, other] = [Buffer.from('one'), Buffer.from('other')]
+    for (const bytes of [one, other]) await blobs.put(digestOf(bytes), pieces(bytes), { bytesMax })
+    await blobs.remove(digestOf(one))
+    await blobs.remove(digestOf(one))
+    assert.equal(await blobs.read(digestOf(one)), undefined)
+    assert.deepEqual(Buffer.from((await blobs.read(digestOf(other))) ?? []), other)
+  })
+
   test(`${name}: put() refuses bytes that do not have the digest, and stores nothing`, async (t) => {
     const { blobs } = await open(t)
     const digest = digestOf(Buffer.from('other'))

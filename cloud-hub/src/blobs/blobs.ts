@@ -27,6 +27,8 @@ export interface Blobs {
    * @throws {Error} from the iteration, when the blob has gone or is shorter
    */
   part(digest: string, from: number, through: number): AsyncIterable<Uint8Array>
+  /** Removes a blob. Removing what is not there is no error. */
+  remove(digest: string): Promise<void>
   /** Removes what was last stored before `before` (ms); gives how many. Stops early when `signal` aborts. */
   prune(before: number, signal: AbortSignal): Promise<number>
   /** Says how many `prune(before)` would remove, and when (ms) the oldest was stored that would stay. */

@@ -54,6 +54,8 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
   const part = (digest: string, from: number, through: number): AsyncIterable<Uint8Array> =>
     createReadStream(placeOf(digest), { start: from, end: through })
 
+  const remove = (digest: string): Promise<void> => rm(placeOf(digest), { force: true })
+
   async function prune(before: number, signal: AbortSignal): Promise<number> {
     let removed = 0
     for await (const { file, storedAt } of stored(signal)) {
@@ -84,7 +86,7 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     }
   }
 
-  return { put, read, sizeOf, part, prune, survey }
+  return { put, read, sizeOf, part, remove, prune, survey }
 }
 
 /** Writes chunks to `file`, durably, where they have the digest and are not too many. */

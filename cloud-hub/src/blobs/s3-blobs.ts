@@ -180,7 +180,7 @@ export async function openS3Blobs(deps: {
     return { count, oldestKeptAt }
   }
 
-  async function remove(digest: string, signal: AbortSignal): Promise<void> {
+  async function remove(digest: string, signal?: AbortSignal): Promise<void> {
     const reply = await call(`remove ${digest}`, pathOf(digest), { method: 'DELETE' }, signal)
     await reply.body?.cancel()
   }
@@ -213,7 +213,7 @@ export async function openS3Blobs(deps: {
     if (!(error instanceof Refusal)) throw error
     deps.away(error.message)
   })
-  return { put, read, sizeOf, part, prune, survey }
+  return { put, read, sizeOf, part, remove, prune, survey }
 }
 
 type ListResult = {

@@ -1,6 +1,6 @@
 /**
- * Works on the queue, one job at a time: takes one, lets its kind do it, says how far it is, ends it when somebody
- * asks. When the hub closes, what runs goes back into the queue.
+ * Works on some kinds of the queue, one job at a time: takes one, lets its kind do it, says how far it is, ends it when
+ * somebody asks. When the hub closes, what runs goes back into the queue.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,8 +14,23 @@ const lookIntervalMs = 10_000
 
 export type JobProgress = (progress: number, step: string) => void
 
-/** Does one kind of job. @throws {Error} with what could not be done and why */
-export type JobAct = (job: TakenJob, progress: JobProgress, signal: AbortSignal) => Promise<void>
+/** Why a job is to end before it is done; the reason of the signal that its act is given. */
+export type EndReason = 'cancelled' | 'lost' | 'closing'
+
+/**
+ * Does one kind of job.
+ * @param signal aborts with an `EndReason`
+ * @param kept says that what was done so far survives the death of this hub
+ * @throws {Error} with what could not be done and why
+ */
+export type JobAct = (
+  job: TakenJob,
+  progress: JobProgress,
+  signal: AbortSignal,
+  kept: () => Promise<void>,
+) => Promise<void>
+
+export type JobActs = { readonly [K in Job['kind']]?: JobAct }
 
 export type JobWorker = AsyncDisposable & {
   /** Something was queued. */
@@ -24,18 +39,20 @@ export type JobWorker = AsyncDisposable & {
 
 export function openJobWorker(deps: {
   queue: JobQueue
-  acts: Readonly<Record<Job['kind'], JobAct>>
+  /** The kinds it works on; jobs of other kinds are left to other workers. */
+  acts: JobActs
   failed: (error: unknown) => void
 }): JobWorker {
   const { queue, acts, failed } = deps
   const worker = randomUUID()
+  const kinds = Object.keys(acts) as Job['kind'][]
   const closing = new AbortController()
   let woken = new AbortController()
 
   async function loop(): Promise<void> {
     while (!closing.signal.aborted) {
       woken = new AbortController()
-      const taken = await queue.take(worker).catch((error) => void failed(error))
+      const taken = await queue.take(worker, kinds).catch((error) => void failed(error))
       if (taken) await work(taken).catch(failed)
       else {
         const either = AbortSignal.any([closing.signal, woken.signal])
@@ -55,7 +72,7 @@ export function openJobWorker(deps: {
         const word = await queue.report(jobId, worker, at)
         if (word === 'go' || why) return
         why = word
-        ending.abort()
+        ending.abort(word)
       }, failed)
     }, reportIntervalMs)
     const signal = AbortSignal.any([ending.signal, closing.signal])
@@ -64,7 +81,7 @@ export function openJobWorker(deps: {
       const progress: JobProgress = (share, step) => {
         at = { progress: share, step }
       }
-      await acts[kind](taken, progress, signal)
+      await acts[kind]?.(taken, progress, signal, () => queue.kept(jobId, worker))
     } catch (cause) {
       error = cause
     } finally {
@@ -83,7 +100,7 @@ export function openJobWorker(deps: {
   return {
     wake: () => woken.abort(),
     async [Symbol.asyncDispose]() {
-      closing.abort()
+      closing.abort('closing' satisfies EndReason)
       await running
     },
   }

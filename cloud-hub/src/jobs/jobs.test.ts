@@ -39,7 +39,11 @@ for (const kind of storeKinds) {
       const second = await add('yolo/2')
       assert.deepEqual([first.state, first.by, first.progress], ['queued', 'ada', 0])
       assert.equal(await written(), 2)
-      const taken = await Promise.all([queue.take('a'), queue.take('b'), queue.take('c')])
+      const taken = await Promise.all([
+        queue.take('a', ['compile']),
+        queue.take('b', ['compile']),
+        queue.take('c', ['compile']),
+      ])
       const ids = taken.flatMap((one) => one?.job.jobId ?? [])
       assert.deepEqual(ids.toSorted(), [first.jobId, second.jobId].toSorted())
       const mine = taken.find((one) => one?.job.jobId === first.jobId)!
@@ -73,17 +77,17 @@ for (const kind of storeKinds) {
       const { queue, add, pass } = await openQueue(t, kind)
       const { jobId } = await add('yolo/1')
       for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-        const taken = await queue.take(`worker ${attempt}`)
+        const taken = await queue.take(`worker ${attempt}`, ['compile'])
         assert.equal(taken?.job.attempts, attempt)
         pass(leaseMs - 1)
-        assert.equal(await queue.take('early'), undefined)
+        assert.equal(await queue.take('early', ['compile']), undefined)
         assert.equal(
           await queue.report(jobId, `worker ${attempt}`, { progress: 0.1, step: '' }),
           'go',
         )
         pass(leaseMs + 1)
       }
-      assert.equal(await queue.take('late'), undefined)
+      assert.equal(await queue.take('late', ['compile']), undefined)
       const given = await queue.get(jobId)
       assert.equal(given.state, 'failed')
       assert.match(given.error, /died 2 times/)
@@ -91,12 +95,29 @@ for (const kind of storeKinds) {
     },
   )
 
+  test(
+    `${kind.name}: a job that keeps what it has done is begun as often as it must`,
+    kind.needs,
+    async (t) => {
+      const { queue, add, pass } = await openQueue(t, kind)
+      const { jobId } = await add('yolo/1')
+      for (let attempt = 1; attempt <= attemptsMax + 2; attempt++) {
+        const taken = await queue.take(`worker ${attempt}`, ['compile'])
+        assert.equal(taken?.job.attempts, Math.min(attempt, 2))
+        await queue.kept(jobId, 'another')
+        assert.equal((await queue.get(jobId)).attempts, Math.min(attempt, 2), 'only its worker')
+        await queue.kept(jobId, `worker ${attempt}`)
+        pass(leaseMs + 1)
+      }
+    },
+  )
+
   test(`${kind.name}: what is released is as if it had not begun`, kind.needs, async (t) => {
     const { queue, add } = await openQueue(t, kind)
     const { jobId } = await add('yolo/1')
-    await queue.take('a')
+    await queue.take('a', ['compile'])
     await queue.release(jobId, 'a')
-    const again = await queue.take('b')
+    const again = await queue.take('b', ['compile'])
     assert.deepEqual([again?.job.jobId, again?.job.attempts], [jobId, 1])
   })
 
@@ -108,7 +129,7 @@ for (const kind of storeKinds) {
       const waits = await add('yolo/1')
       assert.equal((await queue.cancel(waits.jobId, note())).state, 'cancelled')
       const runs = await add('yolo/2')
-      await queue.take('a')
+      await queue.take('a', ['compile'])
       const asked = await queue.cancel(runs.jobId, note())
       assert.deepEqual([asked.state, asked.cancelling], ['running', true])
       assert.equal(await written(), 4)
@@ -135,7 +156,7 @@ for (const kind of storeKinds) {
       const rows = Array.from({ length: 100 }, (_, i) => row(from + i))
       await store.writer.insertInto('job').values(rows).execute()
     }
-    const taken = await queue.take('a')
+    const taken = await queue.take('a', ['compile'])
     await queue.finish(taken!.job.jobId, 'a', { state: 'done' })
     const { count } = await store.writer
       .selectFrom('job')
@@ -150,11 +171,16 @@ for (const kind of storeKinds) {
 test('a worker does one job after the other, says how far it is, and hears that it should end', async (t) => {
   const { queue, add, note } = await openQueue(t, storeKinds[0]!)
   const began: string[] = []
+  const reasons: unknown[] = []
   const act: JobAct = async ({ job }, progress, signal) => {
     began.push(job.subject)
     if (job.subject === 'bad/1') throw new Error('Cannot compile: no picture')
     progress(0.4, 'search')
-    if (job.subject === 'long/1') await sleep(60_000, undefined, { signal })
+    if (job.subject === 'long/1')
+      await sleep(60_000, undefined, { signal }).catch(() => {
+        reasons.push(signal.reason)
+        throw new Error('ended')
+      })
   }
   const failures: unknown[] = []
   const bad = await add('bad/1')
@@ -187,5 +213,6 @@ test('a worker does one job after the other, says how far it is, and hears that 
   worker.wake()
   await until(late, 'done')
   assert.deepEqual(began, ['bad/1', 'good/1', 'long/1', 'long/1', 'good/2'])
+  assert.deepEqual(reasons, ['closing', 'cancelled'])
   assert.deepEqual(failures, [])
 })

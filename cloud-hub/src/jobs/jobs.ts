@@ -10,7 +10,7 @@ import type { Store } from '../store/store.ts'
 import type { JobTable } from '../store/tables.ts'
 
 export const leaseMs = 30_000
-/** A job whose worker vanished is begun this often in all. */
+/** A job whose worker vanished is begun this often in all, or since its work was kept last. */
 export const attemptsMax = 2
 /** Jobs that wait at once. */
 export const queuedMax = 100
@@ -35,8 +35,10 @@ export type JobQueue = {
   isOpen(subject: string): Promise<boolean>
   /** Ends a job that waits; asks one that runs to end. @throws {Refusal} notFound, or conflict when it is over */
   cancel(jobId: string, note: AuditNote): Promise<Job>
-  /** The oldest job that waits, or whose worker has vanished; undefined when there is none. */
-  take(worker: string): Promise<TakenJob | undefined>
+  /** The oldest job of these kinds that waits, or whose worker has vanished; undefined when there is none. */
+  take(worker: string, kinds: readonly Job['kind'][]): Promise<TakenJob | undefined>
+  /** Says that what was done so far is kept: the job is not given up for hubs that died before. */
+  kept(jobId: string, worker: string): Promise<void>
   /** Renews the lease and says how far it is. @returns what to do: `go` on, or end because it was `cancelled` or `lost` to another */
   report(
     jobId: string,
@@ -168,12 +170,13 @@ export function openJobQueue(deps: {
       })
       return await told(jobId)
     },
-    take: async (worker) => {
+    take: async (worker, kinds) => {
       for (;;) {
         const now = clock()
         const row = await store.writer
           .selectFrom('job')
           .selectAll()
+          .where('kind', 'in', [...kinds])
           .where((e) =>
             e.or([
               e('state', '=', 'queued'),
@@ -234,6 +237,9 @@ export function openJobQueue(deps: {
       if (Number(numUpdatedRows) === 0) return 'lost'
       const job = await told(jobId)
       return job.cancelling ? 'cancelled' : 'go'
+    },
+    kept: async (jobId, worker) => {
+      await mine(jobId, worker).set({ attempts: 1 }).execute()
     },
     finish: async (jobId, worker, { state, error = '' }) => {
       const { numUpdatedRows } = await mine(jobId, worker)
