@@ -1,0 +1,29 @@
+/**
+ * Door to data sets: opening them in the forms that tools write, splitting, checking and writing them. Apart from the
+ * compiler's door because it loads libvips.
+ * @module
+ */
+export {
+  type Annotation,
+  type Box,
+  type Dataset,
+  type MaskAnnotation,
+  type Picture,
+  type Point,
+  type Sample,
+  type Split,
+  type SplitName,
+  splitNames,
+} from './dataset.ts'
+export { DatasetError } from './dataset-error.ts'
+export { canonicalJson, datasetDigest, frozenLines } from './frozen-list.ts'
+export {
+  type DatasetFormat,
+  type DatasetParts,
+  datasetFormats,
+  datasetOf,
+  type OpenOptions,
+  openDataset,
+} from './open-dataset.ts'
+export type { PictureSource } from './pictures.ts'
+export { type Problem, type ProblemKind, Problems, problemKinds, problemText } from './problems.ts'

@@ -1,0 +1,109 @@
+/** Opens a folder as a data set, in whatever form it is. */
+import { basename, resolve } from 'node:path'
+import type { Dataset, Sample } from './dataset.ts'
+import { DatasetError } from './dataset-error.ts'
+import { type Reading, samplesOf } from './draft.ts'
+import { FileTree } from './file-tree.ts'
+import { isIdx, readIdxSet } from './formats/idx.ts'
+import { isVoc, readVoc } from './formats/voc.ts'
+import { datasetDigest } from './frozen-list.ts'
+import {
+  decodedPicture,
+  decodePicture,
+  type PictureSource,
+  pictureBytes,
+  readImageFile,
+} from './pictures.ts'
+import type { Problems } from './problems.ts'
+
+export const datasetFormats = ['voc', 'idx'] as const
+export type DatasetFormat = (typeof datasetFormats)[number]
+
+export type OpenOptions = {
+  /** Else the folder is looked at. */
+  readonly format?: DatasetFormat
+  /** The list wanted, in the order of a model's outputs; annotations of other labels are left out, with a problem. */
+  readonly labels?: readonly string[]
+  /** What it is called; else as the folder. */
+  readonly name?: string
+  readonly signal?: AbortSignal
+}
+
+/** How the images and labels of a form are found; idx and our own form, which hold more than files, are apart. */
+const readers = {
+  voc: readVoc,
+} satisfies Partial<
+  Record<DatasetFormat, (tree: FileTree, labels?: readonly string[]) => Promise<Reading>>
+>
+
+/** In the order in which a folder is asked for them. */
+const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean])[] = [
+  ['idx', isIdx],
+  ['voc', isVoc],
+]
+
+/**
+ * Every image is read once for its digest and size; pixels are decoded when somebody asks.
+ * @throws {DatasetError} when the folder holds no data set, or none with a sample; single images and labels that
+ * cannot be used are in `problems` instead
+ */
+export async function openDataset(folder: string, options: OpenOptions = {}): Promise<Dataset> {
+  const { labels, signal, name = basename(resolve(folder)) } = options
+  const tree = await FileTree.open(folder, signal)
+  const format = options.format ?? signs.find(([, fits]) => fits(tree))?.[0]
+  if (format === undefined) {
+    throw new DatasetError(
+      `Cannot read dataset "${folder}": it holds the labels of no format that is known (${datasetFormats.join(', ')})`,
+      'labels lie beside the images, or in folders of their own: see docs/training.md',
+    )
+  }
+  if (format === 'idx') {
+    const { problems, pictures, ...read } = await readIdxSet(tree, labels, signal)
+    problems.addAll(tree.problems)
+    return datasetOf({ name, ...read, problems, pictures, folder })
+  }
+  const reading = await readers[format](tree, labels)
+  reading.problems.addAll(tree.problems)
+  const { samples, files } = await samplesOf(tree, reading, signal)
+  const { problems } = reading
+  if (samples.length === 0) {
+    const [first] = problems.kept
+    throw new DatasetError(
+      `Cannot read dataset "${folder}" as ${format}: it has no sample${first ? `; ${first.file}: ${first.text}` : ''}`,
+    )
+  }
+  const pictures = { kind: 'files', folder, files } as const
+  return datasetOf({ name, labels: reading.labels, samples, problems, pictures, folder })
+}
+
+export type DatasetParts = {
+  readonly name: string
+  readonly labels: readonly string[]
+  readonly samples: readonly Sample[]
+  readonly problems: Problems
+  readonly pictures: PictureSource
+  /** Where masks lie. */
+  readonly folder: string
+}
+
+/** A data set of samples that are known already. */
+export function datasetOf({ folder, ...parts }: DatasetParts): Dataset {
+  const { pictures, labels, samples } = parts
+  return {
+    ...parts,
+    digest: datasetDigest(labels, samples),
+    picture: async (sample, signal) => {
+      signal?.throwIfAborted()
+      return await decodedPicture(pictures, sample.digest)
+    },
+    mask: async ({ file }, signal) => {
+      signal?.throwIfAborted()
+      const path = resolve(folder, file)
+      return await decodePicture(await readImageFile(path), path)
+    },
+    bytes: async (sample, signal) => {
+      signal?.throwIfAborted()
+      return await pictureBytes(pictures, sample.digest)
+    },
+  }
+}
