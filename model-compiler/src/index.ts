@@ -15,6 +15,21 @@ export {
   type Truth,
 } from './evaluate/average-precision.ts'
 export { boxAgreement } from './evaluate/box-agreement.ts'
+export {
+  type EvaluatedSample,
+  type EvaluationReport,
+  figuresText,
+  type GroupRow,
+  type LabelCurve,
+  type LabelRow,
+  type ReportOptions,
+  reportClassification,
+  reportDetection,
+  reportRegression,
+  reportSegmentation,
+  type WorstSample,
+} from './evaluate/evaluation-report.ts'
+export { type FigureName, type Figures, figures, isBetter } from './evaluate/figures.ts'
 export { type Evaluation, figuresOf, type Metric, metrics } from './evaluate/metric.ts'
 export { Graph } from './graph/graph.ts'
 export { type Inspection, inspect } from './graph/inspect.ts'

@@ -18,6 +18,8 @@ export class MapOverlap {
   /** Per class: pixels where both say so, and where at least one does. */
   readonly #both = new Map<number, number>()
   readonly #either = new Map<number, number>()
+  #right = 0
+  #pixels = 0
 
   /** @param ignored class in the truth whose pixels do not count (VOC: 255) */
   constructor(ignored?: number) {
@@ -36,20 +38,43 @@ export class MapOverlap {
       const said = found[at]!
       if (wanted === this.#ignored) continue
       count(this.#either, wanted)
-      if (said === wanted) count(this.#both, wanted)
-      else count(this.#either, said)
+      this.#pixels++
+      if (said === wanted) {
+        count(this.#both, wanted)
+        this.#right++
+      } else count(this.#either, said)
     }
+  }
+
+  /** Takes in what another has counted. @param times how often it counts */
+  merge(other: MapOverlap, times = 1): void {
+    for (const [index, pixels] of other.#both) count(this.#both, index, pixels * times)
+    for (const [index, pixels] of other.#either) count(this.#either, index, pixels * times)
+    this.#right += other.#right * times
+    this.#pixels += other.#pixels * times
+  }
+
+  /** Every class that either names, by index: pixels where both say so, and where at least one does. */
+  perClass(): { readonly index: number; readonly both: number; readonly either: number }[] {
+    return [...this.#either]
+      .map(([index, either]) => ({ index, both: this.#both.get(index) ?? 0, either }))
+      .sort((a, b) => a.index - b.index)
   }
 
   /** Mean over the classes that either names of intersection over union, 0..1; NaN without a pixel. */
   meanIntersectionOverUnion(): number {
-    const shares = [...this.#either].map(([index, union]) => (this.#both.get(index) ?? 0) / union)
+    const shares = this.perClass().map(({ both, either }) => both / either)
     return shares.reduce((sum, share) => sum + share, 0) / shares.length
+  }
+
+  /** Share of the pixels that count whose class is right, 0..1; NaN without a pixel. */
+  pixelAccuracy(): number {
+    return this.#right / this.#pixels
   }
 }
 
-const count = (counts: Map<number, number>, index: number): void => {
-  counts.set(index, (counts.get(index) ?? 0) + 1)
+const count = (counts: Map<number, number>, index: number, by = 1): void => {
+  counts.set(index, (counts.get(index) ?? 0) + by)
 }
 
 /**

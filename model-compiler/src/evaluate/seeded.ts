@@ -1,0 +1,12 @@
+/** Seeded randomness for resampling and search: the same seed gives the same numbers on every machine. */
+
+/** Numbers in 0..1, evenly spread (mulberry32, which Tommy Ettinger gave to the public domain). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
