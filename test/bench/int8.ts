@@ -15,6 +15,7 @@ import { readModel } from '../../model-compiler/src/onnx/read.ts'
 import type { ModelProto } from '../../model-compiler/src/onnx/schema.ts'
 import { writeModel } from '../../model-compiler/src/onnx/write.ts'
 import { upgradeOpset } from '../../model-compiler/src/opset/upgrade.ts'
+import { inBlocks } from '../../model-compiler/src/quantize/in-blocks.ts'
 import { quantize } from '../../model-compiler/src/quantize/quantize.ts'
 import { targets } from '../../model-compiler/src/targets/index.ts'
 import { mobileNetV2Shaped, noise, resNet50Shaped } from '../compiler/shaped-models.ts'
@@ -46,8 +47,9 @@ export async function bench(options: {
   for (const [name, model, sample] of subjects) {
     options.signal.throwIfAborted()
     console.error(`measuring ${name}`)
-    const ranges = await calibrate(model, samplesFrom([sample]), { method: 'minmax' })
-    const made = quantize(model, ranges, { target })
+    const blocks = await inBlocks(model, target)
+    const ranges = await calibrate(blocks, samplesFrom([sample]), { method: 'minmax' })
+    const made = quantize(blocks, ranges, { target })
     const { fused, unfused } = await checkFusion(made, target)
     const [float, codes] = [writeModel(model), writeModel(made)]
     const { medianRatio, ratioQuartiles, aMs, bMs } = await comparePairs(float, codes, sample, {

@@ -10,6 +10,7 @@ import type { Pass } from '../passes/pass.ts'
 import { toFloat16 } from '../precision/float16.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
 import { correctBias } from '../quantize/correct-bias.ts'
+import { inBlocks } from '../quantize/in-blocks.ts'
 import { opsetMin as opsetWanted } from '../quantize/quantize.ts'
 import { type Int8, toInt8 } from '../quantize/to-int8.ts'
 import { type Sensitivity, searchSensitivity } from '../search/sensitivity.ts'
@@ -73,7 +74,7 @@ export class Workshop {
 
   /** The same in the form that quantizes best, and that is slower as long as it is float. */
   forCodes(): Promise<ModelProto> {
-    this.#forCodes ??= this.#optimized(int8Passes).then(({ model }) => model)
+    this.#forCodes ??= this.#optimized(int8Passes).then(({ model }) => inBlocks(model, this.target))
     return this.#forCodes
   }
 

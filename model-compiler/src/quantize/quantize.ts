@@ -11,6 +11,7 @@ import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto, NodeProto } from '../onnx/schema.ts'
 import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
+import { fillCodes } from '../passes/align-channels.ts'
 import type { TargetProfile } from '../targets/target.ts'
 import { codeTypes, type Parameters, parametersFor } from './parameters.ts'
 import { type Placement, place } from './placement.ts'
@@ -62,6 +63,7 @@ export function quantize(
     }
   }
   insertPairs(graph, placement, target)
+  fillCodes(graph)
   removeUnread(graph)
   graph.sort()
   return graph.toModel()

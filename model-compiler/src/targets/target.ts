@@ -3,6 +3,7 @@
  * QuantizeLinear and DequantizeLinear have to stand for the runtime there to see it. Adding a target is adding a
  * profile (README, "Adding a target"); the placement knows no target by name.
  */
+import type { ChannelBlocks } from '../passes/align-channels.ts'
 import type { CodeType } from '../quantize/parameters.ts'
 
 /**
@@ -40,6 +41,8 @@ export type TargetProfile = {
   readonly foldsClipping: boolean
   /** False: nothing but operators on the way between two with `weights` is quantized, so results keep their precision. */
   readonly ends: boolean
+  /** Blocks of channels that its kernels want whole; absent where it does not matter. */
+  readonly channelBlocks?: ChannelBlocks
   /** Operators that can be computed with codes; all others stay float. */
   readonly operators: Readonly<Record<string, Treatment>>
 }
