@@ -27,3 +27,12 @@ export {
 } from './open-dataset.ts'
 export type { PictureSource } from './pictures.ts'
 export { type Problem, type ProblemKind, Problems, problemKinds, problemText } from './problems.ts'
+export {
+  digestsOf,
+  foldDataset,
+  readHoldout,
+  type SplitOptions,
+  type SplitUnit,
+  splitDataset,
+  splitUnits,
+} from './split.ts'
