@@ -2,6 +2,14 @@
  * The door of training. A run is a recipe, a seed, a frozen data set with its split and a model; the same four end
  * with the same weights, bit for bit on one machine, also when the run is killed and resumed on the way.
  */
+
+export {
+  type BuildSettings,
+  builders,
+  buildNet,
+  type Wanted,
+  wantedNet,
+} from '../builders/index.ts'
 export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts'
 export type { Figures, TrainProgress } from './run/progress.ts'
 export {

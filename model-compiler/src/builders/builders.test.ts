@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { verify } from '../graph/verify.ts'
+import { writeModel } from '../onnx/write.ts'
+import { openSession } from '../runtime/session.ts'
+import { type BuildSettings, builders, buildNet, wantedNet } from './index.ts'
+
+const settings = (part: Partial<BuildSettings> = {}): BuildSettings => ({
+  ...{ classes: 7, channels: 3, height: 32, width: 32, scale: 0.25, seed: 3 },
+  ...part,
+})
+
+test('every net runs with any batch, and its output neither vanishes nor explodes', async () => {
+  for (const [name, { size }] of Object.entries(builders)) {
+    for (const side of new Set([size, 32])) {
+      const model = buildNet(name, settings({ height: side, width: side }))
+      verify(model)
+      await using session = await openSession(writeModel(model))
+      for (const batch of [1, 3]) {
+        const data = Float32Array.from({ length: batch * 3 * side * side }, (_, i) => (i % 17) / 16)
+        const input = { type: 'float32', dims: [batch, 3, side, side], data } as const
+        const { output } = await session.run({ input })
+        assert.deepEqual(output!.dims, [batch, 7])
+        const largest = Math.max(...(output!.data as Float32Array).map(Math.abs))
+        assert.ok(largest > 1e-4 && largest < 1e3, `${name} at ${side}: ${largest}`)
+      }
+    }
+  }
+})
+
+test('the seed decides the weights', () => {
+  const bytes = (seed: number) => writeModel(buildNet('lenet', settings({ seed })))
+  assert.deepEqual(bytes(1), bytes(1))
+  assert.notDeepEqual(bytes(1), bytes(2))
+})
+
+test('nets have the sizes that they are known by', () => {
+  const parameters = (name: string, part: Partial<BuildSettings>): number =>
+    buildNet(name, settings({ classes: 1000, scale: 1, height: 224, width: 224, ...part }))
+      .graph!.initializer.filter(({ name }) => !/running_(mean|var)$|^(zero|six)$/.test(name))
+      .reduce((sum, { dims }) => sum + dims.reduce((product, dim) => product * Number(dim), 1), 0)
+  // As the papers' authors and torchvision count them.
+  assert.equal(parameters('resnet-18', {}), 11_689_512)
+  assert.equal(parameters('mobilenet-v2', {}), 3_504_872)
+  assert.equal(parameters('mobilenet-v3-small', {}), 2_542_856)
+})
+
+test('wantedNet() reads a name with settings and refuses unknown ones', () => {
+  assert.equal(wantedNet('models/new.onnx'), undefined)
+  assert.deepEqual(wantedNet('new:mobilenet-v2?width=0.5&size=64'), {
+    ...{ name: 'mobilenet-v2', scale: 0.5, size: 64, channels: undefined },
+  })
+  const hint = (text: string): string | undefined => {
+    try {
+      wantedNet(text)
+    } catch (error) {
+      return (error as { hint?: string }).hint ?? (error as Error).message
+    }
+    throw new Error('it was taken')
+  }
+  assert.equal(hint('new:mnist_cnn'), 'did you mean "mnist-cnn"?')
+  assert.equal(hint('new:lenet?widht=1'), 'did you mean "width"?')
+  assert.match(hint('new:lenet?width=x') ?? '', /width is "x", not a number/)
+})
+
+test('buildNet() refuses pictures that are too small for the net', () => {
+  assert.throws(() => buildNet('lenet', settings({ height: 8, width: 8 })), /8×8: nothing is left/)
+})
