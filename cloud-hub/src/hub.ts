@@ -22,6 +22,8 @@ import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import { openClips } from './clips/clips.ts'
 import type { HubConfig } from './configuration.ts'
+import { openDatasetDesk } from './datasets/datasets.ts'
+import { openSamplePictures } from './datasets/sample-pictures.ts'
 import {
   type CertificateDesk,
   expiryIntervalMs,
@@ -136,6 +138,7 @@ export async function openHub(
   const blobs = await openBlobs('blobs', '')
   // Apart from what goes with time.
   const modelFiles = await openBlobs('models', 'models/')
+  const sampleFiles = await openBlobs('samples', 'samples/')
   const authority = await openAuthority({
     folder: join(dataDir, 'keys'),
     publicHost,
@@ -382,6 +385,11 @@ export async function openHub(
       }),
     )
   const rooms = {
+    datasets: openDatasetDesk({
+      ...{ store, clock },
+      changed: (name) => changes.publish({ kind: 'dataset', name }),
+    }),
+    samples: openSamplePictures({ store, files: sampleFiles, clock }),
     uploads,
     models,
     jobs,

@@ -7,6 +7,19 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { ClipReceived, clipPartBytes, EventClip } from './clip.ts'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import {
+  DatasetEdit,
+  DatasetName,
+  DatasetRequest,
+  DatasetRow,
+  DatasetSample,
+  datasetArchiveBytesMax,
+  picturePackBytesMax,
+  SampleDetail,
+  SamplePage,
+  SampleQuery,
+  samplesBatchMax,
+} from './datasets.ts'
+import {
   ConnectionChange,
   Desired,
   DeviceDetail,
@@ -34,7 +47,6 @@ import {
   ModelVersion,
   ModelVersionDetail,
   ModelVersionNumber,
-  modelBytesMax,
   Upload,
   UploadId,
   uploadPartBytesMax,
@@ -350,6 +362,9 @@ const userPath = Type.Object({ user: UserName }, closed)
 const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 const modelVersion = Type.Object({ name: ModelName, version: ModelVersionNumber }, closed)
 const artifact = Type.Object({ artifactId: JobId }, closed)
+const dataset = Type.Object({ dataset: DatasetName }, closed)
+const samplePath = Type.Object({ digest: Digest }, closed)
+const digests = Type.Array(Digest, { minItems: 1, maxItems: samplesBatchMax })
 
 export const RetentionKind = Type.Object({
   kind: Type.Union([
@@ -912,7 +927,10 @@ export const routes = {
     path: '/api/uploads',
     access: 'operator',
     summary: 'Begins to take a file in parts; what is not used within an hour is dropped',
-    body: Type.Object({ sizeBytes: Type.Integer({ minimum: 1, maximum: modelBytesMax }) }, closed),
+    body: Type.Object(
+      { sizeBytes: Type.Integer({ minimum: 1, maximum: datasetArchiveBytesMax }) },
+      closed,
+    ),
     response: Upload,
     status: 201,
     unaudited: true,
@@ -923,7 +941,7 @@ export const routes = {
     access: 'operator',
     summary: 'Takes the part of a file that begins at `offset`, which is where the last one ended',
     params: Type.Object(
-      { uploadId: UploadId, offset: Type.Integer({ minimum: 0, maximum: modelBytesMax }) },
+      { uploadId: UploadId, offset: Type.Integer({ minimum: 0, maximum: datasetArchiveBytesMax }) },
       closed,
     ),
     consumes: 'application/octet-stream',
@@ -1011,6 +1029,127 @@ export const routes = {
     summary: 'Gives the report of a compilation as a page without scripts',
     params: artifact,
     produces: 'text/html; charset=utf-8',
+  },
+  sampleMissing: {
+    method: 'POST',
+    path: '/api/samples/missing',
+    access: 'operator',
+    summary: 'Says which of some pictures are not here, and have to be sent',
+    body: Type.Object({ digests }, closed),
+    response: Type.Object({ missing: Type.Array(Digest) }),
+    unaudited: true,
+  },
+  samplePack: {
+    method: 'POST',
+    path: '/api/samples',
+    access: 'operator',
+    summary:
+      'Takes pictures: the length of a head (4 bytes, big endian), the head (PicturePack as JSON), then their bytes',
+    consumes: 'application/octet-stream',
+    bytesMax: picturePackBytesMax,
+    response: Type.Object({ stored: Type.Integer() }),
+    unaudited: true,
+  },
+  samplePicture: {
+    method: 'GET',
+    path: '/api/samples/:digest/picture',
+    access: 'viewer',
+    summary: 'Gives the picture of a sample',
+    params: samplePath,
+    produces: 'image/*',
+  },
+  sampleThumbnail: {
+    method: 'GET',
+    path: '/api/samples/:digest/thumbnail',
+    access: 'viewer',
+    summary: 'Gives a small picture of a sample, or the whole one where none was made',
+    params: samplePath,
+    produces: 'image/*',
+  },
+  datasetList: {
+    method: 'GET',
+    path: '/api/datasets',
+    access: 'viewer',
+    summary: 'Lists datasets, the last changed first',
+    response: Type.Array(DatasetRow),
+  },
+  datasetAdd: {
+    method: 'POST',
+    path: '/api/datasets',
+    access: 'operator',
+    summary: 'Adds an empty dataset',
+    body: DatasetRequest,
+    response: DatasetRow,
+    status: 201,
+  },
+  datasetShow: {
+    method: 'GET',
+    path: '/api/datasets/:dataset',
+    access: 'viewer',
+    summary: 'Shows a dataset',
+    params: dataset,
+    response: DatasetRow,
+  },
+  datasetEdit: {
+    method: 'PUT',
+    path: '/api/datasets/:dataset',
+    access: 'operator',
+    summary: 'Describes a dataset, or adds labels to it',
+    params: dataset,
+    body: DatasetEdit,
+    response: DatasetRow,
+  },
+  datasetRemove: {
+    method: 'DELETE',
+    path: '/api/datasets/:dataset',
+    access: 'admin',
+    summary: 'Removes a dataset with all its versions',
+    params: dataset,
+    status: 204,
+  },
+  datasetSampleList: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/samples',
+    access: 'viewer',
+    summary:
+      'Lists samples of a dataset, or of one of its versions, in the order in which they came',
+    params: dataset,
+    query: SampleQuery,
+    response: SamplePage,
+  },
+  datasetSamplePut: {
+    method: 'PUT',
+    path: '/api/datasets/:dataset/samples',
+    access: 'operator',
+    summary: 'Puts samples into a dataset, or changes what is said of them; all or none',
+    params: dataset,
+    body: Type.Object(
+      { samples: Type.Array(DatasetSample, { minItems: 1, maxItems: samplesBatchMax }) },
+      closed,
+    ),
+    bytesMax: 16 * 1024 * 1024,
+    response: Type.Object({
+      added: Type.Integer(),
+      changed: Type.Integer(),
+      unchanged: Type.Integer(),
+    }),
+  },
+  datasetSampleRemove: {
+    method: 'POST',
+    path: '/api/datasets/:dataset/samples/remove',
+    access: 'operator',
+    summary: 'Takes samples out of a dataset; its versions keep them',
+    params: dataset,
+    body: Type.Object({ digests }, closed),
+    response: Type.Object({ removed: Type.Integer() }),
+  },
+  datasetSampleShow: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/samples/:digest',
+    access: 'viewer',
+    summary: 'Shows a sample of a dataset with what is and was said of it',
+    params: Type.Object({ dataset: DatasetName, digest: Digest }, closed),
+    response: SampleDetail,
   },
   jobList: {
     method: 'GET',
@@ -1256,7 +1395,7 @@ export function pathOf(
 /**
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
- * one; `counts`: figures for the header. The client ignores a patch whose
+ * one; `dataset`: what is in a dataset is another; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1269,6 +1408,7 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('deviceRemoved'), deviceId: DeviceId }),
   Type.Object({ kind: Type.Literal('job'), job: Job }),
   Type.Object({ kind: Type.Literal('models') }),
+  Type.Object({ kind: Type.Literal('dataset'), name: DatasetName }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -14,6 +14,7 @@ import {
   routes,
   type SessionRow,
 } from '@edgeloop/protocol'
+import { addDataset } from './dataset-parts.ts'
 import { demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub, testPassword, tokenOf } from './fixture.ts'
 
@@ -49,6 +50,7 @@ test(
       ...{ name: 'other', ...demoModel, uploadId: await uploadTo(hub, demo) },
     })
     const jobId = await addRunningJob(hub)
+    const samples = await addDataset(hub, 'set', 2)
     const device = { deviceId: 'gate' }
     const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
     const good: { readonly [N in RouteName]?: Given } = {
@@ -83,6 +85,15 @@ test(
       // Not of the version that is being compiled then.
       modelRemove: { params: { name: 'other', version: '1' }, target: 'other/1' },
       modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
+      datasetAdd: { body: { name: 'spare' }, target: 'spare' },
+      datasetEdit: { params: { dataset: 'set' }, body: { addLabels: ['x'] }, target: 'set' },
+      datasetRemove: { params: { dataset: 'spare' }, target: 'spare' },
+      datasetSamplePut: { params: { dataset: 'set' }, body: { samples }, target: 'set' },
+      datasetSampleRemove: {
+        params: { dataset: 'set' },
+        body: { digests: samples.map(({ digest }) => digest) },
+        target: 'set',
+      },
       jobCancel: { params: { jobId }, target: jobId },
       storeBackupBegin: {},
       retentionBegin: {},
@@ -139,7 +150,7 @@ test(
       .map(([name]) => name)
     assert.deepEqual(unaudited.sort(), [
       ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
-      ...['telemetry', 'uploadBegin', 'uploadPart'],
+      ...['sampleMissing', 'samplePack', 'telemetry', 'uploadBegin', 'uploadPart'],
     ])
 
     // Nothing that was secret in all this is in the log.

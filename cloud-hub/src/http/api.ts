@@ -9,6 +9,8 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
 import type { Clips } from '../clips/clips.ts'
+import type { DatasetDesk } from '../datasets/datasets.ts'
+import type { SamplePictures, ShownPicture } from '../datasets/sample-pictures.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
 import { connectionsOf, rowOf } from '../devices/device.ts'
 import type { DeviceActsDesk } from '../devices/device-acts.ts'
@@ -60,6 +62,8 @@ export type Rooms = {
   readonly uploads: Uploads
   readonly models: ModelDesk
   readonly jobs: JobQueue
+  readonly datasets: DatasetDesk
+  readonly samples: SamplePictures
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -321,6 +325,28 @@ export function apiHandlers(rooms: Rooms): Handlers {
       )
       return bytes
     },
+    sampleMissing: async ({ body }) => ({ missing: await rooms.samples.missing(body.digests) }),
+    samplePack: ({ request }) =>
+      rooms.samples.take((request.body as Buffer | undefined) ?? Buffer.alloc(0)),
+    samplePicture: async ({ params, reply }) =>
+      showPicture(reply, await rooms.samples.show(params.digest, 'whole')),
+    sampleThumbnail: async ({ params, reply }) =>
+      showPicture(reply, await rooms.samples.show(params.digest, 'small')),
+    datasetList: () => rooms.datasets.list(),
+    datasetAdd: ({ body, person, note }) => {
+      note.about({ target: body.name })
+      return rooms.datasets.add(body, signedIn(person).user, note)
+    },
+    datasetShow: ({ params }) => rooms.datasets.show(params.dataset),
+    datasetEdit: ({ params, body, note }) => rooms.datasets.edit(params.dataset, body, note),
+    datasetRemove: ({ params, note }) => rooms.datasets.remove(params.dataset, note),
+    datasetSampleList: ({ params, query }) => rooms.datasets.samples(params.dataset, query),
+    datasetSamplePut: ({ params, body, person, note }) =>
+      rooms.datasets.put(params.dataset, body.samples, signedIn(person).user, note),
+    datasetSampleRemove: ({ params, body, note }) =>
+      rooms.datasets.takeOut(params.dataset, body.digests, note),
+    datasetSampleShow: ({ params }) => rooms.datasets.sample(params.dataset, params.digest),
+
     jobList: ({ query }) => rooms.jobs.list(query.subject),
     jobShow: ({ params }) => rooms.jobs.get(params.jobId),
     jobCancel: ({ params, note }) => rooms.jobs.cancel(params.jobId, note),
@@ -346,6 +372,14 @@ export function apiHandlers(rooms: Rooms): Handlers {
 /** Gives bytes as a file to keep; the name is ours. */
 const attach = (reply: FastifyReply, name: string): void => {
   reply.header('content-disposition', `attachment; filename="${name}"`)
+}
+
+/** Pictures are named by their digest, and never change. What a stranger's file is, is said, not guessed. */
+function showPicture(reply: FastifyReply, { type, bytes }: ShownPicture): Uint8Array {
+  reply.type(type)
+  reply.header('x-content-type-options', 'nosniff')
+  reply.header('cache-control', 'private, max-age=31536000, immutable')
+  return bytes
 }
 
 function signedIn<P>(person: P | undefined): P {

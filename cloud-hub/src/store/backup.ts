@@ -32,8 +32,13 @@ const blobListName = 'blobs.txt'
 const databaseName = 'hub.db'
 /** What a hub keeps in its data folder beside database and blobs, and cannot make anew. */
 const keptBeside = ['keys', 'local-token']
-/** Folders of files under their digests: snapshots, and models with what was compiled of them. */
-const blobRooms = ['blobs', 'models'] as const
+/** Folders of files under their digests: snapshots, models with what was compiled of them, and samples. */
+const blobRooms = ['blobs', 'models', 'samples'] as const
+const roomWords: Readonly<Record<string, string>> = {
+  blobs: 'picture',
+  models: 'model file',
+  samples: 'sample',
+}
 /** More than any manifest has; what is longer is none. */
 const manifestBytesMax = 1024 * 1024
 
@@ -298,11 +303,11 @@ type Kept = { what: string; name: string; place: string; sizeBytes: number }
 async function* blobsOf(folder: string): AsyncGenerator<Kept> {
   const lines = createInterface({ input: createReadStream(join(folder, blobListName)) })
   for await (const line of lines) {
-    const [, models, name, size] = /^(models )?([0-9a-f]{64}) (\d+)$/.exec(line) ?? []
+    const [, room = 'blobs', name, size] =
+      /^(?:(models|samples) )?([0-9a-f]{64}) (\d+)$/.exec(line) ?? []
     if (name === undefined) throw new Error(`Cannot read ${blobListName}: "${line.slice(0, 100)}"`)
-    const [room, what] = models === undefined ? ['blobs', 'picture'] : ['models', 'model file']
     const place = `${room}/${name.slice(0, 2)}/${name}`
-    yield { what, name, place, sizeBytes: Number(size) }
+    yield { what: roomWords[room] ?? room, name, place, sizeBytes: Number(size) }
   }
 }
 

@@ -231,6 +231,89 @@ export type ArtifactTable = {
   created_at: number
 }
 
+/** A picture that is kept for learning; its bytes are among the hub's samples, under `digest`. */
+export type SampleTable = {
+  digest: string
+  /** `PictureForm`; empty for a mask. */
+  form: string
+  width: number
+  height: number
+  size_bytes: number
+  /** Digest of a small picture of it; empty before one was made. */
+  thumbnail: Generated<string>
+  added_at: number
+}
+
+/** A dataset as it is now. */
+export type DatasetTable = {
+  name: string
+  description: string
+  /** `string[]` as JSON. */
+  labels: string
+  revision: number
+  /** `Inspected` as JSON; empty before somebody looked. */
+  inspection: string
+  author: string
+  created_at: number
+  changed_at: number
+}
+
+/** A sample in a dataset, and what is said of it there now. */
+export type DatasetSampleTable = {
+  dataset: string
+  digest: string
+  /** Order in which they came. */
+  position: number
+  name: string
+  site: string | null
+  stream_id: string | null
+  captured_at: number | null
+  /** `SampleAnnotation[]` as JSON. */
+  annotations: string
+  /** Counts what was said of it. */
+  revision: number
+  author: string
+  at: number
+}
+
+/** By what a sample of a dataset is found: its labels (`kind` label), and what is odd about it (`kind` problem). */
+export type DatasetMarkTable = {
+  dataset: string
+  kind: string
+  word: string
+  digest: string
+  count: number
+}
+
+/** What was said of a sample before. Bounded: the oldest of a sample give way. */
+export type AnnotationRevisionTable = {
+  dataset: string
+  digest: string
+  revision: number
+  annotations: string
+  author: string
+  at: number
+}
+
+/** A frozen dataset; its list lies among the hub's samples under `digest`, its splits under `split_digest`. */
+export type DatasetVersionTable = {
+  dataset: string
+  version: number
+  /** Names what is in it: samples, annotations and labels. */
+  digest: string
+  split_digest: string
+  labels: string
+  samples: number
+  /** `SplitShown` as JSON. */
+  split: string
+  inspection: string
+  note: string
+  /** Of the dataset, when it was frozen. */
+  revision: number
+  author: string
+  created_at: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -248,4 +331,10 @@ export type Tables = {
   job: JobTable
   model_version: ModelVersionTable
   artifact: ArtifactTable
+  sample: SampleTable
+  dataset: DatasetTable
+  dataset_sample: DatasetSampleTable
+  dataset_mark: DatasetMarkTable
+  annotation_revision: AnnotationRevisionTable
+  dataset_version: DatasetVersionTable
 }

@@ -1,0 +1,135 @@
+/**
+ * The pictures of samples, under their digest. They come in packs: one request carries as many small pictures as fit,
+ * and what is there already need not come again. A row says that the bytes are there.
+ */
+import {
+  type PackedPicture,
+  type PictureForm,
+  type PicturePack,
+  PicturePack as PicturePackSchema,
+  Refusal,
+  samplePictureBytesMax,
+  splitPack,
+} from '@edgeloop/protocol'
+import { Misfit, parse, parseJson } from '@edgeloop/protocol/check'
+import type { Blobs } from '../blobs/blobs.ts'
+import type { Store } from '../store/store.ts'
+import { formFault, showable } from './picture-form.ts'
+
+/** Pictures that are written at once: each waits for the disk. */
+const writesAtOnce = 8
+
+/** A picture on its way to a browser. */
+export type ShownPicture = { readonly type: string; readonly bytes: Uint8Array }
+
+export type SamplePictures = {
+  /** Those of `digests` whose pictures are not here. */
+  missing(digests: readonly string[]): Promise<string[]>
+  /** Takes a pack. @throws {Refusal} badRequest, digestDiffers; pictures before the bad one stay */
+  take(pack: Uint8Array): Promise<{ stored: number }>
+  /** Keeps bytes that came some other way. @throws {Refusal} as `take` */
+  keep(picture: NewPicture): Promise<void>
+  /** @throws {Refusal} notFound */
+  show(digest: string, size: 'whole' | 'small'): Promise<ShownPicture>
+}
+
+export type NewPicture = PackedPicture & {
+  /** A small picture of it, where somebody made one. */
+  readonly thumbnail?: string
+}
+
+export function openSamplePictures(deps: {
+  store: Store
+  /** Kept for as long as a dataset needs them. */
+  files: Blobs
+  clock: () => number
+}): SamplePictures {
+  const { store, files, clock } = deps
+
+  async function keep({ bytes, thumbnail = '', ...picture }: NewPicture): Promise<void> {
+    const fault = formFault(bytes, picture)
+    if (fault !== undefined) {
+      throw new Refusal('badRequest', `Cannot keep the picture ${picture.digest}: ${fault}`)
+    }
+    await files.put(picture.digest, only(bytes), { bytesMax: samplePictureBytesMax })
+    const { digest, width, height, form = '' } = picture
+    await store.writer
+      .insertInto('sample')
+      .values({
+        ...{ digest, form, width, height, thumbnail },
+        size_bytes: bytes.length,
+        added_at: clock(),
+      })
+      .onConflict((on) => on.column('digest').doNothing())
+      .execute()
+  }
+
+  return {
+    missing: async (digests) => {
+      const here = await store.writer
+        .selectFrom('sample')
+        .select('digest')
+        .where('digest', 'in', [...digests])
+        .execute()
+      const known = new Set(here.map(({ digest }) => digest))
+      return digests.filter((digest) => !known.has(digest))
+    },
+
+    take: async (pack) => {
+      const pictures = readPack(pack)
+      let next = 0
+      const lane = async (): Promise<void> => {
+        for (let at = next++; at < pictures.length; at = next++) await keep(pictures[at]!)
+      }
+      await Promise.all(Array.from({ length: writesAtOnce }, lane))
+      return { stored: pictures.length }
+    },
+
+    keep,
+
+    show: async (digest, size) => {
+      const row = await store.reader
+        .selectFrom('sample')
+        .select(['form', 'width', 'height', 'thumbnail'])
+        .where('digest', '=', digest)
+        .executeTakeFirst()
+      const small = size === 'small' && row !== undefined && row.thumbnail !== ''
+      const bytes = row && (await files.read(small ? row.thumbnail : digest))
+      if (!bytes) throw new Refusal('notFound', `Cannot find the picture ${digest}`)
+      if (small) return { type: 'image/webp', bytes }
+      return showable(bytes, { ...row, form: (row.form || 'image/png') as PictureForm })
+    },
+  }
+}
+
+/**
+ * Takes a pack apart, as `writePack` made it.
+ * @throws {Refusal} badRequest when it is anything else
+ */
+export function readPack(pack: Uint8Array): NewPicture[] {
+  const parts = splitPack(pack)
+  if (!parts) throw new Refusal('badRequest', 'Cannot read the pack: its head is cut off')
+  let head: PicturePack
+  try {
+    const json = parseJson(parts.head, 'the head of the pack')
+    head = parse(PicturePackSchema, json, 'the head of the pack')
+  } catch (error) {
+    if (error instanceof Misfit) throw new Refusal('badRequest', error.message)
+    throw error
+  }
+  let at = 0
+  const pictures = head.map(({ sizeBytes, ...picture }) => {
+    const bytes = parts.rest.subarray(at, at + sizeBytes)
+    at += sizeBytes
+    return { ...picture, bytes }
+  })
+  if (at === parts.rest.length) return pictures
+  throw new Refusal(
+    'badRequest',
+    `Cannot read the pack: its head speaks of ${at} bytes of pictures, and ${parts.rest.length} have come`,
+  )
+}
+
+async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}

@@ -1,0 +1,299 @@
+/**
+ * Samples with their annotations, and the datasets that are frozen from them. A dataset is named; what is in it may
+ * change until it is frozen: a version of a dataset is a list of annotated samples that never changes, named by the
+ * digest of that list.
+ */
+import { type Static, Type } from 'typebox'
+import { ModelName, UploadId } from './models.ts'
+import { Box, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+
+const closed = { additionalProperties: false } as const
+
+/** Same alphabet as the name of a model. */
+export const DatasetName = ModelName
+export const DatasetVersionNumber = Type.Integer({ minimum: 1, maximum: 1_000_000 })
+
+/** Samples in one dataset. */
+export const datasetSamplesMax = 200_000
+/** Annotations of one sample: a crowd, each person an outline of its own. */
+export const sampleAnnotationsMax = 2000
+/** Labels of one dataset: those of ImageNet, and many more. */
+export const datasetLabelsMax = 10_000
+/** Samples in one request. */
+export const samplesBatchMax = 1000
+/** Bytes of one picture. */
+export const samplePictureBytesMax = 32 * 1024 * 1024
+/** An archive of pictures and annotations; more comes by the command line, picture by picture. */
+export const datasetArchiveBytesMax = 2 * 1024 * 1024 * 1024
+
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+
+/** What a person or a teacher model says is in a sample. Places are shares (0..1) of the picture. */
+export const SampleAnnotation = Type.Union(
+  [
+    Type.Object({ kind: Type.Literal('class'), label: Label }, closed),
+    Type.Object(
+      {
+        kind: Type.Literal('box'),
+        label: Label,
+        box: Box,
+        /** Many of them that nobody told apart: found or not, it counts neither way. */
+        crowd: Type.Optional(Type.Boolean()),
+      },
+      closed,
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('polygon'),
+        label: Label,
+        points: Type.Array(Type.Tuple([Share, Share]), { minItems: 3, maxItems: 10_000 }),
+      },
+      closed,
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('mask'),
+        /** What each value of the mask stands for; 255 for nothing. */
+        labels: Type.Array(Label, { maxItems: 255 }),
+        /** Path in the set it came from. */
+        file: Type.String({ minLength: 1, maxLength: 500 }),
+        /** Of a PNG as large as the picture, one byte a pixel. */
+        digest: Digest,
+      },
+      closed,
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('number'),
+        name: Type.String({ minLength: 1, maxLength: 100 }),
+        value: Type.Number(),
+      },
+      closed,
+    ),
+  ],
+  { $id: 'SampleAnnotation' },
+)
+export type SampleAnnotation = Static<typeof SampleAnnotation>
+
+const SampleAnnotations = Type.Array(SampleAnnotation, { maxItems: sampleAnnotationsMax })
+
+/** How the bytes of a sample are a picture: a file of an image format, or pixels row by row as MNIST has them. */
+export const pictureForms = [
+  'image/jpeg',
+  'image/png',
+  'image/webp',
+  'image/gif',
+  'image/tiff',
+  'image/heif',
+  'raw-grey',
+  'raw-rgb',
+] as const
+export type PictureForm = (typeof pictureForms)[number]
+
+/** A frame kept for learning, named by the digest of its bytes, with what is said of it in one dataset. */
+export const DatasetSample = Type.Object(
+  {
+    digest: Digest,
+    /** Path in the set it came from; people know it by that. */
+    name: Type.String({ maxLength: 500 }),
+    width: Type.Integer({ minimum: 1, maximum: 65_535 }),
+    height: Type.Integer({ minimum: 1, maximum: 65_535 }),
+    site: Type.Optional(SiteId),
+    stream: Type.Optional(StreamId),
+    capturedAt: Type.Optional(Timestamp),
+    annotations: SampleAnnotations,
+  },
+  { $id: 'DatasetSample', ...closed },
+)
+export type DatasetSample = Static<typeof DatasetSample>
+
+/** A dataset with what is in it now. */
+export const DatasetRow = Type.Object(
+  {
+    name: DatasetName,
+    description: Type.String(),
+    /** Their order is that of a model's outputs; new ones come last. */
+    labels: Type.Array(Label),
+    samples: Type.Integer({ minimum: 0 }),
+    /** Of them, those that anything is said of. */
+    annotated: Type.Integer({ minimum: 0 }),
+    /** Counts every change of what is in it. */
+    revision: Type.Integer({ minimum: 0 }),
+    /** Frozen versions. */
+    versions: Type.Integer({ minimum: 0 }),
+    /** A few of its samples, to be recognized by. */
+    faces: Type.Array(Digest),
+    by: Type.String(),
+    createdAt: Timestamp,
+    changedAt: Timestamp,
+  },
+  { $id: 'DatasetRow' },
+)
+export type DatasetRow = Static<typeof DatasetRow>
+
+const DatasetLabels = Type.Array(Label, { maxItems: datasetLabelsMax, uniqueItems: true })
+
+export const DatasetRequest = Type.Object(
+  {
+    name: DatasetName,
+    description: Type.Optional(Type.String({ maxLength: 2000 })),
+    labels: Type.Optional(DatasetLabels),
+  },
+  { $id: 'DatasetRequest', ...closed },
+)
+export type DatasetRequest = Static<typeof DatasetRequest>
+
+export const DatasetEdit = Type.Object(
+  {
+    description: Type.Optional(Type.String({ maxLength: 2000 })),
+    /** Labels that are not there yet; they come last. */
+    addLabels: Type.Optional(DatasetLabels),
+  },
+  { $id: 'DatasetEdit', minProperties: 1, ...closed },
+)
+export type DatasetEdit = Static<typeof DatasetEdit>
+
+/** Head of a pack of pictures: their bytes follow it, one after the other in this order. */
+export const PicturePack = Type.Array(
+  Type.Object(
+    {
+      digest: Digest,
+      sizeBytes: Type.Integer({ minimum: 1, maximum: samplePictureBytesMax }),
+      width: DatasetSample.properties.width,
+      height: DatasetSample.properties.height,
+      /** Left out for a mask, which is no sample of its own. */
+      form: Type.Optional(Type.Enum(pictureForms)),
+    },
+    closed,
+  ),
+  { minItems: 1, maxItems: samplesBatchMax },
+)
+export type PicturePack = Static<typeof PicturePack>
+
+/** Bytes of one pack with its head; a picture that is larger than the rest allows comes alone. */
+export const picturePackBytesMax = samplePictureBytesMax + 1024 * 1024
+/** Bytes that a pack is filled up to. */
+export const picturePackBytes = 4 * 1024 * 1024
+
+/** What was said of a sample before. */
+export const AnnotationRevision = Type.Object({
+  revision: Type.Integer({ minimum: 1 }),
+  annotations: SampleAnnotations,
+  by: Type.String(),
+  at: Timestamp,
+})
+export type AnnotationRevision = Static<typeof AnnotationRevision>
+
+export const splitNames = ['train', 'validation', 'test'] as const
+export type SplitName = (typeof splitNames)[number]
+
+/** How a frozen list is split. Samples that show the same are never on two sides. */
+export const SplitRequest = Type.Object(
+  {
+    /** Share (0..1) of samples kept for the test, or `last:N` in their order. */
+    holdout: Type.Optional(
+      Type.Union([
+        Type.Number({ minimum: 0.01, maximum: 0.9 }),
+        Type.String({ pattern: '^last:[1-9][0-9]{0,6}$', maxLength: 12 }),
+      ]),
+    ),
+    /** What stays together: nothing but what shows the same, all of a stream, or what was seen in one stretch of time. */
+    by: Type.Optional(
+      Type.Union([Type.Literal('sample'), Type.Literal('stream'), Type.Literal('time')]),
+    ),
+    /** Every label has its share on each side. */
+    stratify: Type.Optional(Type.Boolean()),
+    /** Cross-validation with so many parts, instead of one test set. */
+    folds: Type.Optional(Type.Integer({ minimum: 2, maximum: 20 })),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+  },
+  { $id: 'SplitRequest', ...closed },
+)
+export type SplitRequest = Static<typeof SplitRequest>
+
+export const FreezeRequest = Type.Object(
+  { split: SplitRequest, note: Type.Optional(Type.String({ maxLength: 500 })) },
+  { $id: 'FreezeRequest', ...closed },
+)
+export type FreezeRequest = Static<typeof FreezeRequest>
+
+/** Formats of datasets in and out; `frozen` is our own. */
+export const datasetFormats = ['coco', 'yolo', 'voc', 'folders', 'idx', 'frozen'] as const
+export type DatasetFormat = (typeof datasetFormats)[number]
+
+export const ImportRequest = Type.Object(
+  {
+    /** A whole upload: a zip or a tar, compressed or not. */
+    uploadId: UploadId,
+    /** Left out: looked for. */
+    format: Type.Optional(Type.Enum(datasetFormats)),
+  },
+  { $id: 'ImportRequest', ...closed },
+)
+export type ImportRequest = Static<typeof ImportRequest>
+
+/** What is asked of the samples of a dataset, or of one of its versions. */
+export const SampleQuery = Type.Object(
+  {
+    /** A frozen version; what is in the dataset now where left out. */
+    version: Type.Optional(DatasetVersionNumber),
+    label: Type.Optional(Label),
+    /** `yes` for samples that anything is said of. */
+    annotated: Type.Optional(Type.Union([Type.Literal('yes'), Type.Literal('no')])),
+    site: Type.Optional(SiteId),
+    stream: Type.Optional(StreamId),
+    /** What the last inspection found. */
+    problem: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
+    /** Of a version only. */
+    split: Type.Optional(Type.Enum(splitNames)),
+    /** Of a version with folds only, from 0. */
+    fold: Type.Optional(Type.Integer({ minimum: 0, maximum: 19 })),
+    /** The cursor of the next page. */
+    after: Type.Optional(Type.Integer({ minimum: 0 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 100 })),
+  },
+  closed,
+)
+export type SampleQuery = Static<typeof SampleQuery>
+
+/** A sample as lists show it. */
+export const SampleShown = Type.Object(
+  {
+    ...DatasetSample.properties,
+    /** Of a version: which side it is on, or which fold. */
+    split: Type.Optional(Type.Enum(splitNames)),
+    fold: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Kinds of problems that the last inspection found in it. */
+    problems: Type.Array(Type.String()),
+  },
+  { $id: 'SampleShown' },
+)
+export type SampleShown = Static<typeof SampleShown>
+
+/** In the order in which they came. `next` is the `after` of the next page, or null at the end. */
+export const SamplePage = Type.Object(
+  {
+    samples: Type.Array(SampleShown),
+    /** All that fit the query, on every page together. */
+    total: Type.Integer(),
+    next: Type.Union([Type.Integer(), Type.Null()]),
+  },
+  { $id: 'SamplePage' },
+)
+export type SamplePage = Static<typeof SamplePage>
+
+/** One sample with what is and was said of it. */
+export const SampleDetail = Type.Object(
+  {
+    sample: SampleShown,
+    revision: Type.Integer({ minimum: 1 }),
+    by: Type.String(),
+    at: Timestamp,
+    /** Newest first. */
+    earlier: Type.Array(AnnotationRevision),
+    /** Other datasets that it is in. */
+    alsoIn: Type.Array(DatasetName),
+  },
+  { $id: 'SampleDetail' },
+)
+export type SampleDetail = Static<typeof SampleDetail>
