@@ -4,6 +4,7 @@
  */
 import type { CandidateResult, CompileReport } from '../compile/compile-report.ts'
 import { type Metric, metrics } from '../evaluate/metric.ts'
+import { figure, page, plot } from './html.ts'
 import {
   accuracyAgainstSpeed,
   errorPerTensor,
@@ -18,14 +19,9 @@ export function reportPage(report: CompileReport): string {
   const { source, candidates, metric, chosen } = report
   const best = candidates.find(({ name }) => name === chosen)
   const original = candidates.find(({ name }) => name === 'original')
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(source.name)} compiled</title>
-<style>${style}</style>
-<main>
-<header>
+  return page(
+    `${source.name} compiled`,
+    `<header>
 <h1>${escaped(source.name)}</h1>
 <p>For ${escaped(report.target)}: <strong>${escaped(chosen)}</strong>, ${escaped(report.why)}.</p>
 <dl class="figures">
@@ -61,17 +57,9 @@ ${
 ${worstTensors(report)}
 ${keptTable(report)}
 ${unfusedTable(report)}
-${facts(report)}
-</main>
-</html>
-`
+${facts(report)}`,
+  )
 }
-
-const figure = (value: string, says: string): string =>
-  `<div><dt>${escaped(says)}</dt><dd>${escaped(value)}</dd></div>`
-
-const plot = (title: string, svg: string, note = ''): string =>
-  `<figure><figcaption><h2>${escaped(title)}</h2>${note && `<p>${note}</p>`}</figcaption>${svg}</figure>\n`
 
 function candidateTable(candidates: readonly CandidateResult[], metric: Metric): string {
   const extra = [...new Set(candidates.flatMap((one) => Object.keys(one.metrics) as Metric[]))]
@@ -163,32 +151,3 @@ const times = (ratio: number | null | undefined): string =>
   ratio === null || ratio === undefined ? '–' : `${ratio.toFixed(2)}×`
 const megabytes = (bytes: number | null | undefined): string =>
   bytes === null || bytes === undefined ? '–' : `${(bytes / 1e6).toFixed(2)} MB`
-
-const style = `
-:root{color-scheme:light dark;--ground:#fff;--card:#f6f7f9;--ink:#1a1d21;--soft:#59616b;--line:#d9dde3;--accent:#1667c7;--bad:#b3261e;--calm:#8a94a1}
-@media(prefers-color-scheme:dark){:root{--ground:#14171a;--card:#1c2025;--ink:#e8eaed;--soft:#a2abb6;--line:#343a42;--accent:#6cb0ff;--bad:#ff8a80;--calm:#7d8794}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1080px;margin:0 auto;padding:24px 16px 64px}
-h1{font-size:22px;margin:0;overflow-wrap:anywhere}h2{font-size:15px;margin:24px 0 4px}
-p{margin:4px 0;color:var(--soft)}p strong{color:var(--accent)}
-.figures{display:flex;flex-wrap:wrap;gap:8px 32px;margin:16px 0 24px}
-.figures div{display:flex;flex-direction:column-reverse}.figures dd{margin:0;font-size:28px;font-weight:600;font-variant-numeric:tabular-nums}.figures dt{color:var(--soft)}
-.wide{overflow-x:auto;border:1px solid var(--line);border-radius:8px}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:8px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line);vertical-align:top}
-tr:last-child>*{border-bottom:0}
-th{font-weight:500}thead th{color:var(--soft);font-size:13px}
-th:first-child{text-align:left}th small{display:block;color:var(--soft);font-weight:400;white-space:normal;min-width:11em}
-.why,thead th:last-child{text-align:left;white-space:normal;min-width:14em}
-tr.chosen{background:var(--card)}tr.chosen strong{color:var(--accent)}tr.refused td,tr.refused th{color:var(--soft)}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:16px;margin-top:16px}
-figure{margin:0;padding:16px;background:var(--card);border-radius:8px}figure h2{margin:0}figure p{font-size:13px;margin:0 0 8px}
-svg{display:block;width:100%;height:auto}svg text{font-size:10px;fill:var(--ink);font-variant-numeric:tabular-nums}
-svg .axis{fill:var(--soft)}svg .strong{font-weight:700}
-.grid{stroke:var(--line);stroke-width:1}.limit{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3}
-circle.chosen,rect.chosen,rect.after{fill:var(--accent)}circle.passed,rect.passed,rect.before,rect.refused{fill:var(--calm)}circle.refused{fill:var(--bad)}
-.key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-left:8px}.key.before{background:var(--calm)}.key.after{background:var(--accent)}
-.facts{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0}.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}
-@media(max-width:560px){.facts{grid-template-columns:1fr}.facts dd{margin-bottom:8px}}
-`
