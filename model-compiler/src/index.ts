@@ -63,6 +63,12 @@ export { foldSuppression, type Suppression } from './passes/fold-suppression.ts'
 export { floatPasses, int8Passes, quantizedPasses } from './passes/index.ts'
 export { type OptimizeOptions, optimize, type PassReport } from './passes/optimize.ts'
 export type { Pass } from './passes/pass.ts'
+export {
+  evaluationPage,
+  evaluationSections,
+  headline,
+  type Section,
+} from './report/evaluation-sections.ts'
 export type { Value } from './runtime/session.ts'
 export { inferTypes } from './shapes/infer-types.ts'
 export { dropInitializerInputs, setInputShapes } from './shapes/input-shapes.ts'

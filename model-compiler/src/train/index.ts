@@ -11,6 +11,9 @@ export {
   wantedNet,
 } from '../builders/index.ts'
 export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts'
+export { cardOf, type ModelCard } from './card/card.ts'
+export { cardText } from './card/card-text.ts'
+export { curvePlots, runPage } from './card/run-page.ts'
 export type { Figures, TrainProgress } from './run/progress.ts'
 export {
   ParameterGroup,
