@@ -11,6 +11,12 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { attributeTypes, model, node, tensor, value, writeModel } from '@edgeloop/model-compiler'
 import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
+import { cocoLabels } from '../../edge-agent/src/models/coco-labels.ts'
+import {
+  type Found,
+  meanAveragePrecision,
+} from '../../model-compiler/src/evaluate/average-precision.ts'
+import { coco128Images, coco128Truths } from '../detection/coco128.ts'
 import { writeConveyorPictures } from '../detection/conveyor-pictures.ts'
 import { put } from '../detection/tiny-models.ts'
 import { material, needs } from '../require.ts'
@@ -52,6 +58,7 @@ test('a model is compiled, described and found again by detect without being tol
   const { lines, stderr } = await edgeloop(
     ...['model', 'compile', demoModel.file, '--calibrate', images, '--out', out],
     ...['--keep', 'original', '--measure-seconds', '0.05', '--progress', 'json', '--json'],
+    '--trace',
   )
   const { chosen, candidates, unfused } = lines.at(-1)
   assert(Array.isArray(unfused))
@@ -87,6 +94,9 @@ test('a model is compiled, described and found again by detect without being tol
   assert.equal(manifest.source.digest, createHash('sha256').update(original).digest('hex'))
   const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))
   assert.equal(report.chosen, chosen)
+  const trace = await readFile(join(out, 'trace.txt'), 'utf8')
+  assert.match(trace, /^== as it is in the file/)
+  assert(/\n== [a-z-]+, round 1: \d+ places\ngraph: operator set/.test(trace), trace.slice(0, 300))
   assert(report.operators.before.length > 0 && report.operators.after.length > 0)
   assert.deepEqual(
     (await readdir(folder)).filter((name) => name.startsWith('.')),
@@ -119,6 +129,37 @@ test('a model is compiled, described and found again by detect without being tol
   assert(models[1].evaluation.value >= 0.95 && latencyRatio > 0.5)
   assert(outputs.length > 0 && outputs.every(({ cosine }: { cosine: number }) => cosine > 0.95))
 })
+
+test(
+  'detect with an int8 detector is as precise as with the float one',
+  needs('material', 'time'),
+  async (t) => {
+    const out = join(folder, 'fastestdet')
+    const original = `${material}/models/fastestdet_352.onnx`
+    const described = ['--layout', 'fastestdet', '--labels', 'coco']
+    const calibrate = `${material}/suites/ort-quantization-reference/calibration/fastestdet_352`
+    await edgeloop(
+      ...['model', 'compile', original, ...described, '--calibrate', calibrate],
+      ...['--evaluate', `${material}/datasets/coco128`, '--precision', 'int8', '--max-drop', '1'],
+      ...['--out', out, '--measure-seconds', '0.05', '--json'],
+    )
+    const truths = coco128Truths().filter(({ label }) => cocoLabels.includes(label))
+    const ap50 = async (...model: string[]) => {
+      const { lines } = await edgeloop(
+        ...['detect', '--model', ...model, '--images', coco128Images, '--json'],
+        ...['--score-min', '0.02', '--nms-iou', '0.6', '--max-detections', '100'],
+      )
+      const found = lines.flatMap(({ source, detections }): Found[] =>
+        detections.map((one: Omit<Found, 'image'>) => ({ ...one, image: source })),
+      )
+      return meanAveragePrecision(truths, found).ap50
+    }
+    const [float, codes] = [await ap50(original, ...described), await ap50(join(out, 'model.onnx'))]
+    t.diagnostic(`AP50 ${float.toFixed(4)} float, ${codes.toFixed(4)} int8`)
+    // coco128.test.ts holds the float model to .306.
+    assert(float >= 0.306 - 0.01 && codes >= float - 0.01, `${float} and ${codes}`)
+  },
+)
 
 test('Ctrl-C leaves nothing behind', async () => {
   const out = join(folder, 'stopped')

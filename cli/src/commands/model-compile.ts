@@ -27,6 +27,7 @@ type Options = {
   timeLimit: number
   memoryLimit?: number
   measureSeconds: number
+  trace?: boolean
   progress: ProgressForm
   json?: boolean
 }
@@ -66,6 +67,7 @@ export function compileCommand(): Command {
       number(0.05, 600),
       3,
     )
+    .option('--trace', 'write trace.txt too: the graph after each pass that has changed something')
     .addOption(progressOption())
     .addOption(jsonOption())
     .addHelpText(
@@ -105,6 +107,7 @@ async function compile(file: string, given: Options): Promise<void> {
     ...(labels !== undefined && { labels }),
     ...(description !== undefined && { description }),
     ...(evaluate !== undefined && { evaluate }),
+    ...(given.trace && { trace: true }),
     target: given.target ?? compiler.ownTarget(),
   }
   const teller = progressTeller(given.progress)

@@ -24,6 +24,8 @@ export type CompileOrder = {
   readonly seed: number
   /** For one measurement of a candidate against the original. */
   readonly measureSeconds: number
+  /** Writes trace.txt too. */
+  readonly trace?: boolean
   /** Where everything is written. */
   readonly folder: string
 }

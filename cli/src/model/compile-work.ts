@@ -1,17 +1,9 @@
 /** Compiling and comparing with images: the model is opened as the agent would, and images become its samples. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Model, openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
-import {
-  cosine,
-  modelSizeBytesMax,
-  OnnxError,
-  readModel,
-  type Sample,
-  verify,
-} from '@edgeloop/model-compiler'
+import { cosine, type Sample } from '@edgeloop/model-compiler'
 import { comparePairs, compileModel } from '@edgeloop/model-compiler/compile'
-import { Failure } from '../failure.ts'
 import { Canvases } from './canvases.ts'
 import type {
   Compared,
@@ -22,6 +14,7 @@ import type {
 } from './compile-order.ts'
 import { imageSamples } from './image-samples.ts'
 import { ImageSet, type Truths } from './image-set.ts'
+import { type ModelSource, openModelSource } from './model-source.ts'
 import { evaluateMax, splitImages } from './split-images.ts'
 import { describe, Evaluator } from './task-evaluation.ts'
 
@@ -33,8 +26,8 @@ type Tell = (progress: OrderProgress) => void
  */
 export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled> {
   const { file, folder } = order
-  const bytes = await modelBytes(file)
-  const { model, description } = await openOriginal(file, order)
+  await using source = await openModelSource(file, folder, order.description)
+  const { model, description } = await openOriginal(source, order)
   await using _ = model
   const given = await ImageSet.open(order.calibrate)
   const held = order.evaluate === undefined ? undefined : await ImageSet.open(order.evaluate)
@@ -52,12 +45,13 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     onImage: (done, total) => tell({ ...last, done, total }),
   })
   const { report, manifest } = await compileModel({
-    model: bytes,
+    model: source.bytes,
     name: basename(file),
     samples: imageSamples(model, new Canvases(model, split.calibrate)),
     evaluate: (candidate) => evaluator.evaluate(candidate),
     ...{ target: order.target, precision: order.precision, maxDrop: order.maxDrop },
     ...{ measureSeconds: order.measureSeconds, keep: order.keep, description, folder, onProgress },
+    ...(order.trace && { trace: true }),
   })
   await evaluator.removeFiles()
   // The agent finds this beside the model, and runs it without being told anything.
@@ -74,12 +68,13 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
 
 /** Runs two models on the same images. @throws as `compile` does */
 export async function compare(order: CompareOrder, tell: Tell): Promise<Compared> {
-  const [a, b] = await Promise.all(order.files.map(modelBytes))
   const [first, second] = order.files
-  const original = await openOriginal(first, order)
+  await using a = await openModelSource(first, order.folder, order.description)
+  await using b = await openModelSource(second, order.folder, order.description)
+  const original = await openOriginal(a, order)
   await using modelA = original.model
   // The second may be described by its own file: a compiled model is.
-  const other = await openOriginal(second, order)
+  const other = await openOriginal(b, order)
   await using modelB = other.model
   const set = await ImageSet.open(order.images)
   const canvases = new Canvases(modelA, set.images.slice(0, evaluateMax))
@@ -89,8 +84,8 @@ export async function compare(order: CompareOrder, tell: Tell): Promise<Compared
     tell({ step: 'evaluate', done, total, share: done / total / 3 })
   const evaluator = new Evaluator({ description, canvases, truths, folder: order.folder, onImage })
   const evaluations = [
-    await evaluator.evaluate(a!),
-    await evaluator.evaluate(b!, other.description),
+    await evaluator.evaluate(a.bytes),
+    await evaluator.evaluate(b.bytes, other.description),
   ]
   const canvasesB = new Canvases(modelB, canvases.images)
   const samplesB = imageSamples(modelB, canvasesB).read()[Symbol.asyncIterator]()
@@ -107,11 +102,13 @@ export async function compare(order: CompareOrder, tell: Tell): Promise<Compared
   }
   await samplesB.return?.(undefined)
   tell({ step: 'measure', done: 0, total: 1, share: 0.7 })
-  const { medianRatio, aMs, bMs } = await comparePairs(a!, b!, feeds[0]!, { feedsOfB: feeds[1]! })
+  const { medianRatio, aMs, bMs } = await comparePairs(a.bytes, b.bytes, feeds[0]!, {
+    feedsOfB: feeds[1]!,
+  })
   return {
     models: order.files.map((file, at) => ({
       file,
-      sizeBytes: (at === 0 ? a! : b!).length,
+      sizeBytes: (at === 0 ? a : b).bytes.length,
       evaluation: evaluations[at]!,
       latencyMs: at === 0 ? aMs : bMs,
     })),
@@ -136,43 +133,11 @@ async function run(model: Model, sample: Sample): Promise<Record<string, Float64
   )
 }
 
-/** @throws {OnnxError} when the file is no model; the runtime's own words for it help nobody */
-async function modelBytes(file: string): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file)
-    if (size > modelSizeBytesMax) {
-      throw new Failure(
-        `Cannot read model "${file}": it has ${size} bytes, at most ${modelSizeBytesMax} are read`,
-      )
-    }
-    const bytes = await readFile(file)
-    const proto = readModel(bytes, { name: file })
-    const outside = proto.graph?.initializer.find(({ externalData }) => externalData.length > 0)
-    if (outside) {
-      const at = outside.externalData.find(({ key }) => key === 'location')?.value
-      throw new OnnxError(
-        `Cannot compile "${file}": tensor "${outside.name}" lies in another file ("${at}"); save the model with its weights inside`,
-      )
-    }
-    verify(proto, { name: file })
-    return bytes
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const known: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EISDIR: 'it is a folder',
-    }
-    if (code === undefined || !known[code]) throw cause
-    throw new Failure(`Cannot read model "${file}": ${known[code]}`, undefined, { cause })
-  }
-}
-
 /** The model as the agent opens it, and all that has to be known to open one like it. */
 async function openOriginal(
-  file: string,
-  given: Pick<CompileOrder, 'layout' | 'labels' | 'description'>,
+  { file, description: named }: ModelSource,
+  { layout, labels }: Pick<CompileOrder, 'layout' | 'labels'>,
 ) {
-  const { layout, labels, description: named } = given
   const source = {
     ...{ name: basename(file), file },
     ...(layout !== undefined && { layout }),

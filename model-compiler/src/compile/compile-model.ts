@@ -3,6 +3,7 @@
  * evaluated and timed against the original in turns, and `choose` decides by the figures alone.
  */
 import { createHash } from 'node:crypto'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +14,7 @@ import { type Sample, type SampleSource, samplesFrom } from '../calibrate/sample
 import { type Evaluation, figuresOf } from '../evaluate/metric.ts'
 import { checkFusion, type FusionReport } from '../fusion/check-fusion.ts'
 import { Graph } from '../graph/graph.ts'
+import { graphLines } from '../graph/text.ts'
 import { verify } from '../graph/verify.ts'
 import { OnnxError, readModel } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
@@ -20,6 +22,7 @@ import { writeModel } from '../onnx/write.ts'
 import { median, medianSqnrDb, sqnrByValue } from '../quantize/sqnr.ts'
 import { reportPage } from '../report/page.ts'
 import { openSession } from '../runtime/session.ts'
+import { inferTypes } from '../shapes/infer-types.ts'
 import { type TargetName, type TargetProfile, targets } from '../targets/index.ts'
 import {
   type CandidateName,
@@ -58,6 +61,8 @@ export type CompileOptions = {
   readonly folder: string
   /** Time for one measurement of a candidate against the original (default 3); the search takes 15 of them. */
   readonly measureSeconds?: number
+  /** Writes `trace.txt` into `folder`: the float graph as it is, and after each pass that has changed something. */
+  readonly trace?: boolean
   readonly onProgress?: (progress: Progress) => void
   readonly signal?: AbortSignal
 }
@@ -96,8 +101,10 @@ export async function compileModel(
   const [feeds] = await Array.fromAsync(firstOf(samples))
   if (!feeds) throw new OnnxError('Cannot compile: there is no sample to calibrate with')
   await checkSample(bytes, feeds, name)
+  const trace = options.trace ? tracing(join(options.folder, 'trace.txt')) : undefined
   const workshop = new Workshop({
     ...{ original, samples, first: feeds, target, signal },
+    ...(trace && { trace }),
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
     onSearch: (done, total) => teller.at('search', 'int8-search', done, total),
     measureSeconds: options.measureSeconds ?? measureSecondsDefault,
@@ -143,6 +150,15 @@ export async function compileModel(
   await writeFile(join(options.folder, 'report.html'), reportPage(report))
   teller.at('write', undefined, 1, 1)
   return { report, manifest }
+}
+
+/** Writes graphs as text, one after the other, as they come: all of them together are large. */
+function tracing(file: string): (step: string, graph: Graph) => void {
+  writeFileSync(file, '')
+  return (step, graph) => {
+    inferTypes(graph)
+    appendFileSync(file, `== ${step}\n${[...graphLines(graph)].join('\n')}\n\n`)
+  }
 }
 
 /** Samples and activations that the error of each is measured with: it is for people to look at. */

@@ -37,6 +37,7 @@ export class Workshop {
   /** What was kept float of it, once that was searched for. */
   searched: Sensitivity | undefined
   readonly #first: Sample
+  readonly #trace: ((step: string, graph: Graph) => void) | undefined
   readonly #onSearch: (done: number, total: number) => void
   readonly #onCalibrate: (done: number, total: number) => void
   #float: Promise<ModelProto> | undefined
@@ -52,6 +53,8 @@ export class Workshop {
     readonly onCalibrate: (done: number, total: number) => void
     readonly onSearch: (done: number, total: number) => void
     readonly signal?: AbortSignal | undefined
+    /** Is shown the graph that becomes `float`, as it is and after each pass that has changed something. */
+    readonly trace?: (step: string, graph: Graph) => void
   }) {
     this.original = options.original
     this.samples = options.samples
@@ -61,11 +64,12 @@ export class Workshop {
     this.#first = options.first
     this.#onCalibrate = options.onCalibrate
     this.#onSearch = options.onSearch
+    this.#trace = options.trace
   }
 
   /** The original, optimized, for inputs of the samples' shapes. */
   float(): Promise<ModelProto> {
-    this.#float ??= this.#optimized(floatPasses).then(({ model, passes }) => {
+    this.#float ??= this.#optimized(floatPasses, this.#trace).then(({ model, passes }) => {
       this.passes = passes
       return model
     })
@@ -108,14 +112,22 @@ export class Workshop {
     return this.searched
   }
 
-  async #optimized(passes: readonly Pass[]) {
+  async #optimized(passes: readonly Pass[], trace?: (step: string, graph: Graph) => void) {
     const graph = new Graph(this.original)
     dropInitializerInputs(graph)
     const shapes = Object.entries(this.#first).map(([name, { dims }]) => [name, dims] as const)
     setInputShapes(graph, Object.fromEntries(shapes))
     if (graph.opset < opsetWanted) upgradeOpset(graph, opsetWanted)
     inferTypes(graph)
-    const reports = await optimize(graph, { passes, ...(this.signal && { signal: this.signal }) })
+    trace?.('as it is in the file, with the shapes of its images', graph)
+    const reports = await optimize(graph, {
+      passes,
+      ...(trace && {
+        trace: ({ pass, round, changes }, changed) =>
+          trace(`${pass}, round ${round}: ${changes} places`, changed),
+      }),
+      ...(this.signal && { signal: this.signal }),
+    })
     return { model: graph.toModel(), passes: reports }
   }
 }
