@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { verify } from '../graph/verify.ts'
 import { writeModel } from '../onnx/write.ts'
 import { openSession } from '../runtime/session.ts'
+import { recognizeHead } from '../train/detectors/head.ts'
 import { type BuildSettings, builders, buildNet, wantedNet } from './index.ts'
 
 const settings = (part: Partial<BuildSettings> = {}): BuildSettings => ({
@@ -11,7 +12,8 @@ const settings = (part: Partial<BuildSettings> = {}): BuildSettings => ({
 })
 
 test('every net runs with any batch, and its output neither vanishes nor explodes', async () => {
-  for (const [name, { size }] of Object.entries(builders)) {
+  for (const [name, { size, task }] of Object.entries(builders)) {
+    if (task === 'detection') continue
     for (const side of new Set([size, 32])) {
       const model = buildNet(name, settings({ height: side, width: side }))
       verify(model)
@@ -65,4 +67,22 @@ test('wantedNet() reads a name with settings and refuses unknown ones', () => {
 
 test('buildNet() refuses pictures that are too small for the net', () => {
   assert.throws(() => buildNet('lenet', settings({ height: 8, width: 8 })), /8×8: nothing is left/)
+})
+
+test('the detector runs with any batch, has a head that is recognized, and is as unsure as it should be', async () => {
+  const model = buildNet('relu-detector', settings({ height: 64, width: 96 }))
+  verify(model)
+  const head = recognizeHead(model)
+  assert.deepEqual([head.kind, head.classes, head.levels.length], ['sized', 7, 1])
+  assert.equal(head.levels[0]?.stride, 8)
+  await using session = await openSession(writeModel(model))
+  for (const batch of [1, 2]) {
+    const data = Float32Array.from({ length: batch * 3 * 64 * 96 }, (_, i) => (i % 17) / 16)
+    const input = { type: 'float32', dims: [batch, 3, 64, 96], data } as const
+    const { detections } = await session.run({ input })
+    assert.deepEqual(detections!.dims, [batch, 8 * 12, 12])
+    const objectness = (detections!.data as Float32Array).filter((_, at) => at % 12 === 4)
+    assert.ok(Math.max(...objectness) < 0.2 && Math.min(...objectness) > 0.0005)
+  }
+  assert.throws(() => buildNet('relu-detector', settings({ height: 60 })), /multiples of 8/)
 })

@@ -7,6 +7,7 @@ import type { ModelProto } from '../onnx/schema.ts'
 import { TrainError } from '../train/run/train-error.ts'
 import { lenet, mnistCnn } from './mnist.ts'
 import { mobilenetV2, mobilenetV3Small } from './mobilenet.ts'
+import { reluDetector } from './relu-detector.ts'
 import { resnet18, smallResnet } from './resnet.ts'
 
 export type BuildSettings = {
@@ -22,6 +23,8 @@ export type BuildSettings = {
 
 type Builder = {
   readonly about: string
+  /** What it is for, where it is not to tell classes of pictures apart. */
+  readonly task?: 'detection'
   /** Pixels of a side where nothing says it. */
   readonly size: number
   readonly build: (settings: BuildSettings) => ModelProto
@@ -42,6 +45,12 @@ export const builders: Readonly<Record<string, Builder>> = {
   },
   'resnet-18': { about: 'residual, 18 layers for photographs', size: 96, build: resnet18 },
   'mobilenet-v2': { about: 'MobileNetV2', size: 96, build: mobilenetV2 },
+  'relu-detector': {
+    about: 'small detector made for int8, layout yolox with strides: [8]',
+    task: 'detection',
+    size: 320,
+    build: reluDetector,
+  },
   'mobilenet-v3-small': { about: 'MobileNetV3-small', size: 96, build: mobilenetV3Small },
 }
 

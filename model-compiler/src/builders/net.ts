@@ -19,7 +19,8 @@ export type ConvolutionOptions = {
   /** Default: what keeps the size at stride 1. */
   readonly pad?: number
   readonly groups?: number
-  readonly bias?: boolean
+  /** Without one, with one of zeros, or with these numbers. */
+  readonly bias?: boolean | readonly number[]
   /** Times the deviation of the weights. */
   readonly gain?: number
 }
@@ -46,7 +47,8 @@ export class Net {
     const fanIn = (incoming / groups) * kernel * kernel
     const dims = [channels, incoming / groups, kernel, kernel]
     const inputs = [x.name, this.#weight(`${name}.weight`, dims, gain * Math.sqrt(2 / fanIn))]
-    if (bias) inputs.push(this.#filled(`${name}.bias`, [channels], 0))
+    if (bias === true) inputs.push(this.#filled(`${name}.bias`, [channels], 0))
+    if (typeof bias === 'object') inputs.push(this.#given(`${name}.bias`, bias))
     const size = (length: number) => Math.floor((length + 2 * pad - kernel) / stride) + 1
     return this.#add('Conv', name, inputs, [channels, size(height), size(width)], {
       kernel_shape: { ints: [kernel, kernel] },
@@ -152,6 +154,26 @@ export class Net {
     return this.#add('Mul', name, [x.name, gate.name], x.shape)
   }
 
+  /** The same numbers in another shape, which the batch is no part of. */
+  reshape(name: string, x: Layer, shape: readonly number[]): Layer {
+    const dims = BigInt64Array.from([0, ...shape], BigInt)
+    const wanted = `${name}.shape`
+    this.#weights.push(tensor(wanted, [dims.length], dims))
+    return this.#add('Reshape', name, [x.name, wanted], shape)
+  }
+
+  /** Any operator without weights. @param shape of what it makes */
+  operator(
+    opType: string,
+    name: string,
+    inputs: readonly Layer[],
+    shape: readonly number[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): Layer {
+    const names = inputs.map((input) => input.name)
+    return this.#add(opType, name, names, shape, attributes)
+  }
+
   /** The model that ends with these layers. */
   toModel(
     outputs: Readonly<Record<string, Layer>>,
@@ -192,6 +214,11 @@ export class Net {
   #filled(name: string, dims: readonly number[], fill: number): string {
     const count = dims.reduce((product, one) => product * one, 1)
     this.#weights.push(tensor(name, dims, new Float32Array(count).fill(fill)))
+    return name
+  }
+
+  #given(name: string, values: readonly number[]): string {
+    this.#weights.push(tensor(name, [values.length], Float32Array.from(values)))
     return name
   }
 
