@@ -1,0 +1,24 @@
+/** Which operators have a gradient, by family. To add one: README.md, "Adding a gradient". */
+import type { Lowering, LoweringTable } from '../lowering.ts'
+import { activations } from './activations.ts'
+import { arithmetic } from './arithmetic.ts'
+import { convolutions } from './convolution.ts'
+import { matrices } from './matrices.ts'
+import { reductions } from './reductions.ts'
+import { shaping } from './shaping.ts'
+
+const table: LoweringTable = {
+  ...activations,
+  ...arithmetic,
+  ...convolutions,
+  ...matrices,
+  ...reductions,
+  ...shaping,
+}
+
+/** undefined where nothing is known of an operator's gradient. */
+export function loweringOf(domain: string, opType: string): Lowering | undefined {
+  const plain = domain === '' || domain === 'ai.onnx'
+  const key = plain ? opType : `${domain}.${opType}`
+  return Object.hasOwn(table, key) ? table[key] : undefined
+}

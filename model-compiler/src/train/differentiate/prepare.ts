@@ -1,0 +1,182 @@
+/**
+ * A model in the form that is trained: one operator set, static shapes, constants as initializers, nothing that only
+ * an exporter wanted, and nothing behind the values where the loss is put on.
+ */
+import { nearestName } from '@edgeloop/protocol/nearest'
+import { intOf, setAttribute } from '../../graph/attributes.ts'
+import { Graph } from '../../graph/graph.ts'
+import { staticShape } from '../../graph/value-type.ts'
+import { altered } from '../../onnx/altered.ts'
+import { OnnxError } from '../../onnx/read.ts'
+import { type ModelProto, TensorProtoSchema } from '../../onnx/schema.ts'
+import { tensor } from '../../onnx/tensor.ts'
+import { upgradeOpset } from '../../opset/upgrade.ts'
+import { foldShapes } from '../../passes/fold-shapes.ts'
+import { hardSigmoid } from '../../passes/hard-sigmoid.ts'
+import { listConstants } from '../../passes/list-constants.ts'
+import { isOp, numbersOf } from '../../passes/matching.ts'
+import { removeDead } from '../../passes/remove-dead.ts'
+import { removeIdentities } from '../../passes/remove-identities.ts'
+import { silu } from '../../passes/silu.ts'
+import { shapeText } from '../../shapes/dimensions.ts'
+import { inferTypes } from '../../shapes/infer-types.ts'
+import { dropInitializerInputs, setInputShapes } from '../../shapes/input-shapes.ts'
+import { stepOpset } from '../tape/tape.ts'
+
+export type Preparation = {
+  /** First dimension of every input. */
+  readonly batch: number
+  /** Whole shapes of inputs by name, batch included, where the file leaves more free than the batch. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>
+  /** Values where the graph ends (default: its outputs). What only later nodes need is dropped. */
+  readonly cut?: readonly string[]
+}
+
+/**
+ * @throws {OnnxError} when a cut is not there, a shape stays unknown, or the model cannot be brought to the operator set
+ */
+export function prepare(model: ModelProto, options: Preparation): Graph {
+  const graph = prepareConstants(model)
+  if (options.cut) cutAt(graph, options.cut)
+  leaveTraining(graph)
+  removeDead.run(graph)
+  upgradeOpset(graph, stepOpset)
+  freeBatch(graph)
+  setInputShapes(graph, shapesFor(graph, options))
+  settle(graph)
+  return graph
+}
+
+/** A model whose constants are all initializers, each parameter under a name of its own. */
+export function prepareConstants(model: ModelProto): Graph {
+  const graph = new Graph(model)
+  dropInitializerInputs(graph)
+  graph.irVersion = Math.max(4, graph.irVersion)
+  ownParameters(graph)
+  listConstants.run(graph)
+  return graph
+}
+
+/**
+ * Exporters keep weights of equal values once, and give the others out through Identity. Equal is not tied: each gets its
+ * own, under the name that it has in the model. What two nodes read under one name stays one.
+ */
+function ownParameters(graph: Graph): void {
+  graph.sort()
+  for (const node of [...graph.nodes]) {
+    const [name] = node.output
+    const source = isOp(node, 'Identity') ? graph.initializers.get(node.input[0] ?? '') : undefined
+    if (!source || !name || graph.isOutput(name)) continue
+    graph.remove(node)
+    graph.setInitializer(altered(TensorProtoSchema, source, { name }))
+  }
+}
+
+/**
+ * Takes back what an export in training mode has said: how BatchNorm is trained is asked for, and Dropout lets everything
+ * through (its masks would have to be fed to be the same again after a pause; augmentation and weight decay do its work).
+ */
+function leaveTraining(graph: Graph): void {
+  for (const node of [...graph.nodes]) {
+    if (isOp(node, 'Dropout')) {
+      const [x = ''] = node.input
+      graph.edit(node, () => {
+        node.input = [x]
+        node.output = node.output.slice(0, 1)
+      })
+    }
+    if (isOp(node, 'BatchNormalization')) {
+      graph.edit(node, () => {
+        node.output = node.output.slice(0, 1)
+        setAttribute(node, 'training_mode', undefined)
+      })
+    }
+  }
+}
+
+function cutAt(graph: Graph, cut: readonly string[]): void {
+  const made = graph.nodes.flatMap(({ output }) => output)
+  for (const name of cut) {
+    if (made.includes(name)) continue
+    const near = nearestName(name, made)
+    throw new OnnxError(
+      `Cannot end the model at "${name}": no node makes it${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    )
+  }
+  for (const { name } of [...graph.outputs]) graph.removeOutput(name)
+  for (const name of new Set(cut)) graph.addOutput(name)
+}
+
+/**
+ * A model that was exported for one batch size says so again in its reshapes. Where the first length of a target is that
+ * of what comes in, it becomes "as before".
+ */
+function freeBatch(graph: Graph): void {
+  inferTypes(graph)
+  for (const node of graph.nodes) {
+    if (!isOp(node, 'Reshape') || intOf(node, 'allowzero', 0) !== 0) continue
+    const [from, to = ''] = node.input
+    const shape = graph.typeOf(from ?? '')?.shape
+    const target = numbersOf(graph, to)
+    if (target === undefined || target.length === 0 || typeof shape?.[0] !== 'number') continue
+    if (target[0] !== shape[0]) continue
+    const name = graph.freshName(`${to}_any_batch`)
+    graph.setInitializer(
+      tensor(name, [target.length], BigInt64Array.from(target.with(0, 0), BigInt)),
+    )
+    graph.setInput(node, 1, name)
+  }
+}
+
+function shapesFor(graph: Graph, { batch, inputShapes = {} }: Preparation) {
+  const shapes: Record<string, readonly number[]> = { ...inputShapes }
+  for (const { name } of graph.requiredInputs) {
+    if (Object.hasOwn(shapes, name)) continue
+    const shape = graph.typeOf(name)?.shape
+    const [, ...rest] = shape ?? []
+    if (!shape || rest.some((one) => typeof one !== 'number')) {
+      throw new OnnxError(
+        `Cannot train the model: its input "${name}" has the shape ${shapeText(shape)}; say which lengths it is to have (inputShapes)`,
+      )
+    }
+    shapes[name] = shape.length === 0 ? [] : [batch, ...(rest as number[])]
+  }
+  return shapes
+}
+
+/** Folds what shapes make constant and drops what changes nothing, until nothing is found. */
+function settle(graph: Graph): void {
+  for (let round = 0; round < 20; round++) {
+    const inferred = inferTypes(graph)
+    let changes = foldKnown(graph, inferred.values)
+    for (const pass of [foldShapes, removeIdentities, hardSigmoid, silu, removeDead]) {
+      changes += pass.run(graph) as number
+      graph.sort()
+    }
+    if (changes === 0) break
+  }
+  const { faults } = inferTypes(graph)
+  if (faults.length > 0) throw new OnnxError(`Cannot train the model: ${faults[0]}`)
+}
+
+/** Values whose elements inference knows become constants: shapes, and what is computed from them. */
+function foldKnown(
+  graph: Graph,
+  values: ReadonlyMap<string, readonly (number | string | undefined)[]>,
+): number {
+  let changes = 0
+  for (const node of [...graph.nodes]) {
+    const [name] = node.output
+    if (name === undefined || node.output.length !== 1 || graph.isOutput(name)) continue
+    const known = values.get(name)
+    const type = graph.typeOf(name)
+    const shape = staticShape(type)
+    // Floats are weights as often as they are figures of shapes, and the tape keeps their way back.
+    if (!known?.every((one) => typeof one === 'number') || type?.elementType !== 7 || !shape)
+      continue
+    graph.remove(node)
+    graph.setInitializer(tensor(name, shape, BigInt64Array.from(known, BigInt)))
+    changes++
+  }
+  return changes
+}
