@@ -14,6 +14,13 @@ export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts
 export { cardOf, type ModelCard } from './card/card.ts'
 export { cardText } from './card/card-text.ts'
 export { curvePlots, runPage } from './card/run-page.ts'
+export {
+  type DifferentiateOptions,
+  differentiate,
+  type Loss,
+  type Step,
+} from './differentiate/differentiate.ts'
+export { freezeDepth, freezePrefix, trainableParameters } from './differentiate/freezing.ts'
 export type { Figures, TrainProgress } from './run/progress.ts'
 export {
   ParameterGroup,
@@ -26,3 +33,4 @@ export {
 export { TrainError } from './run/train-error.ts'
 export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-order.ts'
 export type { TrainResult } from './run/train-result.ts'
+export { type Operand, type Sym, Tape } from './tape/tape.ts'
