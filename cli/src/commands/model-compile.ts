@@ -63,7 +63,7 @@ export function compileCommand(): Command {
     .option('--memory-limit <mib>', 'MiB of memory after which it is ended', number(64, 1e6))
     .option(
       '--measure-seconds <s>',
-      'time for one measurement of a candidate against the original; the search takes 15 of them',
+      'time for one measurement of a candidate against the original; the search takes 22 of them',
       number(0.05, 600),
       3,
     )

@@ -59,7 +59,7 @@ export type CompileOptions = {
   readonly description?: unknown
   /** A folder to write into; see `openOutputFolder`. */
   readonly folder: string
-  /** Time for one measurement of a candidate against the original (default 3); the search takes 15 of them. */
+  /** Time for one measurement of a candidate against the original (default 3); the search takes 22 of them. */
   readonly measureSeconds?: number
   /** Writes `trace.txt` into `folder`: the float graph as it is, and after each pass that has changed something. */
   readonly trace?: boolean
@@ -102,15 +102,19 @@ export async function compileModel(
   if (!feeds) throw new OnnxError('Cannot compile: there is no sample to calibrate with')
   await checkSample(bytes, feeds, name)
   const trace = options.trace ? tracing(join(options.folder, 'trace.txt')) : undefined
+  const measured: Measured[] = []
   const workshop = new Workshop({
     ...{ original, samples, first: feeds, target, signal },
     ...(trace && { trace }),
+    isRight: async (made) => {
+      const { value } = await options.evaluate(writeModel(made), signal)
+      return measured[0]!.evaluation!.value - value <= maxDrop
+    },
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
     onSearch: (done, total) => teller.at('search', 'int8-search', done, total),
     measureSeconds: options.measureSeconds ?? measureSecondsDefault,
   })
 
-  const measured: Measured[] = []
   for (const candidate of names) {
     signal?.throwIfAborted()
     measured.push(await measure(candidate, { options, original, workshop, feeds, teller }))

@@ -20,7 +20,7 @@ import type { TargetProfile } from '../targets/index.ts'
 import type { CandidateName } from './choose.ts'
 
 /** The search takes as long as so many measurements, so that everything together stays within minutes. */
-const searchMeasurements = 15
+const searchMeasurements = 22
 
 /** What recipes share; each part is made when the first of them needs it. */
 export class Workshop {
@@ -37,6 +37,7 @@ export class Workshop {
   /** What was kept float of it, once that was searched for. */
   searched: Sensitivity | undefined
   readonly #first: Sample
+  readonly #isRight: ((model: ModelProto) => Promise<boolean>) | undefined
   readonly #trace: ((step: string, graph: Graph) => void) | undefined
   readonly #onSearch: (done: number, total: number) => void
   readonly #onCalibrate: (done: number, total: number) => void
@@ -53,6 +54,8 @@ export class Workshop {
     readonly onCalibrate: (done: number, total: number) => void
     readonly onSearch: (done: number, total: number) => void
     readonly signal?: AbortSignal | undefined
+    /** Whether a model loses no more than may be lost, by the task's own metric; without it the noise decides. */
+    readonly isRight?: (model: ModelProto) => Promise<boolean>
     /** Is shown the graph that becomes `float`, as it is and after each pass that has changed something. */
     readonly trace?: (step: string, graph: Graph) => void
   }) {
@@ -64,6 +67,7 @@ export class Workshop {
     this.#first = options.first
     this.#onCalibrate = options.onCalibrate
     this.#onSearch = options.onSearch
+    this.#isRight = options.isRight
     this.#trace = options.trace
   }
 
@@ -101,6 +105,7 @@ export class Workshop {
       pairSeconds: this.measureSeconds / 3,
       // What `float` was made for is codes; the one to beat is the form that is fast as it is.
       against: writeModel(await this.float()),
+      ...(this.#isRight && { isEnough: this.#isRight }),
       refine: (quantized) =>
         correctBias(float, quantized, this.samples, {
           how: 'fast',
@@ -158,7 +163,7 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
   },
   'int8-search': {
     about:
-      'the same, with the values float that harm it most, as long as it is no slower than float',
+      'the same, with as few values float as it takes to be right enough, as long as it is no slower than float',
     // Where nothing is worth keeping float it is the int8 model once more, and says so by its figures.
     make: async (workshop) => (await workshop.search()).model,
   },

@@ -3,8 +3,8 @@
  * and how many milliseconds it costs, is measured on the whole model each time: what else stays float around a
  * value, and which fusions go with it, nobody can foretell.
  *
- * First ever more of the worst values, until it is enough: one alone often changes nothing, since the noise of the next one is as
- * loud. Then one after the other is tried without, and what gives too little becomes codes again.
+ * First ever more of the worst values: one alone often changes nothing, since the noise of the next one is as loud. Of these
+ * sets the smallest that is enough is taken. Then one after the other is tried without, and what gives too little becomes codes again.
  */
 import { comparePairs } from '../benchmark/compare-pairs.ts'
 import type { Range } from '../calibrate/range.ts'
@@ -121,6 +121,7 @@ export async function searchSensitivity(
   let best = start
   let tooSlow = 0
   let enough = await isEnough(start.model, start.sqnrDb)
+  const better: Measured[] = []
   for (const size of sizes) {
     if (enough || !hasTime() || tooSlow >= tooSlowMax) break
     if (size > Math.min(keptMax, worst.length)) break
@@ -132,9 +133,13 @@ export async function searchSensitivity(
       continue
     }
     tooSlow = 0
-    if (found.sqnrDb <= best.sqnrDb) continue
-    best = found
-    enough = await isEnough(found.model, found.sqnrDb)
+    if (found.sqnrDb <= (better.at(-1) ?? start).sqnrDb) continue
+    better.push(found)
+  }
+  if (!enough) {
+    const first = await firstEnough(better, (one) => isEnough(one.model, one.sqnrDb), hasTime)
+    enough = first !== undefined
+    best = first ?? better.at(-1) ?? start
   }
 
   const kept: Kept[] = []
@@ -158,6 +163,27 @@ export async function searchSensitivity(
     trials: trials.map(trialOf),
     errors,
   }
+}
+
+/**
+ * The first of models that are ever less noisy that is right enough, by halving: asking may mean to evaluate a
+ * model on a hundred pictures.
+ * @returns undefined when not even the last one is
+ */
+async function firstEnough(
+  models: readonly Measured[],
+  isEnough: (one: Measured) => boolean | Promise<boolean>,
+  hasTime: () => boolean,
+): Promise<Measured | undefined> {
+  const last = models.at(-1)
+  if (last === undefined || !(await isEnough(last))) return undefined
+  let [wrong, right] = [-1, models.length - 1]
+  while (right - wrong > 1 && hasTime()) {
+    const middle = Math.floor((wrong + right) / 2)
+    if (await isEnough(models[middle]!)) right = middle
+    else wrong = middle
+  }
+  return models[right]
 }
 
 /**
