@@ -1,97 +1,157 @@
-/** Convolutions and pooling by the runtime's own operators. */
-import { intsOf, stringOf } from '../../../graph/attributes.ts'
+/**
+ * Conv and ConvTranspose. A transposed convolution is the gradient of a convolution to its input, so both are made
+ * of the same three pieces, each written the way that `chooseConvolution` names.
+ */
 import { OnnxError } from '../../../onnx/read.ts'
-import type { Lowering, LoweringTable } from '../lowering.ts'
+import type { NodeProto } from '../../../onnx/schema.ts'
+import type { Sym } from '../../tape/sym.ts'
+import type { Tape } from '../../tape/tape.ts'
+import type { LoweringContext, LoweringTable } from '../lowering.ts'
+import { chooseConvolution } from './choose-convolution.ts'
+import {
+  type ConvolutionShape,
+  convolutionShapeOf,
+  transposedShapeOf,
+} from './convolution-shape.ts'
+import * as dense from './dense.ts'
+import * as planes from './planes.ts'
+import * as pointwise from './pointwise.ts'
+import * as toeplitz from './toeplitz.ts'
 
-const convolution: Lowering = (node, context) => {
-  const { tape } = context
-  const x = context.read(node.input[0])
-  const w = context.read(node.input[1])
-  const b = context.has(node, 2) ? context.read(node.input[2]) : undefined
-  if (x.shape.length !== 4) throw new OnnxError(`its input has ${x.shape.length} axes, not 4`)
-  if (context.int(node, 'group', 1) !== 1) throw new OnnxError('its channels are in groups')
-  if (!['NOTSET', 'VALID'].includes(stringOf(node, 'auto_pad', 'NOTSET'))) {
-    throw new OnnxError('its padding is left to the runtime')
+/** The result of a convolution, [outputs, batch, rows, columns]. Records no gradient. */
+export function convolved(
+  tape: Tape,
+  x: Sym,
+  w: Sym,
+  bias: Sym | undefined,
+  shape: ConvolutionShape,
+): Sym {
+  switch (chooseConvolution(shape).forward) {
+    case 'product':
+      return pointwise.forward(tape, x, w, bias, shape)
+    case 'toeplitz':
+      return toeplitz.forward(tape, x, w, bias, shape)
+    case 'planes':
+      return planes.forward(tape, x, w, bias, shape)
+    case 'volume':
+      return dense.volume(tape, x, w, bias, shape)
   }
-  const strides = intsOf(node, 'strides', [1, 1])
-  const dilations = intsOf(node, 'dilations', [1, 1])
-  const pads = intsOf(node, 'pads', [0, 0, 0, 0])
-  const y = tape.emit('Conv', [x, w, b], {
-    strides: { ints: strides },
-    dilations: { ints: dilations },
-    pads: { ints: pads },
-  })
-  const inputs = b ? [x, w, b] : [x, w]
-  const result = tape.record(inputs, y, (d) => {
-    const [height, width] = [x.shape[2]!, x.shape[3]!]
-    const reach = (axis: number) => dilations[axis]! * (w.shape[2 + axis]! - 1) + 1
-    const rest = (axis: number, length: number) =>
-      (length + pads[axis]! + pads[axis + 2]! - reach(axis)) % strides[axis]!
-    const left = [rest(0, height), rest(1, width)]
-    const dx = () =>
-      tape.emit('ConvTranspose', [d, w], {
-        strides: { ints: strides },
-        dilations: { ints: dilations },
-        pads: { ints: pads },
-        output_padding: { ints: left },
-      })
-    // Each weight sees the input through the stride and steps over it by the dilation: the two change places.
-    const dw = () => {
-      const padded = tape.emit('Pad', [
-        x,
-        tape.ints([0, 0, pads[0]!, pads[1]!, 0, 0, pads[2]! - left[0]!, pads[3]! - left[1]!]),
-      ])
-      const swapped = tape.transpose(padded, [1, 0, 2, 3])
-      const gradient = tape.emit('Conv', [swapped, tape.transpose(d, [1, 0, 2, 3])], {
-        strides: { ints: dilations },
-        dilations: { ints: strides },
-      })
-      return tape.transpose(gradient, [1, 0, 2, 3])
-    }
-    return [
-      x.needsGradient ? dx() : undefined,
-      w.needsGradient ? dw() : undefined,
-      ...(b ? [b.needsGradient ? tape.reduceSum(d, [0, 2, 3]) : undefined] : []),
-    ]
-  })
-  context.write(node.output[0], result)
 }
 
-const maxPool: Lowering = (node, context) => {
-  const { tape } = context
-  const x = context.read(node.input[0])
-  const [y, indices] = tape.emitSeveral(
-    'MaxPool',
-    [x],
-    2,
-    Object.fromEntries(
-      ['kernel_shape', 'strides', 'pads', 'dilations'].flatMap((name) => {
-        const ints = intsOf(node, name, undefined)
-        return ints ? [[name, { ints }]] : []
-      }),
-    ),
-  )
-  const size = x.shape.reduce((a, b) => a * b, 1)
-  const result = tape.record([x], y!, (d) => {
-    const flat = (sym: typeof d) => tape.reshape(sym, [sym.shape.reduce((a, b) => a * b, 1)])
-    const zeros = tape.emit('Expand', [tape.scalar(0), tape.ints([size])])
-    const spread = tape.emit('ScatterElements', [zeros, flat(indices!), flat(d)], {
-      reduction: { string: 'add' },
-    })
-    return [tape.reshape(spread, x.shape)]
-  })
-  context.write(node.output[0], result)
+/** What goes back to the input of a convolution, [channels, batch, rows, columns]. */
+export function inputGradientOf(
+  tape: Tape,
+  dy: Sym,
+  w: Sym,
+  shape: ConvolutionShape,
+  bias?: Sym,
+): Sym {
+  const added = (x: Sym) =>
+    bias ? tape.emit('Add', [x, tape.reshape(bias, [shape.channels, 1, 1, 1])]) : x
+  switch (chooseConvolution(shape).inputGradient) {
+    case 'product':
+      return added(pointwise.inputGradient(tape, dy, w, shape))
+    case 'toeplitz':
+      return toeplitz.inputGradient(tape, dy, w, bias, shape)
+    case 'planes-flipped':
+      return added(planes.flipped(tape, dy, w, shape))
+    case 'planes-transposed':
+      return planes.transposed(tape, dy, w, bias, shape)
+    case 'flipped':
+      return added(dense.flipped(tape, dy, w, shape))
+    case 'scattered':
+      return added(dense.scattered(tape, dy, w, shape))
+    case 'transposed':
+      return dense.transposed(tape, dy, w, bias, shape)
+  }
 }
 
-const globalAverage: Lowering = (node, context) => {
-  const layout = context.layoutOf(node.input[0])
-  const x = context.read(node.input[0], layout)
-  const axes = [...x.shape.keys().drop(2)]
-  context.write(node.output[0], context.tape.reduceMean(x, axes, true), layout)
+/** What goes back to the weights of a convolution, in their shape. */
+export function weightGradientOf(tape: Tape, x: Sym, dy: Sym, shape: ConvolutionShape): Sym {
+  switch (chooseConvolution(shape).weightGradient) {
+    case 'product':
+      return pointwise.weightGradient(tape, x, dy, shape)
+    case 'toeplitz':
+      return toeplitz.weightGradient(tape, x, dy, shape)
+    case 'rows':
+      return toeplitz.weightGradientByRows(tape, x, dy, shape)
+    case 'exchanged':
+      return dense.exchanged(tape, x, dy, shape)
+    case 'columns':
+      return dense.columns(tape, x, dy, shape)
+  }
+}
+
+const biasGradientOf = (tape: Tape, dy: Sym): Sym =>
+  tape.emit('ReduceSum', [dy, tape.ints([1, 2, 3])], { keepdims: { int: 0 } })
+
+/** A convolution with its gradients, each made only where somebody asks for it. @returns [outputs, batch, rows, columns] */
+export function convolution(
+  tape: Tape,
+  x: Sym,
+  w: Sym,
+  bias: Sym | undefined,
+  shape: ConvolutionShape,
+): Sym {
+  const y = convolved(tape, ...still(tape, x, w, bias), shape)
+  return tape.record(bias ? [x, w, bias] : [x, w], y, (dy) => [
+    x.needsGradient ? inputGradientOf(tape, dy, tape.stopGradient(w), shape) : undefined,
+    w.needsGradient ? weightGradientOf(tape, tape.stopGradient(x), dy, shape) : undefined,
+    ...(bias?.needsGradient ? [biasGradientOf(tape, dy)] : []),
+  ])
+}
+
+/**
+ * A transposed convolution with its gradients.
+ * @param shape of the convolution of which it is the gradient to the input
+ * @returns [channels of that convolution, batch, rows, columns]
+ */
+export function transposedConvolution(
+  tape: Tape,
+  x: Sym,
+  w: Sym,
+  bias: Sym | undefined,
+  shape: ConvolutionShape,
+): Sym {
+  const [stillX, stillW, stillBias] = still(tape, x, w, bias)
+  const y = inputGradientOf(tape, stillX, stillW, shape, stillBias)
+  return tape.record(bias ? [x, w, bias] : [x, w], y, (dy) => [
+    x.needsGradient ? convolved(tape, dy, tape.stopGradient(w), undefined, shape) : undefined,
+    w.needsGradient ? weightGradientOf(tape, dy, tape.stopGradient(x), shape) : undefined,
+    ...(bias?.needsGradient ? [biasGradientOf(tape, dy)] : []),
+  ])
+}
+
+/** As values whose way back is ours to record. */
+const still = (
+  tape: Tape,
+  x: Sym,
+  w: Sym,
+  bias: Sym | undefined,
+): [x: Sym, w: Sym, bias: Sym | undefined] => [
+  tape.stopGradient(x),
+  tape.stopGradient(w),
+  bias && tape.stopGradient(bias),
+]
+
+function operandsOf(node: NodeProto, context: LoweringContext) {
+  const x = context.read(node.input[0], 'CN')
+  const w = context.read(node.input[1])
+  if (x.shape.length !== 4) {
+    throw new OnnxError(`it slides over ${x.shape.length - 2} axes; only two can be trained`)
+  }
+  return { x, w, bias: context.has(node, 2) ? context.read(node.input[2]) : undefined }
 }
 
 export const convolutions: LoweringTable = {
-  Conv: convolution,
-  MaxPool: maxPool,
-  GlobalAveragePool: globalAverage,
+  Conv: (node, context) => {
+    const { x, w, bias } = operandsOf(node, context)
+    const shape = convolutionShapeOf(node, x.shape, w.shape)
+    context.write(node.output[0], convolution(context.tape, x, w, bias, shape), 'CN')
+  },
+  ConvTranspose: (node, context) => {
+    const { x, w, bias } = operandsOf(node, context)
+    const shape = transposedShapeOf(node, x.shape, w.shape)
+    context.write(node.output[0], transposedConvolution(context.tape, x, w, bias, shape), 'CN')
+  },
 }

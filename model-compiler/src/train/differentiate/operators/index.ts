@@ -2,8 +2,10 @@
 import type { Lowering, LoweringTable } from '../lowering.ts'
 import { activations } from './activations.ts'
 import { arithmetic } from './arithmetic.ts'
+import { normalizations } from './batch-norm.ts'
 import { convolutions } from './convolution.ts'
 import { matrices } from './matrices.ts'
+import { pooling } from './pooling.ts'
 import { reductions } from './reductions.ts'
 import { shaping } from './shaping.ts'
 
@@ -12,6 +14,8 @@ const table: LoweringTable = {
   ...arithmetic,
   ...convolutions,
   ...matrices,
+  ...normalizations,
+  ...pooling,
   ...reductions,
   ...shaping,
 }
