@@ -16,6 +16,7 @@ export {
   splitNames,
 } from './dataset.ts'
 export { DatasetError } from './dataset-error.ts'
+export { blobName, type FrozenHead, writeFrozen } from './formats/frozen.ts'
 export { canonicalJson, datasetDigest, frozenLines } from './frozen-list.ts'
 export {
   type DatasetFormat,

@@ -4,6 +4,7 @@ import type { Dataset, Sample } from './dataset.ts'
 import { DatasetError } from './dataset-error.ts'
 import { type Reading, samplesOf } from './draft.ts'
 import { FileTree } from './file-tree.ts'
+import { isFrozen, readFrozen } from './formats/frozen.ts'
 import { isIdx, readIdxSet } from './formats/idx.ts'
 import { isVoc, readVoc } from './formats/voc.ts'
 import { datasetDigest } from './frozen-list.ts'
@@ -16,7 +17,7 @@ import {
 } from './pictures.ts'
 import type { Problems } from './problems.ts'
 
-export const datasetFormats = ['voc', 'idx'] as const
+export const datasetFormats = ['frozen', 'voc', 'idx'] as const
 export type DatasetFormat = (typeof datasetFormats)[number]
 
 export type OpenOptions = {
@@ -38,6 +39,7 @@ const readers = {
 
 /** In the order in which a folder is asked for them. */
 const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean])[] = [
+  ['frozen', isFrozen],
   ['idx', isIdx],
   ['voc', isVoc],
 ]
@@ -56,6 +58,10 @@ export async function openDataset(folder: string, options: OpenOptions = {}): Pr
       `Cannot read dataset "${folder}": it holds the labels of no format that is known (${datasetFormats.join(', ')})`,
       'labels lie beside the images, or in folders of their own: see docs/training.md',
     )
+  }
+  if (format === 'frozen') {
+    const read = await readFrozen(tree, labels, signal)
+    return datasetOf({ ...read, folder, name: options.name ?? read.name })
   }
   if (format === 'idx') {
     const { problems, pictures, ...read } = await readIdxSet(tree, labels, signal)
@@ -87,8 +93,8 @@ export type DatasetParts = {
 }
 
 /** A data set of samples that are known already. */
-export function datasetOf({ folder, ...parts }: DatasetParts): Dataset {
-  const { pictures, labels, samples } = parts
+export function datasetOf(parts: DatasetParts): Dataset {
+  const { pictures, labels, samples, folder } = parts
   return {
     ...parts,
     digest: datasetDigest(labels, samples),
