@@ -9,6 +9,7 @@ import { bytes, formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
+import { evaluateCommand } from './model-evaluate.ts'
 import { foldCommand } from './model-fold.ts'
 import { addRegistryCommands } from './model-registry.ts'
 
@@ -49,7 +50,9 @@ Examples:
       '\nExamples:\n  $ ./edgeloop model graph detector.onnx\n  $ ./edgeloop model graph detector.onnx --trace',
     )
     .action(showGraph)
-  model.addCommand(compileCommand()).addCommand(compareCommand()).addCommand(foldCommand())
+  for (const make of [compileCommand, compareCommand, evaluateCommand, foldCommand]) {
+    model.addCommand(make())
+  }
   addRegistryCommands(model)
   return model
 }

@@ -1,7 +1,7 @@
 /** Still images: which there are in a folder, and how one comes onto a model's canvas. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import type { InputView } from '../cameras/camera.ts'
 
 /** Endings of files in a folder that count as images, in lower case. */
@@ -83,12 +83,33 @@ export async function readImage(
     const { autoOrient } = await sharp(file, { limitInputPixels: pixelsMax }).metadata()
     const { width, height } = autoOrient
     const view = inputFor(width, height)
-    drawRgb(await scaledRgb(file, view), view, canvas)
+    const image = sharp(file, { limitInputPixels: pixelsMax, failOn: 'error' }).autoOrient()
+    drawRgb(await scaledRgb(image, view), view, canvas)
     return { width, height, view }
   } catch (cause) {
     const [reason = ''] = (cause as Error).message.split('\n')
     throw new ImageError(`Cannot read image "${file}": ${reason}`, { cause })
   }
+}
+
+/** Decoded pixels, row by row: RGB, or one byte of brightness each. */
+export type PixelImage = {
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3
+  readonly data: Uint8Array
+}
+
+/** Writes a decoded image onto a canvas, as `readImage` does it with a file. */
+export async function placeImage(
+  { width, height, channels, data }: PixelImage,
+  inputFor: (width: number, height: number) => InputView,
+  canvas: Uint8Array,
+): Promise<CanvasImage> {
+  const view = inputFor(width, height)
+  const image = sharp(data, { raw: { width, height, channels }, limitInputPixels: pixelsMax })
+  drawRgb(await scaledRgb(image, view), view, canvas)
+  return { width, height, view }
 }
 
 /**
@@ -119,9 +140,8 @@ export async function readClassMask(
 }
 
 /** The image at the size of the view's content, as height × width × 3 bytes RGB. */
-async function scaledRgb(file: string, { content }: InputView): Promise<Uint8Array> {
-  return await sharp(file, { limitInputPixels: pixelsMax, failOn: 'error' })
-    .autoOrient()
+async function scaledRgb(image: Sharp, { content }: InputView): Promise<Uint8Array> {
+  return await image
     .flatten({ background: '#000' })
     .toColourspace('srgb')
     .resize(content.width, content.height, {

@@ -21,6 +21,8 @@ export {
   type ImageFile,
   imageEndings,
   listImages,
+  type PixelImage,
+  placeImage,
   readClassMask,
   readImage,
 } from './images.ts'
