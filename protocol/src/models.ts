@@ -150,7 +150,10 @@ export const ModelRequest = Type.Object(
 )
 export type ModelRequest = Static<typeof ModelRequest>
 
-export const precisions = ['auto', 'fp32', 'fp16', 'int8-weights', 'int8'] as const
+export const precisions = [
+  ...(['auto', 'fp32', 'fp16', 'int8-weights', 'int8'] as const),
+  ...(['int8-qoperator', 'int4-weights'] as const),
+] as const
 
 /** Fewest and most pictures that a compilation is calibrated and judged with. */
 export const compileImages = { min: 8, max: 500 } as const

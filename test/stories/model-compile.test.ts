@@ -9,7 +9,15 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { attributeTypes, model, node, tensor, value, writeModel } from '@edgeloop/model-compiler'
+import {
+  attributeTypes,
+  model,
+  node,
+  readModel,
+  tensor,
+  value,
+  writeModel,
+} from '@edgeloop/model-compiler'
 import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
 import { cocoLabels } from '../../edge-agent/src/models/coco-labels.ts'
 import {
@@ -158,6 +166,30 @@ test(
     t.diagnostic(`AP50 ${float.toFixed(4)} float, ${codes.toFixed(4)} int8`)
     // coco128.test.ts holds the float model to .306.
     assert(float >= 0.306 - 0.01 && codes >= float - 0.01, `${float} and ${codes}`)
+  },
+)
+
+test(
+  'int8 as operators of the runtime, and int4 weights, are made when they are asked for',
+  needs('time'),
+  async () => {
+    for (const precision of ['int8-qoperator', 'int4-weights']) {
+      const out = join(folder, precision)
+      const { lines } = await edgeloop(
+        ...['model', 'compile', demoModel.file, '--calibrate', images, '--precision', precision],
+        ...['--max-drop', '1', '--measure-seconds', '0.05', '--out', out, '--json'],
+      )
+      assert.equal(lines.at(-1).chosen, precision)
+      const operators = readModel(await readFile(join(out, 'model.onnx'))).graph!.node.map(
+        ({ opType }) => opType,
+      )
+      // The demo's detector has no matrix products, so int4 finds nothing to do in it.
+      assert.equal(operators.includes('QLinearConv'), precision === 'int8-qoperator')
+      const answers = await edgeloop(
+        ...['detect', '--model', join(out, 'model.onnx'), '--images', images, '--json'],
+      )
+      assert(answers.lines.some(({ detections }) => detections.length > 0))
+    }
   },
 )
 

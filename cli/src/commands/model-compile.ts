@@ -51,7 +51,7 @@ export function compileCommand(): Command {
     )
     .option('--target <name>', 'what it will run on (default: this machine)')
     .addOption(
-      new Option('--precision <name>', 'auto measures all of them')
+      new Option('--precision <name>', 'auto measures all but the last two')
         .choices(precisions)
         .default('auto'),
     )

@@ -19,6 +19,8 @@ const precisionWords: readonly { value: Precision; label: string }[] = [
   { value: 'fp16', label: 'fp16' },
   { value: 'int8-weights', label: 'int8 weights' },
   { value: 'int8', label: 'int8' },
+  { value: 'int8-qoperator', label: 'int8, for ONNX Runtime only' },
+  { value: 'int4-weights', label: 'int4 weights' },
 ]
 
 export function Compile({ model }: { model: ModelVersion }) {

@@ -406,7 +406,9 @@ function planOf(names: readonly CandidateName[]): Planned[] {
     { step: 'read', weight: 0.5 },
     ...names.flatMap((candidate): Planned[] => [
       { step: 'make', candidate, weight: 1 },
-      ...(candidate === 'int8' ? [{ step: 'calibrate' as const, candidate, weight: 10 }] : []),
+      ...(candidate === 'int8' || candidate === 'int8-qoperator'
+        ? [{ step: 'calibrate' as const, candidate: 'int8' as const, weight: 10 }]
+        : []),
       ...(candidate === 'int8-search' ? [{ step: 'search' as const, candidate, weight: 30 }] : []),
       { step: 'evaluate', candidate, weight: 5 },
       { step: 'measure', candidate, weight: 3 },

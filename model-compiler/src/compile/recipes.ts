@@ -8,7 +8,9 @@ import { floatPasses, int8Passes } from '../passes/index.ts'
 import { optimize, type PassReport } from '../passes/optimize.ts'
 import type { Pass } from '../passes/pass.ts'
 import { toFloat16 } from '../precision/float16.ts'
+import { toInt4Weights } from '../precision/int4-weights.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
+import { toQOperator } from '../precision/q-operator.ts'
 import { correctBias } from '../quantize/correct-bias.ts'
 import { inBlocks } from '../quantize/in-blocks.ts'
 import { opsetMin as opsetWanted } from '../quantize/quantize.ts'
@@ -160,6 +162,14 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
   int8: {
     about: 'arithmetic with int8 codes: channels equalized, calibrated, biases corrected',
     make: async (workshop) => (await workshop.int8()).model,
+  },
+  'int8-qoperator': {
+    about: 'int8 written as the operators that ONNX Runtime makes of it, which nothing else reads',
+    make: async (workshop) => toQOperator((await workshop.int8()).model),
+  },
+  'int4-weights': {
+    about: 'weights of matrix products as int4 codes, multiplied as they are; all others float',
+    make: async (workshop) => toInt4Weights(await workshop.float()),
   },
   'int8-search': {
     about:
