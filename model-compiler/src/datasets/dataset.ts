@@ -76,6 +76,8 @@ export type Dataset = {
   readonly digest: string
   /** What was found wrong while reading, and left out or cut. */
   readonly problems: Problems
+  /** What paths of images and masks are within. */
+  readonly folder: string
   /** Where pictures come from, in a form that another thread can open. */
   readonly pictures: PictureSource
   /** What paths of images and masks are within. */

@@ -10,7 +10,7 @@ import { isVoc, readVoc } from './formats/voc.ts'
 import { datasetDigest } from './frozen-list.ts'
 import {
   decodedPicture,
-  decodePicture,
+  decodeMask,
   type PictureSource,
   pictureBytes,
   readImageFile,
@@ -105,7 +105,7 @@ export function datasetOf(parts: DatasetParts): Dataset {
     mask: async ({ file }, signal) => {
       signal?.throwIfAborted()
       const path = resolve(folder, file)
-      return await decodePicture(await readImageFile(path), path)
+      return await decodeMask(await readImageFile(path), path)
     },
     bytes: async (sample, signal) => {
       signal?.throwIfAborted()

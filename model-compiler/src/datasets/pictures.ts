@@ -40,17 +40,17 @@ export async function pictureBytes(source: PictureSource, digest: string): Promi
 }
 
 /**
- * @param sizeMax decoded to at most about this width and height, proportions kept; never enlarged
+ * @param size brought to this size, proportions or not; raw pixels stay as they are
  * @throws {DatasetError} naming the file
  */
 export async function decodedPicture(
   source: PictureSource,
   digest: string,
-  sizeMax?: { readonly width: number; readonly height: number },
+  size?: { readonly width: number; readonly height: number },
 ): Promise<Picture> {
   if (source.kind === 'raw') return rawPicture(source, digest)
   const file = join(source.folder, fileOf(source, digest))
-  return await decodePicture(await readImageFile(file), file, sizeMax)
+  return await decodePicture(await readImageFile(file), file, size)
 }
 
 type RawSource = Extract<PictureSource, { kind: 'raw' }>
@@ -83,28 +83,48 @@ export async function readImageFile(file: string): Promise<Buffer> {
   }
 }
 
-/** Upright and without transparency, as the agent sees it; grey stays grey. */
+/** Upright and without transparency, as the agent sees it; grey has three equal channels. */
 export async function decodePicture(
   bytes: Uint8Array,
   what: string,
-  sizeMax?: { readonly width: number; readonly height: number },
+  size?: { readonly width: number; readonly height: number },
 ): Promise<Picture> {
   try {
     const image = sharp(bytes, { limitInputPixels: pixelsMax, failOn: 'error' }).autoOrient()
-    if (sizeMax) {
-      image.resize(Math.ceil(sizeMax.width), Math.ceil(sizeMax.height), {
-        ...{ fit: 'inside', withoutEnlargement: true, kernel: 'linear', fastShrinkOnLoad: false },
-      })
+    if (size) {
+      // As in the agent: a JPEG decoded at a fraction of its size first would blur what small objects need.
+      const { width, height } = size
+      image.resize(width, height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
     }
     const { data, info } = await image
       .flatten({ background: '#000' })
       .toColourspace('srgb')
       .raw()
       .toBuffer({ resolveWithObject: true })
-    const { width, height } = info
-    return { width, height, channels: info.channels === 1 ? 1 : 3, data }
+    return { width: info.width, height: info.height, channels: 3, data }
   } catch (cause) {
     throw new DatasetError(`Cannot read image "${what}": ${imageFault(bytes, cause)}`, undefined, {
+      cause,
+    })
+  }
+}
+
+/**
+ * A picture of class indexes: one channel whose values are classes.
+ * @throws {DatasetError} naming the file; colours are refused, as they are no class indexes
+ */
+export async function decodeMask(bytes: Uint8Array, what: string): Promise<Picture> {
+  try {
+    const options = { limitInputPixels: pixelsMax, failOn: 'error' } as const
+    const { channels, isPalette } = await sharp(bytes, options).metadata()
+    if (channels !== 1 || isPalette) {
+      throw new Error('it has colours; masks hold one channel of class indexes')
+    }
+    const image = sharp(bytes, options).toColourspace('b-w').raw()
+    const { data, info } = await image.toBuffer({ resolveWithObject: true })
+    return { width: info.width, height: info.height, channels: 1, data }
+  } catch (cause) {
+    throw new DatasetError(`Cannot read mask "${what}": ${imageFault(bytes, cause)}`, undefined, {
       cause,
     })
   }

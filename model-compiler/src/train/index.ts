@@ -10,6 +10,8 @@ export {
   type Wanted,
   wantedNet,
 } from '../builders/index.ts'
+export { Augmentation, augmentationOf, noAugmentation } from './batches/augmentation.ts'
+export { type Batch, type Batches, type BatchesOptions, openBatches } from './batches/batches.ts'
 export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts'
 export { cardOf, type ModelCard } from './card/card.ts'
 export { cardText } from './card/card-text.ts'
