@@ -80,8 +80,6 @@ export type Dataset = {
   readonly folder: string
   /** Where pictures come from, in a form that another thread can open. */
   readonly pictures: PictureSource
-  /** What paths of images and masks are within. */
-  readonly folder: string
   /** @throws {DatasetError} when the picture is gone, broken, or no longer the one of its digest's size */
   picture(sample: Sample, signal?: AbortSignal): Promise<Picture>
   /** The indexes of a mask, at its own size. */
