@@ -88,7 +88,7 @@ const several =
   }
 
 const inOrder = (compute: (a: number, b: number) => number): Operator =>
-  several((...values) => values.reduce(compute))
+  several((...values) => values.reduce((a, b) => compute(a, b)))
 
 /** The error function, by its series near 0 and its continued fraction far out; right to 1e-15. */
 function erf(x: number): number {
@@ -439,6 +439,85 @@ const flatten: Operator = ([x], node) => {
   return { shape: [size(x!.shape.slice(0, axis)), size(x!.shape.slice(axis))], data: x!.data }
 }
 
+const depthToSpace: Operator = ([x], node) => {
+  const [n, c, h, w] = x!.shape as [number, number, number, number]
+  const b = intOf(node, 'blocksize', 1)
+  const rest = c / b ** 2
+  const blocksFirst = stringOf(node, 'mode', 'DCR') === 'DCR'
+  return filled([n, rest, h * b, w * b], ([i, k, y, z]) => {
+    const block = (y! % b) * b + (z! % b)
+    const channel = blocksFirst ? block * rest + k! : k! * b * b + block
+    return element(x!, [i!, channel, Math.floor(y! / b), Math.floor(z! / b)])
+  })
+}
+const spaceToDepth: Operator = ([x], node) => {
+  const [n, c, h, w] = x!.shape as [number, number, number, number]
+  const b = intOf(node, 'blocksize', 1)
+  return filled([n, c * b * b, h / b, w / b], ([i, k, y, z]) => {
+    const block = Math.floor(k! / c)
+    return element(x!, [i!, k! % c, y! * b + Math.floor(block / b), z! * b + (block % b)])
+  })
+}
+
+const instanceNorm: Operator = ([x, scale, bias], node) => {
+  const space = [...places(x!.shape.slice(2))]
+  const epsilon = floatOf(node, 'epsilon', 1e-5)
+  return filled(x!.shape, (at) => {
+    const values = space.map((k) => element(x!, [at[0]!, at[1]!, ...k]))
+    const mean = sum(values) / values.length
+    const variance = sum(values.map((one) => (one - mean) ** 2)) / values.length
+    const normal = (element(x!, at) - mean) / Math.sqrt(variance + epsilon)
+    return normal * scale!.data[at[1]!]! + bias!.data[at[1]!]!
+  })
+}
+
+/** One axis after the other, each element of the result from one or two of the source. */
+const resize: Operator = ([x, , factors, lengths], node) => {
+  const rank = x!.shape.length
+  const axes = intsOf(node, 'axes', [...x!.shape.keys()]).map((axis) => (axis + rank) % rank)
+  const coordinates = stringOf(node, 'coordinate_transformation_mode', 'half_pixel')
+  const nearest = stringOf(node, 'mode', 'nearest') === 'nearest'
+  const rounding = stringOf(node, 'nearest_mode', 'round_prefer_floor')
+  let result = x!
+  for (const [index, axis] of axes.entries()) {
+    const source = result
+    const before = source.shape[axis]!
+    const after = factors?.data.length
+      ? Math.floor(before * factors.data[index]!)
+      : lengths!.data[index]!
+    const scale = factors?.data.length ? factors.data[index]! : after / before
+    const placeOf = (at: number): number => {
+      switch (coordinates) {
+        case 'asymmetric':
+          return at / scale
+        case 'align_corners':
+          return after === 1 ? 0 : (at * (before - 1)) / (after - 1)
+        case 'pytorch_half_pixel':
+          return after > 1 ? (at + 0.5) / scale - 0.5 : 0
+        case 'half_pixel_symmetric':
+          return (before / 2) * (1 - after / (scale * before)) + (at + 0.5) / scale - 0.5
+        default:
+          return (at + 0.5) / scale - 0.5
+      }
+    }
+    const round = (place: number): number => {
+      if (rounding === 'floor') return Math.floor(place)
+      if (rounding === 'ceil') return Math.ceil(place)
+      return rounding === 'round_prefer_ceil' ? Math.floor(place + 0.5) : Math.ceil(place - 0.5)
+    }
+    const inside = (place: number) => Math.min(before - 1, Math.max(0, place))
+    result = filled(source.shape.with(axis, after), (at) => {
+      const place = placeOf(at[axis]!)
+      if (nearest) return element(source, at.with(axis, inside(round(place))))
+      const low = Math.floor(inside(place))
+      const share = inside(place) - low
+      const value = (from: number) => element(source, at.with(axis, inside(from)))
+      return value(low) * (1 - share) + value(low + 1) * share
+    })
+  }
+  return result
+}
+
 const bounded = (x: number, least: number, most: number) => Math.min(most, Math.max(least, x))
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
 const hardSigmoid = (x: number, alpha: number, beta: number) => bounded(alpha * x + beta, 0, 1)
@@ -519,6 +598,12 @@ export const doubleOperators: Record<string, Operator> = {
   GlobalMaxPool: globalPool((values) => Math.max(...values)),
   BatchNormalization: batchNorm,
   LayerNormalization: layerNorm,
+  InstanceNormalization: instanceNorm,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
+  Resize: resize,
+  'com.microsoft.QuickGelu': unary((x, node) => x * sigmoid(floatOf(node, 'alpha', 1.702) * x)),
+  'com.microsoft.Gelu': unary(gelu),
   Reshape: reshape,
   Flatten: flatten,
   Squeeze: squeeze,

@@ -3,18 +3,19 @@
  * an exporter wanted, and nothing behind the values where the loss is put on.
  */
 import { nearestName } from '@edgeloop/protocol/nearest'
-import { intOf, setAttribute } from '../../graph/attributes.ts'
+import { intOf, intsOf, setAttribute } from '../../graph/attributes.ts'
 import { Graph } from '../../graph/graph.ts'
 import { staticShape } from '../../graph/value-type.ts'
 import { altered } from '../../onnx/altered.ts'
+import { node as makeNode } from '../../onnx/build.ts'
 import { OnnxError } from '../../onnx/read.ts'
-import { type ModelProto, TensorProtoSchema } from '../../onnx/schema.ts'
+import { type ModelProto, type NodeProto, TensorProtoSchema } from '../../onnx/schema.ts'
 import { tensor } from '../../onnx/tensor.ts'
 import { upgradeOpset } from '../../opset/upgrade.ts'
 import { foldShapes } from '../../passes/fold-shapes.ts'
 import { hardSigmoid } from '../../passes/hard-sigmoid.ts'
 import { listConstants } from '../../passes/list-constants.ts'
-import { isOp, numbersOf } from '../../passes/matching.ts'
+import { isOp, numbersOf, onlyUserOf, producerAs } from '../../passes/matching.ts'
 import { removeDead } from '../../passes/remove-dead.ts'
 import { removeIdentities } from '../../passes/remove-identities.ts'
 import { silu } from '../../passes/silu.ts'
@@ -36,10 +37,8 @@ export type Preparation = {
  * @throws {OnnxError} when a cut is not there, a shape stays unknown, or the model cannot be brought to the operator set
  */
 export function prepare(model: ModelProto, options: Preparation): Graph {
-  const graph = prepareConstants(model)
-  if (options.cut) cutAt(graph, options.cut)
+  const graph = prepareConstants(model, options.cut)
   leaveTraining(graph)
-  removeDead.run(graph)
   upgradeOpset(graph, stepOpset)
   freeBatch(graph)
   setInputShapes(graph, shapesFor(graph, options))
@@ -47,13 +46,15 @@ export function prepare(model: ModelProto, options: Preparation): Graph {
   return graph
 }
 
-/** A model whose constants are all initializers, each parameter under a name of its own. */
-export function prepareConstants(model: ModelProto): Graph {
+/** A model that ends at `cut`, whose constants are all initializers, each parameter under a name of its own. */
+export function prepareConstants(model: ModelProto, cut?: readonly string[]): Graph {
   const graph = new Graph(model)
   dropInitializerInputs(graph)
   graph.irVersion = Math.max(4, graph.irVersion)
   ownParameters(graph)
   listConstants.run(graph)
+  if (cut) cutAt(graph, cut)
+  removeDead.run(graph)
   return graph
 }
 
@@ -114,6 +115,7 @@ function cutAt(graph: Graph, cut: readonly string[]): void {
 function freeBatch(graph: Graph): void {
   inferTypes(graph)
   for (const node of graph.nodes) {
+    if (isOp(node, 'Resize')) spareBatch(graph, node)
     if (!isOp(node, 'Reshape') || intOf(node, 'allowzero', 0) !== 0) continue
     const [from, to = ''] = node.input
     const shape = graph.typeOf(from ?? '')?.shape
@@ -126,6 +128,20 @@ function freeBatch(graph: Graph): void {
     )
     graph.setInput(node, 1, name)
   }
+}
+
+/** Lengths of a Resize that repeat batch and channels are said of the axes behind them only. */
+function spareBatch(graph: Graph, node: NodeProto): void {
+  const shape = graph.typeOf(node.input[0] ?? '')?.shape
+  const sizes = numbersOf(graph, node.input[3])
+  if (!shape || sizes?.length !== shape.length || shape.length <= 2) return
+  if (node.attribute.some(({ name }) => name === 'axes')) return
+  if (sizes[0] !== shape[0] || sizes[1] !== shape[1]) return
+  const rest = sizes.slice(2)
+  const name = graph.freshName(`${node.input[3]}_any_batch`)
+  graph.setInitializer(tensor(name, [rest.length], BigInt64Array.from(rest, BigInt)))
+  graph.setInput(node, 3, name)
+  setAttribute(node, 'axes', { ints: rest.map((_, at) => at + 2) })
 }
 
 function shapesFor(graph: Graph, { batch, inputShapes = {} }: Preparation) {
@@ -148,7 +164,7 @@ function shapesFor(graph: Graph, { batch, inputShapes = {} }: Preparation) {
 function settle(graph: Graph): void {
   for (let round = 0; round < 20; round++) {
     const inferred = inferTypes(graph)
-    let changes = foldKnown(graph, inferred.values)
+    let changes = foldKnown(graph, inferred.values) + gatherShuffles(graph)
     for (const pass of [foldShapes, removeIdentities, hardSigmoid, silu, removeDead]) {
       changes += pass.run(graph) as number
       graph.sort()
@@ -176,6 +192,35 @@ function foldKnown(
       continue
     graph.remove(node)
     graph.setInitializer(tensor(name, shape, BigInt64Array.from(known, BigInt)))
+    changes++
+  }
+  return changes
+}
+
+/** Channels taken apart into groups, turned, and put together again are channels picked in another order. */
+function gatherShuffles(graph: Graph): number {
+  let changes = 0
+  for (const last of [...graph.nodes]) {
+    const turn = isOp(last, 'Reshape') ? producerAs(graph, last.input[0], 'Transpose') : undefined
+    const apart = producerAs(graph, turn?.input[0], 'Reshape')
+    const from = staticShape(graph.typeOf(apart?.input[0] ?? ''))
+    const split = staticShape(graph.typeOf(apart?.output[0] ?? ''))
+    const to = staticShape(graph.typeOf(last.output[0] ?? ''))
+    if (!turn || !apart || !from || !split || !to || from.join() !== to.join()) continue
+    const [groups, each] = [split[1] ?? 0, split[2] ?? 0]
+    const whole = split.length === from.length + 1 && groups * each === from[1]
+    if (!whole || split.toSpliced(1, 2, groups * each).join() !== from.join()) continue
+    if (intsOf(turn, 'perm', []).join() !== [0, 2, 1, ...split.keys().drop(3)].join()) continue
+    if (onlyUserOf(graph, apart.output[0]) !== turn) continue
+    if (onlyUserOf(graph, turn.output[0]) !== last) continue
+    const order = Array.from({ length: groups * each }, (_, at) =>
+      BigInt((at % groups) * each + Math.floor(at / groups)),
+    )
+    const name = graph.freshName(`${last.output[0]}_order`)
+    graph.setInitializer(tensor(name, [order.length], BigInt64Array.from(order)))
+    graph.replace(last, [
+      makeNode('Gather', [apart.input[0]!, name], [last.output[0]!], { axis: { int: 1 } }),
+    ])
     changes++
   }
   return changes

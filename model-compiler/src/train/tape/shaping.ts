@@ -149,6 +149,36 @@ function stretched(tape: Tape, x: Sym, axis: number, stride: number): Sym {
   return tape.reshape(padded, [...front.with(axis, front[axis]! * stride), ...back])
 }
 
+/** How an axis goes on beyond its ends. */
+export type PadMode = 'edge' | 'reflect' | 'wrap'
+
+/** Elements around, taken from the value itself. */
+export function padBy(tape: Tape, x: Sym, pads: readonly number[], mode: PadMode): Sym {
+  if (pads.every((one) => one === 0)) return x
+  const y = tape.emit('Pad', [x, tape.ints(pads)], { mode: { string: mode } })
+  const rank = x.shape.length
+  return tape.record([x], y, (d) => {
+    let result = d
+    for (const [axis, length] of x.shape.entries()) {
+      const [before, after] = [pads[axis]!, pads[axis + rank]!]
+      if (before === 0 && after === 0) continue
+      const weights = Array.from(
+        { length: before + length + after },
+        (_, at): Weights => [[sourceOf(at - before, length, mode), 1]],
+      )
+      result = backAlong(tape, result, axis, weights, length)
+    }
+    return [result]
+  })
+}
+
+/** Which element stands at a place beyond the ends. */
+function sourceOf(at: number, length: number, mode: PadMode): number {
+  if (mode === 'edge') return Math.min(length - 1, Math.max(0, at))
+  if (mode === 'wrap') return (at + length) % length
+  return at < 0 ? -at : at >= length ? 2 * (length - 1) - at : at
+}
+
 export function pad(tape: Tape, x: Sym, pads: readonly number[], fill = 0): Sym {
   if (pads.every((one) => one === 0)) return x
   const y = tape.emit('Pad', [x, tape.ints(pads), fill === 0 ? undefined : tape.scalar(fill)])
@@ -164,14 +194,32 @@ export function gather(tape: Tape, x: Sym, indices: Sym, axis = 0): Sym {
   const at = axisOf(axis, x.shape.length)
   const y = tape.emit('Gather', [x, indices], { axis: { int: at } })
   return tape.record([x], y, (d) => {
-    // All index axes as one, then each index repeated over what it picks.
+    const length = x.shape[at]!
     const count = sizeOf(indices.shape)
     const flat = x.shape.with(at, count)
+    const known = tape.valuesOf(indices)?.map((one) => (one < 0 ? one + length : one))
+    if (known && isPermutation(known, length)) {
+      const inverse = Array.from(known, (_, place) => known.indexOf(place))
+      return [
+        tape.emit('Gather', [tape.reshape(d, flat), tape.ints(inverse)], { axis: { int: at } }),
+      ]
+    }
+    if (known && count * length <= matrixElementsMax) {
+      const picks = known.map((picked): Weights => [[picked, 1]])
+      return [backAlong(tape, tape.reshape(d, flat), at, picks, length)]
+    }
+    // All index axes as one, then each index repeated over what it picks.
     const each = x.shape.map((_, place) => (place === at ? count : 1))
     const places = tape.expand(tape.reshape(indices, each), flat)
     return [scattered(tape, x.shape, places, tape.reshape(d, flat), at)]
   })
 }
+
+const isPermutation = (indices: readonly number[], length: number): boolean =>
+  indices.length === length && new Set(indices).size === length
+
+/** A matrix with more elements is not written into the graph for moving elements. */
+const matrixElementsMax = 2 ** 16
 
 export function gatherElements(tape: Tape, x: Sym, indices: Sym, axis: number): Sym {
   const at = axisOf(axis, x.shape.length)
@@ -188,3 +236,39 @@ const scattered = (tape: Tape, shape: readonly number[], indices: Sym, d: Sym, a
 /** Made when it runs: the graph stays small. */
 export const zeros = (tape: Tape, shape: readonly number[]): Sym =>
   tape.emit('Expand', [tape.scalar(0), tape.ints(shape)])
+
+/** What one element of a result is made of along an axis: places of the source, each with its share. */
+export type Weights = readonly (readonly [place: number, share: number])[]
+
+/**
+ * The way back through what makes each element along one axis a weighted sum of elements along it (resizing, padding by
+ * repetition, picking): a product with the matrix of the weights.
+ * @param weights of each element of the result
+ * @param length of the axis before
+ */
+export function backAlong(
+  tape: Tape,
+  d: Sym,
+  axis: number,
+  weights: readonly Weights[],
+  length: number,
+): Sym {
+  const count = weights.length
+  const matrix = new Float32Array(count * length)
+  const isLast = axis === d.shape.length - 1
+  for (const [to, parts] of weights.entries()) {
+    for (const [from, share] of parts) {
+      const at = isLast ? to * length + from : from * count + to
+      matrix[at] = matrix[at]! + share
+    }
+  }
+  const outer = sizeOf(d.shape.slice(0, axis))
+  const inner = sizeOf(d.shape.slice(axis + 1))
+  const result = isLast
+    ? tape.emit('MatMul', [tape.reshape(d, [outer, count]), tape.constant([count, length], matrix)])
+    : tape.emit('MatMul', [
+        tape.constant([length, count], matrix),
+        tape.reshape(d, [outer, count, inner]),
+      ])
+  return tape.reshape(result, d.shape.with(axis, length))
+}

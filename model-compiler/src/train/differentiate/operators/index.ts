@@ -7,6 +7,8 @@ import { convolutions } from './convolution.ts'
 import { matrices } from './matrices.ts'
 import { pooling } from './pooling.ts'
 import { reductions } from './reductions.ts'
+import { resizing } from './resizing.ts'
+import { sampleNorms } from './sample-norm.ts'
 import { shaping } from './shaping.ts'
 
 const table: LoweringTable = {
@@ -16,7 +18,9 @@ const table: LoweringTable = {
   ...matrices,
   ...normalizations,
   ...pooling,
+  ...sampleNorms,
   ...reductions,
+  ...resizing,
   ...shaping,
 }
 

@@ -2,6 +2,8 @@
 import { intOf, intsOf } from '../../../graph/attributes.ts'
 import { OnnxError } from '../../../onnx/read.ts'
 import type { NodeProto } from '../../../onnx/schema.ts'
+import { padBy } from '../../tape/shaping.ts'
+import type { Sym } from '../../tape/sym.ts'
 import {
   axisIn,
   type Layout,
@@ -84,24 +86,30 @@ const slice: Lowering = (node, context) => {
 
 const gather: Lowering = (node, context) => {
   const [name, picked] = node.input
+  const shape = context.shapeOf(name)
   const axis = axisOfNode(node, context, 0)
-  const x = context.read(name)
   const indices = context.read(picked)
   const known = context.numbersOf(picked)
-  const length = x.shape[axis]!
+  // A list of indices leaves as many axes as there were, so that the value may lie as it does.
+  const layout = indices.shape.length === 1 ? context.layoutOf(name) : 'NC'
+  const x = context.read(name, layout)
+  const at = axisIn(layout, axis)
   // One index is a cut with a cheaper way back.
-  if (known?.length === 1 && indices.shape.length === 0) {
-    const start = known[0]! < 0 ? known[0]! + length : known[0]!
-    const cut = context.tape.slice(x, [{ axis, start, end: start + 1 }])
-    return context.write(node.output[0], context.tape.reshape(cut, x.shape.toSpliced(axis, 1)))
+  if (known?.length === 1) {
+    const start = known[0]! < 0 ? known[0]! + shape[axis]! : known[0]!
+    const cut = context.tape.slice(x, [{ axis: at, start, end: start + 1 }])
+    const one = indices.shape.length === 1 ? cut : reshapedTo(context, cut, node)
+    return context.write(node.output[0], one, layout)
   }
-  context.write(node.output[0], context.tape.gather(x, indices, axis))
+  context.write(node.output[0], context.tape.gather(x, indices, at), layout)
 }
+
+const reshapedTo = (context: LoweringContext, x: Sym, node: NodeProto): Sym =>
+  context.tape.reshape(x, context.resultShapeOf(node))
 
 const pad: Lowering = (node, context) => {
   const [name] = node.input
   const mode = context.string(node, 'mode', 'constant')
-  if (mode !== 'constant') throw new OnnxError(`its mode is "${mode}"`)
   const layout = context.layoutOf(name)
   const rank = context.shapeOf(name).length
   const pads = context.listFrom(node, 'pads', 1) ?? []
@@ -112,9 +120,36 @@ const pad: Lowering = (node, context) => {
     all[axis] = pads[at]!
     all[axis + rank] = pads[at + axes.length]!
   }
+  const x = context.read(name, layout)
+  if (mode === 'edge' || mode === 'reflect' || mode === 'wrap') {
+    return context.write(node.output[0], padBy(context.tape, x, all, mode), layout)
+  }
   const fill = context.has(node, 2) ? context.numbersOf(node.input[2])?.[0] : 0
   if (fill === undefined) throw new OnnxError('what it fills with is computed')
-  context.write(node.output[0], context.tape.pad(context.read(name, layout), all, fill), layout)
+  context.write(node.output[0], context.tape.pad(x, all, fill), layout)
+}
+
+/** Blocks of channels to space and back are an axis taken apart, turned and put together. */
+const depthToSpace: Lowering = (node, context) => {
+  const x = context.read(node.input[0])
+  const [n, c, h, w] = x.shape as [number, number, number, number]
+  const block = context.int(node, 'blocksize', 1)
+  const rest = c / block ** 2
+  const blocksFirst = context.string(node, 'mode', 'DCR') === 'DCR'
+  const apart = blocksFirst ? [n, block, block, rest, h, w] : [n, rest, block, block, h, w]
+  const turned = context.tape.transpose(
+    context.tape.reshape(x, apart),
+    blocksFirst ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3],
+  )
+  context.write(node.output[0], reshapedTo(context, turned, node))
+}
+const spaceToDepth: Lowering = (node, context) => {
+  const x = context.read(node.input[0])
+  const [n, c, h, w] = x.shape as [number, number, number, number]
+  const block = context.int(node, 'blocksize', 1)
+  const apart = context.tape.reshape(x, [n, c, h / block, block, w / block, block])
+  const turned = context.tape.transpose(apart, [0, 3, 5, 1, 2, 4])
+  context.write(node.output[0], reshapedTo(context, turned, node))
 }
 
 const expand: Lowering = (node, context) => {
@@ -133,5 +168,7 @@ export const shaping: LoweringTable = {
   Slice: slice,
   Gather: gather,
   Pad: pad,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
   Expand: expand,
 }
