@@ -10,6 +10,7 @@ import { stopSignal } from '../stopping.ts'
 import { compareCommand } from './model-compare.ts'
 import { compileCommand } from './model-compile.ts'
 import { evaluateCommand } from './model-evaluate.ts'
+import { explainCommand } from './model-explain.ts'
 import { foldCommand } from './model-fold.ts'
 import { addRegistryCommands } from './model-registry.ts'
 
@@ -50,7 +51,13 @@ Examples:
       '\nExamples:\n  $ ./edgeloop model graph detector.onnx\n  $ ./edgeloop model graph detector.onnx --trace',
     )
     .action(showGraph)
-  for (const make of [compileCommand, compareCommand, evaluateCommand, foldCommand]) {
+  for (const make of [
+    compileCommand,
+    compareCommand,
+    evaluateCommand,
+    explainCommand,
+    foldCommand,
+  ]) {
     model.addCommand(make())
   }
   addRegistryCommands(model)

@@ -26,7 +26,7 @@ export {
   type OpenOptions,
   openDataset,
 } from './open-dataset.ts'
-export type { PictureSource } from './pictures.ts'
+export { decodePicture, type PictureSource, readImageFile } from './pictures.ts'
 export { type Problem, type ProblemKind, Problems, problemKinds, problemText } from './problems.ts'
 export {
   digestsOf,

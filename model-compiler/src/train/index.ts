@@ -10,6 +10,13 @@ export {
   type Wanted,
   wantedNet,
 } from '../builders/index.ts'
+export {
+  type Explainer,
+  type Explanation,
+  type HeatMap,
+  openExplainer,
+} from '../explain/explain.ts'
+export { heatPicture } from '../explain/heat-picture.ts'
 export { Augmentation, augmentationOf, noAugmentation } from './batches/augmentation.ts'
 export { type Batch, type Batches, type BatchesOptions, openBatches } from './batches/batches.ts'
 export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts'
