@@ -42,6 +42,9 @@ export function launch(program, args) {
   // Each live camera parks one thread of libuv's pool; the size is fixed before Node starts.
   const env = { UV_THREADPOOL_SIZE: '16', ...process.env }
   env.PATH = `${join(repository, 'node_modules/node/bin')}:${env.PATH}`
+  // Modules as Node compiled them, with their types stripped: every process after the first starts in half the time, and
+  // without the stripper, which takes 20 MB of each. Where the folder cannot be written, Node goes on without.
+  env.NODE_COMPILE_CACHE ??= join(repository, 'node_modules/.cache/compiled')
   const { flags, env: agentEnv } = JSON.parse(
     readFileSync(join(repository, 'edge-agent/supervisor-node.json'), 'utf8'),
   )
