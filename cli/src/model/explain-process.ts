@@ -19,15 +19,10 @@ import { nearestName } from '@edgeloop/protocol/nearest'
 import { Failure } from '../failure.ts'
 import type { Explained, ExplainOrder } from './explain-order.ts'
 
-/** Sides of the pictures that are written, at most. */
-const sideMax = 1600
-
 answerOrder<ExplainOrder, never, Explained>(async (order) => {
   const { file, image, out } = order
   await using model = await openFor(order)
-  const picture = await decodePicture(await readImageFile(image), image, {
-    ...{ width: sideMax, height: sideMax },
-  })
+  const picture = await decodePicture(await readImageFile(image), image)
   const canvas = new Uint8Array(model.inputBytes)
   const { view } = await placeImage(picture, (w, h) => model.inputFor(w, h), canvas)
   const [[name, fed] = []] = Object.entries(model.tensorsOf(canvas))
