@@ -22,8 +22,10 @@ import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import { openClips } from './clips/clips.ts'
 import type { HubConfig } from './configuration.ts'
+import { openDatasetJobs } from './datasets/dataset-jobs.ts'
 import { openDatasetDesk } from './datasets/datasets.ts'
 import { openSamplePictures } from './datasets/sample-pictures.ts'
+import { openVersionDesk } from './datasets/versions.ts'
 import {
   type CertificateDesk,
   expiryIntervalMs,
@@ -384,12 +386,22 @@ export async function openHub(
         },
       }),
     )
+  const datasetChanged = (name: string) => changes.publish({ kind: 'dataset', name })
+  const datasets = openDatasetDesk({ store, clock, changed: datasetChanged })
+  const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
+  const samples = openSamplePictures({ store, files: sampleFiles, clock })
+  const datasetJobs = openDatasetJobs({
+    ...{ datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
+    queued: () => datasetWorker.wake(),
+    folder: workFolder,
+  })
+  // Apart from compilations: neither stands before the other.
+  const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
   const rooms = {
-    datasets: openDatasetDesk({
-      ...{ store, clock },
-      changed: (name) => changes.publish({ kind: 'dataset', name }),
-    }),
-    samples: openSamplePictures({ store, files: sampleFiles, clock }),
+    datasets,
+    versions,
+    samples,
+    datasetJobs,
     uploads,
     models,
     jobs,

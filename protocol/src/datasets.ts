@@ -16,7 +16,7 @@ export const DatasetVersionNumber = Type.Integer({ minimum: 1, maximum: 1_000_00
 /** Samples in one dataset. */
 export const datasetSamplesMax = 200_000
 /** Annotations of one sample: a crowd, each person an outline of its own. */
-export const sampleAnnotationsMax = 2000
+export const sampleAnnotationsMax = 10_000
 /** Labels of one dataset: those of ImageNet, and many more. */
 export const datasetLabelsMax = 10_000
 /** Samples in one request. */
@@ -56,7 +56,7 @@ export const SampleAnnotation = Type.Union(
         /** What each value of the mask stands for; 255 for nothing. */
         labels: Type.Array(Label, { maxItems: 255 }),
         /** Path in the set it came from. */
-        file: Type.String({ minLength: 1, maxLength: 500 }),
+        file: Type.String({ minLength: 1, maxLength: 1000 }),
         /** Of a PNG as large as the picture, one byte a pixel. */
         digest: Digest,
       },
@@ -95,7 +95,7 @@ export const DatasetSample = Type.Object(
   {
     digest: Digest,
     /** Path in the set it came from; people know it by that. */
-    name: Type.String({ maxLength: 500 }),
+    name: Type.String({ maxLength: 1000 }),
     width: Type.Integer({ minimum: 1, maximum: 65_535 }),
     height: Type.Integer({ minimum: 1, maximum: 65_535 }),
     site: Type.Optional(SiteId),
@@ -197,6 +197,8 @@ export const SplitRequest = Type.Object(
         Type.String({ pattern: '^last:[1-9][0-9]{0,6}$', maxLength: 12 }),
       ]),
     ),
+    /** Share (0..1) of what is not the test that chooses among checkpoints. */
+    validation: Type.Optional(Type.Number({ minimum: 0, maximum: 0.9 })),
     /** What stays together: nothing but what shows the same, all of a stream, or what was seen in one stretch of time. */
     by: Type.Optional(
       Type.Union([Type.Literal('sample'), Type.Literal('stream'), Type.Literal('time')]),
@@ -210,6 +212,37 @@ export const SplitRequest = Type.Object(
   { $id: 'SplitRequest', ...closed },
 )
 export type SplitRequest = Static<typeof SplitRequest>
+
+/** How many samples are on each side; those too close to another side are on none. */
+export const SplitCounts = Type.Object({
+  train: Type.Integer({ minimum: 0 }),
+  validation: Type.Integer({ minimum: 0 }),
+  test: Type.Integer({ minimum: 0 }),
+  leftOut: Type.Integer({ minimum: 0 }),
+})
+export type SplitCounts = Static<typeof SplitCounts>
+
+/** A dataset as it was frozen: never another again. */
+export const DatasetVersion = Type.Object(
+  {
+    dataset: DatasetName,
+    version: DatasetVersionNumber,
+    /** Of the frozen list: names samples, annotations and labels. */
+    digest: Digest,
+    labels: Type.Array(Label),
+    samples: Type.Integer({ minimum: 1 }),
+    /** What was asked, and what came of it: one split, or one for each fold. */
+    split: SplitRequest,
+    folds: Type.Array(SplitCounts, { minItems: 1 }),
+    note: Type.String(),
+    /** Of the dataset, when it was frozen. */
+    revision: Type.Integer(),
+    by: Type.String(),
+    createdAt: Timestamp,
+  },
+  { $id: 'DatasetVersion' },
+)
+export type DatasetVersion = Static<typeof DatasetVersion>
 
 export const FreezeRequest = Type.Object(
   { split: SplitRequest, note: Type.Optional(Type.String({ maxLength: 500 })) },
@@ -246,7 +279,7 @@ export const SampleQuery = Type.Object(
     problem: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
     /** Of a version only. */
     split: Type.Optional(Type.Enum(splitNames)),
-    /** Of a version with folds only, from 0. */
+    /** Which of its folds `split` is of, from 0. */
     fold: Type.Optional(Type.Integer({ minimum: 0, maximum: 19 })),
     /** The cursor of the next page. */
     after: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -260,9 +293,8 @@ export type SampleQuery = Static<typeof SampleQuery>
 export const SampleShown = Type.Object(
   {
     ...DatasetSample.properties,
-    /** Of a version: which side it is on, or which fold. */
+    /** Of a version: which side it is on; absent for what is on none. */
     split: Type.Optional(Type.Enum(splitNames)),
-    fold: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Kinds of problems that the last inspection found in it. */
     problems: Type.Array(Type.String()),
   },

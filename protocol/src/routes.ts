@@ -12,7 +12,11 @@ import {
   DatasetRequest,
   DatasetRow,
   DatasetSample,
+  DatasetVersion,
+  DatasetVersionNumber,
   datasetArchiveBytesMax,
+  FreezeRequest,
+  ImportRequest,
   picturePackBytesMax,
   SampleDetail,
   SamplePage,
@@ -363,6 +367,7 @@ const deviceStream = Type.Object({ deviceId: DeviceId, streamId: StreamId }, clo
 const modelVersion = Type.Object({ name: ModelName, version: ModelVersionNumber }, closed)
 const artifact = Type.Object({ artifactId: JobId }, closed)
 const dataset = Type.Object({ dataset: DatasetName }, closed)
+const datasetVersion = Type.Object({ dataset: DatasetName, version: DatasetVersionNumber }, closed)
 const samplePath = Type.Object({ digest: Digest }, closed)
 const digests = Type.Array(Digest, { minItems: 1, maxItems: samplesBatchMax })
 
@@ -1150,6 +1155,42 @@ export const routes = {
     summary: 'Shows a sample of a dataset with what is and was said of it',
     params: Type.Object({ dataset: DatasetName, digest: Digest }, closed),
     response: SampleDetail,
+  },
+  datasetImport: {
+    method: 'POST',
+    path: '/api/datasets/:dataset/import',
+    access: 'operator',
+    summary: 'Queues the import of an uploaded archive (zip, tar) of pictures and labels',
+    params: dataset,
+    body: ImportRequest,
+    response: Job,
+    status: 201,
+  },
+  datasetVersionList: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/versions',
+    access: 'viewer',
+    summary: 'Lists the frozen versions of a dataset, newest first',
+    params: dataset,
+    response: Type.Array(DatasetVersion),
+  },
+  datasetFreeze: {
+    method: 'POST',
+    path: '/api/datasets/:dataset/versions',
+    access: 'operator',
+    summary: 'Queues the freezing of what is in a dataset now, with its split',
+    params: dataset,
+    body: FreezeRequest,
+    response: Job,
+    status: 201,
+  },
+  datasetVersionShow: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/versions/:version',
+    access: 'viewer',
+    summary: 'Shows a frozen version of a dataset',
+    params: datasetVersion,
+    response: DatasetVersion,
   },
   jobList: {
     method: 'GET',

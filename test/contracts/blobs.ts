@@ -1,6 +1,9 @@
 /** What any place for blobs must do. Run it for the folder, and for whatever comes next. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Blobs } from '../../cloud-hub/src/blobs/blobs.ts'
 
@@ -97,6 +100,22 @@ export function testBlobs(
     await assert.rejects(blobs.read(digest), /have changed/)
     await blobs.put(digest, pieces(bytes), { bytesMax })
     assert.deepEqual(Buffer.from((await blobs.read(digest)) ?? []), bytes)
+  })
+
+  test(`${name}: lay() puts the bytes where they are wanted, and nothing over another file`, async (t) => {
+    const { blobs } = await open(t)
+    const folder = await mkdtemp(join(tmpdir(), 'edgeloop-laid-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const bytes = Buffer.from('to be laid somewhere')
+    await blobs.put(digestOf(bytes), pieces(bytes), { bytesMax })
+    assert.equal(await blobs.lay(digestOf(bytes), join(folder, 'a')), true)
+    assert.deepEqual(await readFile(join(folder, 'a')), bytes)
+    await assert.rejects(blobs.lay(digestOf(bytes), join(folder, 'a')), /EEXIST/)
+    assert.equal(await blobs.lay('0'.repeat(64), join(folder, 'b')), false)
+    await assert.rejects(readFile(join(folder, 'b')), /ENOENT/)
+    // What becomes of the file is nothing to the blob's name.
+    await rm(join(folder, 'a'))
+    assert.deepEqual(Buffer.from((await blobs.read(digestOf(bytes))) ?? []), bytes)
   })
 
   test(`${name}: a body that breaks off leaves nothing behind`, async (t) => {

@@ -51,6 +51,7 @@ test(
     })
     const jobId = await addRunningJob(hub)
     const samples = await addDataset(hub, 'set', 2)
+    await addDataset(hub, 'kept', 2)
     const device = { deviceId: 'gate' }
     const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
     const good: { readonly [N in RouteName]?: Given } = {
@@ -88,6 +89,12 @@ test(
       datasetAdd: { body: { name: 'spare' }, target: 'spare' },
       datasetEdit: { params: { dataset: 'set' }, body: { addLabels: ['x'] }, target: 'set' },
       datasetRemove: { params: { dataset: 'spare' }, target: 'spare' },
+      datasetImport: {
+        params: { dataset: 'set' },
+        body: { uploadId: await uploadTo(hub, demo, anna) },
+        target: 'set',
+      },
+      datasetFreeze: { params: { dataset: 'kept' }, body: { split: {} }, target: 'kept' },
       datasetSamplePut: { params: { dataset: 'set' }, body: { samples }, target: 'set' },
       datasetSampleRemove: {
         params: { dataset: 'set' },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
 import {
   type DatasetSample,
   type PackedPicture,
@@ -9,6 +10,7 @@ import {
   writePack,
 } from '@edgeloop/protocol'
 import sharp from 'sharp'
+import { pack } from 'tar-stream'
 import type { TestHub } from './fixture.ts'
 
 export const digestOf = (bytes: Uint8Array): string =>
@@ -72,3 +74,25 @@ export async function addDataset(
   }
   return samples
 }
+
+/** A tar of files; a name that is given twice is in it twice. */
+export async function tarOf(
+  files: readonly (readonly [name: string, bytes: Uint8Array | string])[],
+): Promise<Buffer> {
+  const tar = pack()
+  for (const [name, bytes] of files) tar.entry({ name }, Buffer.from(bytes))
+  tar.finalize()
+  return await buffer(tar)
+}
+
+/** An annotation file of Pascal VOC with boxes in pixels from 1. */
+export const vocOf = (
+  { width, height }: PackedPicture,
+  ...boxes: readonly (readonly [label: string, ...place: number[]])[]
+): string =>
+  `<annotation><size><width>${width}</width><height>${height}</height></size>${boxes
+    .map(
+      ([label, left, top, right, bottom]) =>
+        `<object><name>${label}</name><bndbox><xmin>${left}</xmin><ymin>${top}</ymin><xmax>${right}</xmax><ymax>${bottom}</ymax></bndbox></object>`,
+    )
+    .join('')}</annotation>`

@@ -19,6 +19,11 @@ export interface Blobs {
   put(digest: string, chunks: AsyncIterable<Uint8Array>, options: PutOptions): Promise<void>
   /** The bytes, or undefined where there are none. @throws {Error} when they have changed on disk */
   read(digest: string): Promise<Uint8Array | undefined>
+  /**
+   * Lays a blob as a file that is only read: another name for the same bytes where that is possible. False where there
+   * is none. @throws {Error} when the file is there already
+   */
+  lay(digest: string, file: string): Promise<boolean>
   /** How large a blob is; undefined where there is none. */
   sizeOf(digest: string): Promise<number | undefined>
   /**

@@ -1,7 +1,7 @@
 /** Blobs in a folder: `ab/abcd…`, written beside and renamed, so that a name always means whole bytes. */
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { constants, createReadStream } from 'node:fs'
+import { copyFile, link, mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Refusal } from '@edgeloop/protocol'
 import type { Blobs, PutOptions } from './blobs.ts'
@@ -39,6 +39,21 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
+    }
+  }
+
+  async function lay(digest: string, file: string): Promise<boolean> {
+    const place = placeOf(digest)
+    try {
+      await link(place, file)
+      return true
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT' && (await sizeOf(digest)) === undefined) return false
+      // Another disk, or one that knows no second names.
+      if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
+      await copyFile(place, file, constants.COPYFILE_EXCL)
+      return true
     }
   }
 
@@ -86,7 +101,7 @@ export async function openFolderBlobs(folder: string): Promise<Blobs> {
     }
   }
 
-  return { put, read, sizeOf, part, remove, prune, survey }
+  return { put, read, lay, sizeOf, part, remove, prune, survey }
 }
 
 /** Writes chunks to `file`, durably, where they have the digest and are not too many. */

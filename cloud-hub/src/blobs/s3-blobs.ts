@@ -3,6 +3,7 @@
  * is its name, and an object appears whole or not at all. What comes back is hashed before anybody gets it.
  */
 import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Refusal } from '@edgeloop/protocol'
 import { AwsClient } from 'aws4fetch'
@@ -124,6 +125,12 @@ export async function openS3Blobs(deps: {
     throw new Error(`Cannot read blob ${digest}: its bytes have changed in S3 (now ${found})`)
   }
 
+  async function lay(digest: string, file: string): Promise<boolean> {
+    const bytes = await read(digest)
+    if (bytes) await writeFile(file, bytes, { flag: 'wx' })
+    return bytes !== undefined
+  }
+
   async function sizeOf(digest: string): Promise<number | undefined> {
     const reply = await call(`look for ${digest}`, pathOf(digest), { method: 'HEAD' })
     await reply.body?.cancel()
@@ -213,7 +220,7 @@ export async function openS3Blobs(deps: {
     if (!(error instanceof Refusal)) throw error
     deps.away(error.message)
   })
-  return { put, read, sizeOf, part, remove, prune, survey }
+  return { put, read, lay, sizeOf, part, remove, prune, survey }
 }
 
 type ListResult = {

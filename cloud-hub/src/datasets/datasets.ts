@@ -46,16 +46,17 @@ export type DatasetDesk = {
   /** @throws {Refusal} conflict where there is one of that name, or too many */
   add(request: DatasetRequest, by: string, note: AuditNote): Promise<DatasetRow>
   /** @throws {Refusal} notFound; badRequest with too many labels */
-  edit(name: string, edit: DatasetEdit, note: AuditNote): Promise<DatasetRow>
+  edit(name: string, edit: DatasetEdit, note?: AuditNote): Promise<DatasetRow>
   /**
    * Puts samples in, or changes what is said of those that are in. All of them or none.
+   * @param note of the call that does it; a job has told already
    * @throws {Refusal} notFound; badRequest with an unknown label, or a picture that has not come; tooLarge
    */
   put(
     name: string,
     samples: readonly DatasetSample[],
     by: string,
-    note: AuditNote,
+    note?: AuditNote,
   ): Promise<SamplesPut>
   /** @throws {Refusal} notFound */
   takeOut(name: string, digests: readonly string[], note: AuditNote): Promise<{ removed: number }>
@@ -143,7 +144,7 @@ export function openDatasetDesk(deps: {
           .where('name', '=', name)
           .execute()
         await count(tx, name)
-        await note.within(tx)
+        await note?.within(tx)
       })
       changed(name)
       return await show(name)
@@ -202,8 +203,8 @@ export function openDatasetDesk(deps: {
         if (written.length > 0) await tx.insertInto('dataset_sample').values(written).execute()
         await writeMarks(tx, name, [...fresh, ...other])
         if (fresh.length + other.length > 0) await count(tx, name)
-        note.about({ detail: `${fresh.length} added, ${other.length} changed` })
-        await note.within(tx)
+        note?.about({ detail: `${fresh.length} added, ${other.length} changed` })
+        await note?.within(tx)
         return {
           added: fresh.length,
           changed: other.length,

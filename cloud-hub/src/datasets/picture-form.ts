@@ -3,25 +3,7 @@
  * there are. Nothing is decoded here: pictures of strangers are decoded in processes of their own. Pure.
  */
 import { crc32, deflateSync } from 'node:zlib'
-import type { PictureForm } from '@edgeloop/protocol'
-
-/** How files of each format begin; a null stands for any byte. */
-const beginnings: readonly (readonly [PictureForm, readonly (number | null)[]])[] = [
-  ['image/jpeg', [0xff, 0xd8, 0xff]],
-  ['image/png', [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
-  ['image/webp', [0x52, 0x49, 0x46, 0x46, null, null, null, null, 0x57, 0x45, 0x42, 0x50]],
-  ['image/gif', [0x47, 0x49, 0x46, 0x38]],
-  ['image/tiff', [0x49, 0x49, 0x2a, 0x00]],
-  ['image/tiff', [0x4d, 0x4d, 0x00, 0x2a]],
-  ['image/heif', [null, null, null, null, 0x66, 0x74, 0x79, 0x70]],
-]
-
-/** @returns undefined where the bytes begin like no image format */
-export function fileFormOf(bytes: Uint8Array): PictureForm | undefined {
-  return beginnings.find(([, begin]) =>
-    begin.every((byte, at) => byte === null || bytes[at] === byte),
-  )?.[0]
-}
+import { fileFormOf, type PictureForm } from '@edgeloop/protocol'
 
 /**
  * Says why bytes are not what they were sent as, or undefined where they may be. A mask, which has no form, is a PNG.

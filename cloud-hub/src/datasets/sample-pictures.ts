@@ -13,6 +13,7 @@ import {
 } from '@edgeloop/protocol'
 import { Misfit, parse, parseJson } from '@edgeloop/protocol/check'
 import type { Blobs } from '../blobs/blobs.ts'
+import { only } from '../blobs/bytes.ts'
 import type { Store } from '../store/store.ts'
 import { formFault, showable } from './picture-form.ts'
 
@@ -25,17 +26,12 @@ export type ShownPicture = { readonly type: string; readonly bytes: Uint8Array }
 export type SamplePictures = {
   /** Those of `digests` whose pictures are not here. */
   missing(digests: readonly string[]): Promise<string[]>
-  /** Takes a pack. @throws {Refusal} badRequest, digestDiffers; pictures before the bad one stay */
+  /** Takes a pack. @throws {Refusal} badRequest, digestDiffers */
   take(pack: Uint8Array): Promise<{ stored: number }>
   /** Keeps bytes that came some other way. @throws {Refusal} as `take` */
-  keep(picture: NewPicture): Promise<void>
+  keep(pictures: readonly PackedPicture[]): Promise<void>
   /** @throws {Refusal} notFound */
   show(digest: string, size: 'whole' | 'small'): Promise<ShownPicture>
-}
-
-export type NewPicture = PackedPicture & {
-  /** A small picture of it, where somebody made one. */
-  readonly thumbnail?: string
 }
 
 export function openSamplePictures(deps: {
@@ -46,22 +42,29 @@ export function openSamplePictures(deps: {
 }): SamplePictures {
   const { store, files, clock } = deps
 
-  async function keep({ bytes, thumbnail = '', ...picture }: NewPicture): Promise<void> {
+  async function keep(pictures: readonly PackedPicture[]): Promise<void> {
+    let next = 0
+    const lane = async (): Promise<void> => {
+      for (let at = next++; at < pictures.length; at = next++) await write(pictures[at]!)
+    }
+    await Promise.all(Array.from({ length: writesAtOnce }, lane))
+    const rows = pictures.map(({ digest, width, height, form = '', bytes }) => ({
+      ...{ digest, form, width, height, size_bytes: bytes.length, added_at: clock() },
+    }))
+    if (rows.length === 0) return
+    await store.writer
+      .insertInto('sample')
+      .values(rows)
+      .onConflict((on) => on.column('digest').doNothing())
+      .execute()
+  }
+
+  async function write({ bytes, ...picture }: PackedPicture): Promise<void> {
     const fault = formFault(bytes, picture)
     if (fault !== undefined) {
       throw new Refusal('badRequest', `Cannot keep the picture ${picture.digest}: ${fault}`)
     }
     await files.put(picture.digest, only(bytes), { bytesMax: samplePictureBytesMax })
-    const { digest, width, height, form = '' } = picture
-    await store.writer
-      .insertInto('sample')
-      .values({
-        ...{ digest, form, width, height, thumbnail },
-        size_bytes: bytes.length,
-        added_at: clock(),
-      })
-      .onConflict((on) => on.column('digest').doNothing())
-      .execute()
   }
 
   return {
@@ -77,11 +80,7 @@ export function openSamplePictures(deps: {
 
     take: async (pack) => {
       const pictures = readPack(pack)
-      let next = 0
-      const lane = async (): Promise<void> => {
-        for (let at = next++; at < pictures.length; at = next++) await keep(pictures[at]!)
-      }
-      await Promise.all(Array.from({ length: writesAtOnce }, lane))
+      await keep(pictures)
       return { stored: pictures.length }
     },
 
@@ -106,7 +105,7 @@ export function openSamplePictures(deps: {
  * Takes a pack apart, as `writePack` made it.
  * @throws {Refusal} badRequest when it is anything else
  */
-export function readPack(pack: Uint8Array): NewPicture[] {
+export function readPack(pack: Uint8Array): PackedPicture[] {
   const parts = splitPack(pack)
   if (!parts) throw new Refusal('badRequest', 'Cannot read the pack: its head is cut off')
   let head: PicturePack
@@ -128,8 +127,4 @@ export function readPack(pack: Uint8Array): NewPicture[] {
     'badRequest',
     `Cannot read the pack: its head speaks of ${at} bytes of pictures, and ${parts.rest.length} have come`,
   )
-}
-
-async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

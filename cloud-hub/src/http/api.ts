@@ -9,8 +9,10 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
 import type { Clips } from '../clips/clips.ts'
+import type { DatasetJobs } from '../datasets/dataset-jobs.ts'
 import type { DatasetDesk } from '../datasets/datasets.ts'
 import type { SamplePictures, ShownPicture } from '../datasets/sample-pictures.ts'
+import type { VersionDesk } from '../datasets/versions.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
 import { connectionsOf, rowOf } from '../devices/device.ts'
 import type { DeviceActsDesk } from '../devices/device-acts.ts'
@@ -64,6 +66,8 @@ export type Rooms = {
   readonly jobs: JobQueue
   readonly datasets: DatasetDesk
   readonly samples: SamplePictures
+  readonly versions: VersionDesk
+  readonly datasetJobs: DatasetJobs
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -340,12 +344,27 @@ export function apiHandlers(rooms: Rooms): Handlers {
     datasetShow: ({ params }) => rooms.datasets.show(params.dataset),
     datasetEdit: ({ params, body, note }) => rooms.datasets.edit(params.dataset, body, note),
     datasetRemove: ({ params, note }) => rooms.datasets.remove(params.dataset, note),
-    datasetSampleList: ({ params, query }) => rooms.datasets.samples(params.dataset, query),
+    datasetSampleList: ({ params, query }) =>
+      query.version === undefined
+        ? rooms.datasets.samples(params.dataset, query)
+        : rooms.versions.samples(params.dataset, query.version, query),
     datasetSamplePut: ({ params, body, person, note }) =>
       rooms.datasets.put(params.dataset, body.samples, signedIn(person).user, note),
     datasetSampleRemove: ({ params, body, note }) =>
       rooms.datasets.takeOut(params.dataset, body.digests, note),
     datasetSampleShow: ({ params }) => rooms.datasets.sample(params.dataset, params.digest),
+
+    datasetImport: ({ params, body, person, note }) => {
+      const by = signedIn(person).user
+      return rooms.datasetJobs.import({ ...params, ...body, by }, note)
+    },
+    datasetVersionList: ({ params }) => rooms.versions.list(params.dataset),
+    datasetFreeze: ({ params, body, person, note }) => {
+      note.about({ detail: JSON.stringify(body.split) })
+      const by = signedIn(person).user
+      return rooms.datasetJobs.freeze({ ...params, request: body, by }, note)
+    },
+    datasetVersionShow: ({ params }) => rooms.versions.show(params.dataset, params.version),
 
     jobList: ({ query }) => rooms.jobs.list(query.subject),
     jobShow: ({ params }) => rooms.jobs.get(params.jobId),

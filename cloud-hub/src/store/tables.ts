@@ -251,7 +251,7 @@ export type DatasetTable = {
   /** `string[]` as JSON. */
   labels: string
   revision: number
-  /** `Inspected` as JSON; empty before somebody looked. */
+  /** `DatasetInspection` as JSON; empty before somebody looked. */
   inspection: string
   author: string
   created_at: number
@@ -304,8 +304,9 @@ export type DatasetVersionTable = {
   split_digest: string
   labels: string
   samples: number
-  /** `SplitShown` as JSON. */
+  /** `SplitKept` as JSON. */
   split: string
+  /** `DatasetInspection` as JSON. */
   inspection: string
   note: string
   /** Of the dataset, when it was frozen. */

@@ -1,0 +1,111 @@
+/**
+ * Freezes a dataset: what is in it is written down as it is at one moment, split in a child, and kept as the next
+ * version.
+ */
+import { createWriteStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import {
+  type DatasetRow,
+  type DatasetSample,
+  type FreezeRequest,
+  type Job,
+  Refusal,
+} from '@edgeloop/protocol'
+import type { AuditNote } from '../audit/audit.ts'
+import type { JobAct } from '../jobs/job-worker.ts'
+import type { JobQueue } from '../jobs/jobs.ts'
+import type { FreezeOrder, Frozen } from './dataset-work.ts'
+import type { DatasetDesk } from './datasets.ts'
+import { datasetOfSubject, subjectOf } from './job-subject.ts'
+import { runWork } from './run-work.ts'
+import type { VersionDesk } from './versions.ts'
+import { withWorkFolder } from './work-folder.ts'
+
+/** Times that a dataset is read until nothing changes meanwhile. */
+const attemptsMax = 5
+
+/** @throws {Refusal} notFound; badRequest for an empty dataset, or a test set and folds at once; as `JobQueue.add` */
+export async function queueFreeze(
+  deps: { datasets: DatasetDesk; queue: JobQueue },
+  given: { dataset: string; request: FreezeRequest; by: string },
+  note: AuditNote,
+): Promise<Job> {
+  const { dataset, request, by } = given
+  const { samples } = await deps.datasets.show(dataset)
+  if (samples === 0) {
+    throw new Refusal('badRequest', `Cannot freeze "${dataset}": it has no sample`)
+  }
+  const { folds, holdout, validation } = request.split
+  if (folds !== undefined && (holdout !== undefined || validation !== undefined)) {
+    throw new Refusal(
+      'badRequest',
+      `Cannot freeze "${dataset}" in ${folds} folds with a holdout: each fold is the test once; leave one of them out`,
+    )
+  }
+  return await deps.queue.add(
+    { kind: 'dataset-freeze', subject: subjectOf(dataset), request, by },
+    note,
+  )
+}
+
+export function freezeAct(deps: {
+  datasets: DatasetDesk
+  versions: VersionDesk
+  /** Work is done in a new folder below this one. */
+  folder: string
+}): JobAct {
+  const { datasets, versions, folder } = deps
+  return async ({ job, request }, progress, signal) => {
+    const dataset = datasetOfSubject(job.subject)
+    const { split: asked, note = '' } = request as FreezeRequest
+    await withWorkFolder(folder, 'freeze', async (work) => {
+      progress(0, 'write down what is in it')
+      const list = join(work, 'list')
+      const row = await writeDown(dataset, list, signal)
+      const order: FreezeOrder = {
+        ...{ kind: 'freeze', name: dataset, labels: row.labels, list, asked, together: [] },
+        frozen: join(work, 'samples.jsonl'),
+      }
+      const { folds, samples } = await runWork<FreezeOrder, Frozen>(
+        order,
+        `freeze "${dataset}"`,
+        (at) => progress(0.2 + 0.7 * at.share, at.step),
+        signal,
+      )
+      progress(0.95, 'keep the version')
+      await versions.keep({
+        ...{ dataset, revision: row.revision, labels: row.labels, samples, asked, note },
+        ...{ list: await readFile(order.frozen), splits: { folds }, inspection: '', by: job.by },
+      })
+    })
+  }
+
+  /** Writes the samples as they are at one moment: what was changed meanwhile is written anew. */
+  async function writeDown(
+    dataset: string,
+    list: string,
+    signal: AbortSignal,
+  ): Promise<DatasetRow> {
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const before = await datasets.show(dataset)
+      const lines = async function* () {
+        for await (const page of datasets.pages(dataset)) {
+          signal.throwIfAborted()
+          yield page.map((sample) => `${JSON.stringify(asRead(sample))}\n`).join('')
+        }
+      }
+      await pipeline(lines, createWriteStream(list))
+      const after = await datasets.show(dataset)
+      if (after.revision === before.revision) return after
+    }
+    throw new Error(`Cannot freeze "${dataset}": it changes all the time; stop that, and try again`)
+  }
+}
+
+/** As `dataset-work.ts` has it. */
+const asRead = ({ capturedAt, ...sample }: DatasetSample) => ({
+  ...sample,
+  ...(capturedAt !== undefined && { capturedAt: Date.parse(capturedAt) }),
+})
