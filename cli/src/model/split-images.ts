@@ -1,7 +1,8 @@
 /** Which images calibrate and which evaluate: never the same picture, and the same ones every time. */
 import { createHash } from 'node:crypto'
+import { digestOfFile } from '@edgeloop/model-compiler/datasets'
 import { Failure } from '../failure.ts'
-import { digestOf, type SetImage } from './image-set.ts'
+import type { SetImage } from './image-set.ts'
 
 export type Split = {
   readonly calibrate: readonly SetImage[]
@@ -74,7 +75,7 @@ const imageOf = ({ image }: Ordered): SetImage => image
 async function shuffled(images: readonly SetImage[], seed: number): Promise<Ordered[]> {
   const ordered: Ordered[] = []
   for (const image of images) {
-    const digest = await digestOf(image.file)
+    const digest = await digestOfFile(image.file)
     const place = createHash('sha256').update(`${seed} ${digest}`).digest('hex')
     ordered.push({ image, digest, place })
   }

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { opendir, readFile, realpath, stat } from 'node:fs/promises'
+import { opendir, open as openFile, readFile, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { DatasetError } from './dataset-error.ts'
 import { Problems } from './problems.ts'
@@ -86,6 +86,13 @@ export class FileTree {
       throw new DatasetError(`Cannot read labels "${file}": ${size} bytes, allowed ${bytesMax}`)
     }
     return await readFile(file)
+  }
+
+  /** The first bytes of a file as text. */
+  async head(name: string, bytes: number): Promise<string> {
+    await using file = await openFile(this.path(name))
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(bytes), position: 0 })
+    return buffer.toString('utf8', 0, bytesRead)
   }
 
   /** @throws {DatasetError} when it is larger than `bytesMax` */

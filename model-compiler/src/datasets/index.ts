@@ -16,8 +16,13 @@ export {
   splitNames,
 } from './dataset.ts'
 export { DatasetError } from './dataset-error.ts'
+export { digestOfFile, FileTree } from './file-tree.ts'
+export { classOf, masksOf } from './formats/folders.ts'
 export { blobName, type FrozenHead, writeFrozen } from './formats/frozen.ts'
+export { readVocFile, vocBox, vocFilesOf } from './formats/voc.ts'
+export { readYoloFile, yoloFilesOf, yoloNames } from './formats/yolo.ts'
 export { canonicalJson, datasetDigest, frozenLines } from './frozen-list.ts'
+export { imageEndings, imagesAmong, stemOf } from './image-names.ts'
 export {
   type DatasetFormat,
   type DatasetParts,
@@ -26,6 +31,7 @@ export {
   type OpenOptions,
   openDataset,
 } from './open-dataset.ts'
+export { boxAround, type Outlined, outlinedOf } from './outlines.ts'
 export { decodePicture, type PictureSource, readImageFile } from './pictures.ts'
 export { type Problem, type ProblemKind, Problems, problemKinds, problemText } from './problems.ts'
 export {

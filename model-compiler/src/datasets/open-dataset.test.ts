@@ -127,6 +127,150 @@ test('what is wrong is listed with its file, and the rest is read', async (t) =>
   }
 })
 
+const cocoOf = (...images: readonly object[]) => ({
+  images,
+  annotations: [] as object[],
+  categories: [
+    { id: 7, name: 'dog' },
+    { id: 3, name: 'cat' },
+  ],
+})
+
+test('COCO: pixels become shares, categories come in the order of their numbers, crowds are marked', async (t) => {
+  const json = cocoOf(
+    { id: 1, file_name: 'a.png', width: 100, height: 50, date_captured: '2026-01-02 03:04:05' },
+    { id: 'b', file_name: 'val2017/b.png', edgeloop: { site: 'plant', stream: 'gate' } },
+    { id: 3, file_name: '../../../etc/passwd' },
+  )
+  json.annotations.push(
+    {
+      image_id: 1,
+      category_id: 3,
+      bbox: [10, 10, 20, 10],
+      segmentation: [[10, 10, 30, 10, 30, 20]],
+    },
+    {
+      image_id: 1,
+      category_id: 7,
+      bbox: [0, 0, 100, 50],
+      iscrowd: 1,
+      segmentation: { counts: 'x', size: [50, 100] },
+    },
+    {
+      image_id: 'b',
+      category_id: 7,
+      bbox: [5, 5, 5, 5],
+      segmentation: { counts: [1], size: [10, 10] },
+    },
+    { image_id: 1, category_id: 9, bbox: [0, 0, 1, 1] },
+    { image_id: 4, category_id: 7, bbox: [0, 0, 1, 1] },
+    { image_id: 1, category_id: 7, bbox: 'all' },
+    'nonsense' as never,
+  )
+  const folder = await folderWith(t, {
+    'images/train2017/a.png': await png(100, 50),
+    'images/val2017/b.png': await png(10, 10),
+    'annotations/instances_train2017.json': JSON.stringify(json),
+    'annotations/captions_train2017.json': '[',
+  })
+  const dataset = await openDataset(folder)
+  assert.deepEqual(dataset.labels, ['cat', 'dog'])
+  const [a, b] = dataset.samples
+  assert.equal(a?.capturedAt, Date.UTC(2026, 0, 2, 3, 4, 5))
+  assert.deepEqual([b?.site, b?.stream], ['plant', 'gate'])
+  assert.deepEqual(a?.annotations, [
+    { kind: 'box', label: 'cat', box: [0.1, 0.2, 0.2, 0.2] },
+    {
+      kind: 'polygon',
+      label: 'cat',
+      points: [
+        [0.1, 0.2],
+        [0.3, 0.2],
+        [0.3, 0.4],
+      ],
+    },
+    { kind: 'box', label: 'dog', box: [0, 0, 1, 1], crowd: true },
+  ])
+  assert.deepEqual(b?.annotations, [{ kind: 'box', label: 'dog', box: [0.5, 0.5, 0.5, 0.5] }])
+  const listed = problemsOf(dataset).join('\n')
+  for (const expected of [
+    /images\[2\] is "\.\.\/\.\.\/\.\.\/etc\/passwd", and there is no such image/,
+    /annotations\[2\] has a mask of runs/,
+    /annotations\[3\] is of category 9/,
+    /annotations\[4\] is of image 4/,
+    /annotations\[5\] has a bbox that is not four numbers/,
+    /annotations\[6\] names no image/,
+  ]) {
+    assert.match(listed, expected)
+  }
+})
+
+test('YOLO: boxes and outlines with their line, names from the file above, images without a text hold nothing', async (t) => {
+  const folder = await folderWith(t, {
+    'data.yaml': 'names: {0: cat, 1: dog}',
+    'images/train/a.png': await png(10, 10),
+    'images/train/b.png': await png(10, 10, 1),
+    'labels/train/a.txt':
+      '1 .5 .5 .5 .5\nhello\n0 .1 .2 .3 .2 .3 .6 .1 .6\n5 .5 .5 1 1\n0 .5 .5 0 1\n',
+    'labels/train/gone.txt': '',
+  })
+  const dataset = await openDataset(folder)
+  assert.deepEqual(dataset.labels, ['cat', 'dog'])
+  const [first, second] = dataset.samples
+  assert.deepEqual(
+    first?.annotations.map(({ kind }) => kind),
+    ['box', 'box', 'polygon'],
+  )
+  assert.deepEqual(first?.annotations[0], {
+    kind: 'box',
+    label: 'dog',
+    box: [0.25, 0.25, 0.5, 0.5],
+  })
+  assert.deepEqual(second?.annotations, [])
+  assert.deepEqual(problemsOf(dataset).sort(), [
+    'images/train/b.png: there is no text of its name: taken for an image in which nothing is',
+    'labels/train/a.txt:2: "hello" is not "class x y width height"',
+    'labels/train/a.txt:4: label "class 5" is not in the list',
+    'labels/train/a.txt:5: a box without size',
+    'labels/train/gone.txt: there is no image of this name',
+  ])
+})
+
+test('folders: a class each; masks: indexes by a list', async (t) => {
+  const [a, b, c] = [await png(8, 8), await png(8, 8, 1), await png(8, 8, 2)]
+  const classes = await openDataset(
+    await folderWith(t, { 'train/nut/a.png': a, 'val/bolt/b.png': b, 'train/c.png': c }),
+  )
+  assert.deepEqual(classes.labels, ['bolt', 'nut'])
+  assert.deepEqual(
+    classes.samples.map(({ annotations: [first] }) => first),
+    [
+      { kind: 'class', label: 'nut' },
+      { kind: 'class', label: 'bolt' },
+    ],
+  )
+  assert.match(problemsOf(classes)[0]!, /train\/c\.png: it lies in no folder of a class/)
+  const indexes = await sharp(Buffer.from([0, 1, 1, 255]), {
+    raw: { width: 2, height: 2, channels: 1 },
+  })
+    .toColourspace('b-w')
+    .png()
+    .toBuffer()
+  const folder = await folderWith(t, {
+    'images/a.png': a,
+    'images/b.png': b,
+    'masks/a.png': indexes,
+    'masks/classes.txt': 'ground\nwall\n',
+  })
+  const masks = await openDataset(folder)
+  const [annotation] = masks.samples[0]!.annotations
+  assert(annotation?.kind === 'mask')
+  assert.deepEqual(annotation.labels, ['ground', 'wall'])
+  assert.deepEqual([...(await masks.mask(annotation)).data], [0, 1, 1, 255])
+  assert.equal(masks.samples.length, 1)
+  await assert.rejects(masks.mask({ ...annotation, file: 'images/a.png' }), /it has colours/)
+})
+
 /** An idx file of bytes. */
 function idx(sizes: readonly number[], data: Uint8Array | readonly number[]): Buffer {
   const head = Buffer.alloc(4 + 4 * sizes.length)

@@ -4,9 +4,12 @@ import type { Dataset, Sample } from './dataset.ts'
 import { DatasetError } from './dataset-error.ts'
 import { type Reading, samplesOf } from './draft.ts'
 import { FileTree } from './file-tree.ts'
+import { isCoco, readCoco } from './formats/coco.ts'
+import { isFolders, isMasks, readFolders, readMasks } from './formats/folders.ts'
 import { isFrozen, readFrozen } from './formats/frozen.ts'
 import { isIdx, readIdxSet } from './formats/idx.ts'
 import { isVoc, readVoc } from './formats/voc.ts'
+import { isYolo, readYolo } from './formats/yolo.ts'
 import { datasetDigest } from './frozen-list.ts'
 import {
   decodedPicture,
@@ -17,7 +20,7 @@ import {
 } from './pictures.ts'
 import type { Problems } from './problems.ts'
 
-export const datasetFormats = ['frozen', 'voc', 'idx'] as const
+export const datasetFormats = ['coco', 'yolo', 'voc', 'folders', 'masks', 'idx', 'frozen'] as const
 export type DatasetFormat = (typeof datasetFormats)[number]
 
 export type OpenOptions = {
@@ -32,17 +35,26 @@ export type OpenOptions = {
 
 /** How the images and labels of a form are found; idx and our own form, which hold more than files, are apart. */
 const readers = {
+  coco: readCoco,
+  yolo: readYolo,
   voc: readVoc,
+  folders: readFolders,
+  masks: readMasks,
 } satisfies Partial<
   Record<DatasetFormat, (tree: FileTree, labels?: readonly string[]) => Promise<Reading>>
 >
 
 /** In the order in which a folder is asked for them. */
-const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean])[] = [
-  ['frozen', isFrozen],
-  ['idx', isIdx],
-  ['voc', isVoc],
-]
+const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean | Promise<boolean>])[] =
+  [
+    ['frozen', isFrozen],
+    ['idx', isIdx],
+    ['coco', isCoco],
+    ['voc', isVoc],
+    ['yolo', isYolo],
+    ['masks', isMasks],
+    ['folders', isFolders],
+  ]
 
 /**
  * Every image is read once for its digest and size; pixels are decoded when somebody asks.
@@ -52,7 +64,7 @@ const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean])[] 
 export async function openDataset(folder: string, options: OpenOptions = {}): Promise<Dataset> {
   const { labels, signal, name = basename(resolve(folder)) } = options
   const tree = await FileTree.open(folder, signal)
-  const format = options.format ?? signs.find(([, fits]) => fits(tree))?.[0]
+  const format = options.format ?? (await formatOf(tree))
   if (format === undefined) {
     throw new DatasetError(
       `Cannot read dataset "${folder}": it holds the labels of no format that is known (${datasetFormats.join(', ')})`,
@@ -80,6 +92,11 @@ export async function openDataset(folder: string, options: OpenOptions = {}): Pr
   }
   const pictures = { kind: 'files', folder, files } as const
   return datasetOf({ name, labels: reading.labels, samples, problems, pictures, folder })
+}
+
+async function formatOf(tree: FileTree): Promise<DatasetFormat | undefined> {
+  for (const [format, fits] of signs) if (await fits(tree)) return format
+  return undefined
 }
 
 export type DatasetParts = {
