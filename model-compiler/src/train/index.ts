@@ -43,3 +43,13 @@ export { TrainError } from './run/train-error.ts'
 export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-order.ts'
 export type { TrainResult } from './run/train-result.ts'
 export { type Operand, type Sym, Tape } from './tape/tape.ts'
+export { type EndedTrial, type Trial, trialCount } from './trials/plan-trials.ts'
+export {
+  runTrials,
+  type SearchOptions,
+  type SearchProgress,
+  type SearchResult,
+  type TrialOutcome,
+} from './trials/run-trials.ts'
+export { Search, searchOf } from './trials/search.ts'
+export { parallelCoordinates, trialsSection } from './trials/trials-page.ts'
