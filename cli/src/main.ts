@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
 import { cameraCommand } from './commands/camera.ts'
+import { datasetCommand } from './commands/dataset.ts'
 import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
@@ -51,6 +52,7 @@ for (const command of [
   cameraCommand(),
   detectCommand(),
   modelCommand(),
+  datasetCommand(),
   deviceCommand(),
   streamCommand(),
   eventsCommand(),

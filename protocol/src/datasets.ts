@@ -5,7 +5,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { ModelName, UploadId } from './models.ts'
-import { Box, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import { Box, Digest, isName, Label, SiteId, StreamId, Timestamp } from './names.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -106,6 +106,33 @@ export const DatasetSample = Type.Object(
   { $id: 'DatasetSample', ...closed },
 )
 export type DatasetSample = Static<typeof DatasetSample>
+
+/** A sample as the compiler reads it from a folder. */
+type SampleRead = {
+  readonly digest: string
+  readonly name: string
+  readonly width: number
+  readonly height: number
+  readonly site?: string
+  readonly stream?: string
+  /** Milliseconds since 1970. */
+  readonly capturedAt?: number
+  readonly annotations: readonly unknown[]
+}
+
+/**
+ * A sample that was read as it goes to a hub, which checks it. Sites and streams are names there: what is none is
+ * left out.
+ */
+export function sampleToSend({ site, stream, capturedAt, ...sample }: SampleRead): DatasetSample {
+  return {
+    ...sample,
+    ...(site !== undefined && isName(site) && { site }),
+    ...(stream !== undefined && isName(stream) && { stream }),
+    ...(capturedAt !== undefined && { capturedAt: new Date(capturedAt).toISOString() }),
+    annotations: sample.annotations as SampleAnnotation[],
+  }
+}
 
 /** A dataset with what is in it now. */
 export const DatasetRow = Type.Object(

@@ -93,10 +93,7 @@ test(
         await tarOf([['../../evil.png', page]]),
         /entry "\.\.\/\.\.\/evil\.png" names a place outside/,
       ],
-      [gzipSync(await tarOf([])), /there is no file in it/],
       [page, /it is neither a zip nor a tar/],
-      [(await tarOf(await vocArchive(2))).subarray(0, 2000), /Cannot unpack the archive/],
-      [await tarOf([['a.txt', 'hello']]), /it holds the labels of no format that is known/],
       [
         await tarOf([
           ['a.png', page],

@@ -23,6 +23,7 @@ export const otherTests = [
   'telemetry',
   'store-away',
   'backups',
+  'dataset-commands',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */

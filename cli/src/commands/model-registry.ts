@@ -1,16 +1,10 @@
 /** `edgeloop model add|list|show|remove|build`: the models that a hub keeps, and what it compiles of them. */
 import { open, readFile, stat, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import {
-  compileImages,
-  isOver,
-  type Job,
-  type ModelVersion,
-  precisions,
-  type Upload,
-} from '@edgeloop/protocol'
+import { compileImages, type ModelVersion, precisions, type Upload } from '@edgeloop/protocol'
 import { type Command, Option } from 'commander'
 import { Failure } from '../failure.ts'
+import { followJob } from '../follow-job.ts'
 import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
 import { integer, number, withHub } from '../options.ts'
 import { ago, formatTable, plain, printJson } from '../output.ts'
@@ -18,7 +12,6 @@ import { stopSignal } from '../stopping.ts'
 
 type Options = HubOptions & { json?: boolean }
 
-const lookIntervalMs = 1000
 /** The hub looks into the file before it answers. */
 const addTimeoutMs = 120_000
 
@@ -203,7 +196,7 @@ Examples:
           ...(pictures === undefined ? {} : { images: pictures }),
         },
       })
-      const end = options.wait ? await follow(hub, job) : job
+      const end = options.wait ? await followJob(hub, job) : job
       if (options.json) printJson(end)
       else console.log(`Job ${end.jobId} is ${end.state}`)
       if (end.state === 'failed') throw new Failure(end.error)
@@ -244,19 +237,6 @@ Examples:
       else console.log(`${options.out}: ${sizeBytes} bytes`)
     },
   )
-}
-
-/** Shows on standard error how far a job is until it is over. */
-async function follow(hub: HubClient, begun: Job): Promise<Job> {
-  let said = ''
-  for (;;) {
-    const job = await hub.call('jobShow', { params: { jobId: begun.jobId } })
-    const line = `${Math.round(job.progress * 100)} % ${plain(job.step)}`
-    if (line !== said) process.stderr.write(`${line}\n`)
-    said = line
-    if (isOver(job)) return job
-    await new Promise((resolve) => setTimeout(resolve, lookIntervalMs))
-  }
 }
 
 async function upload(hub: HubClient, file: string, signal: AbortSignal): Promise<string> {

@@ -11,11 +11,10 @@ import {
   DatasetSample,
   type Job,
   type PackedPicture,
-  SiteId,
-  StreamId,
+  sampleToSend,
   uploadPartBytesMax,
 } from '@edgeloop/protocol'
-import { fits, parse } from '@edgeloop/protocol/check'
+import { parse } from '@edgeloop/protocol/check'
 import type { AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { digestOf, only } from '../blobs/bytes.ts'
@@ -156,24 +155,12 @@ export function importAct(deps: {
     }
     await datasets.put(
       dataset,
-      batch.map(({ sample }) => sampleOf(sample)),
+      batch.map(({ sample }) =>
+        parse(DatasetSample, sampleToSend(sample), `the sample "${sample.name}"`),
+      ),
       by,
     )
   }
-}
-
-/** As the hub keeps it. Sites and streams are names; what is none is left out. */
-function sampleOf({ site, stream, capturedAt, ...sample }: ReadSample['sample']): DatasetSample {
-  return parse(
-    DatasetSample,
-    {
-      ...sample,
-      ...(fits(SiteId, site) && { site }),
-      ...(fits(StreamId, stream) && { stream }),
-      ...(capturedAt !== undefined && { capturedAt: new Date(capturedAt).toISOString() }),
-    },
-    `the sample "${sample.name}"`,
-  )
 }
 
 async function* batchesOf(list: string): AsyncGenerator<ReadSample[]> {

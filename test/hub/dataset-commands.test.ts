@@ -1,0 +1,84 @@
+/** `./edgeloop dataset …` against a real hub. */
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { DatasetVersion, SamplePage } from '@edgeloop/protocol'
+import { needs } from '../require.ts'
+import { runCommand } from './command.ts'
+import { pictures, vocOf } from './dataset-parts.ts'
+import { openTestHub } from './fixture.ts'
+
+async function vocFolder(t: TestContext, count: number): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-voc-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await mkdir(join(folder, 'a'))
+  for (const [at, one] of (await pictures(count)).entries()) {
+    await writeFile(join(folder, 'a', `${at}.png`), one.bytes)
+    await writeFile(
+      join(folder, 'a', `${at}.xml`),
+      vocOf(one, [at % 2 ? 'nut' : 'bolt', 1, 1, 32, 24]),
+    )
+  }
+  return folder
+}
+
+test('a folder goes to the hub, again costs nothing, and is frozen', {
+  timeout: 120_000,
+}, async (t) => {
+  const hub = await openTestHub(t)
+  const folder = await vocFolder(t, 10)
+  const run = async (...words: string[]) => {
+    const { code, stdout, stderr } = await runCommand(hub, 'dataset', ...words)
+    return { code, stderr, out: stdout.trim().split('\n').at(-1) ?? '' }
+  }
+  await writeFile(join(folder, 'alone.xml'), '<annotation/>')
+  const first = await run('import', folder, '--name', 'parts', '--json')
+  assert.equal(first.code, 0, first.stderr)
+  assert.match(first.stderr, /alone\.xml: there is no image/)
+  const { bytes, ...sent } = JSON.parse(first.out) as Record<string, number>
+  assert.deepEqual(sent, {
+    ...{ dataset: 'parts', problems: 1, samples: 10 },
+    ...{ added: 10, changed: 0, unchanged: 0, pictures: 10 },
+  })
+  assert.ok(Number(bytes) > 1000)
+  const again = await run('import', folder, '--name', 'parts')
+  assert.equal(
+    again.out,
+    'parts: 0 samples added, 0 changed, 10 as they were; 0 pictures sent (0 B)',
+  )
+  const listed = await run('list')
+  assert.match(listed.out, /^parts +10 +10 +2 +0 +\d+ s ago/)
+
+  const frozen = await run('freeze', 'parts', '--holdout', '0.3', '--seed', '4', '--json')
+  assert.equal(frozen.code, 0, frozen.stderr)
+  const version = JSON.parse(frozen.out) as DatasetVersion
+  assert.deepEqual([version.version, version.samples, version.folds[0]?.test], [1, 10, 3])
+  const same = await run('freeze', 'parts', '--holdout', '0.3', '--seed', '4')
+  assert.equal(same.code, 1)
+  assert.match(same.stderr, /version 1 is the same/)
+  const shown = await run('show', 'parts')
+  assert.match(shown.out, /^ +1 +10 +7 +0 +3 +[0-9a-f]{12}/)
+  const page = await hub.api('GET', '/api/datasets/parts/samples?version=1&split=test')
+  assert.equal(((await page.json()) as SamplePage).total, 3)
+
+  const kept = await run('remove', 'parts')
+  assert.equal(kept.code, 1)
+  assert.match(kept.stderr, /without --yes: 10 samples and 1 frozen versions go/)
+  assert.equal((await run('remove', 'parts', '--yes')).code, 0)
+  assert.match((await run('show', 'parts')).stderr, /Cannot find the dataset "parts"/)
+})
+
+test('what cannot be sent says why', { timeout: 60_000, ...needs('time') }, async (t) => {
+  const hub = await openTestHub(t)
+  const run = (...words: string[]) => runCommand(hub, 'dataset', ...words)
+  const nowhere = await run('import', '/nowhere/at/all', '--name', 'parts')
+  assert.equal(nowhere.code, 1)
+  assert.match(nowhere.stderr, /there is no such folder/)
+  const unknown = await run('import', '.', '--name', 'parts', '--format', 'vocs')
+  assert.match(unknown.stderr, /Cannot read the format "vocs"/)
+  const share = await run('freeze', 'parts', '--holdout', '2')
+  assert.equal(share.code, 2)
+  assert.match(share.stderr, /a share from 0\.01 to 0\.9, or last:N/)
+})
