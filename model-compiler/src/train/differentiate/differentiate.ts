@@ -14,7 +14,7 @@ import { dropInitializerInputs } from '../../shapes/input-shapes.ts'
 import { peakBytes } from '../tape/memory.ts'
 import { type Sym, sizeOf } from '../tape/sym.ts'
 import { Tape } from '../tape/tape.ts'
-import { LoweringContext } from './lowering.ts'
+import { LoweringContext, type Through } from './lowering.ts'
 import { loweringOf } from './operators/index.ts'
 import {
   candidatesOf,
@@ -42,6 +42,8 @@ export type DifferentiateOptions = Preparation & {
   readonly batchNorm: 'train' | 'frozen'
   /** Writes the loss onto the tape. Outputs have the layout of the model; what else it needs it asks for with `tape.input`. */
   readonly loss: (tape: Tape, outputs: Readonly<Record<string, Sym>>) => Loss
+  /** What readers of a value read instead of it: fake quantization. */
+  readonly through?: Through
   /** Gives the gradients of the model's inputs as well (saliency). */
   readonly inputGradient?: boolean
   /** Values of the model to be given out as they are, in its layout. */
@@ -116,7 +118,10 @@ export function differentiate(model: ModelProto, options: DifferentiateOptions):
   }
   const { parameters, inputs } = layOut(chosen)
   const tape = new Tape()
-  const context = new LoweringContext(tape, graph, options.batchNorm, new Set(gradientsOf))
+  const context = new LoweringContext(
+    ...([tape, graph, options.batchNorm, new Set(gradientsOf)] as const),
+    options.through,
+  )
   for (const name of inputNames) context.write(name, modelInput(tape, graph, name))
   const leaves = readParameters(tape, parameters, inputs)
   for (const [at, { name }] of parameters.entries()) context.write(name, leaves[at]!)

@@ -36,6 +36,9 @@ export type Statistic = {
   readonly momentum: number
 }
 
+/** What everybody who reads a value of the model reads instead of it: of the same shape, elementwise or of weights. */
+export type Through = (tape: Tape, name: string, value: Sym) => Sym
+
 export class LoweringContext {
   readonly tape: Tape
   /** `train` normalizes by the batch; `frozen` by the running figures. */
@@ -44,6 +47,7 @@ export class LoweringContext {
   readonly #values = new Map<string, { readonly own: Layout; NC?: Sym; CN?: Sym }>()
   readonly #graph: Graph
   readonly #watched: ReadonlySet<string>
+  readonly #through: Through
 
   /**
    * @param graph the model, prepared: shapes of all its values are numbers
@@ -54,11 +58,13 @@ export class LoweringContext {
     graph: Graph,
     batchNorm: 'train' | 'frozen',
     watched: ReadonlySet<string> = new Set(),
+    through: Through = (_tape, _name, value) => value,
   ) {
     this.tape = tape
     this.#graph = graph
     this.batchNorm = batchNorm
     this.#watched = watched
+    this.#through = through
   }
 
   /** Whether an optional input is given. */
@@ -107,7 +113,8 @@ export class LoweringContext {
   write(name: string | undefined, sym: Sym, layout: Layout = 'NC'): void {
     if (name === undefined || name === '') return
     const own = sym.shape.length >= 3 ? layout : 'NC'
-    const seen = this.#watched.has(name) ? this.tape.watch(sym) : sym
+    const read = this.tape.within(name, () => this.#through(this.tape, name, sym))
+    const seen = this.#watched.has(name) ? this.tape.watch(read) : read
     this.#values.set(name, { own, [own]: seen })
   }
   isKnown(name: string | undefined): boolean {
