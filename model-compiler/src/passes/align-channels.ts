@@ -10,17 +10,12 @@ import { node as makeNode } from '../onnx/build.ts'
 import type { NodeProto } from '../onnx/schema.ts'
 import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
+import { isDense, stretchFrom } from './channel-stretch.ts'
 import { isOp, producerAs, scalarOf } from './matching.ts'
 import type { Pass } from './pass.ts'
 
 /** Channels are filled up to a multiple of these. */
 export type ChannelBlocks = { readonly input: number; readonly depthwise: number }
-
-/** Keep each channel to itself, and make something finite of zero. */
-const ofEachChannel = [
-  ...['Relu', 'LeakyRelu', 'Clip', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'Tanh', 'Elu'],
-  ...['MaxPool', 'AveragePool'],
-]
 
 /** A pass that fills up channels for a target with such blocks. */
 export function alignChannels(blocks: ChannelBlocks): Pass {
@@ -100,39 +95,25 @@ export function fillCodes(graph: Graph): number {
 }
 
 /** What one convolution makes only for another, through operators that keep channels apart. */
-function widenBetween(graph: Graph, first: NodeProto, blocks: ChannelBlocks): boolean {
-  const between: NodeProto[] = []
-  let at = first
-  for (;;) {
-    const value = at.output[0]!
-    const [next, ...others] = graph.usersOf(value)
-    if (next === undefined || others.length > 0 || graph.isOutput(value)) return false
-    if (next.input.filter((one) => one === value).length !== 1 || next.input[0] !== value)
-      return false
-    if (at.output.filter((one) => one !== '').length > 1) return false
-    if (isDense(graph, next)) {
-      at = next
-      break
-    }
-    if (!isDepthwise(graph, next) && !isOp(next, ...ofEachChannel)) return false
-    between.push(next)
-    at = next
-  }
-  const depthwise = between.filter((node) => isOp(node, 'Conv'))
-  const channels = Number(graph.constantOf(first.input[1])!.dims[0])
+function widenBetween(graph: Graph, node: NodeProto, blocks: ChannelBlocks): boolean {
+  const stretch = stretchFrom(graph, node)
+  if (stretch === undefined) return false
+  const { first, between, last, channels } = stretch
+  // It is folded before; one that is left over is not worth the work.
+  if (between.some((one) => isOp(one, 'BatchNormalization'))) return false
+  const depthwise = between.filter((one) => isOp(one, 'Conv'))
   const more = filled(channels, depthwise.length > 0 ? blocks.depthwise : blocks.input) - channels
   // A net of a few channels would mostly compute zeros.
   if (more === 0 || more > channels) return false
   widenWeights(graph, first, { outputs: more })
-  for (const node of depthwise) {
-    widenWeights(graph, node, { outputs: more })
-    graph.edit(node, () => {
-      const group = node.attribute.find(({ name }) => name === 'group')!
-      group.i = BigInt(channels + more)
+  for (const one of depthwise) {
+    widenWeights(graph, one, { outputs: more })
+    graph.edit(one, () => {
+      one.attribute.find(({ name }) => name === 'group')!.i = BigInt(channels + more)
     })
   }
-  widenWeights(graph, at, { inputs: more })
-  for (const node of [first, ...between]) rename(graph, node, more)
+  widenWeights(graph, last, { inputs: more })
+  for (const one of [first, ...between]) rename(graph, one, more)
   return true
 }
 
@@ -175,22 +156,5 @@ function widenWeights(
   bias.set(floatsOf(graph.constantOf(biasName)!))
   graph.setInput(node, 2, graph.addInitializer(tensor(`${biasName}_filled`, [bias.length], bias)))
 }
-
-/** A convolution of all channels with all channels, with constant weights. */
-const isDense = (graph: Graph, node: NodeProto): boolean =>
-  isConstantConv(graph, node) && intOf(node, 'group', 1) === 1
-
-/** A convolution of each channel by itself. */
-const isDepthwise = (graph: Graph, node: NodeProto): boolean => {
-  if (!isConstantConv(graph, node)) return false
-  const [outer, inner] = graph.constantOf(node.input[1])!.dims.map(Number)
-  return inner === 1 && intOf(node, 'group', 1) === outer && outer! > 1
-}
-
-const isConstantConv = (graph: Graph, node: NodeProto): boolean =>
-  isOp(node, 'Conv') &&
-  node.input
-    .slice(1)
-    .every((name) => name === '' || graph.constantOf(name)?.dataType === tensorTypes.float32)
 
 const filled = (channels: number, block: number): number => Math.ceil(channels / block) * block
