@@ -1,5 +1,6 @@
 /** How each candidate is made from the original. To add one: a name in choose.ts, a recipe here. */
 import type { Sample, SampleSource } from '../calibrate/samples.ts'
+import { trainedRangesOf } from '../calibrate/trained-ranges.ts'
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { writeModel } from '../onnx/write.ts'
@@ -12,8 +13,9 @@ import { toInt4Weights } from '../precision/int4-weights.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
 import { toQOperator } from '../precision/q-operator.ts'
 import { correctBias } from '../quantize/correct-bias.ts'
-import { inBlocks } from '../quantize/in-blocks.ts'
-import { opsetMin as opsetWanted } from '../quantize/quantize.ts'
+import { inBlocks, rangesInBlocks } from '../quantize/in-blocks.ts'
+import { opsetMin as opsetWanted, quantize } from '../quantize/quantize.ts'
+import { medianSqnrDb } from '../quantize/sqnr.ts'
 import { type Int8, toInt8 } from '../quantize/to-int8.ts'
 import { type Sensitivity, searchSensitivity } from '../search/sensitivity.ts'
 import { inferTypes } from '../shapes/infer-types.ts'
@@ -90,12 +92,31 @@ export class Workshop {
 
   /** `forCodes` as int8, with everything that helped it on the samples. */
   async int8(): Promise<Int8> {
-    this.made ??= await toInt8(await this.forCodes(), this.samples, {
+    this.made ??= (await this.#asTrained()) ?? (await this.#calibrated())
+    return this.made
+  }
+
+  /** With the ranges that it was trained with; undefined where it was trained without, or they are of another model. */
+  async #asTrained(): Promise<Int8 | undefined> {
+    const trained = trainedRangesOf(this.original)
+    if (trained === undefined) return undefined
+    const float = await this.forCodes()
+    const ranges = rangesInBlocks(trained, float)
+    const known = new Set(float.graph!.node.flatMap(({ input }) => input))
+    for (const { name } of float.graph!.output) known.add(name)
+    if (![...trained.keys()].some((name) => known.has(name))) return undefined
+    const model = quantize(float, ranges, { target: this.target })
+    const sqnrDb = await medianSqnrDb(this.original, model, this.samples, this.signal)
+    const chosen = { strength: 0, method: 'trained', sqnrDb }
+    return { ...{ model, float, ranges, chosen }, trials: [chosen] }
+  }
+
+  async #calibrated(): Promise<Int8> {
+    return await toInt8(await this.forCodes(), this.samples, {
       target: this.target,
       progress: ({ done, of }) => this.#onCalibrate(done, of),
       ...(this.signal && { signal: this.signal }),
     })
-    return this.made
   }
 
   /** `int8` with the values kept float that harm it most, as long as it stays faster than the float model. */

@@ -17,6 +17,9 @@ import type { Pass } from './pass.ts'
 /** Channels are filled up to a multiple of these. */
 export type ChannelBlocks = { readonly input: number; readonly depthwise: number }
 
+/** How a value that was filled up is called. */
+export const filledName = /_filled(_\d+)?$/
+
 /** A pass that fills up channels for a target with such blocks. */
 export function alignChannels(blocks: ChannelBlocks): Pass {
   return {
