@@ -22,6 +22,7 @@ import { silu } from '../../passes/silu.ts'
 import { shapeText } from '../../shapes/dimensions.ts'
 import { inferTypes } from '../../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../../shapes/input-shapes.ts'
+import { sizeOf } from '../tape/sym.ts'
 import { stepOpset } from '../tape/tape.ts'
 
 export type Preparation = {
@@ -40,8 +41,7 @@ export function prepare(model: ModelProto, options: Preparation): Graph {
   const graph = prepareConstants(model, options.cut)
   leaveTraining(graph)
   upgradeOpset(graph, stepOpset)
-  freeBatch(graph)
-  setInputShapes(graph, shapesFor(graph, options))
+  setBatch(graph, options)
   settle(graph)
   return graph
 }
@@ -109,25 +109,68 @@ function cutAt(graph: Graph, cut: readonly string[]): void {
 }
 
 /**
- * A model that was exported for one batch size says so again in its reshapes. Where the first length of a target is that
- * of what comes in, it becomes "as before".
+ * Gives the inputs their shapes. A model that was exported for one batch size says so again in its reshapes and resizes, and
+ * often multiplied with something: wherever a target no longer holds what comes in, the length that counts the batch is found
+ * by its place among the elements, and grows along.
  */
-function freeBatch(graph: Graph): void {
+function setBatch(graph: Graph, options: Preparation): void {
   inferTypes(graph)
+  const before = new Map<string, readonly number[] | undefined>()
   for (const node of graph.nodes) {
     if (isOp(node, 'Resize')) spareBatch(graph, node)
-    if (!isOp(node, 'Reshape') || intOf(node, 'allowzero', 0) !== 0) continue
-    const [from, to = ''] = node.input
-    const shape = graph.typeOf(from ?? '')?.shape
-    const target = numbersOf(graph, to)
-    if (target === undefined || target.length === 0 || typeof shape?.[0] !== 'number') continue
-    if (target[0] !== shape[0]) continue
-    const name = graph.freshName(`${to}_any_batch`)
-    graph.setInitializer(
-      tensor(name, [target.length], BigInt64Array.from(target.with(0, 0), BigInt)),
-    )
-    graph.setInput(node, 1, name)
+    const [from = ''] = node.input
+    if (isOp(node, 'Reshape')) before.set(from, staticShape(graph.typeOf(from)))
   }
+  const shapes = shapesFor(graph, options)
+  for (const [name, shape] of Object.entries(shapes)) {
+    const type = graph.typeOf(name)
+    if (graph.isInput(name) && type) graph.setInterface(name, { ...type, shape })
+  }
+  const right = new Set<NodeProto>()
+  // What lies behind a reshape is known only once that is right.
+  for (let round = 0; round < roundsMax; round++) {
+    graph.forgetShapes()
+    inferTypes(graph)
+    const wrong = graph.nodes.filter(
+      (node) => isOp(node, 'Reshape') && !right.has(node) && widen(graph, node, before),
+    )
+    for (const node of wrong) right.add(node)
+    if (wrong.length === 0) break
+  }
+  setInputShapes(graph, shapes)
+}
+/** Reshapes behind each other that are put right one after another. */
+const roundsMax = 200
+
+/** Puts the target of one Reshape right. @param before shapes as they were @returns whether it was wrong */
+function widen(
+  graph: Graph,
+  node: NodeProto,
+  before: ReadonlyMap<string, readonly number[] | undefined>,
+): boolean {
+  const [from = '', to = ''] = node.input
+  const target = numbersOf(graph, to)
+  const old = before.get(from)
+  const now = staticShape(graph.typeOf(from))
+  if (!target || !old || !now || old.length !== now.length) return false
+  if (intOf(node, 'allowzero', 0) !== 0 || target.includes(0)) return false
+  const grown = now.findIndex((length, axis) => length !== old[axis])
+  if (grown < 0) return false
+  const outer = sizeOf(old.slice(0, grown))
+  const open = target.indexOf(-1)
+  const whole = open < 0 ? target : target.with(open, sizeOf(old) / -sizeOf(target))
+  const at = whole.findIndex((_, axis) => sizeOf(whole.slice(0, axis)) === outer)
+  // What is left open grows by itself.
+  if (at < 0 || at === open || sizeOf(whole) !== sizeOf(old)) return false
+  const first = whole.findIndex(
+    (length, axis) => axis >= at && (length * now[grown]!) % old[grown]! === 0,
+  )
+  const wider = target.with(first, (whole[first]! * now[grown]!) / old[grown]!)
+  if (first < 0 || first === open || wider[first] === target[first]) return false
+  const name = graph.freshName(`${to}_batch`)
+  graph.setInitializer(tensor(name, [wider.length], BigInt64Array.from(wider, BigInt)))
+  graph.setInput(node, 1, name)
+  return true
 }
 
 /** Lengths of a Resize that repeat batch and channels are said of the axes behind them only. */
