@@ -15,6 +15,7 @@ import { modelCommand } from './commands/model.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
 import { tokenCommand } from './commands/token.ts'
+import { trainCommand } from './commands/train.ts'
 import { upCommand } from './commands/up.ts'
 import { userCommand } from './commands/user.ts'
 import { reportFailure } from './failure.ts'
@@ -37,6 +38,7 @@ const program = new Command('edgeloop')
 Examples:
   $ npm start                                     hub, dashboard and a demo camera
   $ ./edgeloop detect --model m.onnx --layout yolox --labels coco --images photos/
+  $ ./edgeloop train --dataset-dir photos/ --model new:mobilenet-v2 --out runs/gate
   $ ./edgeloop device list
   $ ./edgeloop stream add demo --id gate --source rtsp://camera/stream1
   $ ./edgeloop events --follow
@@ -53,6 +55,7 @@ for (const command of [
   detectCommand(),
   modelCommand(),
   datasetCommand(),
+  trainCommand(),
   deviceCommand(),
   streamCommand(),
   eventsCommand(),

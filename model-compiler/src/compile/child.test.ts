@@ -97,3 +97,30 @@ test('an abort ends the child at once, also one that blocks', async (t) => {
   await assert.rejects(running, /Ctrl-C/)
   await assert.rejects(run(t, '', {}, AbortSignal.abort(new Error('before'))), /before/)
 })
+
+test('a child is asked to come to an end, and says how far it came', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-child-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'program.mjs')
+  await writeFile(
+    file,
+    `import { answerOrder, pauseSignal } from ${JSON.stringify(answering)}
+const pause = pauseSignal()
+answerOrder(async (order, tell) => {
+  tell('working')
+  // Something must be open for as long as it waits.
+  const open = setInterval(() => {}, 1000)
+  await new Promise((resolve) => pause.addEventListener('abort', resolve, { once: true }))
+  clearInterval(open)
+  return 'came to an end'
+})
+`,
+  )
+  const pause = new AbortController()
+  const result = await runInChild({
+    ...{ program: file, order: {}, what: 'wait', doing: () => 'waiting', pause: pause.signal },
+    limits: { timeoutMs: Number.POSITIVE_INFINITY },
+    onProgress: () => pause.abort(),
+  })
+  assert.equal(result, 'came to an end')
+})

@@ -10,7 +10,7 @@ import { totalmem } from 'node:os'
 export type ChildLimits = {
   /** Resident memory of the process. Watched on Linux; elsewhere only JavaScript's own heap is limited. */
   readonly memoryBytesMax?: number
-  /** For all of the work. */
+  /** For all of the work; Infinity: as long as it takes. */
   readonly timeoutMs?: number
   /** Without a word from it: a run that blocks its thread is silent. */
   readonly silenceMs?: number
@@ -57,9 +57,11 @@ export async function runInChild<Order, Progress, Result>(options: {
   readonly doing: (last: Progress | undefined) => string
   readonly onProgress?: (progress: Progress) => void
   readonly limits?: ChildLimits
+  /** Once it is aborted the child is asked to come to an end by itself: see `pauseSignal`. */
+  readonly pause?: AbortSignal
   readonly signal?: AbortSignal
 }): Promise<Result> {
-  const { program, order, what, signal } = options
+  const { program, order, what, pause, signal } = options
   const limits = { ...childLimitsDefault, ...options.limits }
   signal?.throwIfAborted()
   const child = fork(program, {
@@ -70,6 +72,7 @@ export async function runInChild<Order, Progress, Result>(options: {
   const watch = new Watch(child, limits)
   const stop = () => void child.kill('SIGKILL')
   signal?.addEventListener('abort', stop, { once: true })
+  const askToPause = () => void (child.connected && child.send(pauseWord))
   let last: Progress | undefined
   let result: { readonly value: Result } | undefined
   let failure: ChildError | undefined
@@ -87,6 +90,8 @@ export async function runInChild<Order, Progress, Result>(options: {
   })
   try {
     child.send(order as object, () => {})
+    if (pause?.aborted) askToPause()
+    else pause?.addEventListener('abort', askToPause, { once: true })
     // `close` comes when its output has been read too; a child that cannot be started gives `error`.
     const [code, by] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     signal?.throwIfAborted()
@@ -98,9 +103,13 @@ export async function runInChild<Order, Progress, Result>(options: {
   } finally {
     watch.end()
     signal?.removeEventListener('abort', stop)
+    pause?.removeEventListener('abort', askToPause)
     stop()
   }
 }
+
+/** What a child hears that is asked to come to an end. */
+const pauseWord = { kind: 'pause' } as const
 
 const endText = (code: number | null, by: NodeJS.Signals | null): string =>
   by === 'SIGKILL'
@@ -114,16 +123,21 @@ class Watch {
   hint: string | undefined
   readonly #child: ChildProcess
   readonly #limits: Required<ChildLimits>
-  readonly #timeout: NodeJS.Timeout
+  readonly #timeout: NodeJS.Timeout | undefined
   readonly #memory: NodeJS.Timeout
   #silence: NodeJS.Timeout | undefined
 
   constructor(child: ChildProcess, limits: Required<ChildLimits>) {
     this.#child = child
     this.#limits = limits
-    this.#timeout = setTimeout(() => {
-      this.#kill(`it took longer than ${seconds(limits.timeoutMs)}`, 'allow more with --time-limit')
-    }, limits.timeoutMs)
+    if (Number.isFinite(limits.timeoutMs)) {
+      this.#timeout = setTimeout(() => {
+        this.#kill(
+          `it took longer than ${seconds(limits.timeoutMs)}`,
+          'allow more with --time-limit',
+        )
+      }, limits.timeoutMs)
+    }
     this.#memory = setInterval(() => void this.#weigh(), memoryPollMs)
     this.heard()
   }
@@ -188,4 +202,18 @@ export function answerOrder<Order, Progress, Result>(
       },
     )
   })
+}
+
+/**
+ * The child's side: aborted when the parent asks it to come to an end, or the system does. Interrupts of a terminal reach
+ * every process of it; they are left to the parent, which says what they mean.
+ */
+export function pauseSignal(): AbortSignal {
+  const pause = new AbortController()
+  process.on('message', (word: { readonly kind?: unknown } | null) => {
+    if (word?.kind === pauseWord.kind) pause.abort()
+  })
+  process.on('SIGTERM', () => pause.abort())
+  process.on('SIGINT', () => {})
+  return pause.signal
 }

@@ -11,6 +11,7 @@ export {
   ChildError,
   type ChildLimits,
   childLimitsDefault,
+  pauseSignal,
   runInChild,
 } from './child.ts'
 export {

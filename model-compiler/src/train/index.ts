@@ -39,10 +39,14 @@ export {
   recipeDefault,
   recipeOf,
 } from './run/recipe.ts'
+export { askedOf, digestOf } from './run/run-folder.ts'
+export { type TrainOptions, train } from './run/train.ts'
 export { TrainError } from './run/train-error.ts'
 export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-order.ts'
 export type { TrainResult } from './run/train-result.ts'
 export { type Operand, type Sym, Tape } from './tape/tape.ts'
+export { type ClassificationOptions, classificationTask } from './tasks/classification.ts'
+export type { EvaluateOptions, LossSettings, Task } from './tasks/task.ts'
 export { type EndedTrial, type Trial, trialCount } from './trials/plan-trials.ts'
 export {
   runTrials,

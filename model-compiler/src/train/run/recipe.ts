@@ -6,6 +6,7 @@
 import { nearestName } from '@edgeloop/protocol/nearest'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Check, Errors } from 'typebox/value'
+import { Augmentation, noAugmentation } from '../batches/augmentation.ts'
 import { TrainError } from './train-error.ts'
 
 const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
@@ -32,7 +33,7 @@ export const Recipe = Type.Object(
   {
     trainable: Type.String({
       pattern: '^(all|head|blocks:[1-9][0-9]{0,3})$',
-      description: 'what learns: all, head, or blocks:N for the last N',
+      description: 'what learns: all, head, or blocks:N for the last N layers',
     }),
     batchNorm: Type.Union([Type.Literal('train'), Type.Literal('frozen')], {
       description: 'whether statistics of batches are learned or stay as they are',
@@ -81,7 +82,7 @@ export const Recipe = Type.Object(
       },
       closed,
     ),
-    augment: Type.Record(Type.String(), Type.Unknown()),
+    augment: Augmentation,
     replayShare: Type.Number({
       minimum: 0,
       maximum: 0.9,
@@ -136,7 +137,7 @@ export const recipeDefault: Recipe = {
   schedule: { name: 'cosine', warmupSteps: 0, finalShare: 0, every: 0.3, factor: 0.1 },
   ema: 0.99,
   loss: { labelSmoothing: 0, classWeights: 'none', focalGamma: 0 },
-  augment: {},
+  augment: noAugmentation,
   replayShare: 0,
   evaluateEvery: 0,
   checkpointEvery: 0,
@@ -195,7 +196,6 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 function merged(base: unknown, part: unknown, path: string): unknown {
   if (part === undefined) return base
-  if (path === 'augment') return part
   if (!isObject(base)) return part
   if (!isObject(part)) {
     const where = path === '' ? 'it' : path

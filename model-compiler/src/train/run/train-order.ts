@@ -2,7 +2,9 @@
  * What the process that trains is asked, by the command line and by the hub's jobs; it tells `TrainProgress` and answers
  * with a `TrainResult`.
  */
-export type DataFormat = 'coco' | 'yolo' | 'voc' | 'folders' | 'idx' | 'frozen'
+import type { DatasetFormat } from '../../datasets/index.ts'
+
+export type DataFormat = DatasetFormat
 
 export type DataOrder = {
   readonly folder: string

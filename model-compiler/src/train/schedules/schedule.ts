@@ -6,6 +6,8 @@ export type Schedule = Recipe['schedule']
 /** Of one-cycle: where it begins, as a share of the highest rate, and how much of the run goes up. */
 const cycleStart = 1 / 25
 const cycleUpShare = 0.3
+/** A short run warms up for less than it was told. */
+const warmupShareMax = 0.1
 
 /**
  * The share of the learning rate that counts at a step.
@@ -13,8 +15,9 @@ const cycleUpShare = 0.3
  * @param steps of the whole run
  */
 export function rateShare(schedule: Schedule, step: number, steps: number): number {
-  const { warmupSteps, finalShare, every, factor } = schedule
+  const { finalShare, every, factor } = schedule
   if (schedule.name === 'one-cycle') return oneCycle(step, steps, finalShare)
+  const warmupSteps = Math.min(schedule.warmupSteps, Math.floor(steps * warmupShareMax))
   if (step < warmupSteps) return (step + 1) / (warmupSteps + 1)
   const length = Math.max(1, steps - 1 - warmupSteps)
   const at = Math.min(1, (step - warmupSteps) / length)

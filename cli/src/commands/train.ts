@@ -1,0 +1,331 @@
+/** `edgeloop train`: a labelled data set and a model in, a better model out; works without a hub. */
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type {
+  DataFormat,
+  TrainOrder,
+  TrainProgress,
+  TrainResult,
+} from '@edgeloop/model-compiler/train'
+import { Command, Option } from 'commander'
+import { parse as parseYaml } from 'yaml'
+import { Failure, UsageFailure } from '../failure.ts'
+import type { ProgressForm } from '../model/tell-progress.ts'
+import { gather, integer, jsonOption, number } from '../options.ts'
+import { formatTable, printJson } from '../output.ts'
+import { trainingAt, trainingTeller } from '../train/tell-training.ts'
+import { progressOption } from './model-compile.ts'
+
+/** The program that trains, in a process of its own. */
+export const trainProcess = fileURLToPath(new URL('../train/train-process.ts', import.meta.url))
+
+const formats = ['coco', 'yolo', 'voc', 'folders', 'idx', 'frozen'] as const satisfies DataFormat[]
+const tasks = ['classification', 'regression', 'segmentation', 'detection'] as const
+/** Most bytes of a recipe. */
+const recipeBytesMax = 1024 * 1024
+/** Evaluating many samples of a slow model is silent for long. */
+const silenceMs = 15 * 60_000
+
+type Options = {
+  datasetDir?: string
+  format?: DataFormat
+  labels?: string
+  replayDir?: string
+  holdout?: string
+  validation?: number
+  by?: 'sample' | 'stream' | 'time'
+  split?: string
+  model?: string
+  layout?: string
+  task?: TrainOrder['task']
+  recipe?: string
+  set?: string[]
+  epochs?: number
+  seed: number
+  seeds?: number
+  out: string
+  resume?: boolean
+  memoryLimit?: number
+  progress: ProgressForm
+  json?: boolean
+}
+
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('fine-tune a model, or train a new one, on labelled images')
+    .option('--dataset-dir <dir>', 'folder of labelled images')
+    .addOption(
+      new Option('--format <name>', 'how they are labelled (default: told by the folder)').choices(
+        formats,
+      ),
+    )
+    .option('--labels <file>', 'labels in their order, one per line')
+    .option('--model <model>', 'ONNX file, or new:NAME, such as new:mobilenet-v2?width=0.5')
+    .option('--layout <name>', 'input and output conventions of the file, as for detect')
+    .addOption(new Option('--task <name>', 'default: told by the labels').choices(tasks))
+    .option('--holdout <part>', 'kept for the test: last:N, or a share (default: 0.2)')
+    .option(
+      '--validation <share>',
+      'of the rest, to choose among checkpoints (default: 0.1 at most, of 1000 samples or more)',
+      number(0, 0.9),
+    )
+    .addOption(
+      new Option('--by <unit>', 'what stays on one side of the split').choices([
+        ...['sample', 'stream', 'time'],
+      ]),
+    )
+    .option('--split <file>', 'JSON: digest of each sample with train, validation or test')
+    .option('--replay-dir <dir>', 'older data set, of which each batch holds recipe.replayShare')
+    .option('--recipe <file>', 'YAML or JSON; what it leaves out is chosen by task and model')
+    .option('--set <key=value>', 'one setting of the recipe; may be repeated', gather)
+    .option('--epochs <n>', 'passes over the data', number(0.01, 100_000))
+    .option('--seed <n>', 'decides split, weights, order and augmentation', integer(0, 2 ** 31), 42)
+    .option('--seeds <n>', 'train so many times and give the mean', integer(1, 100))
+    .requiredOption('--out <dir>', 'folder of the run; one that holds this run is gone on with')
+    .option('--resume', 'go on with the run in --out, as it was asked for')
+    .option('--memory-limit <mib>', 'MiB of memory that it may take', number(64, 1e7))
+    .addOption(progressOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ ./edgeloop train --dataset-dir mnist/ --format idx --holdout last:10000 --model new:mnist-cnn --epochs 5 --out runs/mnist
+  $ ./edgeloop train --dataset-dir photos/ --model new:mobilenet-v2?width=0.5 --set augment.flip=0.5 --out runs/gate
+  $ ./edgeloop train --dataset-dir raccoon/ --format voc --model yolox_nano_416.onnx --layout yolox --out runs/raccoon
+  $ ./edgeloop train --resume --out runs/mnist
+
+Ctrl-C pauses: a checkpoint is written, and the same command goes on from it. So does a run that was killed.
+Writes model.onnx with its description, report.html, report.json, card.md and curves.jsonl.`,
+    )
+    .action(trainAsAsked)
+}
+
+async function trainAsAsked(given: Options): Promise<void> {
+  const orders = await ordersOf(given)
+  const outcomes: Outcome[] = []
+  for (const order of orders) {
+    const outcome = await perform(order, given)
+    if (outcome.result.kind === 'paused') {
+      const { step, steps } = outcome.result
+      if (given.json) printJson({ paused: true, step, steps, folder: order.folder })
+      else console.log(`Paused at step ${step} of ${steps}; the same command goes on.`)
+      return
+    }
+    outcomes.push({ ...outcome, result: outcome.result })
+  }
+  const summary = summaryOf(outcomes)
+  if (given.json) {
+    if (outcomes.length > 1) for (const one of outcomes) printJson({ ...summaryOf([one]) })
+    printJson(summary)
+  } else describe(outcomes)
+}
+
+type Ended = Extract<TrainResult, { kind: 'ended' }>
+type Outcome = { readonly order: TrainOrder; readonly out: string; readonly result: Ended }
+
+async function perform(order: TrainOrder, given: Options) {
+  const { childLimitsDefault, runInChild } = await import('@edgeloop/model-compiler/compile')
+  const { pause, stop } = twoSignals()
+  const teller = trainingTeller(given.progress)
+  try {
+    const result = await runInChild<TrainOrder, TrainProgress, TrainResult>({
+      ...{ program: trainProcess, order, what: `train in "${order.folder}"`, doing: trainingAt },
+      ...{ pause, signal: stop, onProgress: teller.tell },
+      limits: {
+        memoryBytesMax: memoryMib(given, childLimitsDefault.memoryBytesMax) * 1024 ** 2,
+        ...{ timeoutMs: Number.POSITIVE_INFINITY, silenceMs },
+      },
+    })
+    return { order, out: outOf(order, given), result }
+  } catch (error) {
+    throw stop.aborted
+      ? new Failure(
+          'Cannot go on training: it was stopped',
+          'the same command goes on from its last checkpoint',
+        )
+      : error
+  } finally {
+    teller.end()
+  }
+}
+
+/** The folder as the user wrote it. */
+const outOf = (order: TrainOrder, { out, seeds }: Options): string =>
+  seeds === undefined || seeds === 1 ? out : join(out, `seed-${order.seed}`)
+
+const memoryMib = ({ memoryLimit }: Options, defaultBytes: number): number =>
+  memoryLimit ?? Math.floor(defaultBytes / 1024 ** 2)
+
+/** The first signal pauses, the second stops. */
+function twoSignals(): { readonly pause: AbortSignal; readonly stop: AbortSignal } {
+  const [pause, stop] = [new AbortController(), new AbortController()]
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (pause.signal.aborted) stop.abort(new Error(name))
+      else pause.abort()
+    })
+  }
+  return { pause: pause.signal, stop: stop.signal }
+}
+
+async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
+  if (given.resume) return [await resumedOrder(given)]
+  const { datasetDir, model } = given
+  if (datasetDir === undefined || model === undefined) {
+    const missing = datasetDir === undefined ? '--dataset-dir' : '--model'
+    throw new UsageFailure(
+      `Cannot train: ${missing} is missing`,
+      '--dataset-dir and --model say what; --resume goes on with the run in --out',
+    )
+  }
+  const { childLimitsDefault } = await import('@edgeloop/model-compiler/compile')
+  const recipe = await recipeParts(given, memoryMib(given, childLimitsDefault.memoryBytesMax))
+  const labels = given.labels === undefined ? undefined : await labelsIn(given.labels)
+  const seeds = Array.from({ length: given.seeds ?? 1 }, (_, at) => given.seed + at)
+  return seeds.map((seed): TrainOrder => {
+    const folder = resolve(seeds.length === 1 ? given.out : join(given.out, `seed-${seed}`))
+    return {
+      ...{ kind: 'train', model: model.startsWith('new:') ? model : resolve(model) },
+      data: {
+        folder: resolve(datasetDir),
+        ...(given.format && { format: given.format }),
+        ...(labels && { labels }),
+      },
+      ...(given.replayDir !== undefined && { replay: { folder: resolve(given.replayDir) } }),
+      split: splitOf(given),
+      ...(given.layout !== undefined && { layout: given.layout }),
+      ...(given.task && { task: given.task }),
+      ...{ recipe, seed, folder },
+    }
+  })
+}
+
+function splitOf({ split, holdout, validation, by }: Options): TrainOrder['split'] {
+  if (split === undefined) {
+    return {
+      kind: 'rule',
+      ...(holdout !== undefined && { holdout }),
+      ...(validation !== undefined && { validation }),
+      ...(by && { by }),
+    }
+  }
+  if (holdout !== undefined || validation !== undefined || by !== undefined) {
+    throw new UsageFailure(
+      'Cannot divide the samples: --split says it all',
+      'leave --holdout, --validation and --by out',
+    )
+  }
+  return { kind: 'file', file: resolve(split) }
+}
+
+async function resumedOrder({ out }: Options): Promise<TrainOrder> {
+  const { askedOf } = await import('@edgeloop/model-compiler/train')
+  const order = (await askedOf(resolve(out))) as TrainOrder | undefined
+  if (order?.kind !== 'train') {
+    throw new Failure(
+      `Cannot resume in "${out}": no run was begun there`,
+      'name the folder that was given as --out',
+    )
+  }
+  // It may have been moved since.
+  return { ...order, folder: resolve(out) }
+}
+
+async function recipeParts(given: Options, memoryMibMax: number): Promise<readonly unknown[]> {
+  const { partOfSetting } = await import('@edgeloop/model-compiler/train')
+  return [
+    { memoryMibMax },
+    ...(given.recipe === undefined ? [] : [await recipeIn(given.recipe)]),
+    ...(given.epochs === undefined ? [] : [{ epochs: given.epochs }]),
+    ...(given.set ?? []).map(partOfSetting),
+  ]
+}
+
+async function recipeIn(file: string): Promise<unknown> {
+  const text = await readText(file, 'recipe')
+  try {
+    return parseYaml(text) ?? {}
+  } catch (cause) {
+    const [line = ''] = (cause as Error).message.split('\n')
+    throw new Failure(`Cannot read recipe "${file}": not YAML or JSON (${line})`, undefined, {
+      cause,
+    })
+  }
+}
+
+async function labelsIn(file: string): Promise<readonly string[]> {
+  const lines = (await readText(file, 'labels')).split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '')
+}
+
+async function readText(file: string, what: string): Promise<string> {
+  try {
+    const text = await readFile(file, 'utf8')
+    if (text.length > recipeBytesMax) throw new Error(`it is larger than ${recipeBytesMax} bytes`)
+    return text
+  } catch (cause) {
+    throw new Failure(`Cannot read ${what} "${file}": ${(cause as Error).message}`, undefined, {
+      cause,
+    })
+  }
+}
+
+/** `accuracy` as `testAccuracy`. */
+const testName = (figure: string): string => `test${figure[0]!.toUpperCase()}${figure.slice(1)}`
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, one) => sum + one, 0) / values.length
+
+/** The result as one line: figures on the held out samples, means where there are several seeds. */
+function summaryOf(outcomes: readonly Outcome[]): Record<string, unknown> {
+  const [first] = outcomes as readonly [Outcome, ...Outcome[]]
+  const figures = Object.keys(first.result.test ?? {}).map((name) => [
+    testName(name),
+    mean(outcomes.map(({ result }) => result.test?.[name] ?? Number.NaN)),
+  ])
+  const before = Object.entries(first.result.before ?? {}).map(([name, value]) => [
+    `${testName(name)}Before`,
+    value,
+  ])
+  const { step, steps, bestStep, digest, dataWaitShare, outsideShare, peakMemoryBytes } =
+    first.result
+  return {
+    ...Object.fromEntries([...figures, ...before]),
+    imagesPerSecond: Math.round(mean(outcomes.map(({ result }) => result.imagesPerSecond))),
+    seconds: Number(mean(outcomes.map(({ result }) => result.seconds)).toFixed(1)),
+    ...(outcomes.length === 1
+      ? {
+          ...{ seed: first.order.seed, step, steps, bestStep, digest },
+          ...{ dataWaitShare, outsideShare, peakMemoryBytes },
+          model: join(first.out, 'model.onnx'),
+        }
+      : {
+          seeds: outcomes.map(({ order }) => order.seed),
+          models: outcomes.map(({ out }) => join(out, 'model.onnx')),
+        }),
+  }
+}
+
+function describe(outcomes: readonly Outcome[]): void {
+  const names = Object.keys(outcomes[0]!.result.test ?? outcomes[0]!.result.validation ?? {})
+  const shown = names.slice(0, 5)
+  const cell = (value: number | undefined): string => (value === undefined ? '' : value.toFixed(4))
+  console.log(
+    formatTable(outcomes, [
+      { title: 'MODEL', of: ({ out }) => join(out, 'model.onnx') },
+      { title: 'SEED', of: ({ order }) => order.seed, right: true },
+      ...shown.map((name) => ({
+        title: name.toUpperCase(),
+        of: ({ result }: Outcome) => cell((result.test ?? result.validation)?.[name]),
+        right: true,
+      })),
+    ]),
+  )
+  const [{ result }] = outcomes as readonly [Outcome]
+  const on = result.test ? 'held out samples' : 'validation samples'
+  console.log(
+    `\nFigures on ${on}; step ${result.bestStep} of ${result.steps} kept (${result.why}), ${Math.round(result.imagesPerSecond)} images/s.`,
+  )
+}

@@ -1,0 +1,209 @@
+/** Trains as an order says: opens the data, divides them, opens or builds the model, and starts the run. */
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { ModelProto } from '@edgeloop/model-compiler'
+import { readModelFile, writeModel } from '@edgeloop/model-compiler'
+import {
+  type Dataset,
+  openDataset,
+  problemText,
+  readHoldout,
+  type Split,
+  type SplitName,
+  splitDataset,
+  splitNames,
+} from '@edgeloop/model-compiler/datasets'
+import {
+  builders,
+  buildNet,
+  type CanvasSpec,
+  classificationTask,
+  digestOf,
+  recipeDefault,
+  recipeOf,
+  type Task,
+  type TrainOrder,
+  type TrainProgress,
+  type TrainResult,
+  train,
+  type Wanted,
+  wantedNet,
+} from '@edgeloop/model-compiler/train'
+import { Failure } from '../failure.ts'
+import { version } from '../version.ts'
+import { canvasOf } from './model-canvas.ts'
+
+type Tell = (progress: TrainProgress) => void
+
+/** Below this many samples to learn from, none are set aside to choose among checkpoints. */
+const validationFromSamples = 1000
+const validationShareMax = 0.1
+const validationSamplesMax = 2000
+/** Most bytes of a file that says how samples are divided. */
+const splitBytesMax = 256 * 1024 * 1024
+/** What is written of problems in the data. */
+const problemsTold = 3
+
+/** @throws {Failure | TrainError | DatasetError | OnnxError} saying what of data, model or recipe does not fit */
+export async function performTraining(
+  order: TrainOrder,
+  tell: Tell,
+  pause: AbortSignal,
+): Promise<TrainResult> {
+  const dataset = await openDataset(order.data.folder, openOptions(order.data))
+  const replay = order.replay && (await openDataset(order.replay.folder, openOptions(order.replay)))
+  for (const text of warningsOf(dataset)) tell({ kind: 'warning', text })
+  const split = await splitOf(order, dataset)
+  const { task, parent } = await taskOf(order, dataset)
+  const recipe = recipeOf(recipeDefault, task.defaults, ...order.recipe)
+  const result = await train({
+    ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
+    ...(replay && { replay }),
+    ...(parent && { parent }),
+    ...{ splitText: splitText(order), asked: order, code: { version } },
+    name: basename(order.folder),
+    progress: tell,
+  })
+  if (result.kind === 'ended') await describe(task, order)
+  return result
+}
+
+const openOptions = ({ format, labels }: TrainOrder['data']) => ({
+  ...(format && { format }),
+  ...(labels && { labels }),
+})
+
+function warningsOf({ name, problems }: Dataset): string[] {
+  if (problems.total === 0) return []
+  const told = problems.kept.slice(0, problemsTold).map(problemText)
+  const rest = problems.total - told.length
+  return [
+    ...told.map((text) => `"${name}": ${text}`),
+    ...(rest > 0 ? [`"${name}": ${rest} more things do not fit; dataset check lists them`] : []),
+  ]
+}
+
+async function splitOf({ split, seed }: TrainOrder, dataset: Dataset): Promise<Split> {
+  if (split.kind === 'file') return await readSplit(split.file)
+  const holdout = readHoldout(split.holdout ?? '0.2')
+  const held = typeof holdout === 'string' ? Number(holdout.slice('last:'.length)) : 0
+  const left = dataset.samples.length * (typeof holdout === 'number' ? 1 - holdout : 1) - held
+  return splitDataset(dataset, {
+    ...{ holdout, seed, validation: split.validation ?? validationShare(left) },
+    ...(split.by && { by: split.by }),
+  })
+}
+
+/** Few samples are better learned from; of many, a small share tells one checkpoint from another. */
+const validationShare = (samples: number): number =>
+  samples < validationFromSamples ? 0 : Math.min(validationShareMax, validationSamplesMax / samples)
+
+const splitText = ({ split, seed }: TrainOrder): string =>
+  split.kind === 'file'
+    ? `as ${basename(split.file)} says`
+    : [
+        split.holdout?.startsWith('last:')
+          ? `the ${split.holdout.replace('last:', 'last ')} held out`
+          : `${split.holdout ?? '0.2'} held out with seed ${seed}`,
+        ...(split.by ? [`by ${split.by}`] : []),
+      ].join(', ')
+
+async function readSplit(file: string): Promise<Split> {
+  try {
+    const { size } = await stat(file)
+    if (size > splitBytesMax) throw new Error(`it has ${size} bytes, allowed ${splitBytesMax}`)
+    const pairs = Object.entries(JSON.parse(await readFile(file, 'utf8')) as object)
+    const wrong = pairs.find(([, name]) => !splitNames.some((one) => one === name))
+    if (wrong) throw new Error(`"${wrong[0].slice(0, 80)}" is ${JSON.stringify(wrong[1])}`)
+    return new Map(pairs as [string, SplitName][])
+  } catch (cause) {
+    throw new Failure(
+      `Cannot read split "${file}": ${(cause as Error).message}`,
+      'it is JSON: the digest of each sample with train, validation or test',
+      { cause },
+    )
+  }
+}
+
+type Made = {
+  readonly task: Task
+  readonly parent?: { readonly name: string; readonly digest: string }
+}
+
+/** What is learned, by what people said is in the samples, unless the order names it. */
+async function taskOf(order: TrainOrder, dataset: Dataset): Promise<Made> {
+  const kind = order.task ?? kindOf(dataset)
+  const wanted = wantedNet(order.model)
+  const { seed } = order
+  switch (kind) {
+    case 'classification': {
+      if (wanted) {
+        const { model, canvas } = built(wanted, dataset, dataset.labels.length, seed)
+        return { task: classificationTask({ model, dataset, canvas, seed, pretrained: false }) }
+      }
+      const { model, parent } = await fileOf(order)
+      const { canvas, labels } = await canvasOf(order, model)
+      return {
+        task: classificationTask({
+          ...{ model, dataset, canvas, seed, pretrained: true },
+          ...(labels.length > 0 && { modelLabels: labels }),
+        }),
+        parent,
+      }
+    }
+    default:
+      throw new Failure(`Cannot train for ${kind}: only classification is known here`)
+  }
+}
+
+function kindOf({ name, samples }: Dataset): NonNullable<TrainOrder['task']> {
+  const kinds = new Set(samples.flatMap(({ annotations }) => annotations.map(({ kind }) => kind)))
+  if (kinds.has('box') || kinds.has('polygon')) return 'detection'
+  if (kinds.has('mask')) return 'segmentation'
+  if (kinds.has('class')) return 'classification'
+  if (kinds.has('number')) return 'regression'
+  throw new Failure(
+    `Cannot train on "${name}": none of its ${samples.length} samples is labelled`,
+    'name the folder that holds the labels as well, or the format with --format',
+  )
+}
+
+/** A new net for pictures as the data have them, where its name does not say otherwise. */
+function built(
+  { name, scale, size, channels }: Wanted,
+  dataset: Dataset,
+  classes: number,
+  seed: number,
+): { readonly model: ModelProto; readonly canvas: CanvasSpec } {
+  const { pictures } = dataset
+  const raw = pictures.kind === 'raw' ? pictures : undefined
+  const side = size ?? builders[name]!.size
+  const height = size === undefined && raw ? raw.height : side
+  const width = size === undefined && raw ? raw.width : side
+  const colours = channels ?? raw?.channels ?? 3
+  const model = buildNet(name, { classes, channels: colours, height, width, scale, seed })
+  const canvas: CanvasSpec = {
+    ...{ width, height, channels: colours, fit: 'stretch', order: 'rgb', pad: 0 },
+    // From bytes to 0..1.
+    ...{ mean: Array(colours).fill(0), std: Array(colours).fill(255) },
+  }
+  return { model, canvas }
+}
+
+async function fileOf({ model: file }: TrainOrder) {
+  const model = await readModelFile(file)
+  return { model, parent: { name: basename(file), digest: digestOf(writeModel(model)) } }
+}
+
+/** What the agent needs to know to run the model; it finds this beside it. */
+async function describe({ canvas, labels, name }: Task, { layout, folder }: TrainOrder) {
+  const { fit, order, mean, std, pad, width, height } = canvas
+  const triple = (values: readonly number[]) =>
+    values.length === 1 ? Array(3).fill(values[0]) : [...values]
+  const description = {
+    layout: layout ?? (name === 'classification' ? 'classifier' : name),
+    labels: [...labels],
+    input: { width, height, fit, channels: order, mean: triple(mean), std: triple(std), pad },
+  }
+  await writeFile(join(folder, 'model.model.json'), `${JSON.stringify(description, null, 2)}\n`)
+}
