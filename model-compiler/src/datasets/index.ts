@@ -16,6 +16,8 @@ export {
   splitNames,
 } from './dataset.ts'
 export { DatasetError } from './dataset-error.ts'
+export { type DuplicateOptions, type Duplicates, findDuplicates } from './duplicates.ts'
+export { type Exported, type ExportOptions, exportDataset } from './export-dataset.ts'
 export { digestOfFile, FileTree } from './file-tree.ts'
 export { classOf, masksOf } from './formats/folders.ts'
 export { blobName, type FrozenHead, writeFrozen } from './formats/frozen.ts'
@@ -23,6 +25,13 @@ export { readVocFile, vocBox, vocFilesOf } from './formats/voc.ts'
 export { readYoloFile, yoloFilesOf, yoloNames } from './formats/yolo.ts'
 export { canonicalJson, datasetDigest, frozenLines } from './frozen-list.ts'
 export { imageEndings, imagesAmong, stemOf } from './image-names.ts'
+export {
+  type Inspection,
+  type InspectOptions,
+  inspectDataset,
+  type LabelFigures,
+  type StreamFigures,
+} from './inspect.ts'
 export {
   type DatasetFormat,
   type DatasetParts,
