@@ -59,13 +59,14 @@ export async function canvasOf(order: TrainOrder, proto: ModelProto): Promise<Mo
   }
 }
 
-/** The agent opens a classifier only with as many labels as it has classes; what they are called does not matter here. */
+/** The agent opens such a model only with as many labels as it has classes; what they are called does not matter here. */
 function missingLabels(
   proto: ModelProto,
   layout: string | undefined,
   labels: unknown,
 ): readonly string[] | undefined {
-  if (layout !== 'classifier' || labels !== undefined) return undefined
+  if ((layout !== 'classifier' && layout !== 'segmentation') || labels !== undefined)
+    return undefined
   const graph = new Graph(proto)
   const classes = graph.typeOf(graph.outputs[0]?.name ?? '')?.shape?.[1]
   if (typeof classes !== 'number') return undefined

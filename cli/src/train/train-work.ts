@@ -21,6 +21,8 @@ import {
   digestOf,
   recipeDefault,
   recipeOf,
+  regressionTask,
+  segmentationTask,
   type Task,
   type TrainOrder,
   type TrainProgress,
@@ -134,6 +136,7 @@ type Made = {
 async function taskOf(order: TrainOrder, dataset: Dataset): Promise<Made> {
   const kind = order.task ?? kindOf(dataset)
   const wanted = wantedNet(order.model)
+  if (wanted) refuseOtherNets(wanted, kind)
   const { seed } = order
   switch (kind) {
     case 'classification': {
@@ -151,9 +154,44 @@ async function taskOf(order: TrainOrder, dataset: Dataset): Promise<Made> {
         parent,
       }
     }
-    default:
-      throw new Failure(`Cannot train for ${kind}: only classification is known here`)
+    case 'regression': {
+      if (wanted) {
+        const names = dataset.samples.flatMap(({ annotations }) =>
+          annotations.flatMap((one) => (one.kind === 'number' ? one.name : [])),
+        )
+        const { model, canvas } = built(wanted, dataset, new Set(names).size, seed)
+        return { task: regressionTask({ model, dataset, canvas, seed, pretrained: false }) }
+      }
+      const { model, parent } = await fileOf(order)
+      // The agent has no layout for numbers; a vector is fed the same way.
+      const { canvas } = await canvasOf({ layout: 'embedding', ...order }, model)
+      return { task: regressionTask({ model, dataset, canvas, seed, pretrained: true }), parent }
+    }
+    case 'segmentation': {
+      if (wanted) {
+        const { model, canvas } = built(wanted, dataset, dataset.labels.length, seed)
+        return { task: segmentationTask({ model, dataset, canvas, pretrained: false }) }
+      }
+      const { model, parent } = await fileOf(order)
+      const { canvas } = await canvasOf({ layout: 'segmentation', ...order }, model)
+      return { task: segmentationTask({ model, dataset, canvas, pretrained: true }), parent }
+    }
+    case 'detection':
+      throw new Failure('Cannot train a detector here')
   }
+}
+
+/** A net that ends with boxes or maps learns nothing else, and the others learn no such things. */
+function refuseOtherNets({ name }: Wanted, kind: NonNullable<TrainOrder['task']>): void {
+  const purposeOf = (one: string) => builders[one]!.task
+  const fits = (one: string): boolean =>
+    purposeOf(one) === kind ||
+    (purposeOf(one) === undefined && (kind === 'classification' || kind === 'regression'))
+  if (fits(name)) return
+  throw new Failure(
+    `Cannot train new:${name} for ${kind}: it is made for something else`,
+    `nets for it are ${Object.keys(builders).filter(fits).join(', ') || 'none yet; give a file'}`,
+  )
 }
 
 function kindOf({ name, samples }: Dataset): NonNullable<TrainOrder['task']> {
@@ -178,8 +216,10 @@ function built(
   const { pictures } = dataset
   const raw = pictures.kind === 'raw' ? pictures : undefined
   const side = size ?? builders[name]!.size
-  const height = size === undefined && raw ? raw.height : side
-  const width = size === undefined && raw ? raw.width : side
+  const { multiple = 1 } = builders[name]!
+  const fitting = (pixels: number) => Math.ceil(pixels / multiple) * multiple
+  const height = size === undefined && raw ? fitting(raw.height) : side
+  const width = size === undefined && raw ? fitting(raw.width) : side
   const colours = channels ?? raw?.channels ?? 3
   const model = buildNet(name, { classes, channels: colours, height, width, scale, seed })
   const canvas: CanvasSpec = {
@@ -197,6 +237,8 @@ async function fileOf({ model: file }: TrainOrder) {
 
 /** What the agent needs to know to run the model; it finds this beside it. */
 async function describe({ canvas, labels, name }: Task, { layout, folder }: TrainOrder) {
+  // It has no layout for numbers.
+  if (name === 'regression') return
   const { fit, order, mean, std, pad, width, height } = canvas
   const triple = (values: readonly number[]) =>
     values.length === 1 ? Array(3).fill(values[0]) : [...values]

@@ -22,8 +22,11 @@ test('every net runs with any batch, and its output neither vanishes nor explode
         const data = Float32Array.from({ length: batch * 3 * side * side }, (_, i) => (i % 17) / 16)
         const input = { type: 'float32', dims: [batch, 3, side, side], data } as const
         const { output } = await session.run({ input })
-        assert.deepEqual(output!.dims, [batch, 7])
-        const largest = Math.max(...(output!.data as Float32Array).map(Math.abs))
+        assert.deepEqual(output!.dims, [batch, 7, ...(task === 'segmentation' ? [side, side] : [])])
+        const largest = (output!.data as Float32Array).reduce(
+          (most, one) => Math.max(most, Math.abs(one)),
+          0,
+        )
         assert.ok(largest > 1e-4 && largest < 1e3, `${name} at ${side}: ${largest}`)
       }
     }
@@ -67,6 +70,7 @@ test('wantedNet() reads a name with settings and refuses unknown ones', () => {
 
 test('buildNet() refuses pictures that are too small for the net', () => {
   assert.throws(() => buildNet('lenet', settings({ height: 8, width: 8 })), /8×8: nothing is left/)
+  assert.throws(() => buildNet('unet', settings({ height: 28, width: 24 })), /multiples of 8/)
 })
 
 test('the detector runs with any batch, has a head that is recognized, and is as unsure as it should be', async () => {

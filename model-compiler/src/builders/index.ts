@@ -9,6 +9,7 @@ import { lenet, mnistCnn } from './mnist.ts'
 import { mobilenetV2, mobilenetV3Small } from './mobilenet.ts'
 import { reluDetector } from './relu-detector.ts'
 import { resnet18, smallResnet } from './resnet.ts'
+import { unet } from './unet.ts'
 
 export type BuildSettings = {
   readonly classes: number
@@ -24,9 +25,11 @@ export type BuildSettings = {
 type Builder = {
   readonly about: string
   /** What it is for, where it is not to tell classes of pictures apart. */
-  readonly task?: 'detection'
+  readonly task?: 'detection' | 'segmentation'
   /** Pixels of a side where nothing says it. */
   readonly size: number
+  /** Sides must be multiples of so many pixels. */
+  readonly multiple?: number
   readonly build: (settings: BuildSettings) => ModelProto
 }
 
@@ -50,6 +53,10 @@ export const builders: Readonly<Record<string, Builder>> = {
     task: 'detection',
     size: 320,
     build: reluDetector,
+  },
+  unet: {
+    about: 'small net for maps of classes',
+    ...{ task: 'segmentation', size: 96, multiple: 8, build: unet },
   },
   'mobilenet-v3-small': { about: 'MobileNetV3-small', size: 96, build: mobilenetV3Small },
 }
@@ -116,11 +123,19 @@ export function wantedNet(text: string): Wanted | undefined {
  * @throws {TrainError} when a picture of this size has nothing left at its end
  */
 export function buildNet(name: string, settings: BuildSettings): ModelProto {
-  const built = builders[name]!.build(settings)
+  const { build, multiple = 1 } = builders[name]!
+  const { width, height } = settings
+  if (width % multiple !== 0 || height % multiple !== 0) {
+    throw new TrainError(
+      `Cannot build a net "${name}" for pictures of ${width}×${height}: its sides are multiples of ${multiple}`,
+      `ask for new:${name}?size=${Math.ceil(Math.max(width, height) / multiple) * multiple}`,
+    )
+  }
+  const built = build(settings)
   const empty = built.graph!.initializer.find(({ dims }) => dims.some((dim) => dim < 1n))
   if (empty) {
     throw new TrainError(
-      `Cannot build a net "${name}" for pictures of ${settings.width}×${settings.height}: nothing is left of them before "${empty.name}"`,
+      `Cannot build a net "${name}" for pictures of ${width}×${height}: nothing is left of them before "${empty.name}"`,
       'ask for a larger size: new:NAME?size=32',
     )
   }

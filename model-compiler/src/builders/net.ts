@@ -83,7 +83,9 @@ export class Net {
       case 'hard-swish':
         return this.#add('HardSwish', name, [x.name], x.shape)
       case 'relu6': {
-        const bounds = [this.#constant('zero', 0), this.#constant('six', 6)]
+        const bounds = ['zero', 'six'].map((bound, at) =>
+          this.#constant(bound, Float32Array.of(at * 6)),
+        )
         return this.#add('Clip', name, [x.name, ...bounds], x.shape)
       }
       case 'silu': {
@@ -138,6 +140,26 @@ export class Net {
 
   add(name: string, a: Layer, b: Layer): Layer {
     return this.#add('Add', name, [a.name, b.name], a.shape)
+  }
+
+  /** Twice as high and wide, each pixel four times. */
+  twice(name: string, x: Layer): Layer {
+    const [channels, height, width] = x.shape as [number, number, number]
+    const scales = this.#constant('twice', Float32Array.of(1, 1, 2, 2))
+    return this.#add('Resize', name, [x.name, '', scales], [channels, 2 * height, 2 * width], {
+      mode: { string: 'nearest' },
+      coordinate_transformation_mode: { string: 'asymmetric' },
+      nearest_mode: { string: 'floor' },
+    })
+  }
+
+  /** Channels of all, one after another. */
+  join(name: string, parts: readonly Layer[]): Layer {
+    const channels = parts.reduce((sum, { shape }) => sum + shape[0]!, 0)
+    const names = parts.map((part) => part.name)
+    return this.#add('Concat', name, names, [channels, ...parts[0]!.shape.slice(1)], {
+      axis: { int: 1 },
+    })
   }
 
   /** Channels weighted by what their means say (Hu et al., squeeze and excitation). */
@@ -222,10 +244,10 @@ export class Net {
     return name
   }
 
-  /** A single number that many nodes share. */
-  #constant(name: string, number: number): string {
+  /** Numbers that many nodes share; a single one has no dimensions. */
+  #constant(name: string, numbers: Float32Array): string {
     if (!this.#weights.some((one) => one.name === name)) {
-      this.#weights.push(tensor(name, [], Float32Array.of(number)))
+      this.#weights.push(tensor(name, numbers.length === 1 ? [] : [numbers.length], numbers))
     }
     return name
   }

@@ -46,6 +46,8 @@ export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-
 export type { TrainResult } from './run/train-result.ts'
 export { type Operand, type Sym, Tape } from './tape/tape.ts'
 export { type ClassificationOptions, classificationTask } from './tasks/classification.ts'
+export { type RegressionOptions, regressionTask } from './tasks/regression.ts'
+export { type SegmentationOptions, segmentationTask } from './tasks/segmentation.ts'
 export type { EvaluateOptions, LossSettings, Task } from './tasks/task.ts'
 export { type EndedTrial, type Trial, trialCount } from './trials/plan-trials.ts'
 export {
