@@ -8,6 +8,7 @@ import { connectHub, type HubOptions } from '../hub-client.ts'
 import { integer, number, withHub } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import { isFolderName, showFolder } from './dataset-local.ts'
 
 type Options = HubOptions & { json?: boolean }
 
@@ -39,10 +40,13 @@ export function addHubDatasetCommands(dataset: Command): void {
   withHub(
     dataset
       .command('show')
-      .argument('<name>', 'dataset of the hub')
-      .description('show a dataset with its frozen versions'),
+      .argument('<name|dir>', 'dataset of the hub, or a folder (with a / in it)')
+      .description('show a dataset with its frozen versions, or what is in a folder'),
   )
-    .addHelpText('after', '\nExample:\n  $ ./edgeloop dataset show parts')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ ./edgeloop dataset show parts\n  $ ./edgeloop dataset show ./photos',
+    )
     .action(showDataset)
 
   withHub(
@@ -170,6 +174,7 @@ async function listDatasets(options: Options): Promise<void> {
 }
 
 async function showDataset(name: string, options: Options): Promise<void> {
+  if (isFolderName(name)) return await showFolder(name, options.json ? { json: true } : {})
   const hub = await connectHub(options)
   const params = { dataset: name }
   const shown: DatasetRow = await hub.call('datasetShow', { params })

@@ -1,18 +1,24 @@
-/** `edgeloop dataset …`: pictures with what is in them. Those that a hub keeps are in a file of their own. */
+/** `edgeloop dataset …`: pictures with what is in them, in a folder or in a hub: a file for each. */
 import { Command } from 'commander'
 import { addHubDatasetCommands } from './dataset-hub.ts'
+import { addLocalDatasetCommands } from './dataset-local.ts'
 
 export function datasetCommand(): Command {
   const dataset = new Command('dataset')
-    .description('take labelled pictures to a hub, and freeze them for training')
+    .description(
+      'look through labelled pictures, split and convert them; take them to a hub, and freeze them',
+    )
     .addHelpText(
       'after',
       `
 Examples:
+  $ ./edgeloop dataset check photos/
+  $ ./edgeloop dataset export photos/ --to coco --out photos-coco/
   $ ./edgeloop dataset import photos/ --name parts      to the hub
   $ ./edgeloop dataset freeze parts --holdout 0.2
   $ ./edgeloop dataset list`,
     )
   addHubDatasetCommands(dataset)
+  addLocalDatasetCommands(dataset)
   return dataset
 }

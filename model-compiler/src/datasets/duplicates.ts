@@ -1,6 +1,6 @@
 /**
  * Pictures that are nearly the same: saved again, scaled, compressed, or the next frame of a still scene. Two are the
- * same whose brightness is nearly equal in every cell of a grid, so that something that came into a still scene counts.
+ * same whose colours are nearly equal in every cell of a grid, so that something that came into a still scene counts.
  * No pair is missed: what differs little in all cells differs little in the mean of each quarter, and on the whole, and
  * only pairs that do are compared.
  */
@@ -10,8 +10,8 @@ import { inTurns } from './draft.ts'
 import { decodedPicture } from './pictures.ts'
 import { Problems } from './problems.ts'
 
-/** Of the grid. */
-const [columns, rows] = [18, 16] as const
+/** Of the grid, which has a number for each channel: colours of equal brightness are not the same. */
+const [columns, rows] = [12, 10] as const
 /** Steps of a byte by which a cell may differ, and all of them on average. */
 const cellMax = 20
 const meanMax = 4
@@ -55,20 +55,24 @@ export async function findDuplicates(
   return { ...groupsOf(samples, grids), problems }
 }
 
-/** Mean brightness of each cell. */
-export function gridOf({ width, height, channels, data }: Picture): Uint8Array {
-  const grid = new Uint8Array(columns * rows)
+/** Mean of red, green and blue in each cell. */
+function gridOf({ width, height, channels, data }: Picture): Uint8Array {
+  const grid = new Uint8Array(columns * rows * 3)
   for (let row = 0; row < rows; row++) {
     const [top, bottom] = span(row, rows, height)
     for (let column = 0; column < columns; column++) {
       const [left, right] = span(column, columns, width)
-      let sum = 0
-      for (let y = top; y < bottom; y++) {
-        for (let at = (y * width + left) * channels; at < (y * width + right) * channels; at++) {
-          sum += data[at]!
+      for (let channel = 0; channel < 3; channel++) {
+        let sum = 0
+        for (let y = top; y < bottom; y++) {
+          const end = (y * width + right) * channels
+          // Of grey the one channel stands for all three.
+          const first = (y * width + left) * channels + (channels === 3 ? channel : 0)
+          for (let at = first; at < end; at += channels) sum += data[at]!
         }
+        const pixels = (bottom - top) * (right - left)
+        grid[(row * columns + column) * 3 + channel] = sum / pixels + 0.5
       }
-      grid[row * columns + column] = sum / ((bottom - top) * (right - left) * channels) + 0.5
     }
   }
   return grid
@@ -82,14 +86,15 @@ function span(cell: number, cells: number, length: number): readonly [number, nu
 type Seen = {
   readonly at: number
   readonly grid: Uint8Array
-  /** Brightness on the whole, and of each quarter. */
+  /** Of all channels on the whole, and of each quarter. */
   readonly mean: number
   readonly quarters: Float32Array
 }
 
 function seenOf(grid: Uint8Array, at: number): Seen {
   const quarters = new Float32Array(4)
-  for (const [cell, value] of grid.entries()) {
+  for (const [place, value] of grid.entries()) {
+    const cell = Math.floor(place / 3)
     const [row, column] = [Math.floor(cell / columns), cell % columns]
     quarters[(row < rows / 2 ? 0 : 2) + (column < columns / 2 ? 0 : 1)]! += value
   }

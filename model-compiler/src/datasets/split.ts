@@ -72,7 +72,7 @@ export function splitDataset(dataset: Splittable, options: SplitOptions): Split 
     for (const { digest } of unit.samples) split.set(digest, names[dealt[at]!]!)
   }
   keepApart(dataset.samples, split, by === 'time' ? (options.gapMs ?? gapMsDefault) : 0)
-  refuseEmpty(dataset, split, names, units.length, by)
+  refuseEmpty(dataset, split, names, units.length, { ...options, by })
   return split
 }
 
@@ -104,7 +104,7 @@ export function foldDataset(
         split.set(digest, dealt[at] === fold ? 'test' : 'train')
     }
     keepApart(dataset.samples, split, by === 'time' ? (options.gapMs ?? gapMsDefault) : 0)
-    refuseEmpty(dataset, split, ['train', 'test'], units.length, by)
+    refuseEmpty(dataset, split, ['train', 'test'], units.length, { ...options, by })
     return split
   })
 }
@@ -357,15 +357,18 @@ function refuseEmpty(
   split: Split,
   names: readonly SplitName[],
   units: number,
-  by: SplitUnit,
+  { by, together = [] }: { readonly by: SplitUnit } & Pick<SplitOptions, 'together'>,
 ): void {
   const used = new Set(split.values())
   const missing = names.find((part) => !used.has(part))
   if (missing === undefined) return
+  const copies = together.length > 0
   throw new DatasetError(
-    `Cannot split "${name}": nothing is left for ${missing}, as ${samples.length} samples are ${unitsText(units, by)}`,
-    by === 'sample'
-      ? 'add samples, or hold out less or more'
-      : 'add streams, or say what is dealt: --by sample, stream or time',
+    `Cannot split "${name}": nothing is left for ${missing}, as ${samples.length} samples are ${copies ? `${units} that can be dealt, with near copies taken together` : unitsText(units, by)}`,
+    copies
+      ? 'add samples that show something else, or let near copies go apart'
+      : by === 'sample'
+        ? 'add samples, or hold out less or more'
+        : 'add streams, or say what is dealt: --by sample, stream or time',
   )
 }
