@@ -191,16 +191,14 @@ async function open(
   })
 }
 
-/** Raw pictures of one kind are all alike to such a search. */
 async function copiesIn(
   dataset: Dataset,
   signal: AbortSignal,
 ): Promise<readonly (readonly string[])[]> {
-  if (dataset.pictures.kind === 'raw') return []
-  const { findDuplicates } = await import('@edgeloop/model-compiler/datasets')
-  const { groups, complete } = await findDuplicates(dataset, { signal })
+  const { nearCopies } = await import('@edgeloop/model-compiler/datasets')
+  const { groups, complete } = await nearCopies(dataset, { signal })
   if (!complete) {
-    process.stderr.write('warning: too many pictures are alike to compare all of them\n')
+    process.stderr.write('warning: raw or very many pictures are not compared for near copies\n')
   }
   return groups
 }

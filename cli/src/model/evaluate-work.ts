@@ -27,6 +27,7 @@ import {
   type Dataset,
   datasetFormats,
   digestsOf,
+  nearCopies,
   openDataset,
   problemText,
   readHoldout,
@@ -111,7 +112,9 @@ async function samplesOf(
 ): Promise<readonly Sample[]> {
   if (!part) return dataset.samples
   if (part.kind === 'held-out') {
-    const split = splitDataset(dataset, { holdout: readHoldout(part.holdout), seed: part.seed })
+    const { groups: together } = await nearCopies(dataset)
+    const holdout = readHoldout(part.holdout)
+    const split = splitDataset(dataset, { holdout, together, seed: part.seed })
     const held = new Set(digestsOf(dataset, split, 'test'))
     return dataset.samples.filter(({ digest }) => held.has(digest))
   }

@@ -5,6 +5,7 @@ import type { ModelProto } from '@edgeloop/model-compiler'
 import { readModelFile, writeModel } from '@edgeloop/model-compiler'
 import {
   type Dataset,
+  nearCopies,
   openDataset,
   problemText,
   readHoldout,
@@ -90,8 +91,9 @@ async function splitOf({ split, seed }: TrainOrder, dataset: Dataset): Promise<S
   const holdout = readHoldout(split.holdout ?? '0.2')
   const held = typeof holdout === 'string' ? Number(holdout.slice('last:'.length)) : 0
   const left = dataset.samples.length * (typeof holdout === 'number' ? 1 - holdout : 1) - held
+  const { groups: together } = await nearCopies(dataset)
   return splitDataset(dataset, {
-    ...{ holdout, seed, validation: split.validation ?? validationShare(left) },
+    ...{ holdout, seed, together, validation: split.validation ?? validationShare(left) },
     ...(split.by && { by: split.by }),
   })
 }

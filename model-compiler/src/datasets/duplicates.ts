@@ -33,6 +33,23 @@ export type DuplicateOptions = {
   readonly onPicture?: (done: number, total: number) => void
 }
 
+/** Pictures of a set that is about to be split: decoding more of them takes minutes. */
+const splitPicturesMax = 20_000
+
+/**
+ * What of a set has to be dealt together, where it can be told at little cost: not for raw pixels, which are all of one
+ * kind, nor for very many pictures.
+ */
+export async function nearCopies(
+  dataset: Pick<Dataset, 'samples' | 'pictures'>,
+  options: DuplicateOptions = {},
+): Promise<Duplicates> {
+  if (dataset.pictures.kind === 'raw' || dataset.samples.length > splitPicturesMax) {
+    return { groups: [], complete: false, problems: new Problems() }
+  }
+  return await findDuplicates(dataset, options)
+}
+
 export async function findDuplicates(
   { samples, pictures }: Pick<Dataset, 'samples' | 'pictures'>,
   { signal, onPicture }: DuplicateOptions = {},

@@ -16,7 +16,7 @@ export {
   splitNames,
 } from './dataset.ts'
 export { DatasetError } from './dataset-error.ts'
-export { type DuplicateOptions, type Duplicates, findDuplicates } from './duplicates.ts'
+export { type DuplicateOptions, type Duplicates, findDuplicates, nearCopies } from './duplicates.ts'
 export { type Exported, type ExportOptions, exportDataset } from './export-dataset.ts'
 export { digestOfFile, FileTree } from './file-tree.ts'
 export { classOf, masksOf } from './formats/folders.ts'

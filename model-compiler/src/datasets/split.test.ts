@@ -34,6 +34,24 @@ test('splitDataset() deals shares, and the same for the same seed whatever the o
   )
 })
 
+test('splitDataset() holds out the same whatever becomes of the rest', () => {
+  const samples = Array.from({ length: 80 }, (_, at) =>
+    sampleOf(at, {
+      annotations: labelled(at % 7 ? 'a' : 'b'),
+      stream: `s${at % 4}`,
+      capturedAt: at * 60_000,
+    }),
+  )
+  for (const by of ['sample', 'time'] as const) {
+    const held = [0, 0.1, 0.5].map((validation) =>
+      digestsOf(setOf(samples), splitDataset(setOf(samples), { validation, by, seed: 4 }), 'test'),
+    )
+    assert(held[0]!.length > 0)
+    assert.deepEqual(held[1], held[0])
+    assert.deepEqual(held[2], held[0])
+  }
+})
+
 test('splitDataset() holds out the last N in their order, and leaves out what shows the same', () => {
   const samples = Array.from({ length: 10 }, (_, at) => sampleOf(at))
   const split = splitDataset(setOf(samples), {

@@ -4,7 +4,7 @@
  * single frames; and what was found to be the same picture twice stays on one side. Pure; the same seed deals the same.
  */
 import { createHash } from 'node:crypto'
-import type { Dataset, Sample, Split, SplitName } from './dataset.ts'
+import { type Dataset, type Sample, type Split, type SplitName, splitNames } from './dataset.ts'
 import { DatasetError } from './dataset-error.ts'
 
 /** What is dealt out whole. */
@@ -54,24 +54,23 @@ export function splitDataset(dataset: Splittable, options: SplitOptions): Split 
   }
   const share = holdout as number
   checkShare('holdout', share)
-  const shares = {
-    train: (1 - share) * (1 - validation),
-    validation: (1 - share) * validation,
-    test: share,
-  }
   const by = options.by ?? unitOf(dataset.samples)
-  const names = (['train', 'validation', 'test'] as const).filter((name) => shares[name] > 0)
-  const units = unitsOf(dataset, by, Math.min(...names.map((name) => shares[name])), options)
-  const dealt = deal(
-    units,
-    names.map((name) => shares[name]),
-    { seed, stratify: options.stratify ?? true },
-  )
+  const units = unitsOf(dataset, by, share > 0 ? share : validation || 1, options)
+  const dealing = { seed, stratify: options.stratify ?? true }
+  // The test first: whoever holds out as much with the same seed has the same, whatever is done with the rest.
+  const held = deal(units, [1 - share, share], dealing)
+  const rest = units.filter((_, at) => held[at] === 0)
+  const chosen = deal(rest, [1 - validation, validation], dealing)
   const split = new Map<string, SplitName>()
-  for (const [at, unit] of units.entries()) {
-    for (const { digest } of unit.samples) split.set(digest, names[dealt[at]!]!)
+  const put = (unit: Unit, part: SplitName) => {
+    for (const { digest } of unit.samples) split.set(digest, part)
   }
+  for (const [at, unit] of units.entries()) if (held[at] === 1) put(unit, 'test')
+  for (const [at, unit] of rest.entries()) put(unit, chosen[at] === 1 ? 'validation' : 'train')
   keepApart(dataset.samples, split, by === 'time' ? (options.gapMs ?? gapMsDefault) : 0)
+  const names = splitNames.filter(
+    (name) => (name !== 'test' || share > 0) && (name !== 'validation' || validation > 0),
+  )
   refuseEmpty(dataset, split, names, units.length, { ...options, by })
   return split
 }
