@@ -4,17 +4,10 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import {
-  type Model,
-  openModel,
-  ortRuntime,
-  placeImage,
-  readDescription,
-} from '@edgeloop/edge-agent/detect'
+import { type Model, openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
 import {
   type EvaluatedSample,
   type EvaluationReport,
-  type Found,
   MapOverlap,
   type ReportOptions,
   reportClassification,
@@ -37,10 +30,9 @@ import {
   splitNames,
 } from '@edgeloop/model-compiler/datasets'
 import { Failure } from '../failure.ts'
+import { canvasesOf, detectSamples } from './detect-samples.ts'
 import type { Evaluated, EvaluateOrder, EvaluateProgress } from './evaluate-order.ts'
 
-/** As COCO does it: few are cut off by the score. */
-const reading = { scoreMin: 0.02, nmsIou: 0.6, maxDetections: 100 }
 /** Pixels of masks that belong to no class. */
 const ignoredClass = 255
 /** Most bytes of a file that says how samples are divided. */
@@ -174,25 +166,8 @@ async function openFor(order: EvaluateOrder, dataset: Dataset): Promise<Model> {
   }
 }
 
-/** Each sample on the model's canvas; the next one is decoded while the model looks at this one. */
-async function* canvases({ model, dataset, samples, tell }: Given, chosen = samples) {
-  const place = async (sample: Sample) => {
-    const bytes = new Uint8Array(model.inputBytes)
-    const picture = await dataset.picture(sample)
-    const { view } = await placeImage(picture, (w, h) => model.inputFor(w, h), bytes)
-    return { sample, bytes, view }
-  }
-  // A failure is a value, as nobody waits for this promise yet when it is made.
-  const ahead = (sample?: Sample) => sample && place(sample).catch((error: Error) => error)
-  let next = ahead(chosen[0])
-  for (let at = 1; next; at++) {
-    const current = await next
-    if (current instanceof Error) throw current
-    next = ahead(chosen[at])
-    yield current
-    tell({ done: at, total: chosen.length })
-  }
-}
+const canvases = ({ model, dataset, samples, tell }: Given, chosen = samples) =>
+  canvasesOf(model, dataset, chosen, (done, total) => tell({ done, total }))
 
 const evaluated = ({ digest, name, stream, site }: Sample): EvaluatedSample => ({
   ...{ digest, name },
@@ -249,14 +224,9 @@ async function evaluateDetector(given: Given): Promise<EvaluationReport> {
   if (counted.length < truths.length) {
     notes.push(`${truths.length - counted.length} boxes have labels that the model does not know`)
   }
-  const found: Found[] = []
-  for await (const { bytes, view, sample } of canvases(given)) {
-    const { detections = [] } = await model.read(bytes, view, reading)
-    for (const { label, score, box } of detections) {
-      const [left = 0, top = 0, width = 0, height = 0] = box
-      found.push({ image: sample.digest, label, score, box: [left, top, width, height] })
-    }
-  }
+  const found = await detectSamples(model, given.dataset, samples, (done, total) =>
+    given.tell({ done, total }),
+  )
   return reportDetection(
     {
       ...{ truths: counted, found, samples: samples.map(evaluated) },

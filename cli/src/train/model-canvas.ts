@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
 import { Graph, type ModelProto } from '@edgeloop/model-compiler'
-import type { CanvasSpec, TrainOrder } from '@edgeloop/model-compiler/train'
+import { type CanvasSpec, recognizeHead, type TrainOrder } from '@edgeloop/model-compiler/train'
 import { Failure } from '../failure.ts'
 
 export type ModelCanvas = {
@@ -59,16 +59,18 @@ export async function canvasOf(order: TrainOrder, proto: ModelProto): Promise<Mo
   }
 }
 
-/** The agent opens such a model only with as many labels as it has classes; what they are called does not matter here. */
+/** The agent opens a model only with as many labels as it has classes; what they are called does not matter here. */
 function missingLabels(
   proto: ModelProto,
   layout: string | undefined,
   labels: unknown,
 ): readonly string[] | undefined {
-  if ((layout !== 'classifier' && layout !== 'segmentation') || labels !== undefined)
-    return undefined
+  if (labels !== undefined || layout === 'embedding') return undefined
   const graph = new Graph(proto)
-  const classes = graph.typeOf(graph.outputs[0]?.name ?? '')?.shape?.[1]
+  const classes =
+    layout === 'classifier' || layout === 'segmentation'
+      ? graph.typeOf(graph.outputs[0]?.name ?? '')?.shape?.[1]
+      : recognizeHead(proto).classes
   if (typeof classes !== 'number') return undefined
   return Array.from({ length: classes }, (_, at) => `class ${at}`)
 }

@@ -1,6 +1,8 @@
 /** Trains as an order says: opens the data, divides them, opens or builds the model, and starts the run. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
 import type { ModelProto } from '@edgeloop/model-compiler'
 import { readModelFile, writeModel } from '@edgeloop/model-compiler'
 import {
@@ -19,9 +21,12 @@ import {
   buildNet,
   type CanvasSpec,
   classificationTask,
+  type Detect,
+  detectionTask,
   digestOf,
   recipeDefault,
   recipeOf,
+  recognizeHead,
   regressionTask,
   segmentationTask,
   type Task,
@@ -33,6 +38,7 @@ import {
   wantedNet,
 } from '@edgeloop/model-compiler/train'
 import { Failure } from '../failure.ts'
+import { detectSamples } from '../model/detect-samples.ts'
 import { version } from '../version.ts'
 import { canvasOf } from './model-canvas.ts'
 
@@ -57,7 +63,7 @@ export async function performTraining(
   const replay = order.replay && (await openDataset(order.replay.folder, openOptions(order.replay)))
   for (const text of warningsOf(dataset)) tell({ kind: 'warning', text })
   const split = await splitOf(order, dataset)
-  const { task, parent } = await taskOf(order, dataset)
+  const { task, parent } = await taskOf(order, dataset, split)
   const recipe = recipeOf(recipeDefault, task.defaults, ...order.recipe)
   const result = await train({
     ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
@@ -135,7 +141,7 @@ type Made = {
 }
 
 /** What is learned, by what people said is in the samples, unless the order names it. */
-async function taskOf(order: TrainOrder, dataset: Dataset): Promise<Made> {
+async function taskOf(order: TrainOrder, dataset: Dataset, split: Split): Promise<Made> {
   const kind = order.task ?? kindOf(dataset)
   const wanted = wantedNet(order.model)
   if (wanted) refuseOtherNets(wanted, kind)
@@ -179,7 +185,7 @@ async function taskOf(order: TrainOrder, dataset: Dataset): Promise<Made> {
       return { task: segmentationTask({ model, dataset, canvas, pretrained: true }), parent }
     }
     case 'detection':
-      throw new Failure('Cannot train a detector here')
+      return await detectorOf(order, dataset, split)
   }
 }
 
@@ -195,6 +201,46 @@ function refuseOtherNets({ name }: Wanted, kind: NonNullable<TrainOrder['task']>
     `nets for it are ${Object.keys(builders).filter(fits).join(', ') || 'none yet; give a file'}`,
   )
 }
+
+/** How our own detectors are fed and read. */
+const ownDetector = { layout: 'yolox', fit: 'letterbox-topleft', pad: 114 } as const
+
+async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Promise<Made> {
+  const wanted = wantedNet(order.model)
+  const { seed } = order
+  const learned = dataset.samples.flatMap(({ digest }) =>
+    split.get(digest) === 'train' ? digest : [],
+  )
+  const common = { dataset, learned, seed }
+  if (wanted) {
+    const { model, canvas: stretched } = built(wanted, dataset, dataset.labels.length, seed)
+    const canvas = { ...stretched, fit: ownDetector.fit, pad: ownDetector.pad }
+    const detect = detector(dataset, canvas, { ...order, layout: ownDetector.layout })
+    return { task: await detectionTask({ ...common, model, canvas, detect, pretrained: false }) }
+  }
+  const { model, parent } = await fileOf(order)
+  const { canvas, labels } = await canvasOf(order, model)
+  const task = await detectionTask({
+    ...{ ...common, model, canvas, pretrained: true },
+    ...(labels.length > 0 && { modelLabels: labels }),
+    detect: detector(dataset, canvas, order),
+  })
+  return { task, parent }
+}
+
+/** Runs candidates as the agent would run them. */
+const detector =
+  (dataset: Dataset, canvas: CanvasSpec, order: TrainOrder): Detect =>
+  async (proto, labels, samples, { onSample = () => {} }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'edgeloop-train-'))
+    await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+    const [file, description] = [join(folder, 'one.onnx'), join(folder, 'one.model.json')]
+    await writeFile(file, writeModel(proto))
+    const said = await descriptionOf({ canvas, labels, name: 'detection', model: proto }, order)
+    await writeFile(description, JSON.stringify(said))
+    await using model = await openModel({ name: 'candidate', file, description }, ortRuntime)
+    return await detectSamples(model, dataset, samples, onSample)
+  }
 
 function kindOf({ name, samples }: Dataset): NonNullable<TrainOrder['task']> {
   const kinds = new Set(samples.flatMap(({ annotations }) => annotations.map(({ kind }) => kind)))
@@ -238,16 +284,30 @@ async function fileOf({ model: file }: TrainOrder) {
 }
 
 /** What the agent needs to know to run the model; it finds this beside it. */
-async function describe({ canvas, labels, name }: Task, { layout, folder }: TrainOrder) {
+async function describe(task: Task, order: TrainOrder): Promise<void> {
   // It has no layout for numbers.
-  if (name === 'regression') return
+  if (task.name === 'regression') return
+  const description = await descriptionOf(task, order)
+  const file = join(order.folder, 'model.model.json')
+  await writeFile(file, `${JSON.stringify(description, null, 2)}\n`)
+}
+
+async function descriptionOf(
+  { canvas, labels, name, model }: Pick<Task, 'canvas' | 'labels' | 'name' | 'model'>,
+  { layout, model: file }: TrainOrder,
+) {
   const { fit, order, mean, std, pad, width, height } = canvas
   const triple = (values: readonly number[]) =>
     values.length === 1 ? Array(3).fill(values[0]) : [...values]
-  const description = {
-    layout: layout ?? (name === 'classification' ? 'classifier' : name),
+  const isFile = wantedNet(file) === undefined
+  const known = isFile ? (await readDescription(file)).layout : undefined
+  const own = { classification: 'classifier', detection: ownDetector.layout }
+  return {
+    layout: layout ?? known ?? own[name as keyof typeof own] ?? name,
     labels: [...labels],
+    ...(name === 'detection' && {
+      strides: recognizeHead(model).levels.map(({ stride }) => stride),
+    }),
     input: { width, height, fit, channels: order, mean: triple(mean), std: triple(std), pad },
   }
-  await writeFile(join(folder, 'model.model.json'), `${JSON.stringify(description, null, 2)}\n`)
 }

@@ -23,6 +23,7 @@ export { type CanvasFit, type CanvasSpec, canvasFits } from './batches/canvas.ts
 export { cardOf, type ModelCard } from './card/card.ts'
 export { cardText } from './card/card-text.ts'
 export { curvePlots, runPage } from './card/run-page.ts'
+export { type Head, recognizeHead } from './detectors/head.ts'
 export {
   type DifferentiateOptions,
   differentiate,
@@ -46,6 +47,7 @@ export type { DataFormat, DataOrder, SplitOrder, TrainOrder } from './run/train-
 export type { TrainResult } from './run/train-result.ts'
 export { type Operand, type Sym, Tape } from './tape/tape.ts'
 export { type ClassificationOptions, classificationTask } from './tasks/classification.ts'
+export { type Detect, type DetectionOptions, detectionTask } from './tasks/detection.ts'
 export { type RegressionOptions, regressionTask } from './tasks/regression.ts'
 export { type SegmentationOptions, segmentationTask } from './tasks/segmentation.ts'
 export type { EvaluateOptions, LossSettings, Task } from './tasks/task.ts'

@@ -2,7 +2,7 @@
  * What is really in the pictures of a batch, in the form that the step graph reads: as many slots for boxes as the run
  * has chosen, the same at every step, because a step graph has fixed shapes.
  */
-import type { Annotation } from '../../datasets/dataset.ts'
+import type { Annotation, Box } from '../../datasets/dataset.ts'
 import type { Head } from './head.ts'
 
 /** Slots of a picture that are offered; a run takes the first that is enough. */
@@ -29,6 +29,24 @@ export function slotsFor(boxesMax: number): number {
   return slotSizes.find((size) => size >= boxesMax) ?? slotSizes.at(-1)!
 }
 
+/** A box with its label: one that somebody drew, or the one around an outline; undefined for what is no place. */
+export function boxAround(
+  annotation: Annotation,
+): { readonly label: string; readonly box: Box; readonly crowd?: boolean } | undefined {
+  if (annotation.kind === 'box') {
+    const { label, box, crowd } = annotation
+    return { label, box, ...(crowd && { crowd }) }
+  }
+  if (annotation.kind !== 'polygon') return undefined
+  const xs = annotation.points.map(([x]) => x)
+  const ys = annotation.points.map(([, y]) => y)
+  const [left, top] = [Math.min(...xs), Math.min(...ys)]
+  return {
+    label: annotation.label,
+    box: [left, top, Math.max(...xs) - left, Math.max(...ys) - top],
+  }
+}
+
 /**
  * Puts the boxes of a batch into slots. Boxes are cut at the edges of the canvas; where there are more than slots, the
  * largest are kept.
@@ -50,9 +68,10 @@ export function packTruths(
   for (const [picture, annotations] of pictures.entries()) {
     const kept = annotations
       .flatMap((one) => {
-        const index = one.kind === 'box' ? labels.indexOf(one.label) : -1
-        if (one.kind !== 'box' || index < 0) return []
-        const [x, y, w, h] = one.box
+        const known = boxAround(one)
+        const index = known ? labels.indexOf(known.label) : -1
+        if (!known || index < 0) return []
+        const [x, y, w, h] = known.box
         const corners = [
           Math.max(0, x * width),
           Math.max(0, y * height),
@@ -61,7 +80,7 @@ export function packTruths(
         ] as const
         const sides = [corners[2] - corners[0], corners[3] - corners[1]] as const
         if (!(sides[0] > 0 && sides[1] > 0)) return []
-        const ignored = one.crowd === true || Math.min(...sides) < sideMin
+        const ignored = known.crowd === true || Math.min(...sides) < sideMin
         return [{ corners, index, ignored, area: sides[0] * sides[1] }]
       })
       .toSorted((a, b) => Number(a.ignored) - Number(b.ignored) || b.area - a.area)
