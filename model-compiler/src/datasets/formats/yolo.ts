@@ -107,7 +107,7 @@ function namesIn(text: string, what: string): string[] | undefined {
   let data: unknown
   try {
     // Anchors that unfold to more than a list of classes would are no configuration.
-    data = parseYaml(text, { maxAliasCount: 100 })
+    data = parseYaml(text, { maxAliasCount: 100, logLevel: 'error' })
   } catch (cause) {
     throw new DatasetError(`Cannot read "${what}": it is not YAML`, undefined, { cause })
   }

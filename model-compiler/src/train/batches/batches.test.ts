@@ -10,6 +10,7 @@ import { type Annotation, openDataset } from '../../datasets/index.ts'
 import { type Augmentation, augmentationOf } from './augmentation.ts'
 import { type Batch, type BatchesOptions, openBatches } from './batches.ts'
 import type { CanvasSpec } from './canvas.ts'
+import { previewAugmentation } from './preview.ts'
 import { type Painted, rawSet } from './raw-set.ts'
 
 const canvas: CanvasSpec = {
@@ -268,6 +269,29 @@ test('a share of each batch is of the older data', async () => {
     [false, false, false, true],
   )
   assert.equal(images[3 * 24 * 16 * 3], 200)
+})
+
+test('a preview shows the first batch of a run', async () => {
+  const dataset = painted(10)
+  const options = { canvas, augment: everything, seed: 5 }
+  const pictures = await previewAugmentation(dataset, { ...options, count: 4 })
+  await using batches = openBatches({ ...options, dataset, digests: all(dataset), batch: 4 })
+  const { annotations, samples } = await batches.batch(0)
+  assert.deepEqual(
+    pictures.map((picture) => picture.annotations),
+    annotations,
+  )
+  assert.deepEqual(
+    pictures.map(({ sample }) => sample),
+    samples,
+  )
+  for (const { jpeg } of pictures) {
+    const { width, height, format } = await sharp(jpeg).metadata()
+    assert.deepEqual([width, height, format], [24, 16, 'jpeg'])
+  }
+  for (const count of [0, 65, 1.5]) {
+    await assert.rejects(previewAugmentation(dataset, { ...options, count }), /from 1 to 64/)
+  }
 })
 
 test('a picture that broke is named; an aborted or closed source says so', async (t) => {
