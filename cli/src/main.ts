@@ -12,6 +12,7 @@ import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
 import { modelCommand } from './commands/model.ts'
+import { runCommand } from './commands/run.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -62,6 +63,7 @@ for (const command of [
   userCommand(),
   tokenCommand(),
   storeCommand(),
+  runCommand(),
   jobCommand(),
 ]) {
   program.addCommand(inheritManners(command))

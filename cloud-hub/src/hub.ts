@@ -66,6 +66,12 @@ import { openRetention } from './store/retention-desk.ts'
 import { parseStoreAddress } from './store/store-address.ts'
 import { watchStore } from './store/store-watch.ts'
 import { openMetrics } from './telemetry/metrics.ts'
+import { dropCheckpoints } from './training/run-record.ts'
+import { openRunDesk } from './training/runs.ts'
+import { openScheduledDatasets } from './training/scheduled-datasets.ts'
+import { openSchedules } from './training/schedules.ts'
+import { trainAct } from './training/train-job.ts'
+import type { Trainer } from './training/trainer.ts'
 import { openUploads } from './uploads/uploads.ts'
 
 export type HubUrls = {
@@ -109,6 +115,8 @@ export async function openHub(
     bundles?: AgentBundles
     /** Looks into models and compiles them; without it none can be added. */
     compiler?: Compiler
+    /** Trains and evaluates models; without it, or without a compiler, no run can be asked for. */
+    trainer?: Trainer
   },
 ): Promise<Hub> {
   const { log, clock = Date.now } = deps
@@ -360,7 +368,10 @@ export async function openHub(
   const jobs = openJobQueue({
     store,
     clock,
-    tell: (job) => changes.publish({ kind: 'job', job }),
+    tell: (job) => {
+      changes.publish({ kind: 'job', job })
+      void runs.heard(job).catch(failed)
+    },
   })
   const models = openModelDesk({
     ...{ store, uploads, clock, compiler: deps.compiler },
@@ -372,6 +383,30 @@ export async function openHub(
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
   await rm(workFolder, { recursive: true, force: true })
+  const datasetChanged = (name: string) => changes.publish({ kind: 'dataset', name })
+  const datasets = openDatasetDesk({ store, clock, changed: datasetChanged })
+  const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
+  const samples = openSamplePictures({ store, files: sampleFiles, clock })
+  const datasetJobs = openDatasetJobs({
+    ...{ datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
+    queued: () => datasetWorker.wake(),
+    folder: workFolder,
+  })
+  // Apart from compilations: neither stands before the other.
+  const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
+  const runs = openRunDesk({
+    ...{ store, clock, models, datasets: versions },
+    files: modelFiles,
+    queue: jobs,
+    trainer: deps.compiler && deps.trainer,
+    queued: () => trainingWorker?.wake(),
+    tell: (run, points) => {
+      changes.publish({ kind: 'run', run })
+      if (points && points.points.length > 0) changes.publish({ kind: 'runPoints', points })
+    },
+    removed: (runId) => changes.publish({ kind: 'runRemoved', runId }),
+  })
+  await runs.settle()
   const worker =
     deps.compiler &&
     opened.use(
@@ -386,23 +421,47 @@ export async function openHub(
         },
       }),
     )
-  const datasetChanged = (name: string) => changes.publish({ kind: 'dataset', name })
-  const datasets = openDatasetDesk({ store, clock, changed: datasetChanged })
-  const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
-  const samples = openSamplePictures({ store, files: sampleFiles, clock })
-  const datasetJobs = openDatasetJobs({
-    ...{ datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
-    queued: () => datasetWorker.wake(),
-    folder: workFolder,
-  })
-  // Apart from compilations: neither stands before the other.
-  const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
+  // Training lasts for hours: it has a worker of its own, one run at a time, beside the compilations.
+  const trainingWorker =
+    deps.compiler &&
+    deps.trainer &&
+    opened.use(
+      openJobWorker({
+        queue: jobs,
+        failed,
+        acts: {
+          train: trainAct({
+            ...{ runs, models, datasets: versions },
+            ...{ trainer: deps.trainer, compiler: deps.compiler },
+            dropCheckpoints: (runId) => dropCheckpoints({ store, files: modelFiles }, runId, 0),
+            compile: async ({ name, version }, request, by) => {
+              const target = `${name}/${version}`
+              const facts = { actor: by, via: 'hub', action: 'modelCompile' } as const
+              const note = audit.begin({ ...facts, target, address: '', detail: 'after its run' })
+              await models.compile(name, version, request, by, note)
+            },
+            folder: workFolder,
+          }),
+        },
+      }),
+    )
+  const schedules = opened.use(
+    await openSchedules({
+      ...{ store, audit, runs, models, clock, failed },
+      datasets: openScheduledDatasets({
+        ...{ store, audit, datasets, versions, queue: jobs, jobs: datasetJobs },
+      }),
+      changed: () => changes.publish({ kind: 'trainingSchedules' }),
+    }),
+  )
   const rooms = {
     datasets,
     versions,
     samples,
     datasetJobs,
     uploads,
+    runs,
+    schedules,
     models,
     jobs,
     store,

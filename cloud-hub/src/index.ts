@@ -4,6 +4,7 @@
  */
 export { type BrokerConfigOptions, writeMosquittoConfig } from './broker/broker-config.ts'
 export { HubConfig, readHubConfig } from './configuration.ts'
+export type { LaidOut } from './datasets/versions.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'
 export type { JobProgress } from './jobs/job-worker.ts'
@@ -19,3 +20,4 @@ export { describeStore, type StoreDescription } from './store/describe-store.ts'
 export { moveStore, type StoreMoved } from './store/move-store.ts'
 export { parseStoreAddress, type StoreAddress } from './store/store-address.ts'
 export { isOpen } from './store/store-ends.ts'
+export type { Compared, CompareOrder, Trainer } from './training/trainer.ts'

@@ -22,6 +22,7 @@ import { type Span, spanNames, standardSpan } from './events/timeline.ts'
 import { HomePage } from './home/home-page.tsx'
 import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
+import type { StepRange } from './runs/run-queries.ts'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
 import { Shell } from './shell/shell.tsx'
@@ -227,6 +228,54 @@ const model = createRoute({
   component: lazyRouteComponent(() => import('./models/model-page.tsx'), 'ModelPage'),
 })
 
+type RunsSearch = {
+  /** Runs whose curves are shown. */
+  readonly show?: readonly string[]
+}
+
+const runs = createRoute({
+  getParentRoute: () => inside,
+  path: '/runs',
+  validateSearch: (search: Record<string, unknown>): RunsSearch => {
+    const show = runIdsIn(search.show)
+    return show.length > 0 ? { show } : {}
+  },
+  component: lazyRouteComponent(() => import('./runs/runs-page.tsx'), 'RunsPage'),
+})
+
+const compareRuns = createRoute({
+  getParentRoute: () => inside,
+  path: '/runs/compare',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { readonly ids?: readonly string[]; readonly all?: true } => {
+    const ids = runIdsIn(search.ids)
+    return { ...(ids.length > 0 ? { ids } : {}), ...(search.all === true ? { all: true } : {}) }
+  },
+  component: lazyRouteComponent(() => import('./runs/compare-page.tsx'), 'ComparePage'),
+})
+
+const run = createRoute({
+  getParentRoute: () => inside,
+  path: '/runs/$runId',
+  validateSearch: (search: Record<string, unknown>): StepRange => {
+    const [first, last] = [stepIn(search.first), stepIn(search.last)]
+    return {
+      ...(first === undefined ? {} : { first }),
+      ...(last === undefined || last <= (first ?? 0) ? {} : { last }),
+    }
+  },
+  component: lazyRouteComponent(() => import('./runs/run-page.tsx'), 'RunPage'),
+})
+
+const runIdsIn = (given: unknown): string[] =>
+  Array.isArray(given)
+    ? given.filter((one) => typeof one === 'string' && /^[0-9a-f-]{36}$/.test(one)).slice(0, 8)
+    : []
+
+const stepIn = (given: unknown): number | undefined =>
+  typeof given === 'number' && Number.isSafeInteger(given) && given >= 0 ? given : undefined
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -268,6 +317,9 @@ const tree = root.addChildren([
     events.addChildren([event]),
     models,
     model,
+    runs,
+    compareRuns,
+    run,
     people,
     account,
     audit,

@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox'
 import { Timestamp } from './names.ts'
 
-export const jobKinds = ['compile', 'dataset-import', 'dataset-freeze'] as const
+export const jobKinds = ['compile', 'dataset-import', 'dataset-freeze', 'train'] as const
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
 export type JobState = (typeof jobStates)[number]
 
@@ -12,7 +12,7 @@ export const Job = Type.Object(
   {
     jobId: JobId,
     kind: Type.Enum(jobKinds),
-    /** What it is about: `NAME/VERSION` of a model, `datasets/NAME`. */
+    /** What it is about: `NAME/VERSION` of a model, `datasets/NAME`, `run/ID`. */
     subject: Type.String(),
     state: Type.Enum(jobStates),
     /** Share (0..1) that is done. */

@@ -54,6 +54,23 @@ export const ModelInspection = Type.Object({
 })
 export type ModelInspection = Static<typeof ModelInspection>
 
+/** Where a model version comes from that was trained here: enough to make it again. */
+export const Lineage = Type.Object({
+  runId: Type.String(),
+  dataset: Type.Object({ name: ModelName, version: ModelVersionNumber, digest: Digest }),
+  /** `NAME/VERSION`, or `new:BUILDER`. */
+  parent: Type.String(),
+  /** Of the parent's file; null where it was built. */
+  parentDigest: Type.Union([Digest, Type.Null()]),
+  /** SHA-256 of the recipe as canonical JSON. */
+  recipeDigest: Digest,
+  seed: Type.Integer(),
+  codeVersion: Type.String(),
+  /** On the test samples. */
+  figures: Type.Record(Type.String(), Type.Number()),
+})
+export type Lineage = Static<typeof Lineage>
+
 export const ModelVersion = Type.Object(
   {
     name: ModelName,
@@ -67,6 +84,12 @@ export const ModelVersion = Type.Object(
     digest: Digest,
     sizeBytes: Type.Integer(),
     inspection: ModelInspection,
+    /** The version that later ones are compared with, one of a name at most; the others are candidates. */
+    champion: Type.Boolean(),
+    /** Why it is the champion, or is not. */
+    standing: Type.String(),
+    /** Null for what somebody brought. */
+    lineage: Type.Union([Lineage, Type.Null()]),
     by: Type.String(),
     createdAt: Timestamp,
   },
@@ -79,6 +102,8 @@ export const ModelRow = Type.Object(
   {
     newest: ModelVersion,
     versions: Type.Integer({ minimum: 1 }),
+    /** Number of the champion; null where there is none. */
+    champion: Type.Union([ModelVersionNumber, Type.Null()]),
     /** Artifacts of all versions. */
     artifacts: Type.Integer({ minimum: 0 }),
   },

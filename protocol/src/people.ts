@@ -123,7 +123,7 @@ export const ApiTokenMade = Type.Object(
 export type ApiTokenMade = Static<typeof ApiTokenMade>
 
 /** How somebody who changes something is known. */
-export const auditWays = ['session', 'apiToken', 'localToken', 'device', 'nobody'] as const
+export const auditWays = ['session', 'apiToken', 'localToken', 'device', 'hub', 'nobody'] as const
 
 /** One change, or one attempt that was refused. */
 export const AuditEntry = Type.Object(

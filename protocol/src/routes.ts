@@ -73,6 +73,20 @@ import {
   UserName,
   UserRow,
 } from './people.ts'
+import {
+  curvePointsMax,
+  Run,
+  RunCurves,
+  RunDetail,
+  RunId,
+  RunPoints,
+  RunRequest,
+  runFileKinds,
+  runStates,
+  ScheduleRequest,
+  TrainerShown,
+  TrainingSchedule,
+} from './runs.ts'
 import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
 
 /**
@@ -370,6 +384,7 @@ const dataset = Type.Object({ dataset: DatasetName }, closed)
 const datasetVersion = Type.Object({ dataset: DatasetName, version: DatasetVersionNumber }, closed)
 const samplePath = Type.Object({ digest: Digest }, closed)
 const digests = Type.Array(Digest, { minItems: 1, maxItems: samplesBatchMax })
+const run = Type.Object({ runId: RunId }, closed)
 
 export const RetentionKind = Type.Object({
   kind: Type.Union([
@@ -993,6 +1008,30 @@ export const routes = {
     params: modelVersion,
     status: 204,
   },
+  modelVersionList: {
+    method: 'GET',
+    path: '/api/models/:name',
+    access: 'viewer',
+    summary: 'Lists all versions of a model, newest first',
+    params: Type.Object({ name: ModelName }, closed),
+    response: Type.Array(ModelVersion),
+  },
+  modelPromote: {
+    method: 'POST',
+    path: '/api/models/:name/:version/promote',
+    access: 'operator',
+    summary: 'Makes a version the champion: what later versions are compared with',
+    params: modelVersion,
+    response: ModelVersion,
+  },
+  modelDemote: {
+    method: 'POST',
+    path: '/api/models/:name/:version/demote',
+    access: 'operator',
+    summary: 'Takes the place of the champion from a version; nobody has it then',
+    params: modelVersion,
+    response: ModelVersion,
+  },
   modelFile: {
     method: 'GET',
     path: '/api/models/:name/:version/file',
@@ -1216,6 +1255,134 @@ export const routes = {
     params: Type.Object({ jobId: JobId }, closed),
     response: Job,
   },
+  trainerShow: {
+    method: 'GET',
+    path: '/api/trainer',
+    access: 'viewer',
+    summary: "Says what this hub's trainer builds, and the recipe where nothing else is said",
+    response: TrainerShown,
+  },
+  runList: {
+    method: 'GET',
+    path: '/api/runs',
+    access: 'viewer',
+    summary: 'Lists the newest 500 runs, newest first',
+    query: Type.Object(
+      {
+        state: Type.Optional(Type.Enum(runStates)),
+        model: Type.Optional(ModelName),
+        dataset: Type.Optional(ModelName),
+      },
+      closed,
+    ),
+    response: Type.Array(Run),
+  },
+  runAdd: {
+    method: 'POST',
+    path: '/api/runs',
+    access: 'operator',
+    summary: 'Asks for training on a frozen dataset; the result becomes a model version',
+    body: RunRequest,
+    response: Run,
+    status: 201,
+  },
+  runShow: {
+    method: 'GET',
+    path: '/api/runs/:runId',
+    access: 'viewer',
+    summary: 'Shows one run with its evaluations, its log and its files',
+    params: run,
+    response: RunDetail,
+  },
+  runRemove: {
+    method: 'DELETE',
+    path: '/api/runs/:runId',
+    access: 'admin',
+    summary: 'Removes a run that is over with its files; the model version that it made stays',
+    params: run,
+    status: 204,
+  },
+  runCurves: {
+    method: 'GET',
+    path: '/api/runs/:runId/curves',
+    access: 'viewer',
+    summary:
+      'Gives the curves of a run; where there are too many points, the least and the greatest of each stretch',
+    params: run,
+    query: Type.Object(
+      {
+        from: Type.Optional(Type.Integer({ minimum: 0 })),
+        to: Type.Optional(Type.Integer({ minimum: 0 })),
+        points: Type.Optional(Type.Integer({ minimum: 2, maximum: curvePointsMax })),
+      },
+      closed,
+    ),
+    response: RunCurves,
+  },
+  runFile: {
+    method: 'GET',
+    path: '/api/runs/:runId/files/:kind',
+    access: 'viewer',
+    summary: 'Gives a file of a run: the model, the report as JSON, the card',
+    params: Type.Object({ runId: RunId, kind: Type.Enum(runFileKinds) }, closed),
+    produces: 'application/octet-stream',
+  },
+  runReport: {
+    method: 'GET',
+    path: '/api/runs/:runId/report',
+    access: 'viewer',
+    summary: 'Gives the report of a run as a page without scripts',
+    params: run,
+    produces: 'text/html; charset=utf-8',
+  },
+  runPause: {
+    method: 'POST',
+    path: '/api/runs/:runId/pause',
+    access: 'operator',
+    summary: 'Asks a run to end at a checkpoint from which it can go on',
+    params: run,
+    response: Run,
+  },
+  runResume: {
+    method: 'POST',
+    path: '/api/runs/:runId/resume',
+    access: 'operator',
+    summary: 'Lets a run go on that is paused, has failed or was cancelled',
+    params: run,
+    response: Run,
+  },
+  runCancel: {
+    method: 'POST',
+    path: '/api/runs/:runId/cancel',
+    access: 'operator',
+    summary: 'Asks a run to end; one that waits ends at once',
+    params: run,
+    response: Run,
+  },
+  trainingScheduleList: {
+    method: 'GET',
+    path: '/api/training-schedules',
+    access: 'viewer',
+    summary: 'Lists what begins runs by itself, and when it is due next',
+    response: Type.Array(TrainingSchedule),
+  },
+  trainingSchedulePut: {
+    method: 'PUT',
+    path: '/api/training-schedules/:name',
+    access: 'operator',
+    summary: 'Sets a schedule: when, and what run it begins',
+    params: Type.Object({ name: ModelName }, closed),
+    body: ScheduleRequest,
+    response: TrainingSchedule,
+  },
+  trainingScheduleRemove: {
+    method: 'DELETE',
+    path: '/api/training-schedules/:name',
+    access: 'operator',
+    summary: 'Removes a schedule; its runs stay',
+    params: Type.Object({ name: ModelName }, closed),
+    status: 204,
+  },
   storeBackupBegin: {
     method: 'POST',
     path: '/api/store/backups',
@@ -1436,7 +1603,8 @@ export function pathOf(
 /**
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
- * one; `dataset`: what is in a dataset is another; `counts`: figures for the header. The client ignores a patch whose
+ * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
+ * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1450,6 +1618,10 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('job'), job: Job }),
   Type.Object({ kind: Type.Literal('models') }),
   Type.Object({ kind: Type.Literal('dataset'), name: DatasetName }),
+  Type.Object({ kind: Type.Literal('run'), run: Run }),
+  Type.Object({ kind: Type.Literal('runPoints'), points: RunPoints }),
+  Type.Object({ kind: Type.Literal('runRemoved'), runId: RunId }),
+  Type.Object({ kind: Type.Literal('trainingSchedules') }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -22,6 +22,8 @@ const startTimeoutMs = 30_000
 export async function startHub(options: {
   dataDir: string
   config?: Readonly<Record<string, unknown>>
+  /** With compiler and trainer. */
+  training?: boolean
 }): Promise<HubProcess> {
   let child: ChildProcess
   let urls: HubReady
@@ -35,7 +37,7 @@ export async function startHub(options: {
       device: { port: ports.device },
       mqtt: { port: ports.mqtt },
     }
-    ;[child, urls] = await spawnHub(JSON.stringify(config))
+    ;[child, urls] = await spawnHub(JSON.stringify(config), options.training ? ['training'] : [])
     for (const name of ['browser', 'device', 'mqtt'] as const) {
       ports[name] = Number(new URL(urls[name]).port)
     }
@@ -76,9 +78,12 @@ export async function startHub(options: {
   }
 }
 
-async function spawnHub(config: string): Promise<[ChildProcess, HubReady]> {
+async function spawnHub(
+  config: string,
+  more: readonly string[],
+): Promise<[ChildProcess, HubReady]> {
   const program = new URL('./hub-program.ts', import.meta.url)
-  const child = fork(program, [config], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const child = fork(program, [config, ...more], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const { promise, resolve, reject } = Promise.withResolvers<HubReady>()
   child.once('message', (ready) => resolve(ready as HubReady))
   child.once('exit', (code) => reject(new Error(`Cannot start the hub: it exited with ${code}`)))

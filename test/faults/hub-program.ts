@@ -10,9 +10,19 @@ export type HubReady = {
   readonly localTokenFile: string
 }
 
+async function withTrainer() {
+  const { openHubCompiler } = await import('../../cli/src/model/hub-compiler.ts')
+  const { openHubTrainer } = await import('../../cli/src/train/hub-trainer.ts')
+  return { compiler: openHubCompiler(), trainer: openHubTrainer() }
+}
+
 if (import.meta.main) {
   const log = pino({ level: process.env.EDGELOOP_LOG ?? 'error' }, pino.destination(2))
-  const hub = await openHub(readHubConfig(JSON.parse(process.argv[2] ?? '{}')), { log })
+  const [, , config = '{}', able] = process.argv
+  const hub = await openHub(readHubConfig(JSON.parse(config)), {
+    log,
+    ...(able === 'training' ? await withTrainer() : {}),
+  })
   const ready: HubReady = { ...hub.urls, localTokenFile: hub.localTokenFile }
   process.send?.(ready)
   const stop = () => void hub[Symbol.asyncDispose]().then(() => process.exit(0))

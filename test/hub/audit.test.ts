@@ -14,9 +14,11 @@ import {
   routes,
   type SessionRow,
 } from '@edgeloop/protocol'
+import { addCorners } from './corners.ts'
 import { addDataset } from './dataset-parts.ts'
 import { demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub, testPassword, tokenOf } from './fixture.ts'
+import { seedRun, seedVersions } from './seeded-runs.ts'
 
 const wide = { timeout: 120_000 }
 const dayMs = 86_400_000
@@ -52,6 +54,12 @@ test(
     const jobId = await addRunningJob(hub)
     const samples = await addDataset(hub, 'set', 2)
     await addDataset(hub, 'kept', 2)
+    await addCorners(hub, 'learned', 12)
+    await seedVersions(hub, 'ranked', 2)
+    const [going, paused, waiting, over] = [
+      ...[await seedRun(hub, 'running'), await seedRun(hub, 'paused')],
+      ...[await seedRun(hub, 'queued'), await seedRun(hub, 'ended')],
+    ]
     const device = { deviceId: 'gate' }
     const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
     const good: { readonly [N in RouteName]?: Given } = {
@@ -86,6 +94,28 @@ test(
       // Not of the version that is being compiled then.
       modelRemove: { params: { name: 'other', version: '1' }, target: 'other/1' },
       modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
+      modelPromote: { params: { name: 'ranked', version: '2' }, target: 'ranked/2' },
+      modelDemote: { params: { name: 'ranked', version: '2' }, target: 'ranked/2' },
+      runAdd: {
+        body: {
+          dataset: { name: 'learned', version: 1 },
+          ...{ parent: 'new:lenet', recipe: { steps: 1 } },
+        },
+      },
+      runPause: { params: { runId: going ?? '' }, target: going ?? '' },
+      runResume: { params: { runId: paused ?? '' }, target: paused ?? '' },
+      runCancel: { params: { runId: waiting ?? '' }, target: waiting ?? '' },
+      runRemove: { params: { runId: over ?? '' }, target: over ?? '' },
+      trainingSchedulePut: {
+        params: { name: 'weekly' },
+        body: {
+          cause: { kind: 'calendar', cron: '17 3 * * 1' },
+          run: { dataset: 'learned', parent: 'new:lenet' },
+          enabled: true,
+        },
+        target: 'weekly',
+      },
+      trainingScheduleRemove: { params: { name: 'weekly' }, target: 'weekly' },
       datasetAdd: { body: { name: 'spare' }, target: 'spare' },
       datasetEdit: { params: { dataset: 'set' }, body: { addLabels: ['x'] }, target: 'set' },
       datasetRemove: { params: { dataset: 'spare' }, target: 'spare' },

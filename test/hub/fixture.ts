@@ -22,6 +22,7 @@ import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { type DestinationStream, pino } from 'pino'
 import { openHubCompiler } from '../../cli/src/model/hub-compiler.ts'
+import { openHubTrainer } from '../../cli/src/train/hub-trainer.ts'
 import { openPostgresStore } from '../../cloud-hub/src/store/postgres-store.ts'
 import { openSqliteStore } from '../../cloud-hub/src/store/sqlite-store.ts'
 import type { Store } from '../../cloud-hub/src/store/store.ts'
@@ -101,7 +102,8 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    return openHub(config, { log, clock, compiler, ...(bundles && { bundles }) })
+    const able = { compiler, trainer: openHubTrainer() }
+    return openHub(config, { log, clock, ...able, ...(bundles && { bundles }) })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true

@@ -6,7 +6,15 @@ import { needs } from '../require.ts'
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
   configurations: ['config-versions', 'retirement', 'installs', 'retention', 'clips'],
-  connections: ['connections', 'device-acts', 'clips', 'models', 'datasets', 'dataset-jobs'],
+  connections: [
+    'connections',
+    'device-acts',
+    'clips',
+    'models',
+    'datasets',
+    'dataset-jobs',
+    'runs',
+  ],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
 } as const
 

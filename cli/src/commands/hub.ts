@@ -134,7 +134,9 @@ async function runHub(options: Options): Promise<void> {
     onProgress: (text) => log.info(`agent for new boxes: ${text}`),
   })
   const { openHubCompiler } = await import('../model/hub-compiler.ts')
-  await using hub = await openHub(config, { log, bundles, compiler: openHubCompiler() })
+  const { openHubTrainer } = await import('../train/hub-trainer.ts')
+  const able = { compiler: openHubCompiler(), trainer: openHubTrainer() }
+  await using hub = await openHub(config, { log, bundles, ...able })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
   const address = hubAddressFile(data)
   const reach: HubAddress = hub.ownCertificate ? { url, ca: hub.caFile } : { url }

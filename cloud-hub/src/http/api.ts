@@ -1,7 +1,7 @@
 /** What each route of the table does, in one place: every handler is a call into the room that knows. */
 
 import { Readable } from 'node:stream'
-import { Refusal } from '@edgeloop/protocol'
+import { Refusal, type RunFileKind } from '@edgeloop/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Audit } from '../audit/audit.ts'
@@ -38,6 +38,8 @@ import type { RetentionDesk } from '../store/retention-desk.ts'
 import type { Store } from '../store/store.ts'
 import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { RunDesk } from '../training/runs.ts'
+import type { ScheduleDesk } from '../training/schedules.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import { sessionCookie } from './access.ts'
 import { byteRange } from './byte-range.ts'
@@ -68,6 +70,8 @@ export type Rooms = {
   readonly samples: SamplePictures
   readonly versions: VersionDesk
   readonly datasetJobs: DatasetJobs
+  readonly runs: RunDesk
+  readonly schedules: ScheduleDesk
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -303,6 +307,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     modelShow: ({ params }) => rooms.models.show(params.name, params.version),
     modelRemove: ({ params, note }) => rooms.models.remove(params.name, params.version, note),
+    modelVersionList: ({ params }) => rooms.models.versions(params.name),
+    modelPromote: ({ params, person, note }) =>
+      rooms.models.promote(params.name, params.version, signedIn(person).user, note),
+    modelDemote: ({ params, person, note }) =>
+      rooms.models.demote(params.name, params.version, signedIn(person).user, note),
     modelFile: async ({ params, reply }) => {
       const { name, version } = params
       const bytes = await rooms.models.file(name, version)
@@ -322,11 +331,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
     artifactManifest: async ({ params }) => rooms.models.part(params.artifactId, 'manifest'),
     artifactReport: async ({ params, reply }) => {
       const bytes = await rooms.models.part(params.artifactId, 'report')
-      // A page that a program of ours wrote about a file of somebody: it runs nothing and fetches nothing.
-      reply.header(
-        'content-security-policy',
-        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
-      )
+      asReport(reply)
       return bytes
     },
     sampleMissing: async ({ body }) => ({ missing: await rooms.samples.missing(body.digests) }),
@@ -370,6 +375,33 @@ export function apiHandlers(rooms: Rooms): Handlers {
     jobShow: ({ params }) => rooms.jobs.get(params.jobId),
     jobCancel: ({ params, note }) => rooms.jobs.cancel(params.jobId, note),
 
+    trainerShow: async () => rooms.runs.trainer(),
+    runList: ({ query }) => rooms.runs.list(query),
+    runAdd: ({ body, person, note }) => rooms.runs.add(body, signedIn(person).user, note),
+    runShow: ({ params }) => rooms.runs.show(params.runId),
+    runRemove: ({ params, note }) => rooms.runs.remove(params.runId, note),
+    runCurves: ({ params, query }) => rooms.runs.curves(params.runId, query),
+    runFile: async ({ params, reply }) => {
+      const bytes = await rooms.runs.file(params.runId, params.kind)
+      attach(reply, runFileNames[params.kind])
+      return bytes
+    },
+    runReport: async ({ params, reply }) => {
+      const bytes = await rooms.runs.file(params.runId, 'report')
+      asReport(reply)
+      return bytes
+    },
+    runPause: ({ params, note }) => rooms.runs.pause(params.runId, note),
+    runResume: ({ params, person, note }) =>
+      rooms.runs.resume(params.runId, signedIn(person).user, note),
+    runCancel: ({ params, note }) => rooms.runs.cancel(params.runId, note),
+    trainingScheduleList: () => rooms.schedules.list(),
+    trainingSchedulePut: ({ params, body, person, note }) => {
+      note.about({ detail: JSON.stringify(body.cause) })
+      return rooms.schedules.put(params.name, body, signedIn(person).user, note)
+    },
+    trainingScheduleRemove: ({ params, note }) => rooms.schedules.remove(params.name, note),
+
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),
     retentionShow: ({ request }) => rooms.retention.show(request.signal),
@@ -386,6 +418,21 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     openapi: async () => JSON.stringify(openApi()),
   }
+}
+
+const runFileNames: Readonly<Record<RunFileKind, string>> = {
+  model: 'model.onnx',
+  report: 'report.html',
+  data: 'report.json',
+  card: 'card.md',
+}
+
+/** A page that a program of ours wrote about files of somebody: it runs nothing and fetches nothing. */
+const asReport = (reply: FastifyReply): void => {
+  reply.header(
+    'content-security-policy',
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
+  )
 }
 
 /** Gives bytes as a file to keep; the name is ours. */

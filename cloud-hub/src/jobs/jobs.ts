@@ -23,9 +23,12 @@ const errorCharactersMax = 4000
 export type TakenJob = { readonly job: Job; readonly request: unknown }
 
 export type JobQueue = {
-  /** @throws {Refusal} tooManyRequests when as many wait as may */
+  /**
+   * @param given.jobId of whoever must know it before the job can be taken
+   * @throws {Refusal} tooManyRequests when as many wait as may
+   */
   add(
-    given: { kind: Job['kind']; subject: string; request: unknown; by: string },
+    given: { jobId?: string; kind: Job['kind']; subject: string; request: unknown; by: string },
     note: AuditNote,
   ): Promise<Job>
   list(subject?: string): Promise<Job[]>
@@ -85,8 +88,7 @@ export function openJobQueue(deps: {
       .where('state', '=', 'running')
 
   return {
-    add: async ({ kind, subject, request, by }, note) => {
-      const jobId = randomUUID()
+    add: async ({ jobId = randomUUID(), kind, subject, request, by }, note) => {
       await store.writer.transaction().execute(async (tx) => {
         const { waiting } = await tx
           .selectFrom('job')

@@ -11,6 +11,7 @@ import {
   type CompileRequest,
   type CompilerShown,
   type Job,
+  type Lineage,
   type ModelInspection,
   type ModelRequest,
   type ModelRow,
@@ -20,12 +21,12 @@ import {
   nearestName,
   Refusal,
 } from '@edgeloop/protocol'
-import type { Selectable } from 'kysely'
+import type { Insertable, Selectable, Transaction } from 'kysely'
 import type { AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { JobQueue } from '../jobs/jobs.ts'
 import type { Store } from '../store/store.ts'
-import type { ArtifactTable, ModelVersionTable } from '../store/tables.ts'
+import type { ArtifactTable, ModelVersionTable, Tables } from '../store/tables.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import type { Compiler, Inspected } from './compiler.ts'
 
@@ -40,6 +41,23 @@ export type NewArtifact = Omit<Artifact, 'createdAt' | 'digest' | 'sizeBytes'> &
   readonly report: Uint8Array
 }
 
+/** What a run leaves. */
+export type Trained = {
+  readonly name: string
+  readonly layout: string
+  readonly description: string
+  readonly note: string
+  /** ONNX file. */
+  readonly file: string
+  readonly inspected: Inspected
+  readonly lineage: Lineage
+  /** Whether it becomes the champion, and why. */
+  readonly verdict: { readonly champion: boolean; readonly why: string }
+  /** The champion that it was compared with; null where there was none. */
+  readonly comparedWith: number | null
+  readonly by: string
+}
+
 export type ModelDesk = {
   compiler(): CompilerShown
   list(): Promise<ModelRow[]>
@@ -49,6 +67,22 @@ export type ModelDesk = {
   add(request: ModelRequest, by: string, note: AuditNote): Promise<ModelVersion>
   /** @throws {Refusal} notFound; conflict while it is being compiled */
   remove(name: string, version: number, note: AuditNote): Promise<void>
+  /** All versions of a name, newest first. @throws {Refusal} notFound */
+  versions(name: string): Promise<ModelVersion[]>
+  /** Makes a version the champion of its name. @throws {Refusal} notFound; conflict where it is that already */
+  promote(name: string, version: number, by: string, note: AuditNote): Promise<ModelVersion>
+  /** Leaves a name without a champion. @throws {Refusal} notFound; conflict where this version is none */
+  demote(name: string, version: number, by: string, note: AuditNote): Promise<ModelVersion>
+  /** The champion of a name; undefined where there is none. */
+  champion(name: string): Promise<ModelVersion | undefined>
+  /**
+   * Keeps what a run has made as the next version of its name. A run that was kept before gives the same version again.
+   * @param then what else happens in the same transaction
+   */
+  keepTrained(
+    trained: Trained,
+    then: (tx: Transaction<Tables>, kept: ModelVersion) => Promise<void>,
+  ): Promise<ModelVersion>
   /** The file as it was uploaded. @throws {Refusal} notFound */
   file(name: string, version: number): Promise<Uint8Array>
   /** @throws {Refusal} notFound, unavailable without a compiler, or as `JobQueue.add` */
@@ -86,8 +120,12 @@ export function openModelDesk(deps: {
     )
   }
 
-  async function find(name: string, version: number): Promise<Selectable<ModelVersionTable>> {
-    const row = await store.writer
+  async function find(
+    name: string,
+    version: number,
+    db: Store['writer'] = store.writer,
+  ): Promise<Selectable<ModelVersionTable>> {
+    const row = await db
       .selectFrom('model_version')
       .selectAll()
       .where('name', '=', name)
@@ -113,6 +151,58 @@ export function openModelDesk(deps: {
     return digest
   }
 
+  const championIn = (db: Store['writer'], name: string) =>
+    db
+      .selectFrom('model_version')
+      .selectAll()
+      .where('name', '=', name)
+      .where('champion', '=', 1)
+      .executeTakeFirst()
+
+  /** The champion, if there is one, becomes a candidate. */
+  async function uncrown(tx: Transaction<Tables>, name: string, why: string): Promise<void> {
+    await tx
+      .updateTable('model_version')
+      .set({ champion: 0, standing: why })
+      .where('name', '=', name)
+      .where('champion', '=', 1)
+      .execute()
+  }
+
+  async function crown(
+    name: string,
+    version: number,
+    by: string,
+    note: AuditNote,
+    champion = true,
+  ): Promise<ModelVersion> {
+    await store.writer.transaction().execute(async (tx) => {
+      const before = await championIn(tx, name)
+      const { champion: is } = await find(name, version, tx)
+      if ((is === 1) === champion) {
+        throw new Refusal(
+          'conflict',
+          champion
+            ? `Cannot promote ${name}/${version}: it is the champion already`
+            : `Cannot demote ${name}/${version}: it is not the champion`,
+        )
+      }
+      await uncrown(tx, name, champion ? `${by} promoted version ${version}` : `demoted by ${by}`)
+      if (champion) {
+        await tx
+          .updateTable('model_version')
+          .set({ champion: 1, standing: `promoted by ${by}` })
+          .where('name', '=', name)
+          .where('version', '=', version)
+          .execute()
+        note.about({ detail: before ? `instead of version ${before.version}` : 'there was none' })
+      }
+      await note.within(tx)
+    })
+    changed()
+    return versionOf(await find(name, version))
+  }
+
   return {
     compiler: () => ({
       available: compiler !== undefined,
@@ -132,6 +222,7 @@ export function openModelDesk(deps: {
         .map(([name, versions]) => ({
           newest: versionOf(versions.reduce((a, b) => (b.version > a.version ? b : a))),
           versions: versions.length,
+          champion: versions.find((one) => one.champion === 1)?.version ?? null,
           artifacts: Number(made.find((one) => one.name === name)?.count ?? 0),
         }))
         .sort((a, b) => b.newest.createdAt.localeCompare(a.newest.createdAt))
@@ -195,7 +286,7 @@ export function openModelDesk(deps: {
             .orderBy('version', 'desc')
             .limit(1)
             .executeTakeFirst()
-          const row = {
+          const row: Insertable<ModelVersionTable> = {
             name,
             version: (before?.version ?? 0) + 1,
             layout,
@@ -207,6 +298,9 @@ export function openModelDesk(deps: {
             inspection: JSON.stringify(inspected.inspection),
             author: by,
             created_at: clock(),
+            ...(before
+              ? { champion: 0, standing: 'brought, and compared with no champion' }
+              : { champion: 1, standing: 'the first of its name' }),
           }
           const facts = ['digest', 'layout', 'labels', 'description'] as const
           if (before && facts.every((fact) => before[fact] === row[fact])) {
@@ -215,10 +309,14 @@ export function openModelDesk(deps: {
               `Cannot add this: version ${before.version} of "${name}" is the same file`,
             )
           }
-          await tx.insertInto('model_version').values(row).execute()
+          const inserted = await tx
+            .insertInto('model_version')
+            .values(row)
+            .returningAll()
+            .executeTakeFirstOrThrow()
           note.about({ target: `${name}/${row.version}`, detail: digest })
           await note.within(tx)
-          return row
+          return inserted
         })
         changed()
         return versionOf(added)
@@ -242,6 +340,75 @@ export function openModelDesk(deps: {
         await note.within(tx)
       })
       changed()
+    },
+
+    versions: async (name) => {
+      const rows = await store.reader
+        .selectFrom('model_version')
+        .selectAll()
+        .where('name', '=', name)
+        .orderBy('version', 'desc')
+        .execute()
+      if (rows.length === 0) throw new Refusal('notFound', `Cannot find the model "${name}"`)
+      return rows.map(versionOf)
+    },
+
+    promote: (name, version, by, note) => crown(name, version, by, note),
+    demote: (name, version, by, note) => crown(name, version, by, note, false),
+
+    champion: async (name) => {
+      const row = await championIn(store.writer, name)
+      return row && versionOf(row)
+    },
+
+    keepTrained: async (trained, then) => {
+      const { name, lineage, inspected, comparedWith } = trained
+      const { size } = await stat(trained.file)
+      const digest = await digestOf(createReadStream(trained.file))
+      await putFile(digest, trained.file)
+      const kept = await store.writer.transaction().execute(async (tx) => {
+        const versions = await tx
+          .selectFrom('model_version')
+          .selectAll()
+          .where('name', '=', name)
+          .orderBy('version', 'desc')
+          .execute()
+        const known = versions.find((one) => lineageOf(one)?.runId === lineage.runId)
+        const champion = versions.find((one) => one.champion === 1)
+        // A person may have promoted another one while this one was trained.
+        const verdict =
+          (champion?.version ?? null) === comparedWith
+            ? trained.verdict
+            : {
+                champion: false,
+                why: `it was compared with version ${comparedWith}, which is not the champion any more`,
+              }
+        const version = (versions[0]?.version ?? 0) + 1
+        if (!known && verdict.champion) await uncrown(tx, name, `version ${version} replaced it`)
+        const row =
+          known ??
+          (await tx
+            .insertInto('model_version')
+            .values({
+              ...{ name, digest, layout: trained.layout, note: trained.note },
+              version,
+              labels: JSON.stringify(inspected.labels),
+              description: trained.description,
+              size_bytes: size,
+              inspection: JSON.stringify(inspected.inspection),
+              author: trained.by,
+              created_at: clock(),
+              champion: verdict.champion ? 1 : 0,
+              standing: verdict.why,
+              lineage: JSON.stringify(lineage),
+            })
+            .returningAll()
+            .executeTakeFirstOrThrow())
+        await then(tx, versionOf(row))
+        return versionOf(row)
+      })
+      changed()
+      return kept
     },
 
     file: async (name, version) => bytesOf((await find(name, version)).digest),
@@ -330,9 +497,15 @@ const versionOf = (row: Selectable<ModelVersionTable>): ModelVersion => ({
   digest: row.digest,
   sizeBytes: row.size_bytes,
   inspection: JSON.parse(row.inspection) as ModelInspection,
+  champion: row.champion === 1,
+  standing: row.standing,
+  lineage: lineageOf(row) ?? null,
   by: row.author,
   createdAt: new Date(row.created_at).toISOString(),
 })
+
+const lineageOf = ({ lineage }: Pick<Selectable<ModelVersionTable>, 'lineage'>) =>
+  lineage === null ? undefined : (JSON.parse(lineage) as Lineage)
 
 const artifactOf = (row: Selectable<ArtifactTable>): Artifact => ({
   artifactId: row.artifact_id,

@@ -212,6 +212,106 @@ export type ModelVersionTable = {
   inspection: string
   author: string
   created_at: number
+  /** 1 for the version that the others are compared with; one of a name at most. */
+  champion: Generated<number>
+  /** Why it is the champion, or is not. */
+  standing: Generated<string>
+  /** `Lineage` as JSON; null for what was brought by somebody. */
+  lineage: Generated<string | null>
+}
+
+/** One execution of training, asked for, going on or over. */
+export type RunTable = {
+  run_id: string
+  /** The newest job that worked on it. */
+  job_id: string
+  state: string
+  /** `pause` or `cancel` where somebody asked for it and it has not come yet. */
+  asked: string
+  dataset: string
+  dataset_version: number
+  dataset_digest: string
+  fold: number | null
+  parent: string
+  model: string
+  layout: string
+  /** Part of a recipe as JSON; the whole of it once the run has ended. */
+  recipe: string
+  seed: number
+  note: string
+  /** `CompileRequest` as JSON; empty for none. */
+  compile: string
+  step: number
+  steps: number
+  epoch: number
+  eta_ms: number | null
+  images_per_second: number
+  phase: string
+  loss: number | null
+  /** `KeyFigure` as JSON; empty before there is one. */
+  key_figure: string
+  error: string
+  resumed: number
+  /** What it became, as JSON; empty before that. */
+  result: string
+  code_version: string
+  /** `RunLogLine[]` as JSON; the newest. */
+  log: string
+  author: string
+  schedule: string
+  created_at: number
+  started_at: number | null
+  ended_at: number | null
+  heard_at: number | null
+  active_ms: number
+}
+
+/** A stretch of the curves of a run. */
+export type RunCurveTable = {
+  run_id: string
+  first_step: number
+  last_step: number
+  points: number
+  /** `CurvePart` as JSON. */
+  data: string
+}
+
+/** Figures of a run at a step. */
+export type RunEvaluationTable = {
+  run_id: string
+  step: number
+  /** On which samples: `validation`, `test`; or of another model on them: `before`, `champion`. */
+  samples: string
+  at: number
+  figures: string
+  best: number
+}
+
+/** A file of a run; its bytes are among the hub's models. Of checkpoints the newest few are kept. */
+export type RunFileTable = {
+  run_id: string
+  kind: string
+  step: number
+  digest: string
+  size_bytes: number
+  created_at: number
+}
+
+/** What begins runs by itself. */
+export type TrainingScheduleTable = {
+  name: string
+  enabled: number
+  /** `ScheduleCause` as JSON. */
+  cause: string
+  /** `ScheduledRun` as JSON. */
+  run_request: string
+  author: string
+  created_at: number
+  /** When it was due last. */
+  last_at: number | null
+  /** The run that it began last; empty before the first. */
+  last_run: string
+  last_outcome: string
 }
 
 /** What was compiled of a model version; its files are among the hub's models. */
@@ -338,4 +438,9 @@ export type Tables = {
   dataset_mark: DatasetMarkTable
   annotation_revision: AnnotationRevisionTable
   dataset_version: DatasetVersionTable
+  run: RunTable
+  run_curve: RunCurveTable
+  run_evaluation: RunEvaluationTable
+  run_file: RunFileTable
+  training_schedule: TrainingScheduleTable
 }

@@ -236,6 +236,7 @@ const ways = {
   apiToken: 'by API token',
   localToken: 'by the token of the machine',
   device: 'by its certificate',
+  hub: 'by the hub itself',
 } as const
 
 /** What a route does, in the words of whoever looks for it; a name that is missing here is read aloud. */
@@ -268,6 +269,15 @@ const actionWords: Readonly<Record<string, string>> = {
   streamAdd: 'Added a stream',
   streamRemove: 'Removed a stream',
   eventMark: 'Marked events',
+  modelPromote: 'Promoted a model version',
+  modelDemote: 'Demoted a model version',
+  runAdd: 'Asked for a run',
+  runPause: 'Paused a run',
+  runResume: 'Resumed a run',
+  runCancel: 'Cancelled a run',
+  runRemove: 'Removed a run',
+  trainingSchedulePut: 'Set a training schedule',
+  trainingScheduleRemove: 'Removed a training schedule',
   storeBackupBegin: 'Began a backup',
   retentionBegin: 'Began to remove what is old',
 }

@@ -1,12 +1,12 @@
 /**
- * The only file that knows uPlot: lines over time, with cursors that move together. Where there are
- * no figures it leaves a gap; it never joins what was not measured.
+ * The only file that knows uPlot: lines over time or over steps, with cursors that move together. Over time it leaves a
+ * gap where there are no figures; over steps every line has its own, and joins them.
  */
 import { useComputedColorScheme } from '@mantine/core'
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useEffectEvent, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { sayClock } from '../shell/say.ts'
+import { sayClock, sayCount } from '../shell/say.ts'
 import classes from './chart.module.css'
 
 export type Line = {
@@ -37,20 +37,36 @@ const sayTicks = (_: uPlot, ticks: number[]): string[] =>
       : sayClock(tick * 1000)
   })
 
+const saySteps = (_: uPlot, ticks: number[]): string[] =>
+  ticks.map((tick) => (Number.isInteger(tick) ? sayCount(tick) : ''))
+
+/** The line's figure there, or its last one before. */
+const valueAt = (line: Line, index: number): number | null =>
+  line.values.slice(0, index + 1).findLast((value) => value !== null) ?? null
+
 export function Chart(props: {
   title: string
-  /** Unix seconds, rising; shared by all lines. */
+  /** Unix seconds, or steps; rising, shared by all lines. */
   at: readonly number[]
   lines: readonly Line[]
   /** How a value is said, with its unit. */
   say: (value: number) => string
   /** Charts with the same key show the same moment under the cursor. */
   syncKey: string
-  /** Unix seconds the chart spans, whether there are figures or not. */
+  /** Unix seconds or steps that the chart spans, whether there are figures or not. */
   from: number
   to: number
+  across?: 'time' | 'steps'
+  /** A stretch was chosen with the mouse. */
+  onSpan?: (from: number, to: number) => void
 }) {
-  const { title, at, lines, say, syncKey, from, to } = props
+  const { title, at, lines, say, syncKey, from, to, across = 'time' } = props
+  const overTime = across === 'time'
+  const chosen = useEffectEvent((u: uPlot) => {
+    const { left, width } = u.select
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+    if (width > 4) props.onSpan?.(u.posToVal(left, 'x'), u.posToVal(left + width, 'x'))
+  })
   const scheme = useComputedColorScheme('light')
   const colours = lineColours[scheme]
   const place = useRef<HTMLDivElement>(null)
@@ -76,10 +92,17 @@ export function Chart(props: {
         width: element.clientWidth,
         height: heightPx,
         legend: { show: false },
-        cursor: { sync: { key: syncKey }, points: { size: 6 }, drag: { x: false, y: false } },
-        scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        cursor: {
+          sync: { key: syncKey },
+          points: { size: 6 },
+          drag: { x: !overTime, y: false, setScale: false },
+        },
+        scales: {
+          x: { time: overTime },
+          y: overTime ? { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } : {},
+        },
         axes: [
-          { ...axis, size: 32, gap: 10, space: 72, values: sayTicks },
+          { ...axis, size: 32, gap: 10, space: 72, values: overTime ? sayTicks : saySteps },
           { ...axis, size: 64, values: (_, ticks) => ticks.map(say) },
         ],
         series: [
@@ -87,12 +110,15 @@ export function Chart(props: {
           ...lines.map((line, index) => ({
             stroke: colours[index % colours.length] ?? dimmed,
             width: 1.5,
-            spanGaps: false,
+            spanGaps: !overTime,
             points: { show: isSparse, size: 4 },
             ...(line.dashed ? { dash: [5, 4] } : {}),
           })),
         ],
-        hooks: { setCursor: [(u) => setPointed(u.cursor.idx ?? null)] },
+        hooks: {
+          setCursor: [(u) => setPointed(u.cursor.idx ?? null)],
+          setSelect: [(u) => chosen(u)],
+        },
       },
       [[], ...lines.map(() => [])],
       element,
@@ -106,13 +132,13 @@ export function Chart(props: {
       watcher.disconnect()
       made.destroy()
     }
-  }, [shape, scheme, syncKey])
+  }, [shape, scheme, syncKey, overTime])
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: a plot made anew starts empty
   useEffect(() => {
     plot.current?.setData([[...at], ...lines.map((line) => [...line.values])], false)
     plot.current?.setScale('x', { min: from, max: to })
-  }, [at, lines, from, to, shape, scheme, syncKey])
+  }, [at, lines, from, to, shape, scheme, syncKey, overTime])
 
   const index = pointed ?? at.length - 1
   return (
@@ -121,7 +147,7 @@ export function Chart(props: {
         <span className={classes.title}>{title}</span>
         <ul className={classes.legend}>
           {lines.map((line, n) => {
-            const value = line.values[index]
+            const value = overTime ? line.values[index] : valueAt(line, index)
             return (
               <li key={line.name}>
                 <span

@@ -25,6 +25,7 @@ import { CandidatePlot } from './candidate-plot.tsx'
 import { Compile } from './compile.tsx'
 import { jobListQuery, modelQuery, useModelChanges } from './model-queries.ts'
 import classes from './models.module.css'
+import { Standing, Versions } from './standing.tsx'
 
 const route = getRouteApi('/in/models/$name/$version')
 
@@ -91,10 +92,12 @@ export function ModelPage() {
         {(detail) => (
           <>
             <Facts detail={detail} />
+            <Standing model={detail.model} mayChange={mayChange} />
             <Work subject={`${name}/${version}`} mayChange={mayChange} detail={detail} />
             {detail.artifacts.map((artifact) => (
               <ArtifactSection key={artifact.artifactId} artifact={artifact} />
             ))}
+            <Versions name={name} shown={number} />
             <Inside inspection={detail.model.inspection} />
           </>
         )}

@@ -21,6 +21,12 @@ export const modelQuery = (name: string, version: number) =>
     queryFn: ({ signal }) => call('modelShow', { params: { name, version }, signal }),
   })
 
+export const modelVersionsQuery = (name: string) =>
+  queryOptions({
+    queryKey: ['models', name, 'versions'],
+    queryFn: ({ signal }) => call('modelVersionList', { params: { name }, signal }),
+  })
+
 /** @param subject `NAME/VERSION` */
 export const jobListQuery = (subject: string) =>
   queryOptions({

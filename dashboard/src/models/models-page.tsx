@@ -105,6 +105,7 @@ function ModelTable(props: { rows: readonly ModelRow[] }) {
           <Table.Tr>
             <Table.Th>Model</Table.Th>
             <Table.Th className={classes.number ?? ''}>Newest</Table.Th>
+            <Table.Th className={classes.number ?? ''}>Champion</Table.Th>
             <Table.Th>Layout</Table.Th>
             <Table.Th className={classes.number ?? ''}>Labels</Table.Th>
             <Table.Th className={classes.number ?? ''}>Parameters</Table.Th>
@@ -114,7 +115,7 @@ function ModelTable(props: { rows: readonly ModelRow[] }) {
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {props.rows.map(({ newest, artifacts }) => (
+          {props.rows.map(({ newest, artifacts, champion }) => (
             <Table.Tr key={newest.name}>
               <Table.Td className={classes.name ?? ''}>
                 <Link
@@ -126,6 +127,18 @@ function ModelTable(props: { rows: readonly ModelRow[] }) {
                 {newest.note && <div className="dim">{newest.note}</div>}
               </Table.Td>
               <Table.Td className={classes.number ?? ''}>{newest.version}</Table.Td>
+              <Table.Td className={classes.number ?? ''}>
+                {champion === null ? (
+                  '–'
+                ) : (
+                  <Link
+                    to="/models/$name/$version"
+                    params={{ name: newest.name, version: `${champion}` }}
+                  >
+                    {champion}
+                  </Link>
+                )}
+              </Table.Td>
               <Table.Td>{newest.layout}</Table.Td>
               <Table.Td className={classes.number ?? ''}>{newest.labels.length}</Table.Td>
               <Table.Td className={classes.number ?? ''}>

@@ -8,6 +8,7 @@ export type KeyAction =
   | 'goDevices'
   | 'goLive'
   | 'goEvents'
+  | 'goRuns'
   | 'goModels'
   | 'goPeople'
   | 'goAudit'
@@ -38,6 +39,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },

@@ -3,6 +3,7 @@ import { ActionIcon, Menu, Tooltip } from '@mantine/core'
 import { Notifications } from '@mantine/notifications'
 import {
   IconBell,
+  IconChartLine,
   IconCube,
   IconHistory,
   IconHome,
@@ -37,6 +38,7 @@ const places = [
   { to: '/devices', word: 'Devices', icon: IconServer2 },
   { to: '/live', word: 'Live', icon: IconLayoutGrid },
   { to: '/events', word: 'Events', icon: IconBell },
+  { to: '/runs', word: 'Runs', icon: IconChartLine },
   { to: '/models', word: 'Models', icon: IconCube },
 ] as const
 
@@ -72,6 +74,7 @@ function Frame() {
     goDevices: () => void router.navigate({ to: '/devices' }),
     goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
+    goRuns: () => void router.navigate({ to: '/runs' }),
     goModels: () => void router.navigate({ to: '/models' }),
     ...(session.role === 'admin'
       ? {

@@ -1,0 +1,124 @@
+/** The trainer as a hub has it: the same work as `train` and `model evaluate`, each in a child with limits. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { CompareOrder, DescribedModel, Trainer } from '@edgeloop/cloud-hub'
+import { type ChildLimits, childLimitsDefault, runInChild } from '@edgeloop/model-compiler/compile'
+import {
+  builders,
+  recipeDefault,
+  recipeOf,
+  type TrainOrder,
+  type TrainProgress,
+  type TrainResult,
+  wantedNet,
+} from '@edgeloop/model-compiler/train'
+import { parse } from 'yaml'
+import type { Evaluated, EvaluateOrder, EvaluateProgress } from '../model/evaluate-order.ts'
+import { version } from '../version.ts'
+import { trainingAt } from './tell-training.ts'
+
+const trainProcess = fileURLToPath(new URL('./train-process.ts', import.meta.url))
+const evaluateProcess = fileURLToPath(new URL('../model/evaluate-process.ts', import.meta.url))
+
+/** Evaluating many samples of a slow model is silent for long. */
+const silenceMs = 15 * 60_000
+const compareMs = 3_600_000
+/** Draws the samples of intervals. */
+const seed = 1
+/** What the process that trains writes beside the model, and reads beside its parent. */
+const descriptionName = 'model.model.json'
+
+/** @param options.memoryBytesMax of one run, instead of three quarters of the machine's or 4 GiB */
+export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {}): Trainer {
+  const { memoryBytesMax = childLimitsDefault.memoryBytesMax } = options
+  return {
+    builders: Object.keys(builders),
+    recipe: { ...recipeDefault },
+    codeVersion: version,
+
+    check: ({ parent, recipe }) => {
+      recipeOf(recipeDefault, recipe)
+      if (parent.startsWith('new:')) wantedNet(parent)
+    },
+
+    train: async (order, { told, pause, signal }) =>
+      await runInChild<TrainOrder, TrainProgress, TrainResult>({
+        ...{ program: trainProcess, order, what: 'train', doing: trainingAt },
+        ...{ onProgress: told, pause, signal },
+        limits: { memoryBytesMax, silenceMs, timeoutMs: Number.POSITIVE_INFINITY },
+      }).catch(withoutFolder(order.folder)),
+
+    describe: async (model) => {
+      const file = model.file.replace(/\.onnx$/i, '.model.json')
+      await writeFile(file, JSON.stringify(described(model)))
+    },
+
+    described: async (folder) => {
+      const text = await readFile(join(folder, descriptionName), 'utf8').catch(() => undefined)
+      if (text === undefined) return undefined
+      const {
+        layout = '',
+        labels: _,
+        ...rest
+      } = JSON.parse(text) as {
+        layout?: string
+        labels?: unknown
+      }
+      return { layout, description: `${JSON.stringify(rest, null, 2)}\n` }
+    },
+
+    compare: async (order, signal) => {
+      const champion = await evaluate(order, 'champion', signal)
+      const trained = await evaluate(order, 'trained', signal)
+      const { metric } = trained.report
+      const interval = champion.report.intervals[metric]
+      return {
+        champion: { ...champion.report.figures },
+        trained: { ...trained.report.figures },
+        ...{ metric, ...(interval ? { interval } : {}) },
+      }
+    },
+  }
+
+  async function evaluate(
+    given: CompareOrder,
+    which: 'champion' | 'trained',
+    signal: AbortSignal,
+  ): Promise<Evaluated> {
+    const { data, folder } = given
+    const model = given[which]
+    const limits: ChildLimits = { memoryBytesMax, silenceMs, timeoutMs: compareMs }
+    const description = join(folder, `${which}.model.json`)
+    await writeFile(description, JSON.stringify(described(model)))
+    const order: EvaluateOrder = {
+      ...{ file: model.file, description, folder, seed, worst: 0 },
+      ...(model.layout === '' ? {} : { layout: model.layout }),
+      data: { folder: data.folder, format: 'frozen' },
+      part: { kind: 'file', file: data.splitFile, part: 'test' },
+    }
+    return await runInChild<EvaluateOrder, EvaluateProgress, Evaluated>({
+      ...{ program: evaluateProcess, order, what: `evaluate the ${which} model`, limits, signal },
+      doing: (last) =>
+        last ? `evaluating sample ${last.done} of ${last.total}` : 'reading the dataset',
+    }).catch(withoutFolder(folder))
+  }
+}
+
+/** What a box would be told of the model: its description, with layout and labels where it lacks them. */
+function described({ layout, labels, description }: DescribedModel): object {
+  const said: unknown = description === '' ? {} : parse(description)
+  return {
+    ...(layout === '' ? {} : { layout }),
+    ...(labels.length === 0 ? {} : { labels: [...labels] }),
+    ...(typeof said === 'object' ? said : {}),
+  }
+}
+
+/** People know the run by its name, and need no paths of the hub. */
+const withoutFolder =
+  (folder: string) =>
+  (error: unknown): never => {
+    if (error instanceof Error) error.message = error.message.replaceAll(`${folder}/`, '')
+    throw error
+  }

@@ -1,0 +1,62 @@
+/**
+ * The trainer as the hub needs it: a program that runs in a process of its own, because it executes models and decodes
+ * pictures of strangers, and because its runtime blocks. Which program is the business of who starts the hub.
+ */
+import type {
+  Figures,
+  TrainOrder,
+  TrainProgress,
+  TrainResult,
+} from '@edgeloop/model-compiler/train'
+
+import type { LaidOut } from '../datasets/versions.ts'
+import type { DescribedModel } from '../models/compiler.ts'
+
+/** Two models on the same test samples, each run as a box would run it. */
+export type CompareOrder = {
+  readonly data: LaidOut
+  readonly champion: DescribedModel
+  readonly trained: DescribedModel
+  /** For files that are needed on the way; may hold others. */
+  readonly folder: string
+}
+
+export type Compared = {
+  readonly champion: Figures
+  readonly trained: Figures
+  /** The figure that decides. */
+  readonly metric: string
+  /** Where 95 % of the champion's value of it lie when samples are drawn again. */
+  readonly interval?: readonly [low: number, high: number]
+}
+
+export type Trainer = {
+  /** Nets that it builds. */
+  readonly builders: readonly string[]
+  /** The recipe where nothing else is said. */
+  readonly recipe: Readonly<Record<string, unknown>>
+  /** Of the program, for the lineage of what it makes. */
+  readonly codeVersion: string
+  /** @throws {Error} when the recipe has a key or a value that is none, or the net is not known; naming the nearest */
+  check(given: { readonly parent: string; readonly recipe: unknown }): void
+  /**
+   * Trains in `order.folder`, going on from a checkpoint that lies there.
+   * @param options.pause asks for a checkpoint and the end
+   * @param options.signal ends it at once
+   * @throws {Error} with what could not be done and why
+   */
+  train(
+    order: TrainOrder,
+    options: {
+      readonly told: (progress: TrainProgress) => void
+      readonly pause: AbortSignal
+      readonly signal: AbortSignal
+    },
+  ): Promise<TrainResult>
+  /** Writes beside the file of a model what must be known to feed and read it. */
+  describe(model: DescribedModel): Promise<void>
+  /** What a run wrote beside its model; undefined where it says nothing. */
+  described(folder: string): Promise<{ layout: string; description: string } | undefined>
+  /** @throws {Error} where either cannot be evaluated on these samples */
+  compare(order: CompareOrder, signal: AbortSignal): Promise<Compared>
+}

@@ -1,0 +1,233 @@
+/** Training in a hub, for real: a small net learns from a frozen dataset, is compared, resumed, and kept. */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import type {
+  ModelVersion,
+  ModelVersionDetail,
+  Problem,
+  Run,
+  RunCurves,
+  RunDetail,
+  RunRequest,
+} from '@edgeloop/protocol'
+import { startHub } from '../faults/hub-process.ts'
+import { needs } from '../require.ts'
+import { addCorners } from './corners.ts'
+import { openTestHub, type TestHub } from './fixture.ts'
+
+const wide = { timeout: 240_000 }
+
+async function json<T>(hub: TestHub, method: string, path: string, body?: unknown): Promise<T> {
+  const reply = await hub.api(method, path, body)
+  const text = await reply.text()
+  assert.ok(reply.ok, `${method} ${path}: ${reply.status} ${text}`)
+  return (text === '' ? undefined : JSON.parse(text)) as T
+}
+
+async function refusal(hub: TestHub, method: string, path: string, body?: unknown) {
+  const reply = await hub.api(method, path, body)
+  const { code, detail } = (await reply.json()) as Problem
+  return { status: reply.status, code, detail }
+}
+
+const request = (more: Partial<RunRequest> = {}): RunRequest => ({
+  dataset: { name: 'corners', version: 1 },
+  parent: 'new:mnist-cnn',
+  model: 'corners',
+  recipe: { steps: 12, batch: 16, threads: 1, workers: 1, checkpointEvery: 4, evaluateEvery: 6 },
+  ...more,
+})
+
+async function until(
+  t: TestContext,
+  hub: TestHub,
+  runId: string,
+  is: (run: Run) => boolean,
+): Promise<RunDetail> {
+  let detail: RunDetail | undefined
+  const look = async () => {
+    detail = await json<RunDetail>(hub, 'GET', `/api/runs/${runId}`)
+    const { run } = detail
+    assert.ok(is(run), `${run.state} ${run.phase} ${run.step}/${run.steps} ${run.error}`)
+  }
+  await t.waitFor(look, { interval: 100, timeout: 120_000 })
+  return detail ?? assert.fail()
+}
+
+const ended = (t: TestContext, hub: TestHub, runId: string) =>
+  until(t, hub, runId, ({ state }) => !['queued', 'running'].includes(state))
+
+test(
+  'a run becomes a model version with its lineage, the champion where it is not worse',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const frozen = await addCorners(hub)
+    const { runId } = await json<Run>(hub, 'POST', '/api/runs', request({ note: 'first' }))
+    const { run, evaluations, files, log, checkpoint, recipe } = await ended(t, hub, runId)
+    assert.deepEqual([run.state, run.error], ['ended', ''], JSON.stringify(log, null, 1))
+    assert.deepEqual([run.step, run.steps, run.result?.version], [12, 12, 1])
+    assert.equal(run.result?.champion, true)
+    assert.equal(recipe.batch, 16)
+    assert.deepEqual(files.map(({ kind }) => kind).sort(), ['card', 'data', 'model', 'report'])
+    assert.equal(checkpoint, null, 'of a run that has ended none is kept')
+    assert.ok(evaluations.some(({ on }) => on === 'test'))
+    const curves = await json<RunCurves>(hub, 'GET', `/api/runs/${runId}/curves`)
+    assert.ok(curves.curves.some(({ name, steps }) => name === 'loss' && steps.length >= 2))
+
+    const { model } = await json<ModelVersionDetail>(hub, 'GET', '/api/models/corners/1')
+    assert.equal(model.champion, true)
+    assert.equal(model.lineage?.runId, runId)
+    assert.deepEqual(model.lineage?.dataset, { name: 'corners', version: 1, digest: frozen.digest })
+    assert.deepEqual([model.note, model.labels.length], ['first', 4])
+    assert.ok((model.lineage?.figures.accuracy ?? 0) >= 0)
+    const file = await hub.api('GET', `/api/runs/${runId}/files/model`)
+    const bytes = Buffer.from(await file.arrayBuffer())
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), model.digest)
+    const report = await hub.api('GET', `/api/runs/${runId}/report`)
+    assert.match(
+      report.headers.get('content-security-policy') ?? '',
+      /^sandbox; default-src 'none'/,
+    )
+    assert.match(await report.text(), /<svg/)
+
+    // What cannot be asked for is refused with the reason.
+    const refused = async (more: Partial<RunRequest>) =>
+      (await refusal(hub, 'POST', '/api/runs', request(more))).detail
+    assert.match(await refused({ recipe: { batchs: 3 } }), /no key "batchs"; did you mean "batch"/)
+    assert.match(await refused({ parent: 'new:mnist-cn' }), /mnist-cnn/)
+    assert.match(await refused({ dataset: { name: 'corners', version: 9 } }), /version 9/)
+    assert.equal((await refusal(hub, 'POST', '/api/runs', { parent: '../x' })).status, 400)
+  },
+)
+
+test('who is trained further is compared with the champion on the same samples; who is worse stays a candidate', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub)
+  const first = await json<Run>(hub, 'POST', '/api/runs', request())
+  await ended(t, hub, first.runId)
+  const { model } = await json<ModelVersionDetail>(hub, 'GET', '/api/models/corners/1')
+
+  // Trained further from the champion: it is compared on the same test samples.
+  const next = request({ parent: 'corners/1', recipe: { ...request().recipe, steps: 24 } })
+  const second = await json<Run>(hub, 'POST', '/api/runs', next)
+  const after = await ended(t, hub, second.runId)
+  assert.equal(after.run.error, '', JSON.stringify(after.log, null, 1))
+  const versions = await json<ModelVersion[]>(hub, 'GET', '/api/models/corners')
+  assert.equal(versions.length, 2)
+  assert.equal(versions[0]?.lineage?.parentDigest, model.digest)
+  assert.match(versions[0]?.standing ?? '', /on the same test samples, the champion \(version 1\)/)
+
+  // One that has learned nothing loses, and stays a candidate.
+  const lazy = request({ recipe: { ...request().recipe, optimizer: { learningRate: 1e-9 } } })
+  const third = await json<Run>(hub, 'POST', '/api/runs', lazy)
+  const loser = await ended(t, hub, third.runId)
+  assert.equal(loser.run.error, '', JSON.stringify(loser.log, null, 1))
+  assert.equal(loser.run.result?.champion, false)
+  assert.match(loser.run.result?.why ?? '', /^worse: accuracy/)
+  const champions = (await json<ModelVersion[]>(hub, 'GET', '/api/models/corners')).filter(
+    (one) => one.champion,
+  )
+  assert.equal(champions.length, 1)
+  assert.notEqual(champions[0]?.version, 3)
+})
+
+/** Slow enough to be caught in the middle. */
+const long = {
+  ...{ steps: 300, batch: 16, threads: 1, workers: 1, checkpointEvery: 20, evaluateEvery: 100 },
+}
+
+test('a run goes on from its checkpoint, after a pause and after its hub was killed, and ends with the same bytes', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub)
+  const ask = (model: string) =>
+    json<Run>(hub, 'POST', '/api/runs', request({ model, recipe: long, seed: 7 }))
+  const whole = await ended(t, hub, (await ask('whole')).runId)
+  assert.equal(whole.run.error, '')
+  const digestOf = async (model: string) =>
+    (await json<ModelVersion[]>(hub, 'GET', `/api/models/${model}`))[0]?.digest
+
+  // A person pauses it.
+  const { runId } = await ask('broken')
+  await until(t, hub, runId, ({ step }) => step >= 20)
+  const asked = await json<Run>(hub, 'POST', `/api/runs/${runId}/pause`)
+  assert.equal(asked.asked, 'pause')
+  const paused = await ended(t, hub, runId)
+  assert.equal(paused.run.state, 'paused')
+  assert.ok(paused.run.step > 0 && paused.run.step < 300, `paused at ${paused.run.step}`)
+  assert.equal(paused.checkpoint?.step, paused.run.step)
+  await json(hub, 'POST', `/api/runs/${runId}/resume`)
+  await until(t, hub, runId, ({ step, state }) => state === 'running' && step >= paused.run.step)
+
+  // Its hub closes in order, and another process takes it up.
+  await hub.close()
+  const other = await startHub({ dataDir: hub.dataDir, training: true })
+  t.after(() => other[Symbol.asyncDispose]())
+  let killedAt = 0
+  await t.waitFor(
+    async () => {
+      const { run, checkpoint } = await other.api<RunDetail>('GET', `/api/runs/${runId}`)
+      killedAt = checkpoint?.step ?? 0
+      assert.ok(killedAt > paused.run.step, `${run.state} ${run.step}`)
+    },
+    { interval: 20, timeout: 60_000 },
+  )
+  await other.kill()
+  await hub.reopen()
+  const broken = await json<RunDetail>(hub, 'GET', `/api/runs/${runId}`)
+  assert.equal(broken.run.state, 'running', 'its lease has not ended yet')
+  // As if the 30 s of its lease had passed.
+  await hub.inStore(({ writer }) =>
+    writer
+      .updateTable('job')
+      .set({ lease_until: 0 })
+      .where('subject', '=', `run/${runId}`)
+      .where('state', '=', 'running')
+      .execute(),
+  )
+  const after = await ended(t, hub, runId)
+  assert.equal(after.run.error, '', JSON.stringify(after.log, null, 1))
+  assert.ok(after.run.resumed >= 3, `${after.run.resumed} times`)
+  assert.equal(await digestOf('broken'), await digestOf('whole'))
+  const curves = (id: string) => json<RunCurves>(hub, 'GET', `/api/runs/${id}/curves`)
+  const loss = ({ curves }: RunCurves) => curves.find(({ name }) => name === 'loss')
+  const [one, two] = [loss(await curves(whole.run.runId)), loss(await curves(runId))]
+  // Words come at times; where both have one it is the same.
+  const known = new Map(one?.steps.map((step, i) => [step, one.values[i]]))
+  const shared = two?.steps.flatMap((step, i) => (known.has(step) ? [[step, i] as const] : []))
+  for (const [step, i] of shared ?? []) assert.equal(two?.values[i], known.get(step), `${step}`)
+  assert.deepEqual(two?.steps, [...new Set(two?.steps)], 'no step twice')
+})
+
+test('a run ends when somebody cancels it, or when it takes too much; one waits for the other', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub)
+  const endless = { ...long, steps: 1_000_000 }
+  const first = await json<Run>(hub, 'POST', '/api/runs', request({ recipe: endless }))
+  const second = await json<Run>(hub, 'POST', '/api/runs', request())
+  await until(t, hub, first.runId, ({ step }) => step > 0)
+  const waiting = await json<RunDetail>(hub, 'GET', `/api/runs/${second.runId}`)
+  assert.deepEqual([waiting.run.state, waiting.before], ['queued', 1])
+  assert.equal((await refusal(hub, 'DELETE', `/api/runs/${first.runId}`)).code, 'conflict')
+  await json(hub, 'POST', `/api/runs/${first.runId}/cancel`)
+  assert.equal((await ended(t, hub, first.runId)).run.state, 'cancelled')
+  assert.equal((await ended(t, hub, second.runId)).run.state, 'ended')
+  const small = { ...long, memoryMibMax: 64, batch: 120 }
+  const third = await json<Run>(hub, 'POST', '/api/runs', request({ recipe: small }))
+  const { run, log } = await ended(t, hub, third.runId)
+  assert.deepEqual([run.state, log.at(-1)?.level], ['failed', 'error'])
+  assert.match(run.error, /it would take about \d+ MiB, allowed are 64/)
+  const gone = await hub.api('DELETE', `/api/runs/${third.runId}`)
+  assert.equal(gone.status, 204)
+  assert.equal((await refusal(hub, 'GET', `/api/runs/${third.runId}`)).code, 'notFound')
+})
