@@ -64,7 +64,7 @@ export function mapPlaces(
   })
 }
 
-/** Of one row: [inputs · outputs, elements], to sum what belongs to an element of the window. */
+/** Of one row: [outputs · inputs, elements], to sum what belongs to an element of the window. */
 export function rowPlaces(tape: Tape, shape: Mapped): Sym {
   const axis = axisOf(shape, 1)
   const { input, output, kernel } = axis
@@ -72,7 +72,7 @@ export function rowPlaces(tape: Tape, shape: Mapped): Sym {
     for (let b = 0; b < kernel; b++) {
       for (let x = 0; x < output; x++) {
         const column = placeOf(axis, x, b)
-        if (column !== undefined) values[(column * output + x) * kernel + b] = 1
+        if (column !== undefined) values[(x * input + column) * kernel + b] = 1
       }
     }
   })
