@@ -39,6 +39,7 @@ type Options = {
   model?: string
   layout?: string
   task?: TrainOrder['task']
+  teacher?: string
   recipe?: string
   set?: string[]
   epochs?: number
@@ -77,6 +78,10 @@ export function trainCommand(): Command {
     )
     .option('--split <file>', 'JSON: digest of each sample with train, validation or test')
     .option('--replay-dir <dir>', 'older data set, of which each batch holds recipe.replayShare')
+    .option(
+      '--teacher <file>',
+      'ONNX file that compress.distill follows (default: the model itself)',
+    )
     .option('--recipe <file>', 'YAML or JSON; what it leaves out is chosen by task and model')
     .option('--set <key=value>', 'one setting of the recipe; may be repeated', gather)
     .option('--epochs <n>', 'passes over the data', number(0.01, 100_000))
@@ -94,6 +99,7 @@ Examples:
   $ ./edgeloop train --dataset-dir mnist/ --format idx --holdout last:10000 --model new:mnist-cnn --epochs 5 --out runs/mnist
   $ ./edgeloop train --dataset-dir photos/ --model new:mobilenet-v2?width=0.5 --set augment.flip=0.5 --out runs/gate
   $ ./edgeloop train --dataset-dir raccoon/ --format voc --model yolox_nano_416.onnx --layout yolox --out runs/raccoon
+  $ ./edgeloop train --dataset-dir photos/ --model runs/gate/model.onnx --set compress.quantize=true --out runs/gate-int8
   $ ./edgeloop train --resume --out runs/mnist
 
 Ctrl-C pauses: a checkpoint is written, and the same command goes on from it. So does a run that was killed.
@@ -194,6 +200,7 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
         ...(labels && { labels }),
       },
       ...(given.replayDir !== undefined && { replay: { folder: resolve(given.replayDir) } }),
+      ...(given.teacher !== undefined && { teacher: resolve(given.teacher) }),
       split: splitOf(given),
       ...(given.layout !== undefined && { layout: given.layout }),
       ...(given.task && { task: given.task }),

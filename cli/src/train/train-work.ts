@@ -1,6 +1,6 @@
 /** Trains as an order says: opens the data, divides them, opens or builds the model, and starts the run. */
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
 import type { ModelProto } from '@edgeloop/model-compiler'
@@ -21,9 +21,12 @@ import {
   buildNet,
   type CanvasSpec,
   classificationTask,
+  compressedTask,
+  compresses,
   type Detect,
   detectionTask,
   digestOf,
+  partsOf,
   recipeDefault,
   recipeOf,
   recognizeHead,
@@ -63,7 +66,17 @@ export async function performTraining(
   const replay = order.replay && (await openDataset(order.replay.folder, openOptions(order.replay)))
   for (const text of warningsOf(dataset)) tell({ kind: 'warning', text })
   const split = await splitOf(order, dataset)
-  const { task, parent } = await taskOf(order, dataset, split)
+  const { task: plain, parent } = await taskOf(order, dataset, split)
+  const { compress, batch, threads } = recipeOf(recipeDefault, plain.defaults, ...order.recipe)
+  await using compressed = compresses(compress)
+    ? await compressedTask(plain, {
+        ...{ compression: compress, dataset, batch, threads: threads || availableParallelism() },
+        digests: partsOf(dataset, split).train,
+        ...(order.teacher !== undefined && { teacher: await readModelFile(order.teacher) }),
+        tell: (text) => tell({ kind: 'warning', text }),
+      })
+    : undefined
+  const task = compressed ?? plain
   const recipe = recipeOf(recipeDefault, task.defaults, ...order.recipe)
   const result = await train({
     ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
@@ -215,7 +228,7 @@ async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Pr
   if (wanted) {
     const { model, canvas: stretched } = built(wanted, dataset, dataset.labels.length, seed)
     const canvas = { ...stretched, fit: ownDetector.fit, pad: ownDetector.pad }
-    const detect = detector(dataset, canvas, model, { ...order, layout: ownDetector.layout })
+    const detect = detector(dataset, canvas, { ...order, layout: ownDetector.layout })
     return { task: await detectionTask({ ...common, model, canvas, detect, pretrained: false }) }
   }
   const { model, parent } = await fileOf(order)
@@ -223,20 +236,20 @@ async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Pr
   const task = await detectionTask({
     ...{ ...common, model, canvas, pretrained: true },
     ...(labels.length > 0 && { modelLabels: labels }),
-    detect: detector(dataset, canvas, model, order),
+    detect: detector(dataset, canvas, order),
   })
   return { task, parent }
 }
 
-/** Runs candidates as the agent would run them; each is read as `like`, whatever happens to its classes. */
+/** Runs candidates as the agent would run them. */
 const detector =
-  (dataset: Dataset, canvas: CanvasSpec, like: ModelProto, order: TrainOrder): Detect =>
+  (dataset: Dataset, canvas: CanvasSpec, order: TrainOrder): Detect =>
   async (proto, labels, samples, { onSample = () => {} }) => {
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-train-'))
     await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
     const [file, description] = [join(folder, 'one.onnx'), join(folder, 'one.model.json')]
     await writeFile(file, writeModel(proto))
-    const said = await descriptionOf({ canvas, labels, name: 'detection', model: like }, order)
+    const said = await descriptionOf({ canvas, labels, name: 'detection', model: proto }, order)
     await writeFile(description, JSON.stringify(said))
     await using model = await openModel({ name: 'candidate', file, description }, ortRuntime)
     return await detectSamples(model, dataset, samples, onSample)

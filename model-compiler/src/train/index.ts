@@ -24,6 +24,10 @@ export { type PreviewOptions, type PreviewPicture, previewAugmentation } from '.
 export { cardOf, type ModelCard } from './card/card.ts'
 export { cardText } from './card/card-text.ts'
 export { curvePlots, runPage } from './card/run-page.ts'
+export { type CompressOptions, compressedTask } from './compress/compressed-task.ts'
+export { Compression, compresses, compressionDefault } from './compress/compression.ts'
+export { type Pruned, pruneChannels, pruneWeights } from './compress/prune.ts'
+export { siluToHardSwish } from './compress/replace-activations.ts'
 export { type Head, recognizeHead } from './detectors/head.ts'
 export {
   type DifferentiateOptions,
@@ -32,6 +36,7 @@ export {
   type Step,
 } from './differentiate/differentiate.ts'
 export { freezeDepth, freezePrefix, trainableParameters } from './differentiate/freezing.ts'
+export { type Parts, partsOf } from './run/plan-run.ts'
 export type { Figures, TrainProgress } from './run/progress.ts'
 export {
   ParameterGroup,

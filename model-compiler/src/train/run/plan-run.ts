@@ -72,6 +72,7 @@ export function stepOf(task: Task, recipe: Recipe): Step {
     ...(task.cut && { cut: task.cut }),
     trainable: trainableOf(task, recipe),
     batchNorm: recipe.batchNorm,
+    ...(task.through && { through: task.through }),
     loss: (tape, outputs) => task.loss(tape, outputs, settings),
   })
 }

@@ -7,6 +7,7 @@ import { nearestName } from '@edgeloop/protocol/nearest'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Check, Errors } from 'typebox/value'
 import { Augmentation, noAugmentation } from '../batches/augmentation.ts'
+import { Compression, compressionDefault } from '../compress/compression.ts'
 import { TrainError } from './train-error.ts'
 
 const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
@@ -83,6 +84,7 @@ export const Recipe = Type.Object(
       closed,
     ),
     augment: Augmentation,
+    compress: Compression,
     replayShare: Type.Number({
       minimum: 0,
       maximum: 0.9,
@@ -138,6 +140,7 @@ export const recipeDefault: Recipe = {
   ema: 0.99,
   loss: { labelSmoothing: 0, classWeights: 'none', focalGamma: 0 },
   augment: noAugmentation,
+  compress: compressionDefault,
   replayShare: 0,
   evaluateEvery: 0,
   checkpointEvery: 0,

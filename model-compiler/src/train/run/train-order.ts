@@ -33,6 +33,8 @@ export type TrainOrder = {
   readonly split: SplitOrder
   /** An ONNX file, or `new:NAME` with settings as in a query: `new:mobilenet-v2?width=0.5`. */
   readonly model: string
+  /** An ONNX file that `compress.distill` follows (default: the model before it is compressed). */
+  readonly teacher?: string
   /** How detectors are fed and read, as for detect; classifiers need none. */
   readonly layout?: string
   /** Told by the data where it is not given. */

@@ -236,7 +236,7 @@ class Run {
     const terms: Record<string, number> = {}
     for (let part = 0; part < accumulate; part += 1) {
       const batch = await batches.batch(this.#done * accumulate + part)
-      const outcome = await runner.run(options.task.feeds(batch, settings), part > 0)
+      const outcome = await runner.run(await options.task.feeds(batch, settings), part > 0)
       waited += batch.waitedMs
       ran += outcome.runMs
       loss += outcome.loss / accumulate

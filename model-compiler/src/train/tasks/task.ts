@@ -8,6 +8,7 @@ import type { Value } from '../../runtime/session.ts'
 import type { Batch } from '../batches/batches.ts'
 import type { CanvasSpec } from '../batches/canvas.ts'
 import type { Loss } from '../differentiate/differentiate.ts'
+import type { Through } from '../differentiate/lowering.ts'
 import type { RecipePart } from '../run/recipe.ts'
 import type { Sym, Tape } from '../tape/tape.ts'
 
@@ -41,10 +42,15 @@ export type Task = {
   inputShapes?(batch: number): Readonly<Record<string, readonly number[]>>
   /** What a recipe has by default for this model and these data. */
   readonly defaults: RecipePart
+  /** What is read instead of a value of the model while it is trained. */
+  readonly through?: Through
   /** Writes the loss onto the tape; what it needs of a batch it asks for with `tape.input`. */
   loss(tape: Tape, outputs: Readonly<Record<string, Sym>>, settings: LossSettings): Loss
   /** The model's inputs and what the loss asked for, of one batch. */
-  feeds(batch: Batch, settings: LossSettings): Readonly<Record<string, Value>>
+  feeds(
+    batch: Batch,
+    settings: LossSettings,
+  ): Readonly<Record<string, Value>> | Promise<Readonly<Record<string, Value>>>
   /**
    * How good a model is on some samples, run plainly as it is.
    * @param model `model` with other weights
