@@ -124,8 +124,15 @@ test('findDuplicates() joins what was scaled or compressed, and parts what somet
   )
   assert(complete)
   assert.equal(problems.total, 0)
+  // One that is another than it was when the set was opened.
+  await writeFile(join(folder, 'c.png'), files['b.png']!)
+  const changed = await inspectDataset(dataset, { pixels: true })
+  assert.deepEqual(changed.problems.kept.map(problemText), [
+    'c.png: its bytes are no longer those that its digest names',
+  ])
   // A picture that breaks off is found by decoding it, and not before.
   await writeFile(join(folder, 'b.png'), files['b.png']!.subarray(0, files['b.png']!.length - 200))
+  await writeFile(join(folder, 'c.png'), files['c.png']!)
   const broken = await openDataset(folder)
   assert.equal((await inspectDataset(broken)).problems.total, 0)
   const { problems: found } = await inspectDataset(broken, { pixels: true })

@@ -1,4 +1,5 @@
 /** What is in a data set, in figures, and what in it looks wrong. */
+import { createHash } from 'node:crypto'
 import { intersectionOverUnion } from '../evaluate/average-precision.ts'
 import type { Box, Dataset, Sample } from './dataset.ts'
 import { DatasetError } from './dataset-error.ts'
@@ -43,7 +44,7 @@ export type Inspection = {
 }
 
 export type InspectOptions = {
-  /** Every picture is decoded, so that those that break off in the middle are found. Default false. */
+  /** Every picture is decoded and held against its digest, so that those that broke later are found. Default false. */
   readonly pixels?: boolean
   readonly signal?: AbortSignal
   readonly onPicture?: (done: number, total: number) => void
@@ -169,6 +170,11 @@ async function decodeAll(
   await inTurns(dataset.samples, 4, async (sample) => {
     try {
       await dataset.picture(sample, signal)
+      const bytes = await dataset.bytes(sample, signal)
+      if (createHash('sha256').update(bytes).digest('hex') !== sample.digest) {
+        const text = 'its bytes are no longer those that its digest names'
+        problems.add({ kind: 'unreadable-image', file: sample.name, text })
+      }
     } catch (error) {
       if (!(error instanceof DatasetError)) throw error
       problems.add({ kind: 'unreadable-image', file: sample.name, text: error.message })

@@ -1,5 +1,6 @@
 /** The thread that makes pixels: batches are asked for one after the other, each into its slot of shared memory. */
 import { parentPort, workerData } from 'node:worker_threads'
+import sharp from 'sharp'
 import { Renderer, type RenderOptions } from './render.ts'
 import { type SlotMemory, type SlotOrder, type SlotSizes, Slots } from './slots.ts'
 
@@ -16,6 +17,10 @@ export type WorkerAnswer = {
   readonly task: number
   readonly error?: { readonly message: string; readonly hint: string | undefined }
 }
+
+// One picture is decoded at a time, on what the step leaves of the machine; nothing is asked for twice.
+sharp.concurrency(1)
+sharp.cache(false)
 
 const start = workerData as WorkerStart
 const renderer = new Renderer(start.render)

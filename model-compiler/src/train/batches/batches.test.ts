@@ -232,6 +232,23 @@ test('a picture that nothing is done to is what libvips makes of it, as in the a
   }
 })
 
+test('padding stays as it is on a box, whatever becomes of the light', async () => {
+  const dataset = rawSet({ width: 40, height: 10, channels: 3 }, [
+    redOnBlue(40, 10, [0, 0, 20, 10]),
+  ])
+  await using batches = openBatches({
+    ...{ dataset, digests: all(dataset), batch: 1, seed: 1, workers: 'none' },
+    canvas: { ...canvas, fit: 'letterbox-topleft', pad: 114 },
+    augment: augmentationOf({ brightness: 1, noise: 1, noiseSigma: 60, blur: 1, jpeg: 1 }),
+  })
+  const { images } = await batches.batch(0)
+  for (let at = 0; at < images.length; at++) {
+    const row = Math.floor(at / canvas.width) % canvas.height
+    if (row >= 6) assert.equal(images[at], 114)
+  }
+  assert.notEqual(images[0], 200)
+})
+
 test('of two pictures laid over each other both are told', async () => {
   const size = { width: 24, height: 16, channels: 3 } as const
   const plain = (byte: number, label: string): Painted => ({

@@ -16,7 +16,7 @@ import { addNoise } from './effects/noise.ts'
 import { fillOutline } from './outline.ts'
 import type { Placement } from './placement.ts'
 import type { ItemPlan } from './plan.ts'
-import { drawIndexes, drawPicture, workingSize } from './resample.ts'
+import { drawIndexes, drawPicture, pixelsOf, workingSize } from './resample.ts'
 
 /** A data set as a renderer sees it. */
 export type RenderSource = {
@@ -46,6 +46,7 @@ export class Renderer {
   #keptBytes = 0
   readonly #canvas: Uint8Array
   readonly #second: Uint8Array
+  readonly #covered: Uint8Array
 
   constructor(options: RenderOptions) {
     const { width, height, channels } = options.canvas
@@ -53,6 +54,7 @@ export class Renderer {
     this.#write = planeWriter(options.canvas)
     this.#canvas = new Uint8Array(width * height * channels)
     this.#second = new Uint8Array(width * height * channels)
+    this.#covered = new Uint8Array(width * height)
   }
 
   /**
@@ -80,8 +82,25 @@ export class Renderer {
     if (plan.jpegQuality !== undefined) {
       await compress(canvas, width, height, channels, plan.jpegQuality)
     }
+    const changed = plan.colour ?? plan.blurSigma ?? plan.noise ?? plan.jpegQuality
+    if (changed !== undefined) this.#clearAround(plan)
     for (const area of plan.cutouts ?? []) cutOut(canvas, width * channels, channels, area, pad)
     return canvas
+  }
+
+  /** What no picture covers is as on a box: the padding, which no light changes. */
+  #clearAround({ placements, over }: ItemPlan): void {
+    const { canvas } = this.#options
+    const covered = this.#covered.fill(0)
+    for (const placement of [...placements, ...(over?.placements ?? [])]) {
+      const { left, top, right, bottom } = pixelsOf(placement, canvas)
+      for (let row = top; row < bottom; row++) {
+        covered.fill(1, row * canvas.width + left, row * canvas.width + right)
+      }
+    }
+    for (let at = covered.indexOf(0); at !== -1; at = covered.indexOf(0, at + 1)) {
+      this.#canvas.fill(canvas.pad, at * canvas.channels, (at + 1) * canvas.channels)
+    }
   }
 
   async #draw(placements: readonly Placement[], canvas: Uint8Array): Promise<void> {

@@ -27,22 +27,23 @@ type Axis = {
   readonly length: number
   readonly to: number
   readonly toLength: number
-  readonly clip: readonly [number, number]
+  /** First pixel of the canvas that is drawn, and the one behind the last. */
+  readonly pixels: readonly [number, number]
   readonly reversed: boolean
 }
 
-function tapsOf({ size, from, length, to, toLength, clip, reversed }: Axis): Taps {
-  const start = Math.max(clip[0], Math.ceil(to - 0.5))
-  const end = Math.max(start, Math.min(clip[1], Math.ceil(to + toLength - 0.5)))
+function tapsOf({ size, from, length, to, toLength, pixels, reversed }: Axis): Taps {
+  const [start, end] = pixels
   const step = length / toLength
   const reach = Math.max(1, step)
-  const width = Math.min(size, Math.ceil(2 * reach) + 1)
+  // No more pixels lie strictly within the reach of a centre.
+  const width = Math.min(size, Math.ceil(2 * reach))
   const first = new Int32Array(end - start)
   const weights = new Float32Array((end - start) * width)
   for (let at = start; at < end; at++) {
     const along = (at + 0.5 - to) * step
     const centre = from + (reversed ? length - along : along) - 0.5
-    const low = Math.min(size - width, Math.max(0, Math.ceil(centre - reach)))
+    const low = Math.min(size - width, Math.max(0, Math.floor(centre - reach) + 1))
     first[at - start] = low
     let sum = 0
     const base = (at - start) * width
@@ -63,15 +64,11 @@ function axesOf(
   picture: { readonly width: number; readonly height: number },
   canvas: { readonly width: number; readonly height: number },
 ): readonly [Axis, Axis] {
-  const within = (start: number, length: number, most: number): [number, number] => [
-    Math.max(0, Math.round(start)),
-    Math.min(most, Math.round(start + length)),
-  ]
   return [
     {
       ...{ size: picture.width, from: from.x * picture.width, length: from.width * picture.width },
       ...{ to: to.x, toLength: to.width, reversed: mirrored },
-      clip: within(clip.x, clip.width, canvas.width),
+      pixels: pixelSpan(to.x, to.width, clip.x, clip.width, canvas.width),
     },
     {
       ...{
@@ -80,13 +77,43 @@ function axesOf(
         length: from.height * picture.height,
       },
       ...{ to: to.y, toLength: to.height, reversed: upsideDown },
-      clip: within(clip.y, clip.height, canvas.height),
+      pixels: pixelSpan(to.y, to.height, clip.y, clip.height, canvas.height),
     },
   ]
 }
 
+/** The pixels of a canvas that a placement draws on; right and bottom are excluded. */
+export function pixelsOf(
+  { to, clip }: Placement,
+  canvas: { readonly width: number; readonly height: number },
+): {
+  readonly left: number
+  readonly top: number
+  readonly right: number
+  readonly bottom: number
+} {
+  const [left, right] = pixelSpan(to.x, to.width, clip.x, clip.width, canvas.width)
+  const [top, bottom] = pixelSpan(to.y, to.height, clip.y, clip.height, canvas.height)
+  return { left, top, right, bottom }
+}
+
+/** Pixels whose centre lies within. */
+function pixelSpan(
+  to: number,
+  length: number,
+  clip: number,
+  clipLength: number,
+  most: number,
+): readonly [number, number] {
+  const start = Math.max(0, Math.round(clip), Math.ceil(to - 0.5))
+  const end = Math.min(most, Math.round(clip + clipLength), Math.ceil(to + length - 0.5))
+  return [start, Math.max(start, end)]
+}
+
 /** Scratch of one thread: rows of the picture at the width they have on the canvas. */
 let scratch = new Float32Array(0)
+/** And one row of the canvas. */
+let sums = new Float32Array(0)
 
 /**
  * @param picture as many channels as the canvas
@@ -113,18 +140,20 @@ export function drawPicture(
   }
   const stride = columns * channels
   if (scratch.length < (bottom - top) * stride) scratch = new Float32Array((bottom - top) * stride)
+  if (sums.length < stride) sums = new Float32Array(stride)
   shrinkRows(data, picture.width, channels, x, top, bottom)
   const { weights, width } = y
   for (let row = 0; row < rows; row++) {
     const base = (y.first[row]! - top) * stride
-    let to = ((y.start + row) * size.width + x.start) * channels
-    for (let at = base, end = base + stride; at < end; at++, to++) {
-      let sum = 0.5
-      for (let tap = 0, from = at; tap < width; tap++, from += stride) {
-        sum += weights[row * width + tap]! * scratch[from]!
-      }
-      canvas[to] = sum
+    sums.fill(0.5, 0, stride)
+    for (let tap = 0; tap < width; tap++) {
+      const weight = weights[row * width + tap]!
+      if (weight === 0) continue
+      const from = base + tap * stride
+      for (let at = 0; at < stride; at++) sums[at]! += weight * scratch[from + at]!
     }
+    const to = ((y.start + row) * size.width + x.start) * channels
+    for (let at = 0; at < stride; at++) canvas[to + at] = sums[at]!
   }
 }
 
@@ -173,7 +202,9 @@ function shrinkRows(
         for (let tap = column * width; tap < last; tap++) sum += weights[tap]! * data[from++]!
         scratch[to++] = sum
       } else {
-        let [red, green, blue] = [0, 0, 0]
+        let red = 0
+        let green = 0
+        let blue = 0
         for (let tap = column * width; tap < last; tap++, from += 3) {
           const weight = weights[tap]!
           red += weight * data[from]!
@@ -205,9 +236,16 @@ export function drawIndexes(
   }
 }
 
-function nearestOf({ size, from, length, to, toLength, clip, reversed }: Axis): [number, number][] {
-  const start = Math.max(clip[0], Math.ceil(to - 0.5))
-  const end = Math.max(start, Math.min(clip[1], Math.ceil(to + toLength - 0.5)))
+function nearestOf({
+  size,
+  from,
+  length,
+  to,
+  toLength,
+  pixels,
+  reversed,
+}: Axis): [number, number][] {
+  const [start, end] = pixels
   return Array.from({ length: end - start }, (_, index) => {
     const along = ((start + index + 0.5 - to) * length) / toLength
     const at = Math.floor(from + (reversed ? length - along : along))

@@ -58,7 +58,9 @@ export function applyColour(canvas: Uint8Array, channels: 1 | 3, matrix: ColourM
     return
   }
   for (let at = 0; at < canvas.length; at += 3) {
-    const [red, green, blue] = [canvas[at]!, canvas[at + 1]!, canvas[at + 2]!]
+    const red = canvas[at]!
+    const green = canvas[at + 1]!
+    const blue = canvas[at + 2]!
     canvas[at] = byteOf(a * red + b * green + c * blue + d)
     canvas[at + 1] = byteOf(e * red + f * green + g * blue + h)
     canvas[at + 2] = byteOf(i * red + j * green + k * blue + l)
