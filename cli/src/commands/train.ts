@@ -164,13 +164,19 @@ const outOf = (order: TrainOrder, { out, seeds }: Options): string =>
 const memoryMib = ({ memoryLimit }: Options, defaultBytes: number): number =>
   memoryLimit ?? Math.floor(defaultBytes / 1024 ** 2)
 
+/** A launcher above us, and the terminal, send the same signal twice: within this time it is one. */
+const sameSignalMs = 1000
+
 /** The first signal pauses, the second stops. */
 function twoSignals(): { readonly pause: AbortSignal; readonly stop: AbortSignal } {
   const [pause, stop] = [new AbortController(), new AbortController()]
+  let pausedAt = 0
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      if (pause.signal.aborted) stop.abort(new Error(name))
-      else pause.abort()
+      if (!pause.signal.aborted) {
+        pausedAt = performance.now()
+        pause.abort()
+      } else if (performance.now() - pausedAt > sameSignalMs) stop.abort(new Error(name))
     })
   }
   return { pause: pause.signal, stop: stop.signal }

@@ -62,15 +62,16 @@ export function trainableOf(task: Task, { trainable }: Recipe): (parameter: stri
 
 /**
  * The step graph of a recipe.
+ * @param trainable which parameters move, where that is not told by the task's own model
  * @throws {OnnxError} when the model cannot be differentiated
  */
-export function stepOf(task: Task, recipe: Recipe): Step {
+export function stepOf(task: Task, recipe: Recipe, trainable = trainableOf(task, recipe)): Step {
   const settings = lossSettings(recipe)
   return differentiate(task.model, {
     batch: recipe.batch,
     ...(task.inputShapes && { inputShapes: task.inputShapes(recipe.batch) }),
     ...(task.cut && { cut: task.cut }),
-    trainable: trainableOf(task, recipe),
+    trainable,
     batchNorm: recipe.batchNorm,
     ...(task.through && { through: task.through }),
     loss: (tape, outputs) => task.loss(tape, outputs, settings),
@@ -91,8 +92,12 @@ export function memoryOf(step: Step, { optimizer, ema }: Recipe): number {
  * The step graph, where it fits.
  * @throws {TrainError} when it does not, with the largest batch that would
  */
-export function fittingStep(task: Task, recipe: Recipe): Step {
-  const step = stepOf(task, recipe)
+export function fittingStep(
+  task: Task,
+  recipe: Recipe,
+  trainable = trainableOf(task, recipe),
+): Step {
+  const step = stepOf(task, recipe, trainable)
   const cap = recipe.memoryMibMax * 1024 ** 2
   const needed = memoryOf(step, recipe)
   if (needed <= cap) return step
@@ -100,7 +105,7 @@ export function fittingStep(task: Task, recipe: Recipe): Step {
   while (exceeds - fits > 1) {
     const batch = Math.floor((fits + exceeds) / 2)
     const smaller = { ...recipe, batch }
-    if (memoryOf(stepOf(task, smaller), smaller) <= cap) fits = batch
+    if (memoryOf(stepOf(task, smaller, trainable), smaller) <= cap) fits = batch
     else exceeds = batch
   }
   const mebibytes = Math.ceil(needed / 1024 ** 2)

@@ -3,6 +3,7 @@
  * step's number: batches come from (data, recipe, seed, step), the optimizer from its vectors, and nothing else is
  * remembered. That is why a run that was killed at any moment ends with the same bytes as one that was not.
  */
+import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import type { Dataset, Split } from '../../datasets/index.ts'
 import type { EvaluationReport } from '../../evaluate/evaluation-report.ts'
@@ -21,6 +22,7 @@ import { rateShare } from '../schedules/schedule.ts'
 import { sizeOf } from '../tape/sym.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Checkpoint } from './checkpoint-folder.ts'
+import { frozenPartOf, openFeatureBatches } from './frozen-part.ts'
 import { PaceMeter } from './pace-meter.ts'
 import {
   fittingStep,
@@ -32,6 +34,8 @@ import {
   paceOf,
   partsOf,
   settled,
+  stepOf,
+  trainableOf,
 } from './plan-run.ts'
 import type { Figures, TrainProgress } from './progress.ts'
 import type { Recipe } from './recipe.ts'
@@ -94,7 +98,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   signal?.throwIfAborted()
   const parts = partsOf(dataset, split)
   const recipe = settled(options.recipe, parts.train.length)
-  const step = fittingStep(task, recipe)
+  const trainable = trainableOf(task, recipe)
+  const frozen = frozenPartOf(task, recipe, trainable, parts.train.length)
+  const step = fittingStep(frozen?.task ?? task, recipe, trainable)
   const identity = {
     data: dataset.digest,
     replay: replay?.digest ?? null,
@@ -113,17 +119,25 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (ended) return ended
   const pace = paceOf(recipe, parts.train.length)
   const batchesInAll = pace.steps * recipe.accumulate
-  await using batches = openBatches({
-    ...{ dataset, digests: parts.train, batch: recipe.batch, canvas: task.canvas, seed },
-    augment: augmentationOf(recipe.augment),
-    ...(replay && { replay: replayOf(replay, recipe.replayShare) }),
-    ...(task.maskLabels && { maskLabels: task.maskLabels }),
-    ...{ mixingEndsAt: Math.round(mixingShare * batchesInAll), steps: batchesInAll },
-    workers: recipe.workers,
-    ...(signal && { signal }),
-  })
+  const drawn = { dataset, digests: parts.train, batch: recipe.batch, seed }
+  const { threads } = recipe
+  await using batches = frozen
+    ? await openFeatureBatches(frozen, { ...drawn, threads, ...(signal && { signal }) })
+    : openBatches({
+        ...{ ...drawn, canvas: task.canvas },
+        augment: augmentationOf(recipe.augment),
+        ...(replay && { replay: replayOf(replay, recipe.replayShare) }),
+        ...(task.maskLabels && { maskLabels: task.maskLabels }),
+        ...{ mixingEndsAt: Math.round(mixingShare * batchesInAll), steps: batchesInAll },
+        workers: recipe.workers,
+        ...(signal && { signal }),
+      })
   await using runner = await StepRunner.open(step, recipe)
-  const run = new Run({ options, parts, recipe, step, folder, batches, pace, runner })
+  const run = new Run({
+    ...{ options, parts, recipe, step, folder, batches, pace, runner },
+    feeds: (frozen?.task ?? task).feeds,
+    write: frozen ? writerOf(task, recipe, step, trainable) : step.write,
+  })
   return await run.go()
 }
 
@@ -131,6 +145,19 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 function decisive(recipe: Recipe): Partial<Recipe> {
   const { workers: _, memoryMibMax: __, checkpointEvery: ___, ...rest } = recipe
   return rest
+}
+
+/** Puts the weights of the part that learned into the whole model. */
+function writerOf(
+  task: Task,
+  recipe: Recipe,
+  part: Step,
+  trainable: (parameter: string) => boolean,
+): Step['write'] {
+  const whole = stepOf(task, { ...recipe, batch: 1 }, trainable)
+  const names = ({ parameters, state }: Step) => [...parameters, ...state].map(({ name }) => name)
+  assert.deepEqual(names(part), names(whole))
+  return whole.write
 }
 
 const replayOf = (dataset: Dataset, share: number) => ({
@@ -146,6 +173,9 @@ type RunParts = {
   readonly batches: Batches
   readonly pace: Pace
   readonly runner: StepRunner
+  readonly feeds: Task['feeds']
+  /** Weights as the whole model. */
+  readonly write: Step['write']
 }
 
 class Run {
@@ -228,7 +258,7 @@ class Run {
   }
 
   async #oneStep(): Promise<Extract<TrainProgress, { kind: 'step' }>> {
-    const { options, pace, recipe, batches, runner } = this.#parts
+    const { pace, recipe, batches, runner, feeds } = this.#parts
     const { accumulate } = recipe
     const settings = lossSettings(recipe)
     const startedAt = performance.now()
@@ -236,7 +266,7 @@ class Run {
     const terms: Record<string, number> = {}
     for (let part = 0; part < accumulate; part += 1) {
       const batch = await batches.batch(this.#done * accumulate + part)
-      const outcome = await runner.run(await options.task.feeds(batch, settings), part > 0)
+      const outcome = await runner.run(await feeds(batch, settings), part > 0)
       waited += batch.waitedMs
       ran += outcome.runMs
       loss += outcome.loss / accumulate
@@ -401,7 +431,7 @@ class Run {
   }
 
   #model(weights: Weights): ModelProto {
-    return this.#parts.step.write(weights.parameters, weights.state)
+    return this.#parts.write(weights.parameters, weights.state)
   }
 
   #bestStep(): number {
