@@ -69,7 +69,10 @@ export class StepRunner implements AsyncDisposable {
 
   static async open(step: Step, recipe: Recipe): Promise<StepRunner> {
     const { threads } = recipe
-    const session = await openSession(writeModel(step.model), { threads, extra: spinning })
+    const session = await openSession(writeModel(step.model), {
+      ...{ threads, extra: spinning },
+      memoryPattern: false,
+    })
     return new StepRunner(step, recipe, session)
   }
 

@@ -144,10 +144,10 @@ test('a run is refused where it cannot end well', async (t) => {
   assert.match(await refusal(trainPainted(order, { split })), /no samples to learn from/)
 
   const large = { ...order, folder: join(folder, 'large'), net: 'resnet' }
-  const said = await refusal(trainPainted({ ...large, recipe: { batch: 96, memoryMibMax: 305 } }))
+  const said = await refusal(trainPainted({ ...large, recipe: { batch: 96, memoryMibMax: 250 } }))
   const batch = Number(/batches of (\d+) would fit/.exec(said)?.[1])
   assert.ok(batch >= 1 && batch < 96, said)
-  const fitting = { ...large, recipe: { batch, steps: 1, memoryMibMax: 305 } }
+  const fitting = { ...large, recipe: { batch, steps: 1, memoryMibMax: 250 } }
   ended(await trainPainted(fitting))
 })
 
