@@ -32,6 +32,10 @@ const requirements = {
     present: () => answers('systemd-analyze', '--version'),
     way: 'install the package systemd',
   },
+  torch: {
+    present: () => runs('/usr/bin/python3', '-c', 'import torch, PIL'),
+    way: 'install the packages python3-torch and python3-pil',
+  },
   // A stranger's run ends within five minutes; CI runs everything.
   time: { present: () => false, way: 'it takes long; EDGELOOP_REQUIRE=time runs it' },
   material: { present: () => existsSync(material), way: 'no ../shared/material' },
@@ -69,6 +73,16 @@ function answers(program: string, flag: string): boolean {
   } catch (error) {
     // mosquitto -h exits with 3; only a program that is not there is missing.
     return (error as NodeJS.ErrnoException).code !== 'ENOENT'
+  }
+}
+
+/** Whether a program ends well. */
+function runs(program: string, ...args: string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
   }
 }
 
