@@ -58,7 +58,7 @@ export function evaluateCommand(): Command {
       '--seed <n>',
       'deals what is held out, and draws samples for the intervals',
       integer(0, 2 ** 31),
-      1,
+      42,
     )
     .option(
       '--rounds <n>',

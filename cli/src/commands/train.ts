@@ -14,6 +14,8 @@ import { Failure, UsageFailure } from '../failure.ts'
 import type { ProgressForm } from '../model/tell-progress.ts'
 import { gather, integer, jsonOption, number } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
+import { searchRuns } from '../train/search-runs.ts'
+import { splitCommand } from '../train/split-command.ts'
 import { trainingAt, trainingTeller } from '../train/tell-training.ts'
 import { progressOption } from './model-compile.ts'
 
@@ -45,6 +47,8 @@ type Options = {
   epochs?: number
   seed: number
   seeds?: number
+  search?: string
+  trainer?: string
   out: string
   resume?: boolean
   memoryLimit?: number
@@ -87,6 +91,8 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'passes over the data', number(0.01, 100_000))
     .option('--seed <n>', 'decides split, weights, order and augmentation', integer(0, 2 ** 31), 42)
     .option('--seeds <n>', 'train so many times and give the mean', integer(1, 100))
+    .option('--search <file>', 'try values of the recipe; keep the best (YAML or JSON)')
+    .option('--trainer <how>', 'external:COMMAND trains instead: see docs/external-trainer.md')
     .requiredOption('--out <dir>', 'folder of the run; one that holds this run is gone on with')
     .option('--resume', 'go on with the run in --out, as it was asked for')
     .option('--memory-limit <mib>', 'MiB of memory that it may take', number(64, 1e7))
@@ -100,6 +106,8 @@ Examples:
   $ ./edgeloop train --dataset-dir photos/ --model new:mobilenet-v2?width=0.5 --set augment.flip=0.5 --out runs/gate
   $ ./edgeloop train --dataset-dir raccoon/ --format voc --model yolox_nano_416.onnx --layout yolox --out runs/raccoon
   $ ./edgeloop train --dataset-dir photos/ --model runs/gate/model.onnx --set compress.quantize=true --out runs/gate-int8
+  $ ./edgeloop train --dataset-dir photos/ --model new:resnet-small --search search.yaml --out runs/search
+  $ ./edgeloop train --dataset-dir photos/ --model new:resnet-small --trainer "external:python3 train.py" --out runs/torch
   $ ./edgeloop train --resume --out runs/mnist
 
 Ctrl-C pauses: a checkpoint is written, and the same command goes on from it. So does a run that was killed.
@@ -110,9 +118,11 @@ Writes model.onnx with its description, report.html, report.json, card.md and cu
 
 async function trainAsAsked(given: Options): Promise<void> {
   const orders = await ordersOf(given)
+  const signals = twoSignals()
+  if (given.search !== undefined) return await search(orders, given.search, given, signals)
   const outcomes: Outcome[] = []
   for (const order of orders) {
-    const outcome = await perform(order, given)
+    const outcome = await perform(order, given, signals)
     if (outcome.result.kind === 'paused') {
       const { step, steps } = outcome.result
       if (given.json) printJson({ paused: true, step, steps, folder: order.folder })
@@ -131,9 +141,74 @@ async function trainAsAsked(given: Options): Promise<void> {
 type Ended = Extract<TrainResult, { kind: 'ended' }>
 type Outcome = { readonly order: TrainOrder; readonly out: string; readonly result: Ended }
 
-async function perform(order: TrainOrder, given: Options) {
+type Signals = { readonly pause: AbortSignal; readonly stop: AbortSignal }
+
+/** Trial by trial; the line that is printed is the best one's, with what was tried. */
+async function search(
+  orders: readonly TrainOrder[],
+  file: string,
+  given: Options,
+  signals: Signals,
+): Promise<void> {
+  const [order, second] = orders
+  if (!order || second || given.resume) {
+    throw new UsageFailure(
+      'Cannot search with --seeds or --resume: a search has one seed, and goes on by itself',
+      'leave them out; the same command goes on with a search',
+    )
+  }
+  const outcome = await searchRuns({
+    ...{ order, given: await objectIn(file, 'search') },
+    perform: async (one) => (await perform(one, given, signals)).result,
+    tell: (word) => {
+      if (given.progress === 'none') return
+      if (given.progress === 'json') process.stderr.write(`${JSON.stringify({ progress: word })}\n`)
+      else if (word.kind === 'trial') {
+        const settings = Object.entries(word.trial.settings).map(
+          ([key, value]) => `${key}=${value}`,
+        )
+        process.stderr.write(`trial ${word.ended + 1} of ${word.trials}: ${settings.join(' ')}\n`)
+      }
+    },
+  })
+  if (!outcome) {
+    if (given.json) printJson({ paused: true, folder: order.folder })
+    else console.log('Paused; the same command goes on.')
+    return
+  }
+  const { found, result } = outcome
+  const folder = `trial-${found.best.id}`
+  const summary = {
+    ...summaryOf([{ order, out: join(given.out, folder), result }]),
+    ...{ metric: found.metric, validation: found.best.value, settings: found.best.settings },
+    ...{ trials: found.trials.length, table: join(given.out, 'trials.json') },
+  }
+  if (given.json) return printJson(summary)
+  console.log(
+    formatTable(found.trials, [
+      { title: 'TRIAL', of: ({ id }) => id },
+      {
+        title: 'SETTINGS',
+        of: ({ settings }) =>
+          Object.entries(settings)
+            .map((pair) => pair.join('='))
+            .join(' '),
+      },
+      { title: 'EPOCHS', of: ({ share }) => `${Math.round(share * 100)} %`, right: true },
+      {
+        title: found.metric.toUpperCase(),
+        of: ({ value, failure }) => (failure ? 'failed' : (value?.toFixed(4) ?? '')),
+        right: true,
+      },
+    ]),
+  )
+  console.log(
+    `\nThe best is in ${join(given.out, folder)}/; ${join(given.out, 'report.html')} shows all.`,
+  )
+}
+
+async function perform(order: TrainOrder, given: Options, { pause, stop }: Signals) {
   const { childLimitsDefault, runInChild } = await import('@edgeloop/model-compiler/compile')
-  const { pause, stop } = twoSignals()
   const teller = trainingTeller(given.progress)
   try {
     const result = await runInChild<TrainOrder, TrainProgress, TrainResult>({
@@ -141,7 +216,9 @@ async function perform(order: TrainOrder, given: Options) {
       ...{ pause, signal: stop, onProgress: teller.tell },
       limits: {
         memoryBytesMax: memoryMib(given, childLimitsDefault.memoryBytesMax) * 1024 ** 2,
-        ...{ timeoutMs: Number.POSITIVE_INFINITY, silenceMs },
+        timeoutMs: Number.POSITIVE_INFINITY,
+        // A trainer of others has limits of its own, and need not say anything.
+        silenceMs: order.trainer ? Number.POSITIVE_INFINITY : silenceMs,
       },
     })
     return { order, out: outOf(order, given), result }
@@ -168,7 +245,7 @@ const memoryMib = ({ memoryLimit }: Options, defaultBytes: number): number =>
 const sameSignalMs = 1000
 
 /** The first signal pauses, the second stops. */
-function twoSignals(): { readonly pause: AbortSignal; readonly stop: AbortSignal } {
+function twoSignals(): Signals {
   const [pause, stop] = [new AbortController(), new AbortController()]
   let pausedAt = 0
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -194,6 +271,7 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
   }
   const { childLimitsDefault } = await import('@edgeloop/model-compiler/compile')
   const recipe = await recipeParts(given, memoryMib(given, childLimitsDefault.memoryBytesMax))
+  const trainer = given.trainer === undefined ? undefined : trainerOf(given.trainer)
   const labels = given.labels === undefined ? undefined : await labelsIn(given.labels)
   const seeds = Array.from({ length: given.seeds ?? 1 }, (_, at) => given.seed + at)
   return seeds.map((seed): TrainOrder => {
@@ -210,6 +288,7 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
       split: splitOf(given),
       ...(given.layout !== undefined && { layout: given.layout }),
       ...(given.task && { task: given.task }),
+      ...(trainer && { trainer }),
       ...{ recipe, seed, folder },
     }
   })
@@ -246,6 +325,15 @@ async function resumedOrder({ out }: Options): Promise<TrainOrder> {
   return { ...order, folder: resolve(out) }
 }
 
+function trainerOf(text: string): readonly string[] {
+  const command = text.startsWith('external:') ? splitCommand(text.slice('external:'.length)) : []
+  if (command.length > 0) return command
+  throw new UsageFailure(
+    `Cannot train by "${text}": it is no external:COMMAND`,
+    'for example --trainer "external:python3 train.py"; docs/external-trainer.md says what it has to do',
+  )
+}
+
 async function recipeParts(given: Options, memoryMibMax: number): Promise<readonly unknown[]> {
   const { partOfSetting } = await import('@edgeloop/model-compiler/train')
   return [
@@ -256,13 +344,15 @@ async function recipeParts(given: Options, memoryMibMax: number): Promise<readon
   ]
 }
 
-async function recipeIn(file: string): Promise<unknown> {
-  const text = await readText(file, 'recipe')
+const recipeIn = (file: string): Promise<unknown> => objectIn(file, 'recipe')
+
+async function objectIn(file: string, what: string): Promise<unknown> {
+  const text = await readText(file, what)
   try {
     return parseYaml(text) ?? {}
   } catch (cause) {
     const [line = ''] = (cause as Error).message.split('\n')
-    throw new Failure(`Cannot read recipe "${file}": not YAML or JSON (${line})`, undefined, {
+    throw new Failure(`Cannot read ${what} "${file}": not YAML or JSON (${line})`, undefined, {
       cause,
     })
   }

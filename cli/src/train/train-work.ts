@@ -27,10 +27,12 @@ import {
   detectionTask,
   digestOf,
   partsOf,
+  type Recipe,
   recipeDefault,
   recipeOf,
   recognizeHead,
   regressionTask,
+  runExternally,
   segmentationTask,
   type Task,
   type TrainOrder,
@@ -68,6 +70,12 @@ export async function performTraining(
   const split = await splitOf(order, dataset)
   const { task: plain, parent } = await taskOf(order, dataset, split)
   const { compress, batch, threads } = recipeOf(recipeDefault, plain.defaults, ...order.recipe)
+  if (order.trainer && compresses(compress)) {
+    throw new Failure(
+      'Cannot compress with a trainer of others: only our own steps can round and prune',
+      'train without recipe.compress, and fine-tune the result here with it',
+    )
+  }
   await using compressed = compresses(compress)
     ? await compressedTask(plain, {
         ...{ compression: compress, dataset, batch, threads: threads || availableParallelism() },
@@ -77,17 +85,33 @@ export async function performTraining(
       })
     : undefined
   const task = compressed ?? plain
-  const recipe = recipeOf(recipeDefault, task.defaults, ...order.recipe)
-  const result = await train({
+  const recipe = shortened(recipeOf(recipeDefault, task.defaults, ...order.recipe), order.share)
+  const given = {
     ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
-    ...(replay && { replay }),
     ...(parent && { parent }),
     ...{ splitText: splitText(order), asked: order, code: { version } },
     name: basename(order.folder),
     progress: tell,
-  })
+  }
+  if (order.trainer && replay) {
+    throw new Failure(
+      'Cannot replay an older data set with a trainer of others: its order has one data set',
+      'leave --replay-dir out, or put both sets into one',
+    )
+  }
+  const result = order.trainer
+    ? await runExternally({ ...given, command: order.trainer })
+    : await train({ ...given, ...(replay && { replay }) })
   if (result.kind === 'ended') await describe(task, order)
   return result
+}
+
+/** A share of the epochs, or of the steps where the recipe says those; at least one step. */
+function shortened(recipe: Recipe, share = 1): Recipe {
+  const { epochs, steps } = recipe
+  if (share === 1) return recipe
+  if (steps !== null) return { ...recipe, steps: Math.max(1, Math.round(steps * share)) }
+  return { ...recipe, epochs: Math.max(0.01, epochs * share) }
 }
 
 const openOptions = ({ format, labels }: TrainOrder['data']) => ({

@@ -12,7 +12,7 @@ export type ChildLimits = {
   readonly memoryBytesMax?: number
   /** For all of the work; Infinity: as long as it takes. */
   readonly timeoutMs?: number
-  /** Without a word from it: a run that blocks its thread is silent. */
+  /** Without a word from it: a run that blocks its thread is silent. Infinity: it need not say anything. */
   readonly silenceMs?: number
 }
 
@@ -145,6 +145,7 @@ class Watch {
   heard(): void {
     const { silenceMs } = this.#limits
     clearTimeout(this.#silence)
+    if (!Number.isFinite(silenceMs)) return
     this.#silence = setTimeout(() => {
       this.#kill(`nothing happened for ${seconds(silenceMs)}`, 'the model may never come to an end')
     }, silenceMs)

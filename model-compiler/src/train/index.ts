@@ -36,6 +36,10 @@ export {
   type Step,
 } from './differentiate/differentiate.ts'
 export { freezeDepth, freezePrefix, trainableParameters } from './differentiate/freezing.ts'
+export { type ExternalLimits, externalLimitsDefault } from './external/contract.ts'
+export { type ExternalRunOptions, runExternally } from './external/external-run.ts'
+export { type JobOptions, jobManifest } from './external/job-manifest.ts'
+export { prepareOrder } from './external/prepare-order.ts'
 export { type Parts, partsOf } from './run/plan-run.ts'
 export type { Figures, TrainProgress } from './run/progress.ts'
 export {
@@ -65,5 +69,5 @@ export {
   type SearchResult,
   type TrialOutcome,
 } from './trials/run-trials.ts'
-export { Search, searchOf } from './trials/search.ts'
-export { parallelCoordinates, trialsSection } from './trials/trials-page.ts'
+export { partOf, Search, searchOf } from './trials/search.ts'
+export { parallelCoordinates, trialsPage, trialsSection } from './trials/trials-page.ts'

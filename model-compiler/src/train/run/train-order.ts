@@ -42,6 +42,10 @@ export type TrainOrder = {
   /** Parts of a recipe, the later over the earlier; the task's defaults lie under them. */
   readonly recipe: readonly unknown[]
   readonly seed: number
+  /** Of the epochs (0..1]: what a search gives a candidate that is not among the last. */
+  readonly share?: number
+  /** Program and arguments that train instead of us: docs/external-trainer.md. */
+  readonly trainer?: readonly string[]
   /** The run's folder. One that holds a checkpoint of the same run is gone on with. */
   readonly folder: string
 }

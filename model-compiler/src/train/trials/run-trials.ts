@@ -5,9 +5,8 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type FigureName, figures } from '../../evaluate/figures.ts'
+import type { FigureName } from '../../evaluate/figures.ts'
 import type { Figures } from '../run/progress.ts'
-import type { Recipe } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
 import {
   type EndedTrial,
@@ -46,20 +45,16 @@ export type SearchResult = {
 
 export type SearchOptions = {
   readonly search: Search
-  /** What each candidate is laid over. */
-  readonly recipe: Recipe
   readonly seed: number
-  /** The figure that decides, where the search names none. */
-  readonly metric: FigureName
-  /** What else decides over the outcome (data, model, split): a table made with others is not gone on with. */
+  /** What else decides over the outcome (data, model, split, recipe): a table made with others is not gone on with. */
   readonly subject: string
   readonly folder: string
   /**
    * Trains one candidate. A failure of the world (no disk) is thrown; that this recipe cannot be trained (a loss that is no
    * number, too much memory) is a `TrainError`, and the search goes on without it.
-   * @param parts laid over the recipe in their order
+   * @param part laid over the recipe; `trial.share` of its epochs are wanted
    */
-  readonly train: (parts: readonly unknown[], folder: string, trial: Trial) => Promise<TrialOutcome>
+  readonly train: (part: unknown, folder: string, trial: Trial) => Promise<TrialOutcome>
   readonly onProgress?: (progress: SearchProgress) => void
   readonly signal?: AbortSignal
 }
@@ -75,26 +70,28 @@ type Table = { readonly digest: string; readonly trials: readonly EndedTrial[] }
  */
 export async function runTrials(options: SearchOptions): Promise<SearchResult> {
   const { search, seed, folder, signal, onProgress } = options
-  const metric = metricOf(options)
   const digest = digestOf(options)
   await mkdir(folder, { recursive: true })
   const ended = [...(await readTable(folder, digest))]
   for (;;) {
     signal?.throwIfAborted()
+    const metric = metricOf(search, ended)
     const trial = nextTrial(search, seed, metric, ended)
     if (!trial) break
     onProgress?.({ kind: 'trial', trial, ended: ended.length, trials: trialCount(search) })
     const before = ranked(ended, metric)[0]
-    const one = await outcomeOf(options, metric, trial)
+    const one = await outcomeOf(options, trial)
     ended.push(one)
+    refuseHopeless(ended)
     await writeTable(folder, { digest, trials: ended })
-    const best = ranked(ended, metric)[0]!
+    const best = ranked(ended, metricOf(search, ended))[0]!
     onProgress?.({ kind: 'ended', trial: one, best: best === one })
     // Only the best one's weights are wanted; curves of the others stay in the table.
     for (const other of [one, before]) {
       if (other && other !== best) await removeTrial(folder, other)
     }
   }
+  const metric = metricOf(search, ended)
   const trials = ranked(ended, metric)
   const best = trials.find(({ value }) => value !== null)
   if (!best) {
@@ -107,30 +104,33 @@ export async function runTrials(options: SearchOptions): Promise<SearchResult> {
   return { metric, trials, best, folder: folderOf(folder, best) }
 }
 
-function metricOf({ search, metric }: SearchOptions): FigureName {
-  if (search.metric === undefined) return metric
-  if (isFigure(search.metric)) return search.metric
-  throw new TrainError(
-    `Cannot search by "${search.metric}": there is no such figure`,
-    `figures are ${Object.keys(figures).join(', ')}`,
-  )
+/** What each task is judged by, where the search does not say. */
+const deciding = ['accuracy', 'ap50', 'miou', 'rmse'] as const satisfies readonly FigureName[]
+
+function metricOf({ metric }: Search, ended: readonly EndedTrial[]): FigureName {
+  if (metric !== undefined && isFigure(metric)) return metric
+  return deciding.find((name) => ended.some(({ figures: found }) => name in found)) ?? deciding[0]
 }
 
 async function outcomeOf(
-  { recipe, folder, train, signal }: SearchOptions,
-  metric: FigureName,
+  { search, folder, train, signal }: SearchOptions,
   trial: Trial,
 ): Promise<EndedTrial> {
-  const parts = [partOf(trial.settings), budgetOf(recipe, trial)]
   try {
-    const { figures: found, seconds } = await train(parts, folderOf(folder, trial), trial)
+    const { figures: found, seconds } = await train(
+      partOf(trial.settings),
+      folderOf(folder, trial),
+      trial,
+    )
+    const one = { ...trial, value: null, figures: found, seconds }
+    const metric = metricOf(search, [one])
     const value = found[metric]
     if (value === undefined) {
       throw new Error(
         `Cannot search by ${metric}: the validation samples gave ${Object.keys(found).join(', ') || 'no figure'}`,
       )
     }
-    return { ...trial, value: Number.isFinite(value) ? value : null, figures: found, seconds }
+    return { ...one, value: Number.isFinite(value) ? value : null }
   } catch (error) {
     signal?.throwIfAborted()
     if (!(error instanceof TrainError)) throw error
@@ -138,13 +138,17 @@ async function outcomeOf(
   }
 }
 
-/** The share of the epochs, or of the steps where the recipe says those; at least one step. */
-function budgetOf({ epochs, steps }: Recipe, { share, settings }: Trial): unknown {
-  if (share === 1) return {}
-  if (steps !== null && !('steps' in settings)) {
-    return { steps: Math.max(1, Math.round(steps * share)) }
+/** Trials that all fail in the same words have nothing to do with what is searched. */
+const sameFailuresMax = 3
+
+function refuseHopeless(ended: readonly EndedTrial[]): void {
+  const [first] = ended
+  if (ended.length < sameFailuresMax || first?.failure === undefined) return
+  if (ended.every(({ failure }) => failure === first.failure)) {
+    throw new TrainError(
+      `Cannot search: the first ${ended.length} trials all fail; they say: ${first.failure}`,
+    )
   }
-  return { epochs: Math.max(0.01, epochs * share) }
 }
 
 const folderOf = (folder: string, { id }: Trial): string => join(folder, `trial-${id}`)
@@ -152,9 +156,9 @@ const folderOf = (folder: string, { id }: Trial): string => join(folder, `trial-
 const removeTrial = (folder: string, trial: Trial): Promise<void> =>
   rm(folderOf(folder, trial), { recursive: true, force: true })
 
-function digestOf({ search, recipe, seed, subject }: SearchOptions): string {
+function digestOf({ search, seed, subject }: SearchOptions): string {
   return createHash('sha256')
-    .update(JSON.stringify([search, recipe, seed, subject]))
+    .update(JSON.stringify([search, seed, subject]))
     .digest('hex')
 }
 

@@ -5,6 +5,7 @@
 import { nearestName } from '@edgeloop/protocol/nearest'
 import { type Static, Type } from 'typebox'
 import { Check, Errors } from 'typebox/value'
+import { figures } from '../../evaluate/figures.ts'
 import { seeded } from '../../evaluate/seeded.ts'
 import { type Recipe, recipeOf } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
@@ -64,6 +65,16 @@ export const factorDefault = 3
  */
 export function searchOf(given: unknown, recipe: Recipe): Search {
   if (!Check(Search, given)) throw refusal(given)
+  const { metric } = given
+  if (metric !== undefined && !Object.hasOwn(figures, metric)) {
+    const near = nearestName(metric, Object.keys(figures))
+    throw new TrainError(
+      `Cannot search by "${metric}": there is no such figure`,
+      near === undefined
+        ? `figures are ${Object.keys(figures).join(', ')}`
+        : `did you mean "${near}"?`,
+    )
+  }
   for (const [key, values] of Object.entries(given.keys)) {
     if (isBudget(key) && given.method === 'halving') {
       throw new TrainError(

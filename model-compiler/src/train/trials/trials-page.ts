@@ -1,10 +1,29 @@
 /** A search as pieces of a page: the table of its trials, and one line per trial over all keys. */
 import { type FigureName, figures as figureFacts } from '../../evaluate/figures.ts'
-import { plot, table } from '../../report/html.ts'
+import { page, plot, table } from '../../report/html.ts'
 import { element, escaped, line, picture, text } from '../../report/svg.ts'
 import { type EndedTrial, ranked } from './plan-trials.ts'
 
 const trialsShown = 200
+
+/** The page of a search. @param best where the best trial's own page lies, relative to this one */
+export function trialsPage(
+  trials: readonly EndedTrial[],
+  metric: FigureName,
+  best: string,
+): string {
+  const [first] = ranked(trials, metric)
+  const { title, decimals } = figureFacts[metric]
+  const value = first?.value?.toFixed(decimals) ?? '–'
+  return page(
+    'Search',
+    `<header>
+<h1>Search</h1>
+<p>${trials.length} trials, judged by ${escaped(title)} of the validation samples. <a href="${escaped(best)}">The best</a> has <strong>${value}</strong>.</p>
+</header>
+${trialsSection(trials, metric)}`,
+  )
+}
 
 /** HTML for a run's page. */
 export function trialsSection(trials: readonly EndedTrial[], metric: FigureName): string {

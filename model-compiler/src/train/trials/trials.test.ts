@@ -28,7 +28,8 @@ async function folderFor(t: TestContext): Promise<string> {
 }
 
 /** Best at a rate of 0.01; more epochs make it better without changing the order. */
-function hill({ optimizer, epochs }: Recipe): number {
+function hill({ optimizer, epochs: all }: Recipe, share: number): number {
+  const epochs = all * share
   const off = Math.abs(Math.log10(optimizer.learningRate) + 2)
   return 1 - off / 10 - 0.1 / epochs
 }
@@ -38,11 +39,11 @@ const optionsOf = (
   search: Search,
   more: Partial<SearchOptions> = {},
 ): SearchOptions => ({
-  ...{ search, recipe: recipeDefault, seed: 3, metric: 'accuracy', subject: 'hill', folder },
-  train: async (parts, to) => {
+  ...{ search, seed: 3, subject: 'hill', folder },
+  train: async (part, to, { share }) => {
     await mkdir(to, { recursive: true })
     await writeFile(join(to, 'model.onnx'), 'weights')
-    return { figures: { accuracy: hill(recipeOf(recipeDefault, ...parts)) }, seconds: 1 }
+    return { figures: { accuracy: hill(recipeOf(recipeDefault, part), share) }, seconds: 1 }
   },
   ...more,
 })
@@ -90,6 +91,7 @@ test('what cannot be searched is refused with the key', () => {
   refused({ method: 'grid', key: keys }, /no key "key"/, /did you mean "keys"/)
   refused({ method: 'gird', keys }, /method/, /grid, random, halving/)
   refused({ method: 'grid', keys: {} }, /keys/)
+  refused({ method: 'grid', keys, metric: 'acuracy' }, /no such figure/, /"accuracy"/)
   refused({ method: 'grid', keys: { batchh: [8] } }, /no key "batchh"/, /did you mean "batch"/)
   refused({ method: 'grid', keys: { batch: [8, 0] } }, /batch must be >= 1/)
   refused({ method: 'random', keys: { [rate]: { from: 1, to: 0.1 } } }, /not smaller/)
@@ -112,17 +114,17 @@ test('halving: of nine a third goes on with three times the epochs, twice', asyn
       [1, 1],
     ],
   )
-  const epochs: number[] = []
+  const shares: number[] = []
   const options = optionsOf(await folderFor(t), search)
   const { best, trials } = await runTrials({
     ...options,
-    train: async (parts, folder, trial) => {
-      epochs.push(recipeOf(recipeDefault, ...parts).epochs)
-      return await options.train(parts, folder, trial)
+    train: async (part, folder, trial) => {
+      shares.push(trial.share)
+      return await options.train(part, folder, trial)
     },
   })
   assert.equal(trials.length, trialCount(search))
-  assert.deepEqual([...new Set(epochs.map((one) => Math.round(one * 100)))], [111, 333, 1000])
+  assert.deepEqual([...new Set(shares.map((one) => Math.round(one * 1000)))], [111, 333, 1000])
   // The one that is nearest to the top of the hill of all nine.
   const rates = Array.from({ length: 9 }, (_, at) => Number(candidate(search, 3, at)[rate]))
   const off = (one: number) => Math.abs(Math.log10(one) + 2)
@@ -197,7 +199,7 @@ test('a trial that cannot be trained is written down, and never goes on', async 
       throw new TrainError('no memory')
     },
   })
-  await assert.rejects(runTrials(never), /none of the 4 trials .* no memory/)
+  await assert.rejects(runTrials(never), /the first 3 trials all fail; they say: no memory/)
   const other = optionsOf(await folderFor(t), search, {
     train: async () => {
       throw new Error('disk full')
