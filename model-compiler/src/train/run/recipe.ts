@@ -33,8 +33,12 @@ export type ParameterGroup = Static<typeof ParameterGroup>
 export const Recipe = Type.Object(
   {
     trainable: Type.String({
-      pattern: '^(all|head|blocks:[1-9][0-9]{0,3})$',
-      description: 'what learns: all, head, or blocks:N for the last N layers',
+      pattern: '^(all|auto|head|blocks:[1-9][0-9]{0,3})$',
+      description: 'what learns: all, head, blocks:N for the last N layers, or auto',
+    }),
+    gate: Type.Union([Type.Number(), Type.Null()], {
+      description:
+        'what validation must reach: with trainable auto, the cheapest that does is kept',
     }),
     batchNorm: Type.Union([Type.Literal('train'), Type.Literal('frozen')], {
       description: 'whether statistics of batches are learned or stay as they are',
@@ -118,6 +122,7 @@ export type RecipePart = DeepPartial<Recipe>
 
 export const recipeDefault: Recipe = {
   trainable: 'all',
+  gate: null,
   batchNorm: 'train',
   batch: 64,
   epochs: 10,

@@ -174,6 +174,25 @@ test('a loss that is no number stops the run, and the last good checkpoint stays
   assert.ok(Number.isFinite(result.test?.logLoss))
 })
 
+test('with a gate as little is trained as is good enough', async (t) => {
+  const folder = await temporary(t)
+  const order = (name: string, gate: number | null) => ({
+    ...{ folder: join(folder, name), net: 'mnist-cnn' },
+    recipe: { trainable: 'auto', gate, epochs: 4 } as const,
+  })
+  const tiers = async (name: string) => (await readdir(join(folder, name, 'tiers'))).sort()
+  const easy = ended(await trainPainted(order('easy', 0.4)))
+  assert.deepEqual(await tiers('easy'), ['head'])
+  assert.equal(easy.recipe.trainable, 'head')
+  const hard = ended(await trainPainted(order('hard', 1.1)))
+  assert.deepEqual(await tiers('hard'), ['all', 'blocks-4', 'head'])
+  assert.ok(hard.validation!.accuracy! >= 0.4)
+  assert.equal(hard.modelFile, join(folder, 'hard/model.onnx'))
+  await readModelFile(hard.modelFile)
+  assert.deepEqual(ended(await trainPainted(order('hard', 1.1))).digest, hard.digest)
+  assert.match(await refusal(trainPainted(order('none', null))), /no gate says.*--set gate=0.95/)
+})
+
 test('a run that gains no more ends early with its best weights', async (t) => {
   const folder = await temporary(t)
   const recipe = {

@@ -41,6 +41,7 @@ import type { Figures, TrainProgress } from './progress.ts'
 import type { Recipe } from './recipe.ts'
 import { digestOf, RunFolder } from './run-folder.ts'
 import { StepRunner, type Weights } from './step-runner.ts'
+import { trainTiers } from './tiers.ts'
 import { TrainError } from './train-error.ts'
 import type { TrainResult } from './train-result.ts'
 
@@ -94,6 +95,13 @@ const mixingShare = 0.8
  * step the loss stopped being a number, or that the disk is full; the signal's reason when it is aborted
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
+  if (options.recipe.trainable !== 'auto') return await trainOnce(options)
+  const { length } = partsOf(options.dataset, options.split).train
+  const folder = await openFolder(options, settled(options.recipe, length))
+  return (await folder.result()) ?? (await trainTiers(options, folder, trainOnce))
+}
+
+async function trainOnce(options: TrainOptions): Promise<TrainResult> {
   const { task, dataset, split, replay, seed, signal } = options
   signal?.throwIfAborted()
   const parts = partsOf(dataset, split)
@@ -101,20 +109,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const trainable = trainableOf(task, recipe)
   const frozen = frozenPartOf(task, recipe, trainable, parts.train.length)
   const step = fittingStep(frozen?.task ?? task, recipe, trainable)
-  const identity = {
-    data: dataset.digest,
-    replay: replay?.digest ?? null,
-    split: digestOf(
-      [...split]
-        .map((entry) => entry.join(' '))
-        .sort()
-        .join('\n'),
-    ),
-    model: digestOf(writeModel(task.model)),
-    recipe: decisive(recipe),
-    seed,
-  }
-  const folder = await RunFolder.open<RunFacts>(options.folder, identity, options.asked ?? null)
+  const folder = await openFolder(options, recipe)
   const ended = await folder.result()
   if (ended) return ended
   const pace = paceOf(recipe, parts.train.length)
@@ -139,6 +134,17 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     write: frozen ? writerOf(task, recipe, step, trainable) : step.write,
   })
   return await run.go()
+}
+
+/** The folder of this run, and of no other. */
+async function openFolder(options: TrainOptions, recipe: Recipe): Promise<RunFolder<RunFacts>> {
+  const { task, dataset, split, replay, seed, asked } = options
+  const dealt = [...split].map((entry) => entry.join(' ')).sort()
+  const identity = {
+    ...{ data: dataset.digest, replay: replay?.digest ?? null, split: digestOf(dealt.join('\n')) },
+    ...{ model: digestOf(writeModel(task.model)), recipe: decisive(recipe), seed },
+  }
+  return await RunFolder.open<RunFacts>(options.folder, identity, asked ?? null)
 }
 
 /** What of a recipe decides the weights: how many threads prepare pictures, and what it may take, do not. */
