@@ -81,7 +81,10 @@ export function trainCommand(): Command {
       ]),
     )
     .option('--split <file>', 'JSON: digest of each sample with train, validation or test')
-    .option('--replay-dir <dir>', 'older data set, of which each batch holds recipe.replayShare')
+    .option(
+      '--replay-dir <dir>',
+      'older data set, of which each batch holds recipe.replayShare (default: 0.25)',
+    )
     .option(
       '--teacher <file>',
       'ONNX file that compress.distill follows (default: the model itself)',

@@ -53,6 +53,8 @@ type Tell = (progress: TrainProgress) => void
 const validationFromSamples = 1000
 const validationShareMax = 0.1
 const validationSamplesMax = 2000
+/** Of each batch, where older data are given and the recipe does not say. */
+const replayShareDefault = 0.25
 /** Most bytes of a file that says how samples are divided. */
 const splitBytesMax = 256 * 1024 * 1024
 /** What is written of problems in the data. */
@@ -69,7 +71,8 @@ export async function performTraining(
   for (const text of warningsOf(dataset)) tell({ kind: 'warning', text })
   const split = await splitOf(order, dataset)
   const { task: plain, parent } = await taskOf(order, dataset, split)
-  const { compress, batch, threads } = recipeOf(recipeDefault, plain.defaults, ...order.recipe)
+  const asked = [...(replay ? [{ replayShare: replayShareDefault }] : []), ...order.recipe]
+  const { compress, batch, threads } = recipeOf(recipeDefault, plain.defaults, ...asked)
   if (order.trainer && compresses(compress)) {
     throw new Failure(
       'Cannot compress with a trainer of others: only our own steps can round and prune',
@@ -85,7 +88,7 @@ export async function performTraining(
       })
     : undefined
   const task = compressed ?? plain
-  const recipe = shortened(recipeOf(recipeDefault, task.defaults, ...order.recipe), order.share)
+  const recipe = shortened(recipeOf(recipeDefault, task.defaults, ...asked), order.share)
   const given = {
     ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
     ...(parent && { parent }),

@@ -174,6 +174,33 @@ test('a loss that is no number stops the run, and the last good checkpoint stays
   assert.ok(Number.isFinite(result.test?.logLoss))
 })
 
+test('older samples are replayed, but none that tests here', async (t) => {
+  const folder = await temporary(t)
+  const order = { folder, net: 'lenet', recipe: { steps: 6, batch: 16, replayShare: 0.25 } }
+  const options = paintedRun(order)
+  const [tested, ...rest] = options.dataset.samples.toReversed()
+  assert.equal(options.split.get(tested!.digest), 'test')
+  // An older set that shares its samples with this one: what is held out here must not come back in.
+  const replay = { ...options.dataset, name: 'older', samples: [tested!, ...rest.slice(-20)] }
+  const seen: string[] = []
+  const task = {
+    ...options.task,
+    feeds(...given: Parameters<typeof options.task.feeds>) {
+      seen.push(...given[0].samples.map(({ digest }) => digest))
+      return options.task.feeds(...given)
+    },
+  }
+  ended(await trainPainted(order, { replay, task }))
+  assert.equal(seen.length, 6 * 16)
+  const older = new Set(replay.samples.map(({ digest }) => digest))
+  assert.ok(seen.filter((digest) => older.has(digest)).length >= 6 * 4)
+  assert.ok(!seen.includes(tested!.digest))
+  const without = { ...order, folder: join(folder, 'without') }
+  assert.match(await refusal(trainPainted(without)), /older data: none are given; .*--replay-dir/)
+  const unasked = { ...without, recipe: { steps: 1 } }
+  assert.match(await refusal(trainPainted(unasked, { replay })), /no share of a batch/)
+})
+
 test('with a gate as little is trained as is good enough', async (t) => {
   const folder = await temporary(t)
   const order = (name: string, gate: number | null) => ({

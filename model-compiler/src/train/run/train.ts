@@ -106,6 +106,7 @@ async function trainOnce(options: TrainOptions): Promise<TrainResult> {
   signal?.throwIfAborted()
   const parts = partsOf(dataset, split)
   const recipe = settled(options.recipe, parts.train.length)
+  refuseReplay(replay, recipe)
   const trainable = trainableOf(task, recipe)
   const frozen = frozenPartOf(task, recipe, trainable, parts.train.length)
   const step = fittingStep(frozen?.task ?? task, recipe, trainable)
@@ -121,7 +122,7 @@ async function trainOnce(options: TrainOptions): Promise<TrainResult> {
     : openBatches({
         ...{ ...drawn, canvas: task.canvas },
         augment: augmentationOf(recipe.augment),
-        ...(replay && { replay: replayOf(replay, recipe.replayShare) }),
+        ...(replay && { replay: replayOf(replay, recipe.replayShare, split) }),
         ...(task.maskLabels && { maskLabels: task.maskLabels }),
         ...{ mixingEndsAt: Math.round(mixingShare * batchesInAll), steps: batchesInAll },
         workers: recipe.workers,
@@ -166,9 +167,29 @@ function writerOf(
   return whole.write
 }
 
-const replayOf = (dataset: Dataset, share: number) => ({
-  ...{ dataset, share, digests: dataset.samples.map(({ digest }) => digest) },
+/** Older samples that are learned from again; one that tests or chooses here is not. */
+const replayOf = (dataset: Dataset, share: number, split: Split) => ({
+  ...{ dataset, share },
+  digests: dataset.samples.flatMap(({ digest }) =>
+    (split.get(digest) ?? 'train') === 'train' ? [digest] : [],
+  ),
 })
+
+/** @throws {TrainError} when older data are given and not asked for, or the other way round */
+function refuseReplay(replay: Dataset | undefined, { replayShare }: Recipe): void {
+  if (replay && replayShare === 0) {
+    throw new TrainError(
+      `Cannot replay "${replay.name}": the recipe gives it no share of a batch`,
+      'for example --set replayShare=0.25',
+    )
+  }
+  if (!replay && replayShare > 0) {
+    throw new TrainError(
+      `Cannot fill ${replayShare} of each batch with older data: none are given`,
+      'name them with --replay-dir, or set replayShare=0',
+    )
+  }
+}
 
 type RunParts = {
   readonly options: TrainOptions
