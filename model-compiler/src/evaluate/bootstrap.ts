@@ -22,8 +22,8 @@ export type BootstrapOptions = {
 /**
  * @param statistic the figure, given how often each unit counts in this round
  * @param units how many there are
- * @returns undefined where no interval can be said: fewer than two units (or clusters), or a statistic that is never a
- * number. Rounds in which it is none (a label that was not drawn) are left out.
+ * @returns undefined where no interval can be said: fewer than two units (or clusters), a statistic that is never a
+ * number, or one that is always the same (of a set without a mistake no mistake can be drawn). Rounds in which it is none (a label that was not drawn) are left out.
  */
 export function bootstrap(
   statistic: (counts: Uint32Array) => number,
@@ -50,7 +50,18 @@ export function bootstrap(
   if (values.length === 0) return undefined
   values.sort((a, b) => a - b)
   const tail = (1 - confidence) / 2
-  return [quantile(values, tail), quantile(values, 1 - tail)]
+  const interval = [quantile(values, tail), quantile(values, 1 - tail)] as const
+  return interval[0] < interval[1] ? interval : undefined
+}
+
+/**
+ * The interval of a share that is all or nothing, which drawing cannot give: how many more could be otherwise, and none
+ * be seen among so many (Clopper and Pearson, 1934, for 0 and n of n).
+ * @param share 0 or 1
+ */
+export function intervalOfAll(share: 0 | 1, units: number, confidence = 0.95): Interval {
+  const apart = 1 - ((1 - confidence) / 2) ** (1 / units)
+  return share === 1 ? [1 - apart, 1] : [0, apart]
 }
 
 function clusters(clusterOf: ArrayLike<number>, units: number): number[][] {

@@ -6,7 +6,7 @@
 import type { MapOverlap } from './accuracy.ts'
 import type { Found, Truth } from './average-precision.ts'
 import { intersectionOverUnion } from './average-precision.ts'
-import { bootstrap, type Interval } from './bootstrap.ts'
+import { bootstrap, type Interval, intervalOfAll } from './bootstrap.ts'
 import type { ReliabilityBin } from './calibration.ts'
 import { type ClassificationMetrics, classificationMetrics } from './classification.ts'
 import { type CurvePoint, thinned } from './curve.ts'
@@ -122,7 +122,7 @@ export function reportClassification(
   const isRight = Uint8Array.from(metrics.said, (said, at) => (said === truth[at] ? 1 : 0))
   const accuracy = (counts: ArrayLike<number>): number => weightedMean(isRight, counts)
   const drawn = drawing(samples, options, roundsDefault)
-  const interval = drawn(accuracy)
+  const interval = drawn(accuracy) ?? exactly(metrics.accuracy, samples, options)
   const f1 = drawn((counts) => macroF1(metrics, truth, counts))
   const badness = badnessOfClasses(metrics, truth)
   return {
@@ -169,6 +169,16 @@ export function reportClassification(
       })),
     ),
   }
+}
+
+/** Of a set without a mistake, or with nothing else; streams that are drawn whole count once. */
+function exactly(
+  accuracy: number,
+  samples: readonly EvaluatedSample[],
+  { rounds }: ReportOptions,
+): Interval | undefined {
+  if (rounds === 0 || samples.length === 0 || (accuracy !== 0 && accuracy !== 1)) return undefined
+  return intervalOfAll(accuracy, clustersOf(samples)?.count ?? samples.length)
 }
 
 function macroF1(
@@ -385,18 +395,26 @@ function drawing(
   roundsOfTask: number,
 ): (statistic: (counts: ArrayLike<number>) => number) => Interval | undefined {
   const count = rounds ?? roundsOfTask
+  const clusterOf = clustersOf(samples)?.of
+  return (statistic) =>
+    bootstrap(statistic, samples.length, {
+      ...{ seed, rounds: count },
+      ...(clusterOf && { clusterOf }),
+    })
+}
+
+/** Streams by sample, where there are enough of them to be drawn whole; a sample without one stands for itself. */
+function clustersOf(
+  samples: readonly EvaluatedSample[],
+): { readonly of: readonly number[]; readonly count: number } | undefined {
   const streams = new Map<string, number>()
-  const clusterOf = samples.map(({ stream, digest }) => {
+  const of = samples.map(({ stream, digest }) => {
     const key = stream === undefined ? `sample ${digest}` : `stream ${stream}`
     if (!streams.has(key)) streams.set(key, streams.size)
     return streams.get(key)!
   })
-  const clustered = streams.size >= clustersMin && streams.size < samples.length
-  return (statistic) =>
-    bootstrap(statistic, samples.length, {
-      ...{ seed, rounds: count },
-      ...(clustered && { clusterOf }),
-    })
+  const isClustered = streams.size >= clustersMin && streams.size < samples.length
+  return isClustered ? { of, count: streams.size } : undefined
 }
 
 /** With fewer streams than this, drawing them whole is chance of another kind; samples are drawn then. */

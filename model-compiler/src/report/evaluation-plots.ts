@@ -140,7 +140,10 @@ export function confusionMatrix(
       )
       const number =
         size <= matrixNumbersMax && count > 0
-          ? text(brief(count), x + each / 2, y + each / 2 + 3, { 'text-anchor': 'middle' })
+          ? text(brief(count), x + each / 2, y + each / 2 + 3, {
+              'text-anchor': 'middle',
+              class: share > 0.5 ? 'on' : '',
+            })
           : ''
       return rect + number
     })

@@ -57,7 +57,7 @@ circle.chosen,rect.chosen,rect.after{fill:var(--accent)}circle.passed,rect.passe
 svg .series{fill:none;stroke-width:1.8;stroke-linejoin:round}
 svg .series0{stroke:var(--accent)}svg .series1{stroke:#c9730a}svg .series2{stroke:#2c9a5b}svg .series3{stroke:#b0417d}svg .series4{stroke:#7b61c9}svg .series5{stroke:var(--calm)}
 svg .series6{stroke:var(--accent);stroke-dasharray:5 3}svg .series7{stroke:#c9730a;stroke-dasharray:5 3}svg .series8{stroke:#2c9a5b;stroke-dasharray:5 3}svg .series9{stroke:#b0417d;stroke-dasharray:5 3}
-svg .cell{fill:var(--accent)}svg .cell.wrong{fill:var(--bad)}svg .gap{fill:var(--bad);opacity:.35}svg circle.dot{fill:var(--accent);opacity:.5}svg .trial{fill:none;stroke:var(--calm);opacity:.6}svg .trial.best{stroke:var(--accent);stroke-width:2.5;opacity:1}`
+svg text.on{fill:var(--ground)}svg .cell{fill:var(--accent)}svg .cell.wrong{fill:var(--bad)}svg .gap{fill:var(--bad);opacity:.35}svg circle.dot{fill:var(--accent);opacity:.5}svg .trial{fill:none;stroke:var(--calm);opacity:.6}svg .trial.best{stroke:var(--accent);stroke-width:2.5;opacity:1}`
 
 /** Colours and measures of a page; `plotStyle` is what pictures need where they stand elsewhere. */
 const style = `
@@ -79,7 +79,7 @@ th:first-child{text-align:left}th small{display:block;color:var(--soft);font-wei
 .why,thead th:last-child{text-align:left;white-space:normal;min-width:14em}
 table.numbers thead th:last-child{text-align:right;min-width:0}
 tr.chosen{background:var(--card)}tr.chosen strong{color:var(--accent)}tr.refused td,tr.refused th{color:var(--soft)}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:16px;margin-top:16px}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:16px;margin:16px 0}
 figure{margin:0;padding:16px;background:var(--card);border-radius:8px}figure h2{margin:0}figure p{font-size:13px;margin:0 0 8px}
 ${plotStyle}
 .key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-left:8px}.key.before{background:var(--calm)}.key.after{background:var(--accent)}

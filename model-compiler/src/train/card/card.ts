@@ -54,6 +54,15 @@ const calibrationErrorMax = 0.05
 /** Above this share of the samples differing between two figures, a reader should hear of it. */
 const gapShown = 0.1
 
+/** At the ends of its range a temperature is no repair: the samples had no mistake, or nothing else. */
+const repairText = ({
+  temperature,
+  errorAfter,
+}: NonNullable<EvaluationReport['calibration']>): string =>
+  temperature > 0.051 && temperature < 19.9
+    ? `; dividing the logits by ${temperature.toFixed(2)} would leave ${(errorAfter * 100).toFixed(0)}`
+    : ''
+
 function limitsOf({
   evaluation,
   data,
@@ -104,7 +113,7 @@ function limitsOf({
   }
   if (calibration && calibration.error > calibrationErrorMax) {
     limits.push(
-      `Its scores are no probabilities: off by ${(calibration.error * 100).toFixed(0)} points on average; dividing the logits by ${calibration.temperature.toFixed(2)} would leave ${(calibration.errorAfter * 100).toFixed(0)}.`,
+      `Its scores are no probabilities: off by ${(calibration.error * 100).toFixed(0)} points on average${repairText(calibration)}.`,
     )
   }
   if (labels.length === 1 && evaluation.task === 'classification') {

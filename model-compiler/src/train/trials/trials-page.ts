@@ -44,7 +44,7 @@ export function trialsSection(trials: readonly EndedTrial[], metric: FigureName)
       ? `<p>And ${order.length - trialsShown} more in trials.json.</p>`
       : ''
   return `<h2>Trials</h2>
-<div class="plots">${plot('Trials', parallelCoordinates(order, metric), 'One line per trial; strong: the best.')}</div>
+<div class="plots">${plot('Settings and outcome', parallelCoordinates(order, metric), 'One line per trial; strong: the best.')}</div>
 ${table('Trials', ['Trial', ...keys, 'of the epochs', title, 's'], rows)}${rest}`
 }
 
