@@ -2,9 +2,9 @@
  * One net in training, in a process of its own: takes an order, then trains for as long as it is told and answers how long
  * each step took. Its memory is that of nothing else.
  */
-import { writeModel } from '../../model-compiler/src/onnx/write.ts'
-import { openSession, type Value } from '../../model-compiler/src/runtime/session.ts'
-import { Optimizer } from '../../model-compiler/src/train/optimizers/optimizer.ts'
+import type { Value } from '../../model-compiler/src/runtime/session.ts'
+import { recipeDefault, recipeOf } from '../../model-compiler/src/train/run/recipe.ts'
+import { StepRunner } from '../../model-compiler/src/train/run/step-runner.ts'
 import { inTraining, type NetOrder } from './train-nets.ts'
 
 export type StepTimes = {
@@ -29,30 +29,21 @@ process.once('message', async (order: StepOrder) => {
 })
 process.once('disconnect', () => process.exit(0))
 
+/** Adam at one rate and nothing else, as PyTorch's side has it. */
+const recipe = (threads: number) =>
+  recipeOf(recipeDefault, {
+    ...{ threads, ema: 0 },
+    optimizer: { name: 'adam', learningRate: 1e-3, weightDecay: 0, clipNorm: 0 },
+    schedule: { name: 'constant', warmupSteps: 0 },
+  })
+
 async function open({ threads, level, profileTo, ...net }: StepOrder) {
   const step = inTraining(net)
-  const session = await openSession(writeModel(step.model), {
-    ...{ threads, level },
+  const runner = await StepRunner.open(step, recipe(threads), {
+    ...{ level },
     ...(profileTo !== undefined && { profileTo }),
-    extra: { session: { intra_op: { allow_spinning: '1' }, force_spinning_stop: '1' } },
   })
-  const { parameters } = step.initial
-  const optimizer = new Optimizer({
-    elements: parameters.length,
-    settings: {
-      ...{ name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      ...{ momentum: 0.9, nesterov: false },
-    },
-    stretches: [{ offset: 0, elements: parameters.length, rate: 1, weightDecay: 0 }],
-    ...{ averaged: false, scaled: false, accumulates: false },
-  })
-  optimizer.parameters.set(parameters)
-  const state = step.initial.state.slice()
   const feeds: Record<string, Value> = {}
-  for (const { name, offset, elements, shape } of step.inputs) {
-    const data = optimizer.parameters.subarray(offset, offset + elements)
-    feeds[name] = { type: 'float32', dims: shape, data }
-  }
   for (const { name, shape } of step.dataInputs) {
     const dims = shape as readonly number[]
     const length = dims.reduce((product, one) => product * one, 1)
@@ -60,28 +51,18 @@ async function open({ threads, level, profileTo, ...net }: StepOrder) {
   }
   const once = async () => {
     const begin = performance.now()
-    const results = await session.run(feeds)
-    const ran = performance.now()
-    for (const { name, offset } of step.gradients) {
-      optimizer.take(results[name]!.data as Float32Array, offset, false)
-    }
-    for (const { output, offset, elements, momentum } of step.state) {
-      const batch = results[output]!.data as Float32Array
-      for (let at = offset; at < offset + elements; at++) {
-        state[at] = momentum * state[at]! + (1 - momentum) * batch[at]!
-      }
-    }
-    optimizer.step(1e-3, 1, 0)
-    const loss = Number(results[step.outputs.loss]!.data[0])
-    return { loss, runMs: ran - begin, stepMs: performance.now() - begin }
+    const { loss, runMs } = await runner.run(feeds, false)
+    runner.move(0, 1)
+    return { loss, runMs, stepMs: performance.now() - begin }
   }
   return async (seconds: number): Promise<StepTimes> => {
     const end = performance.now() + seconds * 1000
     const busy = process.cpuUsage()
     const done: Awaited<ReturnType<typeof once>>[] = []
     while (done.length < 3 || performance.now() < end) done.push(await once())
-    if (profileTo !== undefined) session.endProfiling()
     const { user, system } = process.cpuUsage(busy)
+    // The profile is written when the session ends.
+    if (profileTo !== undefined) await runner[Symbol.asyncDispose]()
     return {
       stepMs: done.map(({ stepMs }) => stepMs),
       runMs: done.map(({ runMs }) => runMs),

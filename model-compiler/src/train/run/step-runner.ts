@@ -1,6 +1,11 @@
 /** A step graph with its weights: a batch in, a loss out, and the optimizer moves what is trained. */
 import { writeModel } from '../../onnx/write.ts'
-import { openSession, type Session, type Value } from '../../runtime/session.ts'
+import {
+  openSession,
+  type Session,
+  type SessionOptions,
+  type Value,
+} from '../../runtime/session.ts'
 import type { Step } from '../differentiate/differentiate.ts'
 import { Optimizer } from '../optimizers/optimizer.ts'
 import { relativeScale, stretchesOf } from '../optimizers/stretches.ts'
@@ -67,11 +72,15 @@ export class StepRunner implements AsyncDisposable {
     ]
   }
 
-  static async open(step: Step, recipe: Recipe): Promise<StepRunner> {
-    const { threads } = recipe
+  /** @param options of the runtime that a benchmark varies */
+  static async open(
+    step: Step,
+    recipe: Recipe,
+    options: Pick<SessionOptions, 'level' | 'profileTo'> = {},
+  ): Promise<StepRunner> {
     const session = await openSession(writeModel(step.model), {
-      ...{ threads, extra: spinning },
-      memoryPattern: false,
+      ...{ threads: recipe.threads, extra: spinning, memoryPattern: false },
+      ...options,
     })
     return new StepRunner(step, recipe, session)
   }
