@@ -37,12 +37,24 @@ export function chooseMaxPool(shape: PoolingShape): MaxPoolGradient {
 /** @returns the maxima, with their gradient */
 export function maxPool(tape: Tape, x: Sym, shape: PoolingShape, ceil: boolean): Sym {
   const attributes = { ...windowAttributes(shape), ceil_mode: { int: ceil ? 1 : 0 } }
+  const result = [...x.shape.slice(0, 2), ...shape.output]
   if (chooseMaxPool(shape) === 'enlarged' || !x.needsGradient) {
-    const y = tape.emit('MaxPool', [x], attributes)
+    const y = tape.reshape(tape.emit('MaxPool', [planesOf(tape, x)], attributes), result)
     return tape.record([x], y, (dy) => [enlargedGradient(tape, x, y, dy, shape)])
   }
-  const [y, places] = tape.emitSeveral('MaxPool', [x], 2, attributes)
-  return tape.record([x], y!, (dy) => [scatteredGradient(tape, x, places!, dy, shape)])
+  const [y, places] = tape.emitSeveral('MaxPool', [planesOf(tape, x)], 2, attributes)
+  return tape.record([x], tape.reshape(y!, result), (dy) => [
+    scatteredGradient(tape, x, places!, dy, shape),
+  ])
+}
+
+/**
+ * Every map as a picture of one channel: from many channels the runtime would make blocks for each pool, and afterwards
+ * unmake them.
+ */
+const planesOf = (tape: Tape, x: Sym): Sym => {
+  const [first, second, rows, columns] = x.shape
+  return tape.reshape(tape.stopGradient(x), [first! * second!, 1, rows!, columns!])
 }
 
 /**
@@ -59,11 +71,13 @@ function enlargedGradient(tape: Tape, x: Sym, y: Sym, dy: Sym, shape: PoolingSha
 export function enlarged(tape: Tape, x: Sym, by: Pair): Sym {
   if (area(by) === 1) return x
   const scales = tape.constant([4], [1, 1, by[0], by[1]])
-  return tape.emit('Resize', [x, undefined, scales], {
+  const made = tape.emit('Resize', [planesOf(tape, x), undefined, scales], {
     mode: { string: 'nearest' },
     coordinate_transformation_mode: { string: 'asymmetric' },
     nearest_mode: { string: 'floor' },
   })
+  const [first, second, rows, columns] = x.shape
+  return tape.reshape(made, [first!, second!, rows! * by[0], columns! * by[1]])
 }
 
 function scatteredGradient(
@@ -95,11 +109,12 @@ export function averagePool(
   shape: PoolingShape,
   options: { readonly ceil: boolean; readonly countPadding: boolean },
 ): Sym {
-  const y = tape.emit('AveragePool', [x], {
+  const means = tape.emit('AveragePool', [planesOf(tape, x)], {
     ...windowAttributes(shape),
     ceil_mode: { int: options.ceil ? 1 : 0 },
     count_include_pad: { int: options.countPadding ? 1 : 0 },
   })
+  const y = tape.reshape(means, [...x.shape.slice(0, 2), ...shape.output])
   return tape.record([x], y, (dy) => {
     const tiles = chooseMaxPool(shape) === 'enlarged'
     if (tiles) return [enlarged(tape, scaled(tape, dy, 1 / area(shape.kernel)), shape.kernel)]
