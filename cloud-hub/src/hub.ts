@@ -69,7 +69,7 @@ import { openMetrics } from './telemetry/metrics.ts'
 import { dropCheckpoints } from './training/run-record.ts'
 import { openRunDesk } from './training/runs.ts'
 import { openScheduledDatasets } from './training/scheduled-datasets.ts'
-import { openSchedules } from './training/schedules.ts'
+import { openSchedules, type ScheduleDesk } from './training/schedules.ts'
 import { trainAct } from './training/train-job.ts'
 import type { Trainer } from './training/trainer.ts'
 import { openUploads } from './uploads/uploads.ts'
@@ -383,7 +383,10 @@ export async function openHub(
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
   await rm(workFolder, { recursive: true, force: true })
-  const datasetChanged = (name: string) => changes.publish({ kind: 'dataset', name })
+  const datasetChanged = (name: string) => {
+    changes.publish({ kind: 'dataset', name })
+    schedules?.wake()
+  }
   const datasets = openDatasetDesk({ store, clock, changed: datasetChanged })
   const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
   const samples = openSamplePictures({ store, files: sampleFiles, clock })
@@ -394,6 +397,7 @@ export async function openHub(
   })
   // Apart from compilations: neither stands before the other.
   const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
+  let schedules: ScheduleDesk | undefined
   const runs = openRunDesk({
     ...{ store, clock, models, datasets: versions },
     files: modelFiles,
@@ -445,7 +449,7 @@ export async function openHub(
         },
       }),
     )
-  const schedules = opened.use(
+  schedules = opened.use(
     await openSchedules({
       ...{ store, audit, runs, models, clock, failed },
       datasets: openScheduledDatasets({

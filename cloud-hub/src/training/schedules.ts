@@ -15,7 +15,7 @@ import {
   type TrainingSchedule,
 } from '@edgeloop/protocol'
 import type { Selectable } from 'kysely'
-import { createTask, type ScheduledTask, validate } from 'node-cron'
+import { schedule, validate } from 'node-cron'
 import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { ModelDesk } from '../models/models.ts'
 import type { Store } from '../store/store.ts'
@@ -24,6 +24,8 @@ import type { RunDesk } from './runs.ts'
 
 /** How often it is looked whether enough is newly said, and whether another hub has changed a schedule. */
 const lookIntervalMs = 30_000
+/** Changes that come within this time are looked at together. */
+const wakeMs = 1000
 /** Several hubs are due at once; the first within this time has it. */
 const claimMs = 30_000
 
@@ -41,7 +43,20 @@ export type ScheduledDatasets = {
   freeze(dataset: string, by: string, signal: AbortSignal): Promise<DatasetVersion>
 }
 
+/** Acts at the times of a cron expression until it is ended. */
+export type Calendar = (
+  cron: string,
+  act: () => void,
+) => { next(): Date | null; end(): Promise<void> }
+
+export const machineCalendar: Calendar = (cron, act) => {
+  const task = schedule(cron, act, { unref: true })
+  return { next: () => task.getNextRun(), end: async () => await task.destroy() }
+}
+
 export type ScheduleDesk = AsyncDisposable & {
+  /** What is said of samples may have changed. */
+  wake(): void
   list(): Promise<TrainingSchedule[]>
   /** @throws {Refusal} badRequest for a time that is none; notFound for the dataset or the model; conflict for too many */
   put(
@@ -59,17 +74,19 @@ type Row = Selectable<TrainingScheduleTable>
 export async function openSchedules(deps: {
   store: Store
   audit: Audit
-  runs: RunDesk
-  models: ModelDesk
+  runs: Pick<RunDesk, 'isOpen' | 'add'>
+  models: Pick<ModelDesk, 'versions'>
   datasets: ScheduledDatasets
   clock: () => number
+  calendar?: Calendar
   changed: () => void
   failed: (error: unknown) => void
 }): Promise<ScheduleDesk> {
   const { store, audit, runs, models, datasets, clock, changed, failed } = deps
+  const { calendar = machineCalendar } = deps
   const closing = new AbortController()
   /** Of calendars, by name; with the expression that each was made of. */
-  const tasks = new Map<string, { cron: string; task: ScheduledTask }>()
+  const tasks = new Map<string, { cron: string; task: ReturnType<Calendar> }>()
   let working = Promise.resolve()
 
   const rows = () =>
@@ -99,14 +116,12 @@ export async function openSchedules(deps: {
     }
     for (const [name, { cron, task }] of tasks) {
       if (wanted.get(name) === cron) continue
-      await task.destroy()
+      await task.end()
       tasks.delete(name)
     }
     for (const [name, cron] of wanted) {
       if (tasks.has(name)) continue
-      const task = createTask(cron, () => void work(() => due(name)), { unref: true })
-      await task.start()
-      tasks.set(name, { cron, task })
+      tasks.set(name, { cron, task: calendar(cron, () => void work(() => due(name))) })
     }
   }
 
@@ -197,7 +212,7 @@ export async function openSchedules(deps: {
       enabled: row.enabled === 1,
       cause,
       run: JSON.parse(row.run_request) as ScheduledRun,
-      nextAt: timeOf(tasks.get(row.name)?.task.getNextRun()),
+      nextAt: timeOf(tasks.get(row.name)?.task.next()),
       have: cause.kind === 'annotations' ? await newlySaid(row).catch(() => 0) : null,
       lastAt: timeOf(row.last_at),
       lastRun: row.last_run === '' ? null : row.last_run,
@@ -210,7 +225,15 @@ export async function openSchedules(deps: {
   await arrange()
   const timer = setInterval(() => void work(look), lookIntervalMs)
   timer.unref()
+  let waking: NodeJS.Timeout | undefined
   return {
+    wake: () => {
+      waking ??= setTimeout(() => {
+        waking = undefined
+        void work(look)
+      }, wakeMs).unref()
+    },
+
     list: async () => await Promise.all((await rows()).map(shown)),
 
     put: async (name, { cause, run, enabled = true }, by, note) => {
@@ -255,8 +278,9 @@ export async function openSchedules(deps: {
 
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      clearTimeout(waking)
       closing.abort()
-      for (const { task } of tasks.values()) await task.destroy()
+      for (const { task } of tasks.values()) await task.end()
       await working
     },
   }
