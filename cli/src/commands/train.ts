@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type {
   DataFormat,
+  Trainer,
   TrainOrder,
   TrainProgress,
   TrainResult,
@@ -95,7 +96,10 @@ export function trainCommand(): Command {
     .option('--seed <n>', 'decides split, weights, order and augmentation', integer(0, 2 ** 31), 42)
     .option('--seeds <n>', 'train so many times and give the mean', integer(1, 100))
     .option('--search <file>', 'try values of the recipe; keep the best (YAML or JSON)')
-    .option('--trainer <how>', 'external:COMMAND trains instead: see docs/external-trainer.md')
+    .option(
+      '--trainer <how>',
+      'external:COMMAND or kubernetes:IMAGE trains instead: docs/external-trainer.md',
+    )
     .requiredOption('--out <dir>', 'folder of the run; one that holds this run is gone on with')
     .option('--resume', 'go on with the run in --out, as it was asked for')
     .option('--memory-limit <mib>', 'MiB of memory that it may take', number(64, 1e7))
@@ -274,7 +278,7 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
   }
   const { childLimitsDefault } = await import('@edgeloop/model-compiler/compile')
   const recipe = await recipeParts(given, memoryMib(given, childLimitsDefault.memoryBytesMax))
-  const trainer = given.trainer === undefined ? undefined : trainerOf(given.trainer)
+  const trainer = given.trainer === undefined ? undefined : await trainerOf(given.trainer)
   const labels = given.labels === undefined ? undefined : await labelsIn(given.labels)
   const seeds = Array.from({ length: given.seeds ?? 1 }, (_, at) => given.seed + at)
   return seeds.map((seed): TrainOrder => {
@@ -328,11 +332,16 @@ async function resumedOrder({ out }: Options): Promise<TrainOrder> {
   return { ...order, folder: resolve(out) }
 }
 
-function trainerOf(text: string): readonly string[] {
-  const command = text.startsWith('external:') ? splitCommand(text.slice('external:'.length)) : []
-  if (command.length > 0) return command
+async function trainerOf(text: string): Promise<Trainer> {
+  const [, kind, rest = ''] = /^(external|kubernetes):(.*)$/s.exec(text) ?? []
+  if (kind === 'kubernetes') {
+    const { jobWishOf } = await import('@edgeloop/model-compiler/train')
+    return { kind: 'job', ...jobWishOf(rest) }
+  }
+  const command = kind === 'external' ? splitCommand(rest) : []
+  if (command.length > 0) return { kind: 'command', command }
   throw new UsageFailure(
-    `Cannot train by "${text}": it is no external:COMMAND`,
+    `Cannot train by "${text}": it is no external:COMMAND and no kubernetes:IMAGE`,
     'for example --trainer "external:python3 train.py"; docs/external-trainer.md says what it has to do',
   )
 }

@@ -103,7 +103,7 @@ export async function performTraining(
     )
   }
   const result = order.trainer
-    ? await runExternally({ ...given, command: order.trainer })
+    ? await runExternally({ ...given, trainer: order.trainer })
     : await train({ ...given, ...(replay && { replay }) })
   if (result.kind === 'ended') await describe(task, order)
   return result

@@ -15,12 +15,18 @@ import { digestOf, RunFolder } from '../run/run-folder.ts'
 import type { TrainOptions } from '../run/train.ts'
 import type { TrainResult } from '../run/train-result.ts'
 import type { ExternalLimits } from './contract.ts'
+import { type JobWish, manifestName, orderJob } from './order-a-job.ts'
 import { trainExternally } from './train-externally.ts'
 
 export type ExternalRunOptions = Omit<TrainOptions, 'replay'> & {
-  readonly command: readonly string[]
+  readonly trainer: Trainer
   readonly limits?: Partial<ExternalLimits>
 }
+
+/** Who takes the steps: a program of this machine, or a container as a Kubernetes Job. */
+export type Trainer =
+  | { readonly kind: 'command'; readonly command: readonly string[] }
+  | ({ readonly kind: 'job' } & JobWish)
 
 /** Nothing of such a run but its folders is kept in checkpoints of ours. */
 type NoFacts = Readonly<Record<string, never>>
@@ -30,7 +36,7 @@ type NoFacts = Readonly<Record<string, never>>
  * @throws {TrainError | OnnxError | DatasetError} as `trainExternally`, and when the folder holds another run
  */
 export async function runExternally(options: ExternalRunOptions): Promise<TrainResult> {
-  const { task, dataset, split, seed, command, limits, signal, pause } = options
+  const { task, dataset, split, seed, trainer, limits, signal, pause } = options
   const parts = partsOf(dataset, split)
   const recipe = settled(options.recipe, parts.train.length)
   const identity = {
@@ -41,7 +47,7 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
         .sort()
         .join('\n'),
     ),
-    ...{ recipe, seed, trainer: command },
+    ...{ recipe, seed, trainer },
   }
   const folder = await RunFolder.open<NoFacts>(options.folder, identity, options.asked ?? null)
   const before = await folder.result()
@@ -59,20 +65,27 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
     }
     options.progress?.(word)
   }
-  const accepted = await trainExternally({
-    ...{ task, dataset, split, recipe, seed, command, folder: join(folder.path, 'external') },
-    ...{ progress: tell, ...(limits && { limits }) },
-    ...(pause && { pause }),
-    ...(signal && { signal }),
-  })
+  const given = { task, dataset, split, recipe, seed, ...(limits && { limits }) }
+  const place = join(folder.path, 'external')
+  const accepted =
+    trainer.kind === 'job'
+      ? await orderJob(given, trainer, place, signal)
+      : await trainExternally({
+          ...{ ...given, command: trainer.command, folder: place, progress: tell },
+          ...(pause && { pause }),
+          ...(signal && { signal }),
+        })
   await written
-  if (accepted === 'paused') {
+  if (accepted === 'ordered' && trainer.kind === 'job') {
+    tell({ kind: 'warning', text: orderedText(place, trainer) })
+  }
+  if (accepted === 'paused' || accepted === 'ordered') {
     return { kind: 'paused', step: last?.step ?? 0, steps: last?.steps ?? 0 }
   }
   await folder.write('model.onnx', accepted.bytes)
   const modelFile = join(folder.path, 'model.onnx')
   const model = await readModelFile(modelFile)
-  const { trainer, steps, bestStep = steps, seconds } = accepted.result
+  const { trainer: name, steps, bestStep = steps, seconds } = accepted.result
   const evaluate = async (on: 'validation' | 'test'): Promise<EvaluationReport | undefined> => {
     if (parts[on].length === 0) return undefined
     const report = await task.evaluate(model, parts[on], {
@@ -109,7 +122,7 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
       },
     },
     ...(options.parent && { parent: options.parent }),
-    training: { trainer, steps, bestStep, seconds },
+    training: { trainer: name, steps, bestStep, seconds },
     ...(test && { evaluation: test }),
   })
   const report = { schemaVersion: 1, card, validation, test }
@@ -119,3 +132,6 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
   await folder.write('result.json', `${JSON.stringify(result, null, 2)}\n`)
   return result
 }
+
+const orderedText = (place: string, { claim, path }: JobWish): string =>
+  `the order is ready: copy "${place}" to "${path || '.'}" of claim ${claim}, kubectl apply -f ${join(place, manifestName)}, and when the Job has ended, copy its output/ back and give the same command again`

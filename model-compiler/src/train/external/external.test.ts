@@ -4,6 +4,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { Job } from 'kubernetes-models/batch/v1/Job'
+import { parse } from 'yaml'
 import type { Split } from '../../datasets/dataset.ts'
 import { openDataset } from '../../datasets/open-dataset.ts'
 import { model, node, value } from '../../onnx/build.ts'
@@ -14,6 +16,7 @@ import type { CanvasSpec } from '../batches/canvas.ts'
 import type { TrainProgress } from '../run/progress.ts'
 import { recipeDefault } from '../run/recipe.ts'
 import { externalLimitsDefault } from './contract.ts'
+import { jobWishOf, orderJob } from './order-a-job.ts'
 import type { OrderParts } from './prepare-order.ts'
 import { trainExternally } from './train-externally.ts'
 
@@ -295,4 +298,34 @@ test('a folder that is used again has nothing of the earlier order but its outpu
   await promise
   assert(!(await readdir(join(folder, 'dataset', 'blobs'))).includes('old'))
   assert(externalLimitsDefault.seconds > 0)
+})
+
+test('a Job is ordered, and what it has left is taken by the same words', async (t) => {
+  const folder = join(await folderFor(t), 'Gate 7', 'external')
+  const wish = jobWishOf(
+    'registry/trainer:1?claim=training&path=runs/7&gpus=1&memoryGiB=16&hours=2',
+  )
+  const parts = await partsFor(t)
+  assert.equal(await orderJob(parts, wish, folder), 'ordered')
+  const manifest = parse(await readFile(join(folder, 'job.yaml'), 'utf8'))
+  new Job(manifest).validate()
+  assert.equal(manifest.metadata.name, 'edgeloop-gate-7')
+  assert.equal(manifest.spec.activeDeadlineSeconds, 7200)
+  const [trainer] = manifest.spec.template.spec.containers
+  assert.deepEqual(trainer.resources.limits, {
+    ...{ cpu: '4', memory: String(16 * 1024 ** 3), 'nvidia.com/gpu': '1' },
+  })
+  await writeFile(join(folder, 'output', 'model.onnx'), writeModel(net({ factor: 2 })))
+  await writeFile(join(folder, 'output', 'result.json'), JSON.stringify(result))
+  const accepted = await orderJob(parts, wish, folder)
+  assert(accepted !== 'ordered' && accepted.result.trainer === 'test 1')
+  await writeFile(join(folder, 'output', 'model.onnx'), writeModel(net({ labels: 3 })))
+  await assert.rejects(orderJob(parts, wish, folder), /ordered were "y"/)
+})
+
+test('what is no Job is refused with the setting', () => {
+  assert.throws(() => jobWishOf('image'), /the claim is missing/)
+  assert.throws(() => jobWishOf('?claim=a'), /the image is missing/)
+  assert.throws(() => jobWishOf('image?claim=a&gpu=1'), /no setting "gpu"/)
+  assert.throws(() => jobWishOf('image?claim=a&gpus=many'), /gpus=many/)
 })

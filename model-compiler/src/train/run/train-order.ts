@@ -3,6 +3,7 @@
  * with a `TrainResult`.
  */
 import type { DatasetFormat } from '../../datasets/index.ts'
+import type { Trainer } from '../external/external-run.ts'
 
 export type DataFormat = DatasetFormat
 
@@ -44,8 +45,8 @@ export type TrainOrder = {
   readonly seed: number
   /** Of the epochs (0..1]: what a search gives a candidate that is not among the last. */
   readonly share?: number
-  /** Program and arguments that train instead of us: docs/external-trainer.md. */
-  readonly trainer?: readonly string[]
+  /** Who trains instead of us: docs/external-trainer.md. */
+  readonly trainer?: Trainer
   /** The run's folder. One that holds a checkpoint of the same run is gone on with. */
   readonly folder: string
 }
