@@ -12,7 +12,7 @@ import { paintedRun, trainPainted } from './painted-run.ts'
 import { trainableOf } from './plan-run.ts'
 
 const order = (folder: string, trainable: string, net = 'resnet') => ({
-  ...{ folder, net, recipe: { trainable, epochs: 30, ema: 0 } },
+  ...{ folder, net, recipe: { trainable, epochs: 4, ema: 0 } },
 })
 
 const weightsOf = (model: ModelProto) =>

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { needs } from '../../../../test/require.ts'
 import { readModelFile } from '../../onnx/model-file.ts'
 import { type PaintedOrder, paintedRun, trainPainted } from './painted-run.ts'
 import type { TrainProgress } from './progress.ts'
@@ -28,7 +29,7 @@ function ended(result: TrainResult): Ended {
 
 /** Everything that has a say in the weights: accumulation, averages, augmentation, statistics of batches. */
 const demanding = {
-  ...{ batch: 12, accumulate: 2, epochs: 6, ema: 0.9, evaluateEvery: 7, checkpointEvery: 5 },
+  ...{ batch: 12, accumulate: 2, epochs: 3, ema: 0.9, evaluateEvery: 5, checkpointEvery: 4 },
   augment: { shift: 0.1, noise: 0.5, mixup: 0.3 },
   loss: { labelSmoothing: 0.05 },
 } as const
@@ -53,9 +54,9 @@ async function runAndKill(
 test('a run that is killed ends with the same bytes as one that is not', async (t) => {
   const folder = await temporary(t)
   const whole = ended(await trainPainted({ folder: join(folder, 'whole'), recipe: demanding }))
-  assert.equal(whole.step, 24)
+  assert.equal(whole.step, 12)
   const broken = { folder: join(folder, 'broken'), recipe: demanding }
-  assert.equal(await runAndKill(broken, 14), undefined)
+  assert.equal(await runAndKill(broken, 6), undefined)
   const last = await runAndKill(broken, undefined)
   assert.equal(last?.digest, whole.digest)
   assert.deepEqual(
@@ -69,7 +70,7 @@ test('a run that is killed ends with the same bytes as one that is not', async (
   const steps = words.map((line) => JSON.parse(line) as TrainProgress)
   assert.deepEqual(
     steps.flatMap((word) => (word.kind === 'step' ? word.step : [])),
-    Array.from({ length: 24 }, (_, at) => at + 1),
+    Array.from({ length: 12 }, (_, at) => at + 1),
   )
 })
 
@@ -201,7 +202,7 @@ test('older samples are replayed, but none that tests here', async (t) => {
   assert.match(await refusal(trainPainted(unasked, { replay })), /no share of a batch/)
 })
 
-test('with a gate as little is trained as is good enough', async (t) => {
+test('with a gate as little is trained as is good enough', needs('time'), async (t) => {
   const folder = await temporary(t)
   const order = (name: string, gate: number | null) => ({
     ...{ folder: join(folder, name), net: 'mnist-cnn' },
