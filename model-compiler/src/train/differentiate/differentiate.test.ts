@@ -204,6 +204,53 @@ test('numbers of activations and of pixels are no parameters', () => {
   assert.deepEqual(names, ['w'])
 })
 
+test('a bias that begins with zeros and a scale that begins with ones are trained', async () => {
+  const fresh = model({
+    name: 'fresh',
+    inputs: [value('x', 'float32', ['n', 3])],
+    outputs: [value('y', 'float32', ['n', 4])],
+    initializers: [
+      randomTensor('w', [3, 4], 1),
+      tensor('b', [4], new Float32Array(4)),
+      tensor('g', [4], new Float32Array(4).fill(1)),
+      tensor('one', [], Float32Array.of(1)),
+    ],
+    nodes: [
+      node('MatMul', ['x', 'w'], ['a']),
+      node('Add', ['a', 'b'], ['c']),
+      node('Mul', ['c', 'one'], ['d']),
+      node('Mul', ['d', 'g'], ['y']),
+    ],
+  })
+  const { step } = await checkGradient(fresh)
+  assert.deepEqual(
+    step.parameters.map(({ name }) => name),
+    ['w', 'b', 'g'],
+  )
+})
+
+test('pictures in bytes have no gradient, and weights in float16 are not trained', () => {
+  const bytes = model({
+    name: 'bytes',
+    inputs: [value('x', 'uint8', ['n', 3])],
+    outputs: [value('y', 'float32', ['n', 4])],
+    initializers: [randomTensor('w', [3, 4], 1)],
+    nodes: [node('Cast', ['x'], ['f'], { to: { int: 1 } }), node('MatMul', ['f', 'w'], ['y'])],
+  })
+  assert.equal(differentiate(bytes, everything).parameters.length, 1)
+  assert.equal(
+    differentiate(bytes, { ...everything, gradientsOf: ['f'] }).outputs.gradients.f,
+    'gradient-of/f',
+  )
+  assert.throws(
+    () => differentiate(bytes, { ...everything, inputGradient: true }),
+    /Cannot give the gradient of "x": it holds uint8/,
+  )
+  bytes.graph!.initializer = [tensor('w', [3, 4], new Float16Array(12))]
+  bytes.graph!.node[0] = node('Cast', ['x'], ['f'], { to: { int: 10 } })
+  assert.throws(() => differentiate(bytes, everything), /it has no weights in float32/)
+})
+
 test('every node that cannot be differentiated is named at once, and what to do', () => {
   const odd = model({
     name: 'odd',

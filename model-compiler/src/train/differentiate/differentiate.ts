@@ -112,8 +112,11 @@ export function differentiate(model: ModelProto, options: DifferentiateOptions):
   const inputNames = graph.requiredInputs.map(({ name }) => name)
   const gradientsOf = [...(options.inputGradient ? inputNames : []), ...(options.gradientsOf ?? [])]
   if (chosen.length === 0 && gradientsOf.length === 0) {
+    const count = candidatesOf(graph).length
     throw new OnnxError(
-      `Cannot train the model: none of its ${candidatesOf(graph).length} parameters is to be trained; say which are`,
+      count === 0
+        ? 'Cannot train the model: it has no weights in float32; take the float model that it was made from'
+        : `Cannot train the model: none of its ${count} parameters is to be trained; say which are`,
     )
   }
   const { parameters, inputs } = layOut(chosen)
@@ -135,6 +138,10 @@ export function differentiate(model: ModelProto, options: DifferentiateOptions):
     options.loss(tape, Object.fromEntries(results)),
   )
   const asked = gradientsOf.map((name) => context.readOwn(name))
+  for (const [at, { type }] of asked.entries()) {
+    if (type === 'float32') continue
+    throw new OnnxError(`Cannot give the gradient of "${gradientsOf[at]}": it holds ${type}`)
+  }
   const found = tape.gradients(total, [...leaves, ...asked])
   const gradientAt = (at: number, { shape }: Sym) => found[at] ?? tape.zeros(shape)
 

@@ -24,6 +24,7 @@ import { inferTypes } from '../../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../../shapes/input-shapes.ts'
 import { sizeOf } from '../tape/sym.ts'
 import { stepOpset } from '../tape/tape.ts'
+import { candidatesOf } from './parameters.ts'
 
 export type Preparation = {
   /** First dimension of every input. */
@@ -42,7 +43,11 @@ export function prepare(model: ModelProto, options: Preparation): Graph {
   leaveTraining(graph)
   upgradeOpset(graph, stepOpset)
   setBatch(graph, options)
+  // What is trained is no constant to the passes, or a bias that begins with zeros would be dropped.
+  const trained = candidatesOf(graph)
+  for (const { name } of trained) graph.addInput(name, graph.typeOf(name)!)
   settle(graph)
+  for (const { name } of trained) graph.removeInput(name)
   return graph
 }
 

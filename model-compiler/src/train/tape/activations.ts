@@ -89,7 +89,11 @@ export function hardSwish(tape: Tape, x: Sym): Sym {
   const y = times(tape, x, gate(tape, x, 1 / 6, 0.5))
   return tape.record([x], y, (d) => {
     const h = gate(tape, x, 1 / 6, 0.5)
-    const rising = times(tape, times(tape, x, 1 / 6), positive(tape, inside(tape, h)))
+    // 1 where x² is below 9, between the bends.
+    const between = tape.emit('HardSigmoid', [times(tape, x, x)], {
+      ...{ alpha: { float: -1e30 }, beta: { float: 9e30 } },
+    })
+    const rising = times(tape, times(tape, x, 1 / 6), between)
     return [times(tape, d, plus(tape, h, rising))]
   })
 }

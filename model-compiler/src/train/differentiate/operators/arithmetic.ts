@@ -66,8 +66,12 @@ export const arithmetic: LoweringTable = {
     if (x.needsGradient && to !== tensorTypes.float32) {
       throw new OnnxError(`it makes ${tensorTypeName(to)} of what is trained`)
     }
-    const result = context.tape.emit('Cast', [x], { to: { int: to } })
-    context.write(node.output[0], x.needsGradient ? x : result, layout)
+    const same = tensorTypes[x.type] === to
+    context.write(
+      node.output[0],
+      same ? x : context.tape.emit('Cast', [x], { to: { int: to } }),
+      layout,
+    )
   },
   ...Object.fromEntries(
     ['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'And', 'Or', 'Xor', 'Not'].map(
