@@ -11,8 +11,6 @@ import type { ClassOrigin } from './relabel.ts'
 
 /** Old classes that make a new one, at most. */
 const originsMax = 3
-/** Where the best old class says less than this of the boxes on average, nothing resembles the new one. */
-const scoreMin = 0.02
 /** Boxes of a label that are looked at: more say nothing new. */
 export const boxesPerLabelMax = 64
 
@@ -66,9 +64,9 @@ export async function findOrigins(
 /** The best of the summed scores, each as much as it said. */
 export function originOf(sums: Float64Array, count: number): ClassOrigin {
   const best = [...sums.entries()].toSorted(([, a], [, b]) => b - a).slice(0, originsMax)
-  if (count === 0 || best[0]![1] / count < scoreMin) return []
+  if (count === 0) return []
   const total = best.reduce((sum, [, one]) => sum + one, 0)
-  return best.map(([index, sum]) => ({ index, share: sum / total }))
+  return best.map(([index, sum]) => ({ index, share: total > 0 ? sum / total : 1 / best.length }))
 }
 
 const named = (label: string) => (other: string) =>

@@ -54,14 +54,17 @@ test('HeadReader reads what a YOLOX says, boxes as its layout decodes them', asy
   }
 })
 
-test('originOf() takes the three best old classes by what they said, or none', () => {
+test('originOf() takes the three best old classes by what they said, or none where nothing was asked', () => {
   const shares = originOf(Float64Array.of(1, 4, 0, 3, 2), 5)
   assert.deepEqual(
     shares.map(({ index }) => index),
     [1, 3, 4],
   )
   assert.ok(Math.abs(shares.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-12)
-  assert.deepEqual(originOf(Float64Array.of(0.01, 0.02), 5), [])
+  assert.deepEqual(originOf(new Float64Array(2), 5), [
+    { index: 0, share: 0.5 },
+    { index: 1, share: 0.5 },
+  ])
   assert.deepEqual(originOf(new Float64Array(3), 0), [])
 })
 

@@ -14,26 +14,25 @@ import { inferTypes } from '../../shapes/infer-types.ts'
 import { dropInitializerInputs } from '../../shapes/input-shapes.ts'
 import { type Head, type HeadPiece, recognizeHead } from './head.ts'
 
-/** Old classes with their shares (which sum to 1) that a new class begins as; none where nothing resembles it. */
+/**
+ * Old classes with their shares (which sum to 1) that a new class begins as. Where nothing is known it is the mean of all
+ * of them: weights of the size that the layer has, because steps are shares of it.
+ */
 export type ClassOrigin = readonly { readonly index: number; readonly share: number }[]
 
-/** What a class begins as where no old one resembles it: seldom there, and the same for every picture. */
+/** The bias of a class that begins from nothing: it is seldom there. */
 const freshBias = -Math.log((1 - 0.01) / 0.01)
-/** Deviation of the weights of such a class. */
-const freshSpread = 0.01
 
 /**
  * The model with other classes. Its outputs keep their form.
  * @param labels names of the new classes, in order
  * @param origins what each of them begins as
- * @param random numbers in [0, 1), for classes that begin from nothing
  * @throws {OnnxError} when a node behind the head counts classes in a way that is not known
  */
 export function relabel(
   model: ModelProto,
   labels: readonly string[],
   origins: readonly ClassOrigin[],
-  random: () => number,
 ): ModelProto {
   const head = recognizeHead(model)
   const graph = new Graph(model)
@@ -41,7 +40,7 @@ export function relabel(
   inferTypes(graph)
   const grown = labels.length - head.classes
   for (const level of head.levels) {
-    replaceRows(graph, level.classes, origins, random)
+    replaceRows(graph, level.classes, origins)
     if (grown !== 0) follow(graph, level.classes, grown)
   }
   graph.setMetadata('labels', labels.join(','))
@@ -74,7 +73,6 @@ export function asked(
     model,
     rows.map((_, at) => `${labels[Math.floor(at / deepest)]} ${at % deepest}`),
     rows,
-    () => 0.5,
   )
   if (deepest === 1) return wide
   return takeBest(wide, head, labels, deepest)
@@ -154,7 +152,6 @@ function replaceRows(
   graph: Graph,
   { value, from, channels }: HeadPiece,
   origins: readonly ClassOrigin[],
-  random: () => number,
 ): void {
   const conv = graph.producerOf(value)!
   const weights = graph.constantOf(conv.input[1])!
@@ -165,17 +162,15 @@ function replaceRows(
   const oldBias = bias ? floatsOf(bias) : new Float32Array(dims[0]!)
   const rowOf = (origin: ClassOrigin): { row: Float32Array; bias: number } => {
     const row = new Float32Array(rowSize)
-    if (origin.length === 0) {
-      for (let i = 0; i < rowSize; i++) row[i] = normal(random) * freshSpread
-      return { row, bias: freshBias }
-    }
+    const all = Array.from({ length: channels }, (_, index) => ({ index, share: 1 / channels }))
+    const isFresh = origin.length === 0
     let sum = 0
-    for (const { index, share } of origin) {
+    for (const { index, share } of isFresh ? all : origin) {
       const start = (from + index) * rowSize
       for (let i = 0; i < rowSize; i++) row[i]! += share * old[start + i]!
       sum += share * oldBias[from + index]!
     }
-    return { row, bias: sum }
+    return { row, bias: isFresh ? freshBias : sum }
   }
   const rows = origins.map(rowOf)
   const outputs = dims[0]! + rows.length - channels
@@ -374,9 +369,4 @@ function settleTypes(graph: Graph): void {
       graph.setInterface(name, type)
     }
   }
-}
-
-/** A number of the normal distribution (Box–Muller). */
-function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }

@@ -3,7 +3,6 @@
  * precision. A model that tells other things apart gets the labels of the data, each begun as the old class that comes
  * nearest.
  */
-import { seededRandom } from '../../builders/random.ts'
 import type { Dataset, Sample } from '../../datasets/index.ts'
 import type { Found, Truth } from '../../evaluate/average-precision.ts'
 import {
@@ -18,7 +17,7 @@ import { openBatches } from '../batches/batches.ts'
 import type { CanvasSpec } from '../batches/canvas.ts'
 import { findOrigins, type OriginPicture } from '../detectors/class-origins.ts'
 import { DetectionStep, lossWeightsDefault } from '../detectors/detection-step.ts'
-import { recognizeHead } from '../detectors/head.ts'
+import { type Head, recognizeHead } from '../detectors/head.ts'
 import { asked, type ClassOrigin, relabel } from '../detectors/relabel.ts'
 import { boxAround, slotsFor } from '../detectors/truths.ts'
 import type { RecipePart } from '../run/recipe.ts'
@@ -44,7 +43,7 @@ export type DetectionOptions = {
   /** What is learned from, by digest: old classes are compared with nothing else. */
   readonly learned: readonly string[]
   readonly canvas: CanvasSpec
-  /** Of the weights of a class that nothing resembles. */
+  /** Of the order in which pictures are looked at. */
   readonly seed: number
   /** It was trained on other data before. */
   readonly pretrained: boolean
@@ -92,7 +91,9 @@ export async function detectionTask(options: DetectionOptions): Promise<Task> {
   }
   return {
     ...{ name: 'detection', model, labels, canvas, cut: step.cut },
-    defaults: pretrained ? fineTuning(learned.length) : fromScratch(learned.length),
+    defaults: pretrained
+      ? fineTuning(learned.length, origins ? classParameters(model, head) : [])
+      : fromScratch(learned.length),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
     loss: (tape, outputs) => step.loss(tape, outputs),
     feeds: (batch, settings) => ({
@@ -115,9 +116,8 @@ async function withLabels(
   options: DetectionOptions,
   labels: readonly string[],
 ): Promise<{ readonly model: ModelProto; readonly origins?: readonly ClassOrigin[] }> {
-  const { model, modelLabels, seed, pretrained } = options
+  const { model, modelLabels, pretrained } = options
   const { classes } = recognizeHead(model)
-  const random = seededRandom(seed)
   if (!pretrained && classes === labels.length) {
     const graph = new Graph(model)
     graph.setMetadata('labels', labels.join(','))
@@ -127,7 +127,7 @@ async function withLabels(
     modelLabels?.length === labels.length && modelLabels.every((one, at) => one === labels[at])
   if (isSame && classes === labels.length) return { model }
   const origins = await findOrigins(model, labels, modelLabels, originPictures(options))
-  return { model: relabel(model, labels, origins, random), origins }
+  return { model: relabel(model, labels, origins), origins }
 }
 
 /** Pictures as they are, each with its boxes in pixels of the canvas. */
@@ -200,6 +200,18 @@ const evaluatedSample = ({ digest, name, stream, site }: Sample): EvaluatedSampl
   ...(site !== undefined && { site }),
 })
 
+/** Times the rate of the others. */
+const renewedRate = 5
+
+/** Weights of the convolutions that say classes and nothing else. */
+function classParameters(model: ModelProto, { levels }: Head): readonly string[] {
+  const graph = new Graph(model)
+  return levels.flatMap(({ box, classes }) => {
+    const weights = graph.producerOf(classes.value)?.input[1]
+    return weights === undefined || box.value === classes.value ? [] : [weights]
+  })
+}
+
 /** What changes pictures as cameras and days do. */
 const augment = {
   flip: 0.5,
@@ -218,9 +230,13 @@ const epochsFor = (samples: number, batch: number, epochs: number, stepsMin: num
  * BatchNorm is folded into most exported files, and then one rate is too much for some channels and nothing for others:
  * each moves by a share of its own size.
  */
-const fineTuning = (samples: number): RecipePart => ({
-  ...{ batch: 4, epochs: epochsFor(samples, 4, 6, 150), batchNorm: 'frozen', ema: 0.99 },
-  optimizer: { name: 'adam', learningRate: 2e-3, relative: true, clipNorm: 0 },
+const fineTuning = (samples: number, renewed: readonly string[]): RecipePart => ({
+  ...{ batch: 4, epochs: epochsFor(samples, 4, 8, 300), batchNorm: 'frozen', ema: 0.99 },
+  optimizer: {
+    ...{ name: 'adam', learningRate: 2e-3, relative: true, clipNorm: 0 },
+    // Rows that stood for something else have further to go than what has been learned for good.
+    groups: renewed.map((match) => ({ match, rate: renewedRate })),
+  },
   schedule: { name: 'cosine', warmupSteps: 20 },
   augment: { ...augment, scale: [0.6, 1.4] },
 })
