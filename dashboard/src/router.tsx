@@ -15,6 +15,7 @@ import {
 } from '@tanstack/react-router'
 import { call, isRefused, isSignedOut } from './api/call.ts'
 import { type AuditFilter, readAuditFilter } from './audit/audit-filter.ts'
+import { readSampleFilter, type SampleFilter } from './datasets/sample-filter.ts'
 import { type Range, rangeNames } from './devices/device-queries.ts'
 import { type FleetView, readFleetView } from './devices/fleet-view.ts'
 import { type EventFilter, readEventFilter } from './events/event-queries.ts'
@@ -228,6 +229,47 @@ const model = createRoute({
   component: lazyRouteComponent(() => import('./models/model-page.tsx'), 'ModelPage'),
 })
 
+const datasets = createRoute({
+  getParentRoute: () => inside,
+  path: '/datasets',
+  component: lazyRouteComponent(() => import('./datasets/datasets-page.tsx'), 'DatasetsPage'),
+})
+
+const dataset = createRoute({
+  getParentRoute: () => inside,
+  path: '/datasets/$dataset',
+  component: lazyRouteComponent(() => import('./datasets/dataset-page.tsx'), 'DatasetPage'),
+})
+
+type SamplesSearch = SampleFilter & {
+  /** The opened sample takes the place of the list. */
+  readonly sample?: string
+}
+
+const datasetSamples = createRoute({
+  getParentRoute: () => dataset,
+  path: '/',
+  validateSearch: (search): SamplesSearch => ({
+    ...readSampleFilter(search),
+    ...(typeof search.sample === 'string' && /^[0-9a-f]{64}$/.test(search.sample)
+      ? { sample: search.sample }
+      : {}),
+  }),
+  component: lazyRouteComponent(() => import('./datasets/samples-tab.tsx'), 'SamplesTab'),
+})
+
+const datasetLabels = createRoute({
+  getParentRoute: () => dataset,
+  path: '/labels',
+  component: lazyRouteComponent(() => import('./datasets/labels-tab.tsx'), 'LabelsTab'),
+})
+
+const datasetVersions = createRoute({
+  getParentRoute: () => dataset,
+  path: '/versions',
+  component: lazyRouteComponent(() => import('./datasets/versions-tab.tsx'), 'VersionsTab'),
+})
+
 type RunsSearch = {
   /** Runs whose curves are shown. */
   readonly show?: readonly string[]
@@ -315,6 +357,8 @@ const tree = root.addChildren([
     live,
     device.addChildren([overview, metrics, config, history, logs, streamSettings]),
     events.addChildren([event]),
+    datasets,
+    dataset.addChildren([datasetSamples, datasetLabels, datasetVersions]),
     models,
     model,
     runs,

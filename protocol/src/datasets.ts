@@ -158,6 +158,35 @@ export const DatasetRow = Type.Object(
 )
 export type DatasetRow = Static<typeof DatasetRow>
 
+/** A dataset with what is in it, counted. */
+export const DatasetDetail = Type.Object(
+  {
+    dataset: DatasetRow,
+    /** In the order of the labels. */
+    labelCounts: Type.Array(
+      Type.Object({
+        label: Label,
+        samples: Type.Integer({ minimum: 0 }),
+        annotations: Type.Integer({ minimum: 0 }),
+      }),
+    ),
+    /** Where samples come from, most first; the first 200. */
+    sources: Type.Array(
+      Type.Object({
+        site: Type.Union([SiteId, Type.Null()]),
+        stream: Type.Union([StreamId, Type.Null()]),
+        samples: Type.Integer({ minimum: 1 }),
+      }),
+    ),
+    /** Kinds of problems that the last inspection found, and in how many samples. */
+    problems: Type.Array(
+      Type.Object({ kind: Type.String(), samples: Type.Integer({ minimum: 1 }) }),
+    ),
+  },
+  { $id: 'DatasetDetail' },
+)
+export type DatasetDetail = Static<typeof DatasetDetail>
+
 const DatasetLabels = Type.Array(Label, { maxItems: datasetLabelsMax, uniqueItems: true })
 
 export const DatasetRequest = Type.Object(

@@ -7,6 +7,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { ClipReceived, clipPartBytes, EventClip } from './clip.ts'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import {
+  DatasetDetail,
   DatasetEdit,
   DatasetName,
   DatasetRequest,
@@ -1130,9 +1131,9 @@ export const routes = {
     method: 'GET',
     path: '/api/datasets/:dataset',
     access: 'viewer',
-    summary: 'Shows a dataset',
+    summary: 'Shows a dataset with what is in it, counted',
     params: dataset,
-    response: DatasetRow,
+    response: DatasetDetail,
   },
   datasetEdit: {
     method: 'PUT',

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { openDataset } from '@edgeloop/model-compiler/datasets'
 import type {
-  DatasetRow,
+  DatasetDetail,
   DatasetSample,
   DatasetVersion,
   Job,
@@ -70,14 +70,14 @@ test('an archive is unpacked, read and kept as samples; again, nothing is new', 
     [job.state, job.error, job.by, job.subject],
     ['done', '', 'local', 'datasets/parts'],
   )
-  const row = await json<DatasetRow>(hub, 'GET', '/api/datasets/parts')
+  const row = (await json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')).dataset
   assert.deepEqual([row.samples, row.annotated, row.labels], [6, 6, ['bolt', 'nut']])
   const { samples } = await json<SamplePage>(hub, 'GET', '/api/datasets/parts/samples')
   assert.deepEqual(samples[1]?.annotations, [{ kind: 'box', label: 'nut', box: [0, 0, 0.5, 0.5] }])
   assert.equal((await hub.api('GET', `/api/samples/${samples[1]?.digest}/picture`)).status, 200)
   const again = await importInto(t, hub, 'parts', gzipSync(archive))
   assert.equal(again.state, 'done')
-  const after = await json<DatasetRow>(hub, 'GET', '/api/datasets/parts')
+  const after = (await json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')).dataset
   assert.equal(after.samples, 6)
 })
 
@@ -107,7 +107,7 @@ test(
       assert.match(job.error, why)
       assert.doesNotMatch(job.error, /\/tmp\//)
     }
-    assert.equal((await json<DatasetRow>(hub, 'GET', '/api/datasets/parts')).samples, 0)
+    assert.equal((await json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')).dataset.samples, 0)
     const nowhere = { uploadId: await uploadTo(hub, page) }
     assert.match(
       await detailOf(await hub.api('POST', '/api/datasets/nowhere/import', nowhere)),

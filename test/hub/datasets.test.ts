@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import {
+  type DatasetDetail,
   type DatasetRow,
   type Problem,
   type SampleAnnotation,
@@ -98,7 +99,8 @@ test(
   async (t) => {
     const hub = await openTestHub(t)
     const samples = await addDataset(hub, 'parts', 12)
-    const row = () => json<DatasetRow>(hub, 'GET', '/api/datasets/parts')
+    const detail = () => json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')
+    const row = async () => (await detail()).dataset
     const found = (query: string) =>
       json<SamplePage>(hub, 'GET', `/api/datasets/parts/samples?${query}`)
     assert.deepEqual(
@@ -121,17 +123,25 @@ test(
     ]
     assert.deepEqual(await put({ samples: changed }), { added: 0, changed: 2, unchanged: 1 })
     assert.deepEqual([(await row()).annotated, (await row()).revision], [11, 2])
-    const detail = await json<SampleDetail>(
+    const said = await json<SampleDetail>(
       hub,
       'GET',
       `/api/datasets/parts/samples/${samples[0]!.digest}`,
     )
-    assert.deepEqual([detail.revision, detail.by], [2, 'local'])
-    assert.deepEqual(detail.sample.annotations, nuts)
+    assert.deepEqual([said.revision, said.by], [2, 'local'])
+    assert.deepEqual(said.sample.annotations, nuts)
     assert.deepEqual(
-      detail.earlier.map(({ revision, annotations }) => ({ revision, annotations })),
+      said.earlier.map(({ revision, annotations }) => ({ revision, annotations })),
       [{ revision: 1, annotations: samples[0]!.annotations }],
     )
+
+    const { labelCounts, sources, problems } = await detail()
+    assert.deepEqual(labelCounts, [
+      { label: 'bolt', samples: 10, annotations: 10 },
+      { label: 'nut', samples: 1, annotations: 2 },
+    ])
+    assert.deepEqual(sources[0], { site: 'plant', stream: 'cam-0', samples: 4 })
+    assert.deepEqual([sources.length, problems], [3, []])
 
     const namesOf = ({ samples: page }: SamplePage) => page.map(({ name }) => name).join(' ')
     assert.equal(namesOf(await found('label=nut')), '0.png')
@@ -184,7 +194,7 @@ test('samples that do not fit are refused whole, and said which', wide, async (t
   assert.match(await put({ ...absent, wdth: 1 }), /unknown key "wdth"/)
   // The good one beside the bad one did not go in.
   await put(absent, { ...samples[0], annotations: [box('nutt', 0, 0, 1, 1)] })
-  assert.equal((await json<DatasetRow>(hub, 'GET', '/api/datasets/parts')).samples, 2)
+  assert.equal((await json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')).dataset.samples, 2)
   const again = await hub.api('POST', '/api/datasets', { name: 'parts' })
   assert.match(await refusal(again), /409 conflict .*there is one already/)
   const nowhere = await hub.api('PUT', '/api/datasets/nowhere/samples', { samples })

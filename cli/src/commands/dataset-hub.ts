@@ -1,5 +1,5 @@
 /** `edgeloop dataset import|list|show|freeze|remove`: the datasets that a hub keeps. */
-import type { DatasetRow, DatasetVersion, SplitCounts, SplitRequest } from '@edgeloop/protocol'
+import type { DatasetVersion, SplitCounts, SplitRequest } from '@edgeloop/protocol'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { sendDataset } from '../dataset/send-dataset.ts'
 import { Failure } from '../failure.ts'
@@ -177,7 +177,7 @@ async function showDataset(name: string, options: Options): Promise<void> {
   if (isFolderName(name)) return await showFolder(name, options.json ? { json: true } : {})
   const hub = await connectHub(options)
   const params = { dataset: name }
-  const shown: DatasetRow = await hub.call('datasetShow', { params })
+  const { dataset: shown } = await hub.call('datasetShow', { params })
   const versions: DatasetVersion[] = await hub.call('datasetVersionList', { params })
   if (options.json) return printJson({ ...shown, frozen: versions })
   console.log(
@@ -249,7 +249,7 @@ async function freezeDataset(
 async function removeDataset(name: string, options: Options & { yes?: true }): Promise<void> {
   const hub = await connectHub(options)
   const params = { dataset: name }
-  const { samples, versions } = await hub.call('datasetShow', { params })
+  const { samples, versions } = (await hub.call('datasetShow', { params })).dataset
   if (!options.yes) {
     throw new Failure(
       `Cannot remove "${name}" without --yes: ${samples} samples and ${versions} frozen versions go`,

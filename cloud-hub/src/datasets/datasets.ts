@@ -5,6 +5,7 @@
  */
 import {
   type AnnotationRevision,
+  type DatasetDetail,
   type DatasetEdit,
   type DatasetRequest,
   type DatasetRow,
@@ -29,6 +30,7 @@ const datasetsMax = 500
 export const revisionsMax = 20
 const facesShown = 4
 const pageSamples = 100
+const sourcesShown = 200
 /** Digests in one query. */
 const queryDigestsMax = 1000
 
@@ -43,6 +45,8 @@ export type DatasetDesk = {
   list(): Promise<DatasetRow[]>
   /** @throws {Refusal} notFound */
   show(name: string): Promise<DatasetRow>
+  /** @throws {Refusal} notFound */
+  detail(name: string): Promise<DatasetDetail>
   /** @throws {Refusal} conflict where there is one of that name, or too many */
   add(request: DatasetRequest, by: string, note: AuditNote): Promise<DatasetRow>
   /** @throws {Refusal} notFound; badRequest with too many labels */
@@ -95,6 +99,48 @@ export function openDatasetDesk(deps: {
     },
 
     show,
+
+    detail: async (name) => {
+      const dataset = await show(name)
+      const marks = await store.reader
+        .selectFrom('dataset_mark')
+        .select(({ fn }) => [
+          'kind',
+          'word',
+          fn.countAll<number>().as('samples'),
+          fn.sum<number>('count').as('annotations'),
+        ])
+        .where('dataset', '=', name)
+        .groupBy(['kind', 'word'])
+        .execute()
+      const counted = new Map(
+        marks.filter(({ kind }) => kind === 'label').map((mark) => [mark.word, mark]),
+      )
+      const sources = await store.reader
+        .selectFrom('dataset_sample')
+        .select(({ fn }) => ['site', 'stream_id', fn.countAll<number>().as('samples')])
+        .where('dataset', '=', name)
+        .groupBy(['site', 'stream_id'])
+        .orderBy('samples', 'desc')
+        .orderBy('site')
+        .orderBy('stream_id')
+        .limit(sourcesShown)
+        .execute()
+      return {
+        dataset,
+        labelCounts: dataset.labels.map((label) => ({
+          label,
+          samples: Number(counted.get(label)?.samples ?? 0),
+          annotations: Number(counted.get(label)?.annotations ?? 0),
+        })),
+        sources: sources.map(({ site, stream_id, samples }) => ({
+          ...{ site, stream: stream_id, samples: Number(samples) },
+        })),
+        problems: marks
+          .filter(({ kind }) => kind === 'problem')
+          .map(({ word, samples }) => ({ kind: word, samples: Number(samples) })),
+      }
+    },
 
     add: async ({ name, description = '', labels = [] }, by, note) => {
       await store.writer.transaction().execute(async (tx) => {

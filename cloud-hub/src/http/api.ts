@@ -346,7 +346,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ target: body.name })
       return rooms.datasets.add(body, signedIn(person).user, note)
     },
-    datasetShow: ({ params }) => rooms.datasets.show(params.dataset),
+    datasetShow: ({ params }) => rooms.datasets.detail(params.dataset),
     datasetEdit: ({ params, body, note }) => rooms.datasets.edit(params.dataset, body, note),
     datasetRemove: ({ params, note }) => rooms.datasets.remove(params.dataset, note),
     datasetSampleList: ({ params, query }) =>

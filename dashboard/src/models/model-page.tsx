@@ -1,18 +1,17 @@
 /** One version of a model: what is in it, what was compiled of it and how good and fast that is. */
 import {
   type Artifact,
-  type Job,
   type ModelInspection,
   type ModelVersionDetail,
   pathOf,
   routes,
 } from '@edgeloop/protocol'
-import { Button, NativeSelect, Progress, Skeleton, Table } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
-import { useMutation, useQuery, useSuspenseQuery } from '@tanstack/react-query'
+import { Button, NativeSelect, Skeleton, Table } from '@mantine/core'
+import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call } from '../api/call.ts'
+import { JobRow } from '../jobs/job-row.tsx'
 import { type Act, Confirm } from '../people/confirm.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { Ago } from '../shell/now.tsx'
@@ -20,7 +19,7 @@ import { Page } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayCount, sayOf } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
-import { Status, type StatusKind } from '../shell/status.tsx'
+import { Status } from '../shell/status.tsx'
 import { CandidatePlot } from './candidate-plot.tsx'
 import { Compile } from './compile.tsx'
 import { jobListQuery, modelQuery, useModelChanges } from './model-queries.ts'
@@ -155,63 +154,13 @@ function Work(props: { subject: string; mayChange: boolean; detail: ModelVersion
           ) : (
             <ul className={classes.jobs}>
               {rows.map((job) => (
-                <JobRow key={job.jobId} job={job} mayChange={props.mayChange} />
+                <JobRow key={job.jobId} job={job} what="Compilation" mayChange={props.mayChange} />
               ))}
             </ul>
           )
         }
       </QueryState>
     </section>
-  )
-}
-
-const jobWords: Readonly<Record<Job['state'], { kind: StatusKind; word: string }>> = {
-  queued: { kind: 'offline', word: 'Waits' },
-  running: { kind: 'updating', word: 'Runs' },
-  done: { kind: 'ok', word: 'Done' },
-  failed: { kind: 'bad', word: 'Failed' },
-  cancelled: { kind: 'offline', word: 'Cancelled' },
-}
-
-function JobRow({ job, mayChange }: { job: Job; mayChange: boolean }) {
-  const cancel = useMutation({
-    mutationFn: () => call('jobCancel', { params: { jobId: job.jobId } }),
-    onError: (error) => notifications.show({ color: 'bad', message: error.message }),
-  })
-  const open = job.state === 'queued' || job.state === 'running'
-  const { kind, word } = jobWords[job.state]
-  return (
-    <li>
-      <div className={classes.job}>
-        <Status kind={kind} word={job.cancelling ? 'Is being cancelled' : word} />
-        <span className="dim">
-          {job.by}, <Ago at={job.createdAt} />
-        </span>
-        {job.state === 'running' && (
-          <>
-            <Progress
-              className={classes.progress ?? ''}
-              value={job.progress * 100}
-              aria-label="Compilation"
-            />
-            <span role="status">
-              {Math.round(job.progress * 100)} % {job.step}
-            </span>
-          </>
-        )}
-        {open && mayChange && (
-          <Button
-            size="compact-xs"
-            variant="default"
-            loading={cancel.isPending || job.cancelling}
-            onClick={() => cancel.mutate()}
-          >
-            Cancel
-          </Button>
-        )}
-      </div>
-      {job.error && <p className={classes.failed}>{job.error}</p>}
-    </li>
   )
 }
 

@@ -8,6 +8,7 @@ export type KeyAction =
   | 'goDevices'
   | 'goLive'
   | 'goEvents'
+  | 'goDatasets'
   | 'goRuns'
   | 'goModels'
   | 'goPeople'
@@ -39,20 +40,29 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'goDatasets', keys: ['g', 't'], does: 'Go to Datasets' },
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },
-  { action: 'next', keys: ['j'], does: 'Next row, next (older) event, next page of the wall' },
+  {
+    action: 'next',
+    keys: ['j'],
+    does: 'Next row, next (older) event, next sample, next page of the wall',
+  },
   {
     action: 'previous',
     keys: ['k'],
-    does: 'Previous row, previous (newer) event, previous page of the wall',
+    does: 'Previous row, previous (newer) event, previous sample, previous page of the wall',
   },
   { action: 'select', keys: ['x'], does: 'Select the row, or leave it out' },
   { action: 'selectAll', keys: ['*'], does: 'Select every row that is shown, or none of them' },
-  { action: 'clear', keys: ['Escape'], does: 'Give up the selection, go back to the wall' },
+  {
+    action: 'clear',
+    keys: ['Escape'],
+    does: 'Give up the selection, go back to the wall or the list',
+  },
   { action: 'review', keys: ['r'], does: 'Mark the opened event as reviewed and open the next' },
   { action: 'important', keys: ['i'], does: 'Mark the opened event as important, or not' },
   {

@@ -9,6 +9,7 @@ import {
   IconHome,
   IconKeyboard,
   IconLayoutGrid,
+  IconPhoto,
   IconSearch,
   IconServer2,
   IconUser,
@@ -38,6 +39,7 @@ const places = [
   { to: '/devices', word: 'Devices', icon: IconServer2 },
   { to: '/live', word: 'Live', icon: IconLayoutGrid },
   { to: '/events', word: 'Events', icon: IconBell },
+  { to: '/datasets', word: 'Datasets', icon: IconPhoto },
   { to: '/runs', word: 'Runs', icon: IconChartLine },
   { to: '/models', word: 'Models', icon: IconCube },
 ] as const
@@ -74,6 +76,7 @@ function Frame() {
     goDevices: () => void router.navigate({ to: '/devices' }),
     goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
+    goDatasets: () => void router.navigate({ to: '/datasets' }),
     goRuns: () => void router.navigate({ to: '/runs' }),
     goModels: () => void router.navigate({ to: '/models' }),
     ...(session.role === 'admin'
