@@ -391,7 +391,7 @@ export async function openHub(
   const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
   const samples = openSamplePictures({ store, files: sampleFiles, clock })
   const datasetJobs = openDatasetJobs({
-    ...{ datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
+    ...{ store, datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
     queued: () => datasetWorker.wake(),
     folder: workFolder,
   })

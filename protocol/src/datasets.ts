@@ -385,3 +385,34 @@ export const SampleDetail = Type.Object(
   { $id: 'SampleDetail' },
 )
 export type SampleDetail = Static<typeof SampleDetail>
+
+/** Problems that are listed word by word, of each kind. */
+export const problemsListedMax = 200
+/** Groups of near copies that are shown. */
+export const copiesShownMax = 200
+
+/** What is odd about a dataset, as it was when somebody looked. */
+export const DatasetInspection = Type.Object(
+  {
+    /** Of the dataset, when it was looked at: another now means that it has changed since. */
+    revision: Type.Integer({ minimum: 0 }),
+    at: Timestamp,
+    problems: Type.Array(Type.Object({ kind: Type.String(), count: Type.Integer({ minimum: 1 }) })),
+    /** The first of each kind, with the sample where it is about one. */
+    listed: Type.Array(
+      Type.Object({
+        kind: Type.String(),
+        name: Type.String(),
+        digest: Type.Union([Digest, Type.Null()]),
+        text: Type.String(),
+      }),
+    ),
+    /** Samples that show nearly the same, at least two each: they never are on two sides of a split. */
+    copies: Type.Array(Type.Array(Digest)),
+    copiesTotal: Type.Integer({ minimum: 0 }),
+    /** False where there were too many pictures to compare them all. */
+    complete: Type.Boolean(),
+  },
+  { $id: 'DatasetInspection' },
+)
+export type DatasetInspection = Static<typeof DatasetInspection>

@@ -2,7 +2,13 @@
 import { type Static, Type } from 'typebox'
 import { Timestamp } from './names.ts'
 
-export const jobKinds = ['compile', 'dataset-import', 'dataset-freeze', 'train'] as const
+export const jobKinds = [
+  'compile',
+  'dataset-import',
+  'dataset-freeze',
+  'dataset-inspect',
+  'train',
+] as const
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
 export type JobState = (typeof jobStates)[number]
 

@@ -124,6 +124,7 @@ test(
         body: { uploadId: await uploadTo(hub, demo, anna) },
         target: 'set',
       },
+      datasetInspect: { params: { dataset: 'kept' }, target: 'kept' },
       datasetFreeze: { params: { dataset: 'kept' }, body: { split: {} }, target: 'kept' },
       datasetSamplePut: { params: { dataset: 'set' }, body: { samples }, target: 'set' },
       datasetSampleRemove: {

@@ -6,17 +6,29 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { openDataset } from '@edgeloop/model-compiler/datasets'
-import type {
-  DatasetDetail,
-  DatasetSample,
-  DatasetVersion,
-  Job,
-  Problem,
-  SamplePage,
+import {
+  type DatasetDetail,
+  type DatasetInspection,
+  type DatasetSample,
+  type DatasetVersion,
+  type Job,
+  type Problem,
+  type SampleAnnotation,
+  type SamplePage,
+  writePack,
 } from '@edgeloop/protocol'
 import { openFolderBlobs } from '../../cloud-hub/src/blobs/folder-blobs.ts'
 import { openVersionDesk } from '../../cloud-hub/src/datasets/versions.ts'
-import { addDataset, pictures, tarOf, vocOf } from './dataset-parts.ts'
+import {
+  addDataset,
+  digestOf,
+  picture,
+  pictures,
+  sampleOf,
+  sendPack,
+  tarOf,
+  vocOf,
+} from './dataset-parts.ts'
 import { uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 
@@ -225,4 +237,61 @@ test('what cannot be frozen is refused, or fails with the reason', wide, async (
   assert.equal(job.state, 'failed')
   assert.match(job.error, /the last 3 of 3 samples leave none to learn from/)
   assert.deepEqual(await json(hub, 'GET', '/api/datasets/parts/versions'), [])
+})
+
+test('near copies and what is odd are found, told, and never on two sides', wide, async (t) => {
+  const hub = await openTestHub(t)
+  const samples = await addDataset(hub, 'parts', 12)
+  assert.equal(await json(hub, 'GET', '/api/datasets/parts/inspection'), null)
+  // The same pictures, saved once more in another form.
+  const { default: sharp } = await import('sharp')
+  const copies = await Promise.all(
+    (await pictures(4)).map(async (one) => {
+      const bytes = await sharp(one.bytes).webp({ quality: 95 }).toBuffer()
+      return { ...one, bytes, digest: digestOf(bytes), form: 'image/webp' as const }
+    }),
+  )
+  const broken = Buffer.from((await picture(30)).bytes).subarray(0, 200)
+  const torn = { ...(await picture(30)), bytes: broken, digest: digestOf(broken) }
+  assert.equal((await sendPack(hub, writePack([...copies, torn]))).status, 200)
+  const twice: SampleAnnotation = { kind: 'box', label: 'bolt', box: [0.1, 0.1, 0.5, 0.5] }
+  await json(hub, 'PUT', '/api/datasets/parts/samples', {
+    samples: [
+      ...copies.map((one, at) => sampleOf(one, `copy-${at}.webp`)),
+      sampleOf(torn, 'torn.png', [twice, twice]),
+    ],
+  })
+  const job = await ended(t, hub, await json<Job>(hub, 'POST', '/api/datasets/parts/inspection'))
+  assert.deepEqual([job.state, job.error], ['done', ''])
+  const found = await json<DatasetInspection>(hub, 'GET', '/api/datasets/parts/inspection')
+  const groupOf = (digest: string) => found.copies.find((group) => group.includes(digest)) ?? []
+  for (const [at, copy] of copies.entries()) {
+    assert.ok(groupOf(copy.digest).includes(samples[at]!.digest), `copy ${at}`)
+  }
+  const listed = (kind: string) => found.listed.filter((one) => one.kind === kind)
+  assert.equal(listed('unreadable-image')[0]?.digest, torn.digest)
+  assert.equal(listed('duplicate-box')[0]?.name, 'torn.png')
+  assert.doesNotMatch(JSON.stringify(found.listed), /\/tmp\//)
+  const page = await json<SamplePage>(
+    hub,
+    'GET',
+    '/api/datasets/parts/samples?problem=duplicate-box',
+  )
+  assert.deepEqual(
+    [page.samples[0]?.name, page.samples[0]?.problems.includes('unreadable-image')],
+    ['torn.png', true],
+  )
+
+  const split = { holdout: 0.4, by: 'sample', seed: 5 }
+  const frozen = await ended(
+    t,
+    hub,
+    await json<Job>(hub, 'POST', '/api/datasets/parts/versions', { split }),
+  )
+  assert.equal(frozen.error, '')
+  const all = await json<SamplePage>(hub, 'GET', '/api/datasets/parts/samples?version=1')
+  const sideOf = new Map(all.samples.map((one) => [one.digest, one.split]))
+  for (const group of found.copies) {
+    assert.equal(new Set(group.map((digest) => sideOf.get(digest))).size, 1)
+  }
 })

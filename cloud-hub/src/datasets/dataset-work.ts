@@ -13,6 +13,8 @@ import {
   datasetFormats,
   foldDataset,
   frozenLines,
+  inspectDataset,
+  nearCopies,
   openDataset,
   problemText,
   readHoldout,
@@ -80,7 +82,24 @@ export type Frozen = {
   readonly folds: readonly string[]
 }
 
-export type WorkOrder = ImportOrder | FreezeOrder
+export type InspectOrder = {
+  readonly kind: 'inspect'
+  /** In the form `frozen`; its list need not be canonical. */
+  readonly folder: string
+}
+
+export type Inspected = {
+  readonly problems: readonly { readonly kind: string; readonly count: number }[]
+  readonly listed: readonly {
+    readonly kind: string
+    readonly file: string
+    readonly text: string
+  }[]
+  readonly copies: readonly (readonly string[])[]
+  readonly complete: boolean
+}
+
+export type WorkOrder = ImportOrder | FreezeOrder | InspectOrder
 
 const problemsTold = 20
 /** Words are told this often, not for each of a million files. */
@@ -226,6 +245,34 @@ async function freeze(
   }
 }
 
-answerOrder<WorkOrder, WorkProgress, Imported | Frozen>((order, tell) =>
-  order.kind === 'import' ? importArchive(order, tell) : freeze(order, tell),
-)
+async function inspect(
+  { folder }: InspectOrder,
+  tell: (progress: WorkProgress) => void,
+): Promise<Inspected> {
+  const dataset = await saying(tell, 'read the list', () =>
+    openDataset(folder, { format: 'frozen' }),
+  )
+  const told = (step: string, from: number) => (done: number, total: number) => {
+    if (done % tellEvery === 0 || done === total) {
+      tell({ share: from + (0.5 * done) / total, step: `${step} ${done} of ${total}` })
+    }
+  }
+  const { problems } = await inspectDataset(dataset, {
+    pixels: true,
+    onPicture: told('look at picture', 0),
+  })
+  const { groups, complete } = await nearCopies(dataset, {
+    onPicture: told('compare picture', 0.5),
+  })
+  return {
+    problems: [...problems.counts].map(([kind, count]) => ({ kind, count })),
+    listed: problems.kept.map(({ kind, file, text }) => ({ kind, file, text })),
+    copies: groups,
+    complete,
+  }
+}
+
+answerOrder<WorkOrder, WorkProgress, Imported | Frozen | Inspected>((order, tell) => {
+  if (order.kind === 'import') return importArchive(order, tell)
+  return order.kind === 'freeze' ? freeze(order, tell) : inspect(order, tell)
+})

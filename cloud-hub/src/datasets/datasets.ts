@@ -5,8 +5,10 @@
  */
 import {
   type AnnotationRevision,
+  copiesShownMax,
   type DatasetDetail,
   type DatasetEdit,
+  type DatasetInspection,
   type DatasetRequest,
   type DatasetRow,
   type DatasetSample,
@@ -31,6 +33,8 @@ export const revisionsMax = 20
 const facesShown = 4
 const pageSamples = 100
 const sourcesShown = 200
+/** Kind of problem of a sample that shows nearly what another one shows. */
+const nearCopy = 'near-copy'
 /** Digests in one query. */
 const queryDigestsMax = 1000
 
@@ -39,6 +43,18 @@ export type SamplesPut = {
   readonly added: number
   readonly changed: number
   readonly unchanged: number
+}
+
+/** What a look at a dataset found, as the store keeps it. */
+export type Found = {
+  readonly revision: number
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly problems: readonly DatasetInspection['problems'][number][]
+  readonly listed: readonly DatasetInspection['listed'][number][]
+  /** Digests of samples that show nearly the same. */
+  readonly copies: readonly (readonly string[])[]
+  readonly complete: boolean
 }
 
 export type DatasetDesk = {
@@ -70,6 +86,12 @@ export type DatasetDesk = {
   sample(name: string, digest: string): Promise<SampleDetail>
   /** All samples in their order, a page at a time. */
   pages(name: string): AsyncGenerator<DatasetSample[]>
+  /** What the last look found, all of it; undefined before the first. @throws {Refusal} notFound */
+  found(name: string): Promise<Found | undefined>
+  /** The same as people see it. @throws {Refusal} notFound */
+  inspection(name: string): Promise<DatasetInspection | null>
+  /** Keeps what a look at the dataset as it was at a revision found. @throws {Refusal} notFound */
+  keepFound(name: string, found: Omit<Found, 'at'>): Promise<void>
   /** Removes a dataset with its versions; the pictures that nothing needs any more go later. */
   remove(name: string, note: AuditNote): Promise<void>
 }
@@ -377,6 +399,53 @@ export function openDatasetDesk(deps: {
       }
     },
 
+    found,
+
+    inspection: async (name) => {
+      const kept = await found(name)
+      if (!kept) return null
+      const { at, copies, problems, listed, ...rest } = kept
+      return {
+        ...{ ...rest, at: new Date(at).toISOString() },
+        ...{ problems: [...problems], listed: [...listed] },
+        copies: copies.slice(0, copiesShownMax).map((group) => [...group]),
+        copiesTotal: copies.length,
+      }
+    },
+
+    keepFound: async (name, kept) => {
+      await store.writer.transaction().execute(async (tx) => {
+        await begin(tx, name)
+        await tx
+          .updateTable('dataset')
+          .set({ inspection: JSON.stringify({ ...kept, at: clock() }) })
+          .where('name', '=', name)
+          .execute()
+        await tx
+          .deleteFrom('dataset_mark')
+          .where('dataset', '=', name)
+          .where('kind', '=', 'problem')
+          .execute()
+        const counts = new Map<string, { word: string; digest: string; count: number }>()
+        const note = (word: string, digest: string) => {
+          const mark = counts.get(`${word} ${digest}`) ?? { word, digest, count: 0 }
+          counts.set(`${word} ${digest}`, { ...mark, count: mark.count + 1 })
+        }
+        for (const { kind, digest } of kept.listed) if (digest !== null) note(kind, digest)
+        for (const digest of kept.copies.flat()) note(nearCopy, digest)
+        const marks = [...counts.values()].map((mark) => ({
+          ...{ dataset: name, kind: 'problem', ...mark },
+        }))
+        for (let at = 0; at < marks.length; at += queryDigestsMax) {
+          await tx
+            .insertInto('dataset_mark')
+            .values(marks.slice(at, at + queryDigestsMax))
+            .execute()
+        }
+      })
+      changed(name)
+    },
+
     remove: async (name, note) => {
       await store.writer.transaction().execute(async (tx) => {
         await begin(tx, name)
@@ -388,6 +457,11 @@ export function openDatasetDesk(deps: {
       })
       changed(name)
     },
+  }
+
+  async function found(name: string): Promise<Found | undefined> {
+    const { inspection } = await find(store.writer, name)
+    return inspection === '' ? undefined : (JSON.parse(inspection) as Found)
   }
 
   /** Counts a change of what is in a dataset. */

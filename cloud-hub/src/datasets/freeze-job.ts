@@ -18,6 +18,7 @@ import type { JobAct } from '../jobs/job-worker.ts'
 import type { JobQueue } from '../jobs/jobs.ts'
 import type { FreezeOrder, Frozen } from './dataset-work.ts'
 import type { DatasetDesk } from './datasets.ts'
+import type { Inspect } from './inspect-job.ts'
 import { datasetOfSubject, subjectOf } from './job-subject.ts'
 import { runWork } from './run-work.ts'
 import type { VersionDesk } from './versions.ts'
@@ -55,23 +56,29 @@ export function freezeAct(deps: {
   versions: VersionDesk
   /** Work is done in a new folder below this one. */
   folder: string
+  inspect: Inspect
 }): JobAct {
-  const { datasets, versions, folder } = deps
+  const { datasets, versions, folder, inspect } = deps
   return async ({ job, request }, progress, signal) => {
     const dataset = datasetOfSubject(job.subject)
     const { split: asked, note = '' } = request as FreezeRequest
+    const { together } = await inspect(
+      dataset,
+      (share, step) => progress(0.6 * share, step),
+      signal,
+    )
     await withWorkFolder(folder, 'freeze', async (work) => {
-      progress(0, 'write down what is in it')
+      progress(0.6, 'write down what is in it')
       const list = join(work, 'list')
       const row = await writeDown(dataset, list, signal)
       const order: FreezeOrder = {
-        ...{ kind: 'freeze', name: dataset, labels: row.labels, list, asked, together: [] },
+        ...{ kind: 'freeze', name: dataset, labels: row.labels, list, asked, together },
         frozen: join(work, 'samples.jsonl'),
       }
       const { folds, samples } = await runWork<FreezeOrder, Frozen>(
         order,
         `freeze "${dataset}"`,
-        (at) => progress(0.2 + 0.7 * at.share, at.step),
+        (at) => progress(0.6 + 0.35 * at.share, at.step),
         signal,
       )
       progress(0.95, 'keep the version')

@@ -23,6 +23,7 @@ import type { JobQueue } from '../jobs/jobs.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import type { BytePlace, Imported, ImportOrder, ReadSample } from './dataset-work.ts'
 import type { DatasetDesk } from './datasets.ts'
+import type { Inspect } from './inspect-job.ts'
 import { datasetOfSubject, subjectOf } from './job-subject.ts'
 import { runWork } from './run-work.ts'
 import type { SamplePictures } from './sample-pictures.ts'
@@ -74,8 +75,10 @@ export function importAct(deps: {
   files: Blobs
   /** Work is done in a new folder below this one. */
   folder: string
+  /** What follows in the same job. */
+  inspect: Inspect
 }): JobAct {
-  const { datasets, samples, files, folder } = deps
+  const { datasets, samples, files, folder, inspect } = deps
   return async ({ job, request }, progress, signal) => {
     const { parts, format } = request as ImportWork
     const dataset = datasetOfSubject(job.subject)
@@ -107,9 +110,10 @@ export function importAct(deps: {
           signal.throwIfAborted()
           await keep(dataset, batch, job.by)
           kept += batch.length
-          progress(0.4 + 0.6 * (kept / read.samples), `keep sample ${kept} of ${read.samples}`)
+          progress(0.4 + 0.3 * (kept / read.samples), `keep sample ${kept} of ${read.samples}`)
         }
       })
+      await inspect(dataset, (share, step) => progress(0.7 + 0.3 * share, step), signal)
     } catch (error) {
       const end = signal.reason as EndReason | undefined
       // Somebody will begin it again.

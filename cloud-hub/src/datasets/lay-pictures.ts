@@ -2,16 +2,53 @@
  * Lays pictures of samples down as files for a process that works on them. A set of plain pixels all of one size stays
  * plain pixels; where they are mixed with files of an image format, they become files too, of the same pixels.
  */
-import { writeFile } from 'node:fs/promises'
-import type { PictureForm } from '@edgeloop/protocol'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { PictureForm, SampleAnnotation } from '@edgeloop/protocol'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Store } from '../store/store.ts'
 import { showable } from './picture-form.ts'
 
+type Laid = {
+  readonly digest: string
+  readonly annotations: readonly SampleAnnotation[]
+}
+
+/**
+ * Lays pictures and masks into a folder in the form `frozen`, but for its list.
+ * @throws {Error} when one is gone
+ */
+export async function layFrozen(
+  deps: { readonly store: Store; readonly files: Blobs },
+  given: {
+    readonly name: string
+    readonly labels: readonly string[]
+    readonly samples: readonly Laid[]
+  },
+  folder: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, labels, samples } = given
+  await mkdir(join(folder, 'blobs'), { recursive: true })
+  const masks = samples.flatMap(({ annotations }) =>
+    annotations.flatMap((one) => (one.kind === 'mask' ? [one.digest] : [])),
+  )
+  const digests = [...new Set([...samples.map(({ digest }) => digest), ...masks])]
+  const lay = await pictureLayer(deps.store, deps.files, digests)
+  for (const digest of digests) {
+    signal.throwIfAborted()
+    const shelf = join(folder, 'blobs', digest.slice(0, 2))
+    await mkdir(shelf, { recursive: true })
+    await lay.picture(digest, join(shelf, digest))
+  }
+  const head = { name, labels, pictures: lay.pictures }
+  await writeFile(join(folder, 'dataset.json'), `${JSON.stringify(head)}\n`)
+}
+
 /** Digests in one query. */
 const queryDigestsMax = 1000
 
-export type PictureLayer = {
+type PictureLayer = {
   /** How the pictures lie then. */
   readonly pictures:
     | { readonly kind: 'files' }
@@ -26,7 +63,7 @@ export type PictureLayer = {
 }
 
 /** @param digests of all pictures and masks that will be laid */
-export async function pictureLayer(
+async function pictureLayer(
   store: Store,
   files: Blobs,
   digests: readonly string[],

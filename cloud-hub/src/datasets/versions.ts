@@ -2,7 +2,7 @@
  * Frozen datasets. The list of a version is a file under its digest, one line for the labels and one for each sample;
  * its splits are another. Neither ever changes, so what was read of one is kept in memory for as long as it is in use.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type DatasetSample,
@@ -22,7 +22,7 @@ import { digestOf, only } from '../blobs/bytes.ts'
 import type { Store } from '../store/store.ts'
 import type { DatasetVersionTable } from '../store/tables.ts'
 import { find, labelsIn } from './datasets.ts'
-import { pictureLayer } from './lay-pictures.ts'
+import { layFrozen } from './lay-pictures.ts'
 import { sideLetters } from './side-letters.ts'
 
 /** Bytes of one list: 200,000 samples with a few outlines each. */
@@ -222,20 +222,7 @@ export function openVersionDesk(deps: {
       const { labels, samples, splits } = await listOf(row)
       const sides = sidesOf(row, splits.folds, fold ?? 0)
       const folder = join(into, 'data')
-      await mkdir(join(folder, 'blobs'), { recursive: true })
-      const masks = samples.flatMap(({ annotations }) =>
-        annotations.flatMap((one) => (one.kind === 'mask' ? [one.digest] : [])),
-      )
-      const digests = [...new Set([...samples.map(({ digest }) => digest), ...masks])]
-      const lay = await pictureLayer(store, files, digests)
-      for (const digest of digests) {
-        signal.throwIfAborted()
-        const shelf = join(folder, 'blobs', digest.slice(0, 2))
-        await mkdir(shelf, { recursive: true })
-        await lay.picture(digest, join(shelf, digest))
-      }
-      const head = { name, labels, pictures: lay.pictures }
-      await writeFile(join(folder, 'dataset.json'), `${JSON.stringify(head)}\n`)
+      await layFrozen({ store, files }, { name, labels, samples }, folder, signal)
       await writeFile(join(folder, 'samples.jsonl'), await bytesOf(row.digest))
       const split: Record<string, SplitName> = {}
       for (const [at, { digest }] of samples.entries()) {

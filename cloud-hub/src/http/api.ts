@@ -363,6 +363,9 @@ export function apiHandlers(rooms: Rooms): Handlers {
       const by = signedIn(person).user
       return rooms.datasetJobs.import({ ...params, ...body, by }, note)
     },
+    datasetInspection: ({ params }) => rooms.datasets.inspection(params.dataset),
+    datasetInspect: ({ params, person, note }) =>
+      rooms.datasetJobs.inspect({ ...params, by: signedIn(person).user }, note),
     datasetVersionList: ({ params }) => rooms.versions.list(params.dataset),
     datasetFreeze: ({ params, body, person, note }) => {
       note.about({ detail: JSON.stringify(body.split) })

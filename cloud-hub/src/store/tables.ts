@@ -351,7 +351,7 @@ export type DatasetTable = {
   /** `string[]` as JSON. */
   labels: string
   revision: number
-  /** `DatasetInspection` as JSON; empty before somebody looked. */
+  /** `Found` as JSON; empty before somebody looked. */
   inspection: string
   author: string
   created_at: number
@@ -406,7 +406,7 @@ export type DatasetVersionTable = {
   samples: number
   /** `SplitKept` as JSON. */
   split: string
-  /** `DatasetInspection` as JSON. */
+  /** Kept for what is to be known of a version; empty. */
   inspection: string
   note: string
   /** Of the dataset, when it was frozen. */
