@@ -24,7 +24,7 @@ async function drop(page: Page, name: string, bytes: Uint8Array): Promise<void> 
     .dispatchEvent('drop', { dataTransfer: dropped })
 }
 
-test('datasets in Chromium', { ...needs('chromium'), timeout: 240_000 }, async (t) => {
+test('datasets in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, async (t) => {
   const [hub, browser] = await Promise.all([openHubWithDashboard(t), openBrowser(t)])
   const { page, complaints } = await openPage(t, browser)
   await page.goto(await hub.hub.signInLink())

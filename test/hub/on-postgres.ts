@@ -6,15 +6,7 @@ import { needs } from '../require.ts'
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
   configurations: ['config-versions', 'retirement', 'installs', 'retention', 'clips'],
-  connections: [
-    'connections',
-    'device-acts',
-    'clips',
-    'models',
-    'datasets',
-    'dataset-jobs',
-    'runs',
-  ],
+  connections: ['connections', 'device-acts', 'clips', 'models', 'datasets', 'runs'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands'],
 } as const
 
@@ -32,6 +24,7 @@ export const otherTests = [
   'store-away',
   'backups',
   'dataset-commands',
+  'dataset-jobs',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */
