@@ -9,7 +9,7 @@ import type { RecipePart } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
 import { classHeadOf, withClasses } from './class-head.ts'
 import { plainAnswers } from './plain-answers.ts'
-import type { Task } from './task.ts'
+import { type Task, withBefore } from './task.ts'
 
 export type ClassificationOptions = {
   readonly model: ModelProto
@@ -43,7 +43,7 @@ export function classificationTask(options: ClassificationOptions): Task {
     const at = classAt(annotations, places)
     if (at !== undefined) counts[at]! += 1
   }
-  return {
+  const task: Task = {
     ...{ name: 'classification', model, labels, canvas, cut: [logits] },
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
@@ -102,6 +102,8 @@ export function classificationTask(options: ClassificationOptions): Task {
       return reportClassification({ labels, samples: evaluatedSamples, truth, scores }, evaluation)
     },
   }
+  // With another last layer it says nothing yet.
+  return fits && pretrained ? withBefore(task) : task
 }
 
 const same = (a: readonly string[], b: readonly string[]): boolean =>

@@ -10,7 +10,7 @@ import type { RecipePart } from '../run/recipe.ts'
 import { classHeadOf, withClasses } from './class-head.ts'
 import { type NumberFacts, numberOf, numbersIn } from './numbers.ts'
 import { plainAnswers } from './plain-answers.ts'
-import type { Task } from './task.ts'
+import { type Task, withBefore } from './task.ts'
 
 export type RegressionOptions = {
   readonly model: ModelProto
@@ -43,7 +43,7 @@ export function regressionTask(options: RegressionOptions): Task {
     : inUnits(fitting, facts)
   const input = new Graph(model).requiredInputs[0]!.name
   const samples = new Map(dataset.samples.map((sample) => [sample.digest, sample]))
-  return {
+  const task: Task = {
     ...{ name: 'regression', model, labels: facts.map(({ name }) => name), canvas, cut: [said] },
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
@@ -120,6 +120,7 @@ export function regressionTask(options: RegressionOptions): Task {
       )
     },
   }
+  return isAsItIs ? withBefore(task) : task
 }
 
 const zeros = (count: number): number[] => Array(count).fill(0)

@@ -12,7 +12,7 @@ import type { CanvasSpec } from '../batches/canvas.ts'
 import type { RecipePart } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
 import { plainAnswers } from './plain-answers.ts'
-import type { Task } from './task.ts'
+import { type Task, withBefore } from './task.ts'
 
 export type SegmentationOptions = {
   readonly model: ModelProto
@@ -53,7 +53,7 @@ export function segmentationTask({
   }
   const { input, logits, height, width, classes } = map
   const samples = new Map(dataset.samples.map((sample) => [sample.digest, sample]))
-  return {
+  const task: Task = {
     ...{ name: 'segmentation', model, labels, canvas, maskLabels: labels, cut: [logits] },
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
@@ -120,6 +120,7 @@ export function segmentationTask({
       )
     },
   }
+  return pretrained ? withBefore(task) : task
 }
 
 type Size = { readonly width: number; readonly height: number }

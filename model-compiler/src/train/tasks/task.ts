@@ -65,3 +65,9 @@ export type Task = {
   /** The form in which it is kept (default: as it is). */
   finish?(model: ModelProto): ModelProto
 }
+
+/** The model as it was given is measured on the same samples. */
+export const withBefore = (task: Task): Task => ({
+  ...task,
+  before: (digests, options) => task.evaluate(task.model, digests, options),
+})

@@ -17,6 +17,7 @@ import { type RecipePart, recipeDefault, recipeOf } from '../run/recipe.ts'
 import { train } from '../run/train.ts'
 import type { TrainResult } from '../run/train-result.ts'
 import { classHeadOf, withClasses } from './class-head.ts'
+import { classificationTask } from './classification.ts'
 import { regressionTask } from './regression.ts'
 import { segmentationTask } from './segmentation.ts'
 import type { Task } from './task.ts'
@@ -103,6 +104,43 @@ test('segmentationTask() learns which pixels belong to what is outlined', async 
   const task = segmentationTask({ model: net, dataset, canvas, pretrained: false })
   const result = await trained(t, task, dataset, { batch: 8, epochs: 8, ema: 0.9 })
   assert.ok((result.test?.miou ?? 0) > 0.9, JSON.stringify(result.test))
+})
+
+test('a classifier that fits the data is measured before it is trained', async (t) => {
+  const labels = ['left', 'right']
+  const dataset = squares(48, labels, (x, _, size) => [
+    { kind: 'class', label: x + size / 2 < side / 2 ? 'left' : 'right' },
+  ])
+  const given = buildNet('lenet', {
+    ...{ classes: 2, channels: 1, height: side, width: side, scale: 0.5, seed: 1 },
+  })
+  const options = { model: given, dataset, canvas, seed: 1, pretrained: true }
+  const task = classificationTask({ ...options, modelLabels: labels })
+  const result = await trained(t, task, dataset, { batch: 12, epochs: 1 })
+  const held = dataset.samples.filter((_, at) => at % 4 === 0).map(({ digest }) => digest)
+  const report = await task.evaluate(given, held, { threads: 1, rounds: 0 })
+  assert.equal(result.before?.accuracy, report.figures.accuracy)
+  // Other labels want another last layer, which knows nothing yet.
+  const other = classificationTask({ ...options, modelLabels: ['right', 'left'] })
+  assert.notEqual(other.model, given)
+  assert.equal(other.before, undefined)
+})
+
+test('what cannot be learned is refused', () => {
+  const net = buildNet('lenet', {
+    ...{ classes: 2, channels: 1, height: side, width: side, scale: 0.5, seed: 1 },
+  })
+  const task = (say: readonly Annotation[]) =>
+    classificationTask({
+      ...{ model: net, dataset: squares(8, ['a', 'b'], () => say), canvas, seed: 1 },
+      pretrained: false,
+    })
+  assert.throws(() => task([{ kind: 'class', label: 'a' }]), /all samples have the label "a"/)
+  assert.throws(() => task([]), /no sample has a label/)
+  const unmarked = squares(8, ['a', 'b'], () => [])
+  const options = { model: net, dataset: unmarked, canvas, pretrained: false }
+  assert.throws(() => segmentationTask(options), /no sample has a mask or an outline/)
+  assert.throws(() => regressionTask({ ...options, seed: 1 }), /no sample has one/)
 })
 
 /** A classifier of 5 classes whose end is written in one of several ways. */
