@@ -74,7 +74,8 @@ export function operatorNet(net: OperatorNet, behind: boolean): ModelProto {
 }
 
 /** Checks the gradients of one operator, alone and behind a convolution. @returns the worst relative error */
-export async function checkOperator(net: OperatorNet, options: CheckOptions = {}): Promise<number> {
+export async function checkOperator(net: OperatorNet, asked: CheckOptions = {}): Promise<number> {
+  const options = { tried: 6, ...asked }
   const { worst } = await checkGradient(operatorNet(net, false), options)
   if (net.shape.length !== 3 || net.alone) return worst
   const behind = await checkGradient(operatorNet(net, true), options)

@@ -124,7 +124,7 @@ export const atan = (tape: Tape, x: Sym): Sym =>
 export function where(tape: Tape, condition: Sym, yes: Operand, no: Operand): Sym {
   const [x, y] = [symOf(tape, yes), symOf(tape, no)]
   return tape.record([x, y], tape.emit('Where', [condition, x, y]), (d) => {
-    // Where is slow in the runtime; the mask as a number is not. What is not taken may be infinite: so not 0 · x.
+    // Where is slow in the runtime; a mask of numbers is not.
     const mask = tape.cast(condition, 'float32')
     const toFirst = tape.emit('Mul', [d, mask])
     return [back(tape, x, () => toFirst), back(tape, y, () => tape.emit('Sub', [d, toFirst]))]
