@@ -39,6 +39,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'what int8 gains in time on networks shaped like ResNet-50 and MobileNetV2, and on nanodet',
     load: async () => (await import('./int8.ts')).bench,
   },
+  batches: {
+    says: 'share of a training run that waits for pictures: MobileNetV2 at 96 px on photographs',
+    load: async () => (await import('./batches.ts')).bench,
+  },
   train: {
     says: 'training steps of four nets beside PyTorch on the same CPU: images/s, GFLOP/s, memory',
     load: async () => (await import('./train.ts')).bench,

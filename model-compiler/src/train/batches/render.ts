@@ -1,5 +1,6 @@
 /** Makes the pixels of a plan: pictures decoded once and kept within a bound, put onto the canvas, changed, and turned into planes. */
 import { join } from 'node:path'
+import { inTurns } from '../../datasets/draft.ts'
 import type { Picture } from '../../datasets/index.ts'
 import {
   decodedPicture,
@@ -36,6 +37,11 @@ export type RenderOptions = {
   readonly cacheBytesMax: number
 }
 
+/** As many threads as Node has for such work. */
+const decodedTogether = 4
+
+const keyOf = ({ set, digest }: Pick<Placement, 'set' | 'digest'>): string => `${set} ${digest}`
+
 /** Index of pixels that belong to no class. */
 export const noClass = 255
 
@@ -44,6 +50,8 @@ export class Renderer {
   readonly #write: PlaneWriter
   readonly #kept = new Map<string, Picture>()
   #keptBytes = 0
+  /** What the batch at hand needs. */
+  #ahead: ReadonlyMap<string, Picture> = new Map()
   readonly #canvas: Uint8Array
   readonly #second: Uint8Array
   readonly #covered: Uint8Array
@@ -55,6 +63,24 @@ export class Renderer {
     this.#canvas = new Uint8Array(width * height * channels)
     this.#second = new Uint8Array(width * height * channels)
     this.#covered = new Uint8Array(width * height)
+  }
+
+  /**
+   * Decodes what a batch needs, several pictures at a time: while they are decoded for the first time, nothing else keeps
+   * the machine busy. They stay until the next batch is prepared, whatever the cache has room for.
+   */
+  async prepare(plans: readonly ItemPlan[]): Promise<void> {
+    const wanted = new Map<string, Placement>()
+    for (const { placements, over } of plans) {
+      for (const placement of [...placements, ...(over?.placements ?? [])]) {
+        wanted.set(keyOf(placement), placement)
+      }
+    }
+    const ahead = new Map<string, Picture>()
+    await inTurns([...wanted], decodedTogether, async ([key, placement]) => {
+      ahead.set(key, await this.#picture(placement))
+    })
+    this.#ahead = ahead
   }
 
   /**
@@ -140,7 +166,7 @@ export class Renderer {
     if (pictures.kind === 'raw' && pictures.channels === canvas.channels) {
       return await decodedPicture(pictures, digest)
     }
-    return await this.#once(`${set} ${digest}`, async () => {
+    return await this.#once(keyOf({ set, digest }), async () => {
       const size = workingSize(contentOf(canvas, width, height), { width, height }, zoomMax)
       return inChannels(await decodedPicture(pictures, digest, size), canvas.channels)
     })
@@ -151,7 +177,7 @@ export class Renderer {
   }
 
   async #once(key: string, make: () => Promise<Picture>): Promise<Picture> {
-    const known = this.#kept.get(key)
+    const known = this.#kept.get(key) ?? this.#ahead.get(key)
     if (known) return known
     const made = await make()
     // What came first stays: with a shuffled order nothing is gained by throwing it out for what comes next.

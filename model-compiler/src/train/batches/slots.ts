@@ -70,6 +70,7 @@ export class Slots {
 
   async fill({ slot, step, plans }: SlotOrder, renderer: Renderer): Promise<void> {
     const [images, masks] = [this.images(slot), this.masks(slot)]
+    await renderer.prepare(plans)
     for (const [place, plan] of plans.entries()) {
       const planes = images.subarray(place * this.#planes, (place + 1) * this.#planes)
       const mask = masks?.subarray(place * this.#pixels, (place + 1) * this.#pixels)
