@@ -9,6 +9,8 @@ import {
   differentiate,
   type Step,
 } from '../../model-compiler/src/train/differentiate/differentiate.ts'
+import { chooseConvolution } from '../../model-compiler/src/train/differentiate/operators/choose-convolution.ts'
+import { convolutionShapeOf } from '../../model-compiler/src/train/differentiate/operators/convolution-shape.ts'
 import { crossEntropy } from '../../model-compiler/src/train/losses/cross-entropy.ts'
 
 export type NetOrder = {
@@ -67,26 +69,57 @@ export function forTorch(order: NetOrder, threads: number): string {
   })
 }
 
+/** How each convolution of a net is written down (decision 31). */
+export function choicesOf(order: NetOrder) {
+  const graph = sized(order)
+  const exchanged = ([batch, channels, ...map]: readonly number[]) => [channels!, batch!, ...map]
+  return graph.nodes
+    .filter(({ opType }) => opType === 'Conv')
+    .map((node) => {
+      const weights = graph.initializers.get(node.input[1]!)!.dims.map(Number)
+      const input = exchanged(lengthsOf(node.input[0]!, graph))
+      const shape = convolutionShapeOf(node, input, weights)
+      const { channels, outputs, group, kernel, strides } = shape
+      const formulations = chooseConvolution(shape)
+      return {
+        net: order.net,
+        convolution: node.output[0]!,
+        window: `${kernel.join('×')} by ${strides[0]}${group > 1 ? `, ${group} groups` : ''}`,
+        channels: `${channels} → ${outputs}`,
+        map: `${shape.input.join('×')} → ${shape.output.join('×')}`,
+        ...formulations,
+      }
+    })
+}
+
 /**
  * Operations of one step, a multiplication and an addition being two: those of convolutions and dense layers, once forward
  * and once for each gradient; the first layer's input needs none.
  */
 export function operationsOf(order: NetOrder): number {
-  const graph = new Graph(netOf(order))
+  const graph = sized(order)
   const input = graph.requiredInputs[0]!.name
-  const { batch, channels, size } = order
-  setInputShapes(graph, { [input]: [batch, channels, size, size] })
-  inferTypes(graph)
   return graph.nodes.reduce((sum, node) => {
     const passes = node.input[0] === input ? 2 : 3
     return sum + 2 * passes * multiplicationsOf(node, graph)
   }, 0)
 }
 
+/** The net with the shape of every value. */
+function sized(order: NetOrder): Graph {
+  const graph = new Graph(netOf(order))
+  const { batch, channels, size } = order
+  setInputShapes(graph, { [graph.requiredInputs[0]!.name]: [batch, channels, size, size] })
+  inferTypes(graph)
+  return graph
+}
+
+const lengthsOf = (name: string, graph: Graph): number[] =>
+  (graph.typeOf(name)?.shape ?? []).map(Number)
+
 function multiplicationsOf(node: NodeProto, graph: Graph): number {
   if (node.opType !== 'Conv' && node.opType !== 'Gemm') return 0
-  const lengths = (name: string) => (graph.typeOf(name)?.shape ?? []).map(Number)
-  const results = lengths(node.output[0]!).reduce((product, one) => product * one, 1)
+  const results = lengthsOf(node.output[0]!, graph).reduce((product, one) => product * one, 1)
   const weights = graph.initializers.get(node.input[1]!)!.dims.map(Number)
   const perResult =
     node.opType === 'Conv'

@@ -14,7 +14,7 @@ import { parseArgs, promisify } from 'node:util'
 import { nearestName } from '@edgeloop/protocol'
 import type { BenchResult } from './bench.ts'
 import { answer, start, stop } from './bench-process.ts'
-import { forTorch, type NetOrder, operationsOf } from './train-nets.ts'
+import { choicesOf, forTorch, type NetOrder, operationsOf } from './train-nets.ts'
 import type { StepOrder, StepTimes } from './train-steps.ts'
 
 const nets: Readonly<Record<string, NetOrder & { readonly aim: number }>> = {
@@ -39,6 +39,7 @@ export async function bench(options: {
       level: { type: 'string', default: 'all' },
       python: { type: 'string', default: 'python3' },
       profile: { type: 'boolean', default: false },
+      choices: { type: 'boolean', default: false },
     },
   })
   const [rounds, seconds, threads] = [values.rounds, values.seconds, values.threads].map(Number)
@@ -57,6 +58,10 @@ export async function bench(options: {
       throw new Error(
         `Cannot train "${name}": there is no such net${near ? `; did you mean "${near}"?` : ''}`,
       )
+    }
+    if (values.choices) {
+      rows.push(...choicesOf(net))
+      continue
     }
     console.error(`training ${name}`)
     const setting = { threads: threads!, level, seconds: seconds!, signal: options.signal }

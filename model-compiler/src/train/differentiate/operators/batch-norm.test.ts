@@ -75,6 +75,17 @@ test('batchNormTrained() of values far from zero: as in doubles', async () => {
   })
 })
 
+test('batchNormTrained() of a hundred thousand values a channel: as in doubles', async () => {
+  await checkInDoubles({
+    name: 'large',
+    given: { x: { shape: [2, 8, 112, 112] }, scale: { shape: [2] }, shift: { shape: [2] } },
+    build: (tape, { x, scale, shift }) =>
+      batchNormTrained(tape, { x: x!, scale: scale!, shift: shift! }, epsilon).y,
+    plain: (values) => normalized(values, ofBatch),
+    moved: 3,
+  })
+})
+
 test('batchNormTrained() of one value twice, with the same scale and shift: as in doubles', async () => {
   const given = { x: { shape: [4, 5, 3] }, scale: { shape: [4] }, shift: { shape: [4] } }
   const plain = (values: Doubles) => normalized(values, ofBatch).map((one) => 2 * one)

@@ -38,7 +38,7 @@ export function batchNormTrained(
     const values = tape.reshape(x, rows)
     const deviation = tape.emit('Sqrt', [tape.emit('Add', [variance!, tape.scalar(epsilon)])])
     const sum = sumOf(tape, dy)
-    const product = sumOf(tape, tape.emit('Mul', [dy, values]))
+    const product = productsOf(tape, dy, values)
     // Σ dy·(x − mean) / deviation
     const centred = tape.emit('Sub', [product, tape.emit('Mul', [mean!, sum])])
     const dScale = tape.emit('Div', [centred, deviation])
@@ -128,7 +128,7 @@ export function batchNormFrozen(
     const deviation = tape.emit('Sqrt', [tape.emit('Add', [variance, tape.scalar(epsilon)])])
     const sum = sumOf(tape, dy)
     const dScale = () => {
-      const product = sumOf(tape, tape.emit('Mul', [dy, tape.reshape(x, rows)]))
+      const product = productsOf(tape, dy, tape.reshape(x, rows))
       return tape.emit('Div', [
         tape.emit('Sub', [product, tape.emit('Mul', [mean, sum])]),
         deviation,
@@ -152,6 +152,17 @@ const flat = ({ shape }: Sym): readonly [channels: number, count: number] => [
 ]
 const sumOf = (tape: Tape, rows: Sym): Sym =>
   tape.emit('ReduceSum', [rows, tape.ints([1])], { keepdims: { int: 0 } })
+
+/** Σ a·b of each row: a product of a row with a column each, which reads both once and writes nothing between. */
+function productsOf(tape: Tape, a: Sym, b: Sym): Sym {
+  const [channels, count] = flat(a)
+  // Turned by an operator, although no element moves: the runtime then reads the row as it lies, and fast.
+  const column = tape.emit('Transpose', [tape.reshape(b, [channels, 1, count])], {
+    perm: { ints: [0, 2, 1] },
+  })
+  const product = tape.emit('MatMul', [tape.reshape(a, [channels, 1, count]), column])
+  return tape.reshape(product, [channels])
+}
 
 export const normalizations: LoweringTable = {
   BatchNormalization: (node, context) => {

@@ -63,21 +63,22 @@ export function flipped(tape: Tape, dy: Sym, w: Sym, shape: ConvolutionShape): S
 export function scattered(tape: Tape, dy: Sym, w: Sym, shape: ConvolutionShape): Sym {
   const { batch, channels, outputs, input, output, kernel } = shape
   const [elements, windows] = [area(kernel), area(output)]
+  // The weights are the larger matrix: they are read as they lie, and what is small is turned round.
   const given = tape.emit(
     'Gemm',
-    [tape.reshape(w, [outputs, channels * elements]), tape.reshape(dy, [outputs, batch * windows])],
+    [tape.reshape(dy, [outputs, batch * windows]), tape.reshape(w, [outputs, channels * elements])],
     { transA: { int: 1 } },
   )
   const byPicture = tape.transpose(
-    tape.reshape(given, [channels, elements, batch, windows]),
-    [0, 2, 1, 3],
+    tape.reshape(given, [batch, windows, channels, elements]),
+    [2, 0, 1, 3],
   )
-  const places = tape.reshape(mapPlaces(tape, shape, 'element-output-input'), [
-    elements * windows,
+  const places = tape.reshape(mapPlaces(tape, shape, 'output-element-input'), [
+    windows * elements,
     area(input),
   ])
   const sum = tape.emit('MatMul', [
-    tape.reshape(byPicture, [channels * batch, elements * windows]),
+    tape.reshape(byPicture, [channels * batch, windows * elements]),
     places,
   ])
   return tape.reshape(sum, [channels, batch, ...input])

@@ -60,11 +60,12 @@ function matrixOf(
 export function weightGradient(tape: Tape, x: Sym, dy: Sym, shape: ConvolutionShape): Sym {
   const { channels, batch, input, output, kernel } = shape
   const [inputs, outputs, elements] = [area(input), area(output), area(kernel)]
+  // The longer side last: that is the one along which the runtime's product is fast.
   const matrices = tape.emit('MatMul', [
-    tape.transpose(tape.reshape(x, [channels, batch, inputs]), [0, 2, 1]),
-    tape.reshape(dy, [channels, batch, outputs]),
+    tape.transpose(tape.reshape(dy, [channels, batch, outputs]), [0, 2, 1]),
+    tape.reshape(x, [channels, batch, inputs]),
   ])
-  const places = tape.reshape(mapPlaces(tape, shape, 'element-input-output'), [
+  const places = tape.reshape(mapPlaces(tape, shape, 'element-output-input'), [
     ...[elements, inputs * outputs],
   ])
   const windows = tape.emit(
@@ -89,7 +90,7 @@ export function weightGradientByRows(tape: Tape, x: Sym, dy: Sym, shape: Convolu
   return tape.reshape(windows, [channels, 1, ...kernel])
 }
 
-/** [channels, columns of the map, columns of the gradient] for one row of the window. */
+/** [channels, columns of the gradient, columns of the map] for one row of the window. */
 function rowsTimes(tape: Tape, x: Sym, dy: Sym, shape: ConvolutionShape, a: number): Sym {
   const { channels, batch, input, output, strides, dilations, before } = shape
   const shift = a * dilations[0] - before[0]
@@ -98,7 +99,7 @@ function rowsTimes(tape: Tape, x: Sym, dy: Sym, shape: ConvolutionShape, a: numb
   const last = Math.min(output[0] - 1, Math.floor((input[0] - 1 - shift) / strides[0]))
   const rows = last - first + 1
   if (rows <= 0) {
-    const none = [channels, input[1], output[1]]
+    const none = [channels, output[1], input[1]]
     return tape.constant(none, new Float32Array(none.reduce((product, one) => product * one, 1)))
   }
   const start = first * strides[0] + shift
@@ -107,7 +108,7 @@ function rowsTimes(tape: Tape, x: Sym, dy: Sym, shape: ConvolutionShape, a: numb
   ])
   const arrived = tape.slice(dy, [{ axis: 2, start: first, end: last + 1 }])
   return tape.emit('MatMul', [
-    tape.transpose(tape.reshape(under, [channels, batch * rows, input[1]]), [0, 2, 1]),
-    tape.reshape(arrived, [channels, batch * rows, output[1]]),
+    tape.transpose(tape.reshape(arrived, [channels, batch * rows, output[1]]), [0, 2, 1]),
+    tape.reshape(under, [channels, batch * rows, input[1]]),
   ])
 }

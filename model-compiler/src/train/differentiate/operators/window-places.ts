@@ -31,32 +31,39 @@ function placeOf(axis: Axis, step: number, element: number): number | undefined 
   return place >= 0 && place < axis.input ? place : undefined
 }
 
-/**
- * Of whole maps. `element-input-output`: [elements, inputs, outputs]; `element-output-input` the other way round.
- */
-export function mapPlaces(
-  tape: Tape,
-  shape: Mapped,
-  order: 'element-input-output' | 'element-output-input',
-): Sym {
+/** The order of the axes: which element of the window, which place of the input, which window. */
+export type PlacesOrder = 'element-input-output' | 'element-output-input' | 'output-element-input'
+
+/** Of whole maps. */
+export function mapPlaces(tape: Tape, shape: Mapped, order: PlacesOrder): Sym {
   const [rows, columns] = [axisOf(shape, 0), axisOf(shape, 1)]
-  const [inputs, outputs] = [area(shape.input), area(shape.output)]
-  const byInput = order === 'element-input-output'
-  const lengths = byInput ? [inputs, outputs] : [outputs, inputs]
+  const lengths = {
+    element: area(shape.kernel),
+    input: area(shape.input),
+    output: area(shape.output),
+  }
+  const axes = order.split('-') as (keyof typeof lengths)[]
+  const strideOf = (axis: keyof typeof lengths) =>
+    axes.slice(axes.indexOf(axis) + 1).reduce((product, one) => product * lengths[one], 1)
+  const strides = {
+    element: strideOf('element'),
+    input: strideOf('input'),
+    output: strideOf('output'),
+  }
   const key = `places/${order}/${textOf(rows)}/${textOf(columns)}`
-  return constantOnce(tape, key, [area(shape.kernel), ...lengths], (values) => {
+  const dims = axes.map((axis) => lengths[axis])
+  return constantOnce(tape, key, dims, (values) => {
     for (let a = 0; a < rows.kernel; a++) {
       for (let b = 0; b < columns.kernel; b++) {
-        const page = (a * columns.kernel + b) * inputs * outputs
+        const ofElement = (a * columns.kernel + b) * strides.element
         for (let y = 0; y < rows.output; y++) {
           const row = placeOf(rows, y, a)
           if (row === undefined) continue
           for (let x = 0; x < columns.output; x++) {
             const column = placeOf(columns, x, b)
             if (column === undefined) continue
-            const from = row * columns.input + column
-            const to = y * columns.output + x
-            values[page + (byInput ? from * outputs + to : to * inputs + from)] = 1
+            const ofInput = (row * columns.input + column) * strides.input
+            values[ofElement + ofInput + (y * columns.output + x) * strides.output] = 1
           }
         }
       }
@@ -64,7 +71,7 @@ export function mapPlaces(
   })
 }
 
-/** Of one row: [inputs · outputs, elements], to sum what belongs to an element of the window. */
+/** Of one row: [outputs · inputs, elements], to sum what belongs to an element of the window. */
 export function rowPlaces(tape: Tape, shape: Mapped): Sym {
   const axis = axisOf(shape, 1)
   const { input, output, kernel } = axis
@@ -72,7 +79,7 @@ export function rowPlaces(tape: Tape, shape: Mapped): Sym {
     for (let b = 0; b < kernel; b++) {
       for (let x = 0; x < output; x++) {
         const column = placeOf(axis, x, b)
-        if (column !== undefined) values[(column * output + x) * kernel + b] = 1
+        if (column !== undefined) values[(x * input + column) * kernel + b] = 1
       }
     }
   })
