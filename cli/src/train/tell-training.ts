@@ -64,8 +64,11 @@ function lastingText(word: Exclude<TrainProgress, { kind: 'step' }>): string | u
   switch (word.kind) {
     case 'started': {
       const { samples, steps, step, trainable, parameters, batch, memoryBytes } = word
+      const parts = `${samples.train} samples to learn from, ${samples.validation} to choose by, ${samples.test} held out`
+      // A trainer of others does not say how it goes about it.
+      if (parameters === 0) return parts
       const resumed = step > 0 ? `, resumed at ${step}` : ''
-      return `${samples.train} samples to learn from, ${samples.validation} to choose by, ${samples.test} held out; ${steps} steps of ${batch}${resumed}; ${trainable} of ${parameters} parameters, about ${bytes(memoryBytes)}`
+      return `${parts}; ${steps} steps of ${batch}${resumed}; ${trainable} of ${parameters} parameters, about ${bytes(memoryBytes)}`
     }
     case 'evaluation': {
       const figures = Object.entries(word.figures)

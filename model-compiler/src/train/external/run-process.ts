@@ -11,7 +11,10 @@ import { type ExternalLimits, exitCodes, type MetricLine, names } from './contra
 import { MetricsTail } from './metrics-tail.ts'
 
 export type ProcessOptions = {
-  /** Program and arguments; the path of the order comes behind them. No shell reads it. */
+  /**
+   * Program and arguments, as somebody types them in our working folder; the absolute path of the order comes behind them.
+   * No shell reads it.
+   */
   readonly command: readonly string[]
   readonly folder: string
   readonly limits: ExternalLimits
@@ -50,7 +53,6 @@ export async function runProcess(options: ProcessOptions): Promise<'done' | 'pau
   signal?.throwIfAborted()
   const order = resolve(folder, names.order)
   const child = spawn(program, [...given, order], {
-    cwd: folder,
     env: { ...environment(), EDGELOOP_ORDER: order },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
