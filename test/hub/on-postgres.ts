@@ -24,6 +24,7 @@ export const otherTests = [
   'store-away',
   'backups',
   'dataset-commands',
+  'run-commands',
   'dataset-jobs',
 ]
 

@@ -373,21 +373,23 @@ async function find(hub: HubClient, id: string): Promise<Run> {
   )
 }
 
-/** Shows on standard error how far a run is until it is over. */
+/** Shows how far a run is until it is over, and then what it came to. */
 async function watch(hub: HubClient, begun: Run, json: boolean | undefined): Promise<void> {
+  const run = await watchRun(hub, begun)
+  if (json) printJson(run)
+  else console.log(`Run ${run.runId} ${sayState(run)}${run.result ? `: ${sayResult(run)}` : ''}`)
+  if (run.state === 'failed') throw new Failure(run.error)
+}
+
+/** Shows on standard error how far a run is. @returns the run when it is over */
+export async function watchRun(hub: HubClient, begun: Run): Promise<Run> {
   let said = ''
   for (;;) {
     const { run } = await hub.call('runShow', { params: { runId: begun.runId } })
     const line = sayProgress(run)
     if (line !== said) process.stderr.write(`${line}\n`)
     said = line
-    if (isRunOver(run)) {
-      if (json) printJson(run)
-      else
-        console.log(`Run ${run.runId} ${sayState(run)}${run.result ? `: ${sayResult(run)}` : ''}`)
-      if (run.state === 'failed') throw new Failure(run.error)
-      return
-    }
+    if (isRunOver(run)) return run
     await new Promise((resolve) => setTimeout(resolve, lookIntervalMs))
   }
 }

@@ -12,8 +12,18 @@ import type {
 import { Command, Option } from 'commander'
 import { parse as parseYaml } from 'yaml'
 import { Failure, UsageFailure } from '../failure.ts'
+import type { HubOptions } from '../hub-client.ts'
 import type { ProgressForm } from '../model/tell-progress.ts'
-import { gather, integer, jsonOption, number } from '../options.ts'
+import {
+  caOption,
+  dataOption,
+  gather,
+  hubOption,
+  integer,
+  jsonOption,
+  number,
+  tokenOption,
+} from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
 import { searchRuns } from '../train/search-runs.ts'
 import { splitCommand } from '../train/split-command.ts'
@@ -31,6 +41,7 @@ const recipeBytesMax = 1024 * 1024
 const silenceMs = 15 * 60_000
 
 type Options = {
+  dataset?: string
   datasetDir?: string
   format?: DataFormat
   labels?: string
@@ -61,6 +72,10 @@ export function trainCommand(): Command {
   return new Command('train')
     .description('fine-tune a model, or train a new one, on labelled images')
     .option('--dataset-dir <dir>', 'folder of labelled images')
+    .option(
+      '--dataset <name>',
+      'NAME or NAME/VERSION in a hub: it trains, and the result is fetched',
+    )
     .addOption(
       new Option('--format <name>', 'how they are labelled (default: told by the folder)').choices(
         formats,
@@ -105,6 +120,10 @@ export function trainCommand(): Command {
     .option('--memory-limit <mib>', 'MiB of memory that it may take', number(64, 1e7))
     .addOption(progressOption())
     .addOption(jsonOption())
+    .addOption(hubOption())
+    .addOption(caOption())
+    .addOption(tokenOption())
+    .addOption(dataOption())
     .addHelpText(
       'after',
       `
@@ -115,6 +134,7 @@ Examples:
   $ ./edgeloop train --dataset-dir photos/ --model runs/gate/model.onnx --set compress.quantize=true --out runs/gate-int8
   $ ./edgeloop train --dataset-dir photos/ --model new:resnet-small --search search.yaml --out runs/search
   $ ./edgeloop train --dataset-dir photos/ --model new:resnet-small --trainer "external:python3 train.py" --out runs/torch
+  $ ./edgeloop train --dataset gate --model gate --epochs 3 --out runs/gate-3     by the hub, on its data
   $ ./edgeloop train --resume --out runs/mnist
 
 Ctrl-C pauses: a checkpoint is written, and the same command goes on from it. So does a run that was killed.
@@ -123,7 +143,12 @@ Writes model.onnx with its description, report.html, report.json, card.md and cu
     .action(trainAsAsked)
 }
 
-async function trainAsAsked(given: Options): Promise<void> {
+async function trainAsAsked(given: Options & HubOptions): Promise<void> {
+  const { dataset } = given
+  if (dataset !== undefined) {
+    const { trainInHub } = await import('../train/train-in-hub.ts')
+    return await trainInHub({ ...given, dataset })
+  }
   const orders = await ordersOf(given)
   const signals = twoSignals()
   if (given.search !== undefined) return await search(orders, given.search, given, signals)

@@ -246,7 +246,9 @@ export function openRunDesk(deps: {
           .where('created_at', '<', row.created_at)
           .executeTakeFirstOrThrow(),
       ])
-      const checkpoint = held.find(({ kind }) => kind === 'checkpoint')
+      // One that has ended goes on no more; its checkpoints go a moment later.
+      const checkpoint =
+        row.state === 'ended' ? undefined : held.find(({ kind }) => kind === 'checkpoint')
       const kinds: readonly string[] = runFileKinds
       return {
         run: runOf(row),
