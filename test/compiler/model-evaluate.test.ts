@@ -203,3 +203,19 @@ test(
     assert(report.figures.accuracy! > 0.98, `${report.figures.accuracy}`)
   },
 )
+
+test(
+  'a detector of others has the average precision that is known of it',
+  needs('material', 'time'),
+  async () => {
+    const labels = 'coco'
+    const { report, notes } = await evaluated({
+      ...{ file: `${material}/models/nanodet_m_320.onnx`, layout: 'nanodet', labels, rounds: 0 },
+      data: { folder: `${material}/datasets/coco128` },
+    })
+    assert.equal(report.samples, 100)
+    assert(Math.abs(report.figures.ap50! - 0.443) < 0.005, `${report.figures.ap50}`)
+    assert(Math.abs(report.figures.ap! - 0.282) < 0.005, `${report.figures.ap}`)
+    assert.match(notes[0]!, /taken for an image in which nothing is/)
+  },
+)
