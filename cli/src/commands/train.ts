@@ -33,7 +33,15 @@ import { progressOption } from './model-compile.ts'
 /** The program that trains, in a process of its own. */
 export const trainProcess = fileURLToPath(new URL('../train/train-process.ts', import.meta.url))
 
-const formats = ['coco', 'yolo', 'voc', 'folders', 'idx', 'frozen'] as const satisfies DataFormat[]
+const formats = [
+  'coco',
+  'yolo',
+  'voc',
+  'folders',
+  'masks',
+  'idx',
+  'frozen',
+] as const satisfies DataFormat[]
 const tasks = ['classification', 'regression', 'segmentation', 'detection'] as const
 /** Most bytes of a recipe. */
 const recipeBytesMax = 1024 * 1024
