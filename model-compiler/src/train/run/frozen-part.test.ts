@@ -3,10 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { normal, seededRandom } from '../../builders/random.ts'
+import { model, node, value } from '../../onnx/build.ts'
 import { readModelFile } from '../../onnx/model-file.ts'
 import type { ModelProto } from '../../onnx/schema.ts'
+import { tensor } from '../../onnx/tensor.ts'
 import { writeModel } from '../../onnx/write.ts'
 import { openSession } from '../../runtime/session.ts'
+import { classificationTask } from '../tasks/classification.ts'
 import { frozenPartOf, openFeatureBatches } from './frozen-part.ts'
 import { paintedRun, trainPainted } from './painted-run.ts'
 import { trainableOf } from './plan-run.ts'
@@ -68,6 +72,36 @@ test('a run of the head leaves everything else as it was, and resumes from its c
   const after = weightsOf(await readModelFile(whole.modelFile))
   const changed = [...before].filter(([name, bytes]) => !bytes.equals(after.get(name)!))
   assert.deepEqual(changed.map(([name]) => name).sort(), ['head.bias', 'head.weight'])
+})
+
+test('a model that was exported for one picture is asked about one at a time', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-one-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const random = seededRandom(2)
+  const weights = (name: string, dims: readonly number[]) =>
+    tensor(name, dims, normal(random, dims[0]! * dims[1]!, 0.1))
+  const one = model({
+    name: 'one',
+    nodes: [
+      node('Reshape', ['x', 'shape'], ['flat']),
+      node('Gemm', ['flat', 'w1'], ['wide']),
+      node('Relu', ['wide'], ['active']),
+      node('Gemm', ['active', 'w2'], ['y']),
+    ],
+    inputs: [value('x', 'float32', [1, 1, 12, 12])],
+    outputs: [value('y', 'float32', [1, 4])],
+    initializers: [
+      tensor('shape', [2], BigInt64Array.of(1n, 144n)),
+      ...[weights('w1', [144, 32]), weights('w2', [32, 4])],
+    ],
+  })
+  const given = paintedRun(order(folder, 'head'))
+  const { dataset } = given
+  const { canvas } = given.task
+  const task = classificationTask({ model: one, dataset, canvas, seed: 1, pretrained: true })
+  const result = await trainPainted(order(folder, 'head'), { task })
+  assert.ok(result.kind === 'ended')
+  assert.ok(result.test!.accuracy! > result.before!.accuracy!, JSON.stringify(result))
 })
 
 test('nothing is asked ahead where pictures change, or where everything learns', () => {

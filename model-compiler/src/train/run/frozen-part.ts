@@ -55,9 +55,11 @@ export function frozenPartOf(
   if (value === undefined || shape === undefined) return undefined
   const elements = sizeOf(shape)
   if (elements * samples * 4 > featureBytesMax) return undefined
-  const rest = partAfter(graphOf(task), value)
+  // A model that was written for one picture has it in its reshapes as well, and stays so.
+  const free = isBatchFree(task.model)
+  const rest = partAfter(graphOf(task), value, free)
   return {
-    before: partBefore(graphOf(task), value),
+    before: partBefore(graphOf(task), value, free),
     elements,
     task: {
       ...task,
@@ -111,21 +113,27 @@ function borderOf(
   return value
 }
 
-function partBefore(graph: Graph, value: string): ModelProto {
+function isBatchFree(model: ModelProto): boolean {
+  const graph = prepareConstants(model)
+  const batch = graph.typeOf(graph.requiredInputs[0]!.name)?.shape?.[0]
+  return typeof batch !== 'number' || batch < 1
+}
+
+function partBefore(graph: Graph, value: string, free: boolean): ModelProto {
   for (const { name } of [...graph.outputs]) graph.removeOutput(name)
   graph.addOutput(value)
   removeDead.run(graph)
-  freeBatch(graph)
+  if (free) freeBatch(graph)
   return graph.toModel()
 }
 
-function partAfter(graph: Graph, value: string): ModelProto {
+function partAfter(graph: Graph, value: string, free: boolean): ModelProto {
   const type = graph.typeOf(value)!
   graph.remove(graph.producerOf(value)!)
   graph.addInput(value, type)
   removeDead.run(graph)
   for (const { name } of [...graph.requiredInputs]) if (name !== value) graph.removeInput(name)
-  freeBatch(graph)
+  if (free) freeBatch(graph)
   return graph.toModel()
 }
 
