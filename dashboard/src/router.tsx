@@ -264,6 +264,12 @@ const datasetLabels = createRoute({
   component: lazyRouteComponent(() => import('./datasets/labels-tab.tsx'), 'LabelsTab'),
 })
 
+const datasetProblems = createRoute({
+  getParentRoute: () => dataset,
+  path: '/problems',
+  component: lazyRouteComponent(() => import('./datasets/problems-tab.tsx'), 'ProblemsTab'),
+})
+
 const datasetVersions = createRoute({
   getParentRoute: () => dataset,
   path: '/versions',
@@ -358,7 +364,7 @@ const tree = root.addChildren([
     device.addChildren([overview, metrics, config, history, logs, streamSettings]),
     events.addChildren([event]),
     datasets,
-    dataset.addChildren([datasetSamples, datasetLabels, datasetVersions]),
+    dataset.addChildren([datasetSamples, datasetLabels, datasetProblems, datasetVersions]),
     models,
     model,
     runs,

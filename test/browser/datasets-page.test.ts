@@ -1,7 +1,9 @@
 /** Datasets in a real Chromium: an archive and a folder are dropped, samples looked at, and a version frozen. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { PackedPicture } from '@edgeloop/protocol'
 import type { Page } from 'playwright-core'
+import sharp from 'sharp'
 import { pictures, tarOf, vocOf } from '../hub/dataset-parts.ts'
 import { needs } from '../require.ts'
 import { complaintsOfAxe } from './axe.ts'
@@ -24,11 +26,17 @@ async function drop(page: Page, name: string, bytes: Uint8Array): Promise<void> 
     .dispatchEvent('drop', { dataTransfer: dropped })
 }
 
+async function savedAgain(one: PackedPicture): Promise<PackedPicture> {
+  return { ...one, bytes: await sharp(one.bytes).png({ compressionLevel: 0 }).toBuffer() }
+}
+
 test('datasets in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, async (t) => {
   const [hub, browser] = await Promise.all([openHubWithDashboard(t), openBrowser(t)])
   const { page, complaints } = await openPage(t, browser)
   await page.goto(await hub.hub.signInLink())
-  const sent = await pictures(40)
+  const sent = await pictures(39)
+  // Saved again in another form: nearly the same.
+  sent.push(await savedAgain(sent[8]!))
   const files = sent.flatMap((one, at) => [
     [`Parts (1)/${at}.png`, one.bytes] as const,
     [`Parts (1)/${at}.xml`, vocOf(one, [at % 4 ? 'bolt' : 'nut', 1, 1, 32, 24])] as const,
@@ -82,6 +90,19 @@ test('datasets in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 },
     assert.deepEqual(await complaintsOfAxe(page), [])
     await table.getByRole('link', { name: 'bolt' }).click()
     await page.getByRole('status').getByText('30 samples').waitFor()
+  })
+
+  await t.test('what is nearly the same is shown in groups', async () => {
+    await page.getByRole('link', { name: 'Problems', exact: true }).click()
+    await page.getByRole('heading', { name: /^Nearly the same: \d+ group/ }).waitFor()
+    assert.deepEqual(await complaintsOfAxe(page), [])
+    await page
+      .getByRole('link', { name: /^Sample / })
+      .first()
+      .click()
+    await page.getByRole('img', { name: /\.png: / }).waitFor()
+    await page.keyboard.press('Escape')
+    assert.match(page.url(), /problem=near-copy/)
   })
 
   await t.test('a version is frozen, and its test set shown', async () => {

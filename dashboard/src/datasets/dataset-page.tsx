@@ -27,6 +27,7 @@ const Freeze = lazy(async () => ({ default: (await import('./freeze.tsx')).Freez
 const tabs = [
   { to: '/datasets/$dataset', word: 'Samples' },
   { to: '/datasets/$dataset/labels', word: 'Labels' },
+  { to: '/datasets/$dataset/problems', word: 'Problems' },
   { to: '/datasets/$dataset/versions', word: 'Versions' },
 ] as const
 
@@ -170,6 +171,7 @@ function Facts({ detail: { dataset } }: { detail: DatasetDetail }) {
 const jobNames: { readonly [K in Job['kind']]?: string } = {
   'dataset-import': 'Import',
   'dataset-freeze': 'Freezing',
+  'dataset-inspect': 'Inspection',
 }
 
 /** What is being done, and the last thing that was, where it failed. */

@@ -25,6 +25,12 @@ export const versionListQuery = (dataset: string) =>
     queryFn: ({ signal }) => call('datasetVersionList', { params: { dataset }, signal }),
   })
 
+export const inspectionQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: ['datasets', dataset, 'inspection'],
+    queryFn: ({ signal }) => call('datasetInspection', { params: { dataset }, signal }),
+  })
+
 export const sampleListQuery = (dataset: string, filter: SampleFilter) =>
   infiniteQueryOptions({
     queryKey: ['datasets', dataset, 'samples', filter] as const,

@@ -12,6 +12,7 @@ import { Scroller } from '../shell/scroller.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { datasetQuery, sampleListQuery, versionListQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
+import { problemWord } from './problem-words.ts'
 import type { SampleFilter } from './sample-filter.ts'
 import { SamplePanel } from './sample-panel.tsx'
 import { SamplePicture, sayAnnotations } from './sample-picture.tsx'
@@ -146,6 +147,7 @@ function Filters(props: {
             version: value === '' ? undefined : Number(value),
             split: undefined,
             fold: undefined,
+            problem: undefined,
           })
         }
       />
@@ -175,6 +177,18 @@ function Filters(props: {
             ...streams.map((stream) => ({ value: stream, label: stream })),
           ]}
           onChange={({ currentTarget: { value } }) => set({ stream: value })}
+        />
+      )}
+      {!version && detail.problems.length > 0 && (
+        <NativeSelect
+          size="xs"
+          label="Problem"
+          value={filter.problem ?? ''}
+          data={[
+            { value: '', label: 'Any or none' },
+            ...detail.problems.map(({ kind }) => ({ value: kind, label: problemWord(kind) })),
+          ]}
+          onChange={({ currentTarget: { value } }) => set({ problem: value })}
         />
       )}
       {version && (
