@@ -1,14 +1,16 @@
 /** Detectors are trained from the command line: one of our own from nothing, and exported ones for other things. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { writeModel } from '@edgeloop/model-compiler'
 import { material, needs } from '../require.ts'
 import { drawnLabels, writeDrawnSet } from '../training/drawn-set.ts'
+import { tinyYolox } from '../training/tiny-detectors.ts'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), 'edgeloop-train-detector-'))
@@ -57,6 +59,27 @@ test('a detector learns from nothing, and detect runs it without being told anyt
   for (const { detections } of found) {
     for (const { label } of detections) assert.ok(drawnLabels.includes(label))
   }
+})
+
+test('a detector of other things gets the labels of the data, and tells what it was worth before', async () => {
+  const data = join(folder, 'other')
+  await writeDrawnSet(data, {
+    ...{ pictures: 10, width: 64, height: 64, least: 1, most: 3, sizes: [16, 28], seed: 6 },
+  })
+  const file = join(folder, 'other.onnx')
+  await writeFile(file, writeModel(tinyYolox({ classes: 5 })))
+  const description = { labels: ['a', 'b', 'Disc', 'd', 'e'], strides: [8, 16] }
+  await writeFile(join(folder, 'other.model.json'), JSON.stringify(description))
+  const lines = await edgeloop(
+    ...['train', '--dataset-dir', data, '--model', file, '--layout', 'yolox', '--json'],
+    ...['--out', join(folder, 'other-out'), '--set', 'steps=2', '--set', 'workers=1'],
+  )
+  const result = lines.at(-1)
+  assert.ok('testAp50' in result && 'testAp50Before' in result, JSON.stringify(result))
+  const { labels, strides } = JSON.parse(
+    await readFile(join(folder, 'other-out', 'model.model.json'), 'utf8'),
+  )
+  assert.deepEqual([labels, strides], [[...drawnLabels], [8, 16]])
 })
 
 test('what cannot be trained to find boxes is refused before anything is', async () => {

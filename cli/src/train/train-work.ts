@@ -255,7 +255,7 @@ async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Pr
   if (wanted) {
     const { model, canvas: stretched } = built(wanted, dataset, dataset.labels.length, seed)
     const canvas = { ...stretched, fit: ownDetector.fit, pad: ownDetector.pad }
-    const detect = detector(dataset, canvas, { ...order, layout: ownDetector.layout })
+    const detect = detector(dataset, canvas, model, { ...order, layout: ownDetector.layout })
     return { task: await detectionTask({ ...common, model, canvas, detect, pretrained: false }) }
   }
   const { model, parent } = await fileOf(order)
@@ -263,20 +263,20 @@ async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Pr
   const task = await detectionTask({
     ...{ ...common, model, canvas, pretrained: true },
     ...(labels.length > 0 && { modelLabels: labels }),
-    detect: detector(dataset, canvas, order),
+    detect: detector(dataset, canvas, model, order),
   })
   return { task, parent }
 }
 
-/** Runs candidates as the agent would run them. */
+/** Runs candidates as the agent would run them; each is read as `like`, whatever happens to its classes. */
 const detector =
-  (dataset: Dataset, canvas: CanvasSpec, order: TrainOrder): Detect =>
+  (dataset: Dataset, canvas: CanvasSpec, like: ModelProto, order: TrainOrder): Detect =>
   async (proto, labels, samples, { onSample = () => {} }) => {
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-train-'))
     await using _ = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
     const [file, description] = [join(folder, 'one.onnx'), join(folder, 'one.model.json')]
     await writeFile(file, writeModel(proto))
-    const said = await descriptionOf({ canvas, labels, name: 'detection', model: proto }, order)
+    const said = await descriptionOf({ canvas, labels, name: 'detection', model: like }, order)
     await writeFile(description, JSON.stringify(said))
     await using model = await openModel({ name: 'candidate', file, description }, ortRuntime)
     return await detectSamples(model, dataset, samples, onSample)
