@@ -102,7 +102,10 @@ type Setting = Pick<StepOrder, 'threads' | 'level'> & {
   readonly seconds: number
   readonly signal: AbortSignal
 }
-type TorchTimes = Pick<StepTimes, 'stepMs' | 'cpuMs' | 'loss' | 'peakBytes'>
+type TorchTimes = Pick<StepTimes, 'stepMs' | 'cpuMs' | 'loss' | 'peakBytes'> & {
+  /** Which form of its Adam this version has for the CPU. */
+  readonly adam: string
+}
 type Turn = { readonly ours: StepTimes; readonly torch: TorchTimes | undefined }
 
 /** One turn each, so many times; the first of each side only warms it up. */
@@ -149,7 +152,7 @@ class Torch {
   readonly #child: ChildProcess
   readonly #lines: AsyncIterator<string>
   readonly #reader: Interface
-  #greeted = false
+  #greeting: { readonly adam: string } | undefined
 
   constructor(python: string, net: NetOrder, threads: number, signal: AbortSignal) {
     const script = fileURLToPath(new URL('./train-torch.py', import.meta.url))
@@ -162,10 +165,10 @@ class Torch {
     this.#child.stdin!.write(`${forTorch(net, threads)}\n`)
   }
   async train(seconds: number): Promise<TorchTimes> {
-    if (!this.#greeted) await this.#line()
-    this.#greeted = true
+    this.#greeting ??= (await this.#line()) as { readonly adam: string }
     this.#child.stdin!.write(`${seconds}\n`)
-    return (await this.#line()) as TorchTimes
+    const times = (await this.#line()) as Omit<TorchTimes, 'adam'>
+    return { ...times, adam: this.#greeting.adam }
   }
   end(): void {
     this.#child.stdin!.end()
@@ -209,6 +212,7 @@ function figuresOf(net: NetOrder, turns: readonly Turn[]) {
             stepMs: median(torches.map(({ stepMs }) => median(stepMs))),
             cpuMs: median(torches.map(({ cpuMs }) => cpuMs)),
             peakBytes: Math.max(...torches.map(({ peakBytes }) => peakBytes)),
+            adam: torches[0]!.adam,
             ratio: median(ratios),
             ratios,
           },
