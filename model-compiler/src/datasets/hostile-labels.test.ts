@@ -117,7 +117,7 @@ function refusedOrRead(work: () => unknown): void {
 }
 
 const bytes = fc.uint8Array({ maxLength: 60 }).map((data) => Buffer.from(data))
-const runs = { numRuns: 800 }
+const runs = { numRuns: 600 }
 
 test('VOC files', () => {
   fc.assert(
@@ -210,7 +210,7 @@ async function readDamaged(
         if (!(error instanceof DatasetError)) throw error
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 250 },
   )
 }
 
