@@ -11,10 +11,15 @@ export type Doubles = { readonly shape: readonly number[]; readonly data: Float6
 
 type Operator = (inputs: readonly (Doubles | undefined)[], node: NodeProto) => Doubles | Doubles[]
 
-/** All values of a model by name. @param given inputs, and constants to be used in place of those of the file */
+/**
+ * All values of a model by name.
+ * @param given inputs, and constants to be used in place of those of the file
+ * @param operators in place of `doubleOperators`
+ */
 export function evaluate(
   model: ModelProto,
   given: Readonly<Record<string, Doubles>>,
+  operators = doubleOperators,
 ): Map<string, Doubles> {
   const values = new Map<string, Doubles>()
   for (const constant of model.graph!.initializer) {
@@ -24,7 +29,7 @@ export function evaluate(
   for (const [name, value] of Object.entries(given)) values.set(name, value)
   for (const node of model.graph!.node) {
     const key = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`
-    const operator = doubleOperators[key]
+    const operator = operators[key]
     if (!operator) throw new Error(`Cannot evaluate ${key}: it is not written down in doubles`)
     const results = operator(
       node.input.map((name) => values.get(name)),
@@ -288,6 +293,23 @@ const batchNorm: Operator = ([x, scale, bias, mean, variance], node) => {
     const c = at[1]!
     const normal = (element(x!, at) - mean!.data[c]!) / Math.sqrt(variance!.data[c]! + epsilon)
     return normal * scale!.data[c]! + bias!.data[c]!
+  })
+}
+
+/** In training: by mean and variance of the batch. */
+const batchNormOfBatch: Operator = ([x, scale, bias], node) => {
+  const { shape } = x!
+  const epsilon = floatOf(node, 'epsilon', 1e-5)
+  const figures = Array.from({ length: shape[1]! }, (_, c) => {
+    const box = [...places([shape[0]!, ...shape.slice(2)])]
+    const values = box.map(([n, ...at]) => element(x!, [n!, c, ...at]))
+    const mean = sum(values) / values.length
+    const variance = sum(values.map((one) => (one - mean) ** 2)) / values.length
+    return { mean, deviation: Math.sqrt(variance + epsilon) }
+  })
+  return filled(shape, (at) => {
+    const { mean, deviation } = figures[at[1]!]!
+    return ((element(x!, at) - mean) / deviation) * scale!.data[at[1]!]! + bias!.data[at[1]!]!
   })
 }
 
@@ -615,4 +637,10 @@ export const doubleOperators: Record<string, Operator> = {
   Pad: pad,
   Gather: gather,
   Expand: ([x, list]) => filled(stretched([x!.shape, [...list!.data]]), (at) => element(x!, at)),
+}
+
+/** The same with BatchNorm as it is while training. */
+export const trainingOperators: typeof doubleOperators = {
+  ...doubleOperators,
+  BatchNormalization: batchNormOfBatch,
 }

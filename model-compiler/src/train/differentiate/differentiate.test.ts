@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { needs } from '../../../../test/require.ts'
 import { checkGradient, runStep } from '../../../../test/training/check-gradient.ts'
+import { evaluate, trainingOperators } from '../../../../test/training/doubles.ts'
 import { floats, ints, randomTensor } from '../../../../test/training/operator-net.ts'
 import { randomNet } from '../../../../test/training/random-net.ts'
 import { model, node, value } from '../../onnx/build.ts'
@@ -455,10 +456,22 @@ const agree = (seed: number, numRuns: number) =>
     fc.asyncProperty(nets, async (net) => {
       await checkGradient(net, { tried: 3, batch: 2 })
     }),
-    { seed, numRuns },
+    // Making a failure smaller would take longer than reading it.
+    { seed, numRuns, endOnFailure: true },
   )
 test('random nets agree with differences in doubles', async () => {
   await agree(20, 12)
+})
+test('random nets agree in training, where BatchNorm looks at the whole batch', async () => {
+  await fc.assert(
+    fc.asyncProperty(nets, async (net) => {
+      await checkGradient(net, {
+        ...{ tried: 3, batch: 4, batchNorm: 'train', tolerance: 5e-4 },
+        evaluateWith: (model, given) => evaluate(model, given, trainingOperators),
+      })
+    }),
+    { seed: 21, numRuns: 6, endOnFailure: true },
+  )
 })
 test('many random nets agree with differences in doubles', needs('time'), async (t) => {
   const seed = Math.floor(Math.random() * 2 ** 31)
