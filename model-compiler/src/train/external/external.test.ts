@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Job } from 'kubernetes-models/batch/v1/Job'
 import { parse } from 'yaml'
+import { needs } from '../../../../test/require.ts'
 import type { Split } from '../../datasets/dataset.ts'
 import { openDataset } from '../../datasets/open-dataset.ts'
 import { model, node, value } from '../../onnx/build.ts'
@@ -242,9 +243,12 @@ test('what a trainer has started ends with it', async (t) => {
   assert.fail(`process ${pid} is still there`)
 })
 
-test('a trainer that is told to pause keeps its state, and goes on in the same folder', async (t) => {
-  const folder = await folderFor(t)
-  const body = `
+test(
+  'a trainer that is told to pause keeps its state, and goes on in the same folder',
+  needs('time'),
+  async (t) => {
+    const folder = await folderFor(t)
+    const body = `
     const { existsSync } = await import('node:fs')
     if (existsSync(join(folder, order.output, 'state'))) {
       ${good}
@@ -253,16 +257,17 @@ test('a trainer that is told to pause keeps its state, and goes on in the same f
       out('metrics.jsonl', '{"step":7,"loss":1}\\n')
       setInterval(() => {}, 1000)
     }`
-  const pause = new AbortController()
-  const first = await trainBy(t, body, {
-    ...{ folder, pause: pause.signal },
-    progress: (word) => word.kind === 'step' && pause.abort(),
-  })
-  assert.equal(await first.promise, 'paused')
-  const second = await trainBy(t, body, { folder })
-  const accepted = await second.promise
-  assert(accepted !== 'paused' && accepted.result.steps === 3)
-})
+    const pause = new AbortController()
+    const first = await trainBy(t, body, {
+      ...{ folder, pause: pause.signal },
+      progress: (word) => word.kind === 'step' && pause.abort(),
+    })
+    assert.equal(await first.promise, 'paused')
+    const second = await trainBy(t, body, { folder })
+    const accepted = await second.promise
+    assert(accepted !== 'paused' && accepted.result.steps === 3)
+  },
+)
 
 test('who stops the run ends the trainer at once', async (t) => {
   const stop = new AbortController()
@@ -277,7 +282,7 @@ test('who stops the run ends the trainer at once', async (t) => {
   await assert.rejects(promise, /enough/)
 })
 
-test('metrics that are a flood, a pipe or endless lines are borne', async (t) => {
+test('metrics that are endless lines or nonsense are borne', needs('time'), async (t) => {
   const { words, promise } = await trainBy(
     t,
     `out('metrics.jsonl', 'x'.repeat(200000) + '\\n{"step":2,"loss":1}\\n{"step":1e99,"loss":1}\\n'); ${good}`,
@@ -290,15 +295,19 @@ test('metrics that are a flood, a pipe or endless lines are borne', async (t) =>
   assert(words.some((word) => word.kind === 'warning' && /2 lines/.test(word.text)))
 })
 
-test('a folder that is used again has nothing of the earlier order but its output', async (t) => {
-  const folder = await folderFor(t)
-  await mkdir(join(folder, 'dataset', 'blobs'), { recursive: true })
-  await writeFile(join(folder, 'dataset', 'blobs', 'old'), 'x')
-  const { promise } = await trainBy(t, good, { folder })
-  await promise
-  assert(!(await readdir(join(folder, 'dataset', 'blobs'))).includes('old'))
-  assert(externalLimitsDefault.seconds > 0)
-})
+test(
+  'a folder that is used again has nothing of the earlier order but its output',
+  needs('time'),
+  async (t) => {
+    const folder = await folderFor(t)
+    await mkdir(join(folder, 'dataset', 'blobs'), { recursive: true })
+    await writeFile(join(folder, 'dataset', 'blobs', 'old'), 'x')
+    const { promise } = await trainBy(t, good, { folder })
+    await promise
+    assert(!(await readdir(join(folder, 'dataset', 'blobs'))).includes('old'))
+    assert(externalLimitsDefault.seconds > 0)
+  },
+)
 
 test('a Job is ordered, and what it has left is taken by the same words', async (t) => {
   const folder = join(await folderFor(t), 'Gate 7', 'external')
