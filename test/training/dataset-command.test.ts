@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { before, test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 
@@ -27,8 +27,8 @@ before(async () => {
   }
   await writeFile(join(folder, 'photos/images/page.png'), '<!doctype html>')
   await writeFile(join(folder, 'photos/labels/page.txt'), '')
-  return () => rm(folder, { recursive: true })
 })
+after(() => rm(folder, { recursive: true }))
 
 const run = (...words: string[]) =>
   new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
