@@ -42,3 +42,31 @@ export async function seedVersions(hub: TestHub, name: string, count: number): P
   }))
   await hub.inStore(({ writer }) => writer.insertInto('model_version').values(rows).execute())
 }
+
+/** A loss that falls with one spike, and an accuracy that rises. @param steps of the run */
+export async function seedCurves(hub: TestHub, runId: string, steps: number): Promise<void> {
+  const step = Array.from({ length: steps }, (_, i) => i + 1)
+  const loss = step.map((at) => (at === Math.floor(steps / 2) ? 9 : 2 / at))
+  const figures = { loss, learningRate: step.map((at) => 0.001 * (1 - at / steps)) }
+  await hub.inStore(async ({ writer }) => {
+    await writer
+      .insertInto('run_curve')
+      .values({
+        ...{ run_id: runId, first_step: 1, last_step: steps, points: steps },
+        data: JSON.stringify({ step, figures }),
+      })
+      .execute()
+    const evaluation = (samples: string, accuracy: number, at: number) => ({
+      ...{ run_id: runId, step: at, samples, at: Date.now(), best: 0 },
+      figures: JSON.stringify({ accuracy }),
+    })
+    await writer
+      .insertInto('run_evaluation')
+      .values([
+        evaluation('validation', 0.5, Math.floor(steps / 2)),
+        evaluation('validation', 0.9, steps),
+        evaluation('test', 0.88, steps),
+      ])
+      .execute()
+  })
+}
