@@ -1,5 +1,8 @@
 import { strict as assert } from 'node:assert'
 import { test } from 'node:test'
+import { writeModel } from '../../../onnx/write.ts'
+import { openSession } from '../../../runtime/session.ts'
+import { Tape } from '../../tape/tape.ts'
 import { checkInDoubles } from './checked-in-doubles.ts'
 import type { Pair } from './convolution-shape.ts'
 import { averagePool, chooseMaxPool, globalAverage, maxPool, type PoolingShape } from './pooling.ts'
@@ -107,6 +110,22 @@ for (const [name, sketch] of Object.entries(sketches)) {
     })
   }
 }
+
+test('maxPool(): elements that are equally large share what goes back', async () => {
+  const tape = new Tape()
+  const x = tape.input('x', 'float32', [1, 1, 2, 6], { needsGradient: true })
+  const shape = shapeOf({ map: [2, 6], kernel: [2, 2], strides: [2, 2] })
+  const y = maxPool(tape, x, shape, false)
+  const loss = tape.reduceSum(tape.mul(y, tape.constant([1, 1, 1, 3], [8, 4, 2])))
+  const [gradient] = tape.gradients(loss, [x])
+  await using session = await openSession(writeModel(tape.toModel('ties', { gradient: gradient! })))
+  const data = Float32Array.of(3, 3, 0, 5, 1, 0, 3, 3, 5, 5, 0, -1)
+  const found = await session.run({ x: { type: 'float32', dims: [1, 1, 2, 6], data } })
+  const shared = [2, 2, 0, 4 / 3, 2, 0, 2, 2, 4 / 3, 4 / 3, 0, 0]
+  for (const [at, one] of (found.gradient!.data as Float32Array).entries()) {
+    assert.ok(Math.abs(one - shared[at]!) < 1e-6, `element ${at}: ${one}, not ${shared[at]}`)
+  }
+})
 
 test('globalAverage(): as in doubles', async () => {
   await checkInDoubles({

@@ -58,13 +58,28 @@ const planesOf = (tape: Tape, x: Sym): Sym => {
 }
 
 /**
- * The gradient goes to whatever equals the maximum of its window. Where several do, each gets all of it: with floats
- * that is zeros behind a Relu, whose gradient ends there.
+ * The gradient goes to whatever equals the maximum of its window. Where several do, which is usual when values are rounded
+ * to codes, they share it.
  */
 function enlargedGradient(tape: Tape, x: Sym, y: Sym, dy: Sym, shape: PoolingShape): Sym {
   const chosen = tape.emit('Equal', [x, enlarged(tape, y, shape.kernel)])
   const mask = tape.emit('Cast', [chosen], { to: { int: 1 } })
-  return tape.emit('Mul', [mask, enlarged(tape, dy, shape.kernel)])
+  const each = tape.emit('Div', [dy, windowSums(tape, mask, shape)])
+  return tape.emit('Mul', [mask, enlarged(tape, each, shape.kernel)])
+}
+
+/** Sums of windows that tile the map: the rows of a window lie behind each other, so one product sums over both axes. */
+function windowSums(tape: Tape, x: Sym, { kernel, input, output }: PoolingShape): Sym {
+  const [first, second] = x.shape
+  const [columns, windows] = [kernel[0] * input[1], output[1]]
+  const key = `windows/${kernel.join('x')}/${input[1]}`
+  const members = constantOnce(tape, key, [columns, windows], (values) => {
+    for (let at = 0; at < columns; at++) {
+      values[at * windows + Math.floor((at % input[1]) / kernel[1])] = 1
+    }
+  })
+  const rows = tape.reshape(x, [first! * second! * output[0], columns])
+  return tape.reshape(tape.emit('MatMul', [rows, members]), [first!, second!, ...output])
 }
 
 /** Each element over a whole window. */
