@@ -24,6 +24,7 @@ import { openClips } from './clips/clips.ts'
 import type { HubConfig } from './configuration.ts'
 import { openDatasetJobs } from './datasets/dataset-jobs.ts'
 import { openDatasetDesk } from './datasets/datasets.ts'
+import { openDatasetExports } from './datasets/exports.ts'
 import { openSamplePictures } from './datasets/sample-pictures.ts'
 import { openVersionDesk } from './datasets/versions.ts'
 import {
@@ -463,6 +464,7 @@ export async function openHub(
     versions,
     samples,
     datasetJobs,
+    exports: openDatasetExports({ versions, folder: workFolder, closing: closing.signal }),
     uploads,
     runs,
     schedules,

@@ -17,6 +17,7 @@ import {
   DatasetVersion,
   DatasetVersionNumber,
   datasetArchiveBytesMax,
+  datasetFormats,
   FreezeRequest,
   ImportRequest,
   picturePackBytesMax,
@@ -1241,6 +1242,15 @@ export const routes = {
     body: FreezeRequest,
     response: Job,
     status: 201,
+  },
+  datasetExport: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/versions/:version/export',
+    access: 'viewer',
+    summary: 'Gives a frozen version as a tar in one of the formats of datasets',
+    params: datasetVersion,
+    query: Type.Object({ format: Type.Optional(Type.Enum(datasetFormats)) }, closed),
+    produces: 'application/x-tar',
   },
   datasetVersionShow: {
     method: 'GET',

@@ -1,6 +1,6 @@
 /** Archives that are taken into a dataset, and datasets that are frozen: what comes of them, and what is refused. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -18,6 +18,7 @@ import {
   writePack,
 } from '@edgeloop/protocol'
 import { openFolderBlobs } from '../../cloud-hub/src/blobs/folder-blobs.ts'
+import { unpack } from '../../cloud-hub/src/datasets/unpack.ts'
 import { openVersionDesk } from '../../cloud-hub/src/datasets/versions.ts'
 import {
   addDataset,
@@ -195,6 +196,30 @@ test(
     const then = (await found('version=1&limit=200')).samples
     assert.deepEqual(then[0]?.annotations, samples[0]?.annotations)
     assert.equal(then.length, 20)
+
+    for (const format of ['voc', 'frozen']) {
+      const path = `/api/datasets/parts/versions/1/export?format=${format}`
+      const sent = await hub.api('GET', path)
+      assert.equal(sent.headers.get('content-type'), 'application/x-tar')
+      assert.match(sent.headers.get('content-disposition') ?? '', /parts-1-\w+\.tar/)
+      const folder = await mkdtemp(join(tmpdir(), 'edgeloop-export-'))
+      t.after(() => rm(folder, { recursive: true }))
+      await writeFile(join(folder, 'tar'), new Uint8Array(await sent.arrayBuffer()))
+      await mkdir(join(folder, 'out'))
+      await unpack(join(folder, 'tar'), join(folder, 'out'))
+      const back = await openDataset(join(folder, 'out'))
+      assert.equal(back.samples.length, 20)
+      assert.deepEqual(
+        back.samples.map(({ digest }) => digest).toSorted(),
+        samples.map(({ digest }) => digest).toSorted(),
+      )
+      if (format === 'frozen') assert.equal(back.digest, frozen.digest)
+    }
+    assert.match(
+      await detailOf(await hub.api('GET', '/api/datasets/parts/versions/1/export?format=idx')),
+      /400 badRequest Cannot write dataset "parts"/,
+    )
+    assert.equal((await hub.api('GET', '/api/datasets/parts/versions/7/export')).status, 404)
 
     const into = await mkdtemp(join(tmpdir(), 'edgeloop-laid-out-'))
     t.after(() => rm(into, { recursive: true }))

@@ -11,6 +11,7 @@ import { answerOrder } from '@edgeloop/model-compiler/child'
 import {
   type Dataset,
   datasetFormats,
+  exportDataset,
   foldDataset,
   frozenLines,
   inspectDataset,
@@ -99,7 +100,16 @@ export type Inspected = {
   readonly complete: boolean
 }
 
-export type WorkOrder = ImportOrder | FreezeOrder | InspectOrder
+export type ExportOrder = {
+  readonly kind: 'export'
+  /** In the form `frozen`. */
+  readonly folder: string
+  /** Is made. */
+  readonly out: string
+  readonly format: DatasetFormat
+}
+
+export type WorkOrder = ImportOrder | FreezeOrder | InspectOrder | ExportOrder
 
 const problemsTold = 20
 /** Words are told this often, not for each of a million files. */
@@ -272,7 +282,24 @@ async function inspect(
   }
 }
 
-answerOrder<WorkOrder, WorkProgress, Imported | Frozen | Inspected>((order, tell) => {
-  if (order.kind === 'import') return importArchive(order, tell)
-  return order.kind === 'freeze' ? freeze(order, tell) : inspect(order, tell)
-})
+async function exportFrozen(
+  { folder, out, format }: ExportOrder,
+  tell: (progress: WorkProgress) => void,
+): Promise<Record<string, never>> {
+  const dataset = await openDataset(folder, { format: 'frozen' })
+  await exportDataset(dataset, out, {
+    format: known(format),
+    onSample: (done, total) => {
+      if (done % tellEvery === 0) tell({ share: done / total, step: `write sample ${done}` })
+    },
+  })
+  return {}
+}
+
+answerOrder<WorkOrder, WorkProgress, Imported | Frozen | Inspected | Record<string, never>>(
+  (order, tell) => {
+    if (order.kind === 'export') return exportFrozen(order, tell)
+    if (order.kind === 'import') return importArchive(order, tell)
+    return order.kind === 'freeze' ? freeze(order, tell) : inspect(order, tell)
+  },
+)

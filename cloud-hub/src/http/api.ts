@@ -11,6 +11,7 @@ import type { Changes } from '../changes/changes.ts'
 import type { Clips } from '../clips/clips.ts'
 import type { DatasetJobs } from '../datasets/dataset-jobs.ts'
 import type { DatasetDesk } from '../datasets/datasets.ts'
+import type { DatasetExports } from '../datasets/exports.ts'
 import type { SamplePictures, ShownPicture } from '../datasets/sample-pictures.ts'
 import type { VersionDesk } from '../datasets/versions.ts'
 import { type DesiredDesk, withoutSecrets } from '../devices/desired.ts'
@@ -70,6 +71,7 @@ export type Rooms = {
   readonly samples: SamplePictures
   readonly versions: VersionDesk
   readonly datasetJobs: DatasetJobs
+  readonly exports: DatasetExports
   readonly runs: RunDesk
   readonly schedules: ScheduleDesk
   readonly changes: Changes
@@ -371,6 +373,13 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ detail: JSON.stringify(body.split) })
       const by = signedIn(person).user
       return rooms.datasetJobs.freeze({ ...params, request: body, by }, note)
+    },
+    datasetExport: async ({ params, query, request, reply }) => {
+      const { dataset, version } = params
+      const { format = 'frozen' } = query
+      const tar = await rooms.exports.open(dataset, version, format, request.signal)
+      attach(reply, `${dataset}-${version}-${format}.tar`)
+      return reply.send(tar)
     },
     datasetVersionShow: ({ params }) => rooms.versions.show(params.dataset, params.version),
 

@@ -1,5 +1,5 @@
 /** Sends an archive or a folder to the hub and lets it take it into a dataset. */
-import { type DatasetFormat, datasetArchiveBytesMax, datasetFormats } from '@edgeloop/protocol'
+import { datasetArchiveBytesMax, datasetFormats } from '@edgeloop/protocol'
 import { Button, Group, NativeSelect, Progress } from '@mantine/core'
 import { useMutation } from '@tanstack/react-query'
 import { type FormEvent, type ReactNode, useRef, useState } from 'react'
@@ -9,15 +9,7 @@ import { sayBytes } from '../shell/say.ts'
 import { ChooseSource } from './choose-source.tsx'
 import classes from './datasets.module.css'
 import type { Dropped } from './dropped.ts'
-
-const formatWords: Readonly<Record<DatasetFormat, string>> = {
-  coco: 'COCO',
-  yolo: 'YOLO',
-  voc: 'Pascal VOC',
-  folders: 'One folder a class',
-  idx: 'MNIST (idx)',
-  frozen: 'Frozen by Edgeloop',
-}
+import { formatWords } from './format-words.ts'
 
 /**
  * @param before done first: a dataset that is made

@@ -1,6 +1,12 @@
 /** What was frozen of a dataset: how many samples on which side, and how that differs from the version before. */
-import type { DatasetVersion, SplitCounts } from '@edgeloop/protocol'
-import { Skeleton, Table } from '@mantine/core'
+import {
+  type DatasetVersion,
+  datasetFormats,
+  pathOf,
+  routes,
+  type SplitCounts,
+} from '@edgeloop/protocol'
+import { Button, Menu, Skeleton, Table } from '@mantine/core'
 import { IconSnowflake } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
@@ -10,6 +16,7 @@ import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { versionListQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
+import { formatWords } from './format-words.ts'
 
 const parent = getRouteApi('/in/datasets/$dataset')
 
@@ -51,6 +58,9 @@ function Versions({ versions }: { versions: readonly DatasetVersion[] }) {
             <Table.Th>Note</Table.Th>
             <Table.Th>Digest</Table.Th>
             <Table.Th>Frozen</Table.Th>
+            <Table.Th>
+              <span className="hidden-visually">Download</span>
+            </Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -97,6 +107,31 @@ function Row(props: { version: DatasetVersion; before: DatasetVersion | undefine
       </Table.Td>
       <Table.Td>
         <Ago at={version.createdAt} /> <span className="dim">by {version.by}</span>
+      </Table.Td>
+      <Table.Td>
+        <Menu position="bottom-end">
+          <Menu.Target>
+            <Button size="compact-xs" variant="default">
+              Download
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            {datasetFormats.map((format) => (
+              <Menu.Item
+                key={format}
+                component="a"
+                href={pathOf(
+                  routes.datasetExport,
+                  { dataset, version: version.version },
+                  { format },
+                )}
+                download
+              >
+                {formatWords[format]}
+              </Menu.Item>
+            ))}
+          </Menu.Dropdown>
+        </Menu>
       </Table.Td>
     </Table.Tr>
   )
