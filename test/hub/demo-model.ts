@@ -8,7 +8,7 @@ import sharp from 'sharp'
 import { createScene } from '../../edge-agent/src/demo/scene.ts'
 import type { TestDevice, TestHub } from './fixture.ts'
 
-export const demoModelFile = new URL('../../edge-agent/demo/conveyor.onnx', import.meta.url)
+export const demoModelFile = new URL('../../edge-agent/demo/conveyor-float.onnx', import.meta.url)
 export const demoDescriptionFile = new URL(
   '../../edge-agent/demo/conveyor.model.yaml',
   import.meta.url,

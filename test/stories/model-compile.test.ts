@@ -18,7 +18,7 @@ import {
   value,
   writeModel,
 } from '@edgeloop/model-compiler'
-import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
+import { demoFloatModel } from '../../edge-agent/demo/float-model.ts'
 import { cocoLabels } from '../../edge-agent/src/models/coco-labels.ts'
 import {
   type Found,
@@ -64,7 +64,7 @@ async function failing(...args: string[]): Promise<string> {
 test('a model is compiled, described and found again by detect without being told anything', async () => {
   const out = join(folder, 'out')
   const { lines, stderr } = await edgeloop(
-    ...['model', 'compile', demoModel.file, '--calibrate', images, '--out', out],
+    ...['model', 'compile', demoFloatModel.file, '--calibrate', images, '--out', out],
     ...['--keep', 'original', '--measure-seconds', '0.05', '--progress', 'json', '--json'],
     '--trace',
   )
@@ -97,7 +97,7 @@ test('a model is compiled, described and found again by detect without being tol
   const bytes = await readFile(join(out, 'model.onnx'))
   assert.equal(manifest.model.digest, createHash('sha256').update(bytes).digest('hex'))
   assert.equal(manifest.model.candidate, chosen)
-  const original = await readFile(demoModel.file)
+  const original = await readFile(demoFloatModel.file)
   assert.deepEqual(await readFile(join(out, 'original.onnx')), original)
   assert.equal(manifest.source.digest, createHash('sha256').update(original).digest('hex'))
   const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))
@@ -117,7 +117,7 @@ test('a model is compiled, described and found again by detect without being tol
   const labelsOf = (answers: { detections: { label: string }[] }[]) =>
     answers.map(({ detections }) => detections.map(({ label }) => label).toSorted())
   const [before, now] = [
-    labelsOf(await detect(demoModel.file)),
+    labelsOf(await detect(demoFloatModel.file)),
     labelsOf(await detect(join(out, 'model.onnx'))),
   ]
   const common = before.flatMap((labels, at) => {
@@ -129,7 +129,7 @@ test('a model is compiled, described and found again by detect without being tol
   assert(before.flat().length >= 30 && share >= 0.9, `${share} of ${before.flat().length} parts`)
 
   const compared = await edgeloop(
-    ...['model', 'compare', demoModel.file, join(out, 'model.onnx'), '--images', images],
+    ...['model', 'compare', demoFloatModel.file, join(out, 'model.onnx'), '--images', images],
     '--json',
   )
   const { models, latencyRatio, outputs } = compared.lines.at(-1)
@@ -176,7 +176,15 @@ test(
     for (const precision of ['int8-qoperator', 'int4-weights']) {
       const out = join(folder, precision)
       const { lines } = await edgeloop(
-        ...['model', 'compile', demoModel.file, '--calibrate', images, '--precision', precision],
+        ...[
+          'model',
+          'compile',
+          demoFloatModel.file,
+          '--calibrate',
+          images,
+          '--precision',
+          precision,
+        ],
         ...['--max-drop', '1', '--measure-seconds', '0.05', '--out', out, '--json'],
       )
       assert.equal(lines.at(-1).chosen, precision)
@@ -198,7 +206,7 @@ test('Ctrl-C leaves nothing behind', async () => {
   const child = spawn(
     process.execPath,
     [
-      ...[`${repository}edgeloop`, 'model', 'compile', demoModel.file, '--calibrate', images],
+      ...[`${repository}edgeloop`, 'model', 'compile', demoFloatModel.file, '--calibrate', images],
       ...['--out', out, '--progress', 'json'],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
+import { demoFloatModel } from '../../edge-agent/demo/float-model.ts'
 import { openSession } from '../../model-compiler/src/runtime/session.ts'
 import { writeConveyorPictures } from '../detection/conveyor-pictures.ts'
 import { material, needs } from '../require.ts'
@@ -31,7 +31,8 @@ async function edgeloop(...args: string[]) {
     .split('\n')
     .map((line) => JSON.parse(line))
 }
-const fold = (...args: string[]) => edgeloop('model', 'fold', demoModel.file, '--json', ...args)
+const fold = (...args: string[]) =>
+  edgeloop('model', 'fold', demoFloatModel.file, '--json', ...args)
 const detect = (file: string) => edgeloop('detect', '--model', file, '--images', images, '--json')
 
 type Answer = { detections: { label: string; score: number; box: number[] }[] }
@@ -53,7 +54,7 @@ test('a model that reads its own head finds what the original finds, told nothin
   const out = join(folder, 'boxes.onnx')
   const [said] = await fold('--out', out, '--decode')
   assert.deepEqual(said.outputs, [{ name: 'decoded', shape: [1, 920, 10] }])
-  assertSame(await detect(out), await detect(demoModel.file))
+  assertSame(await detect(out), await detect(demoFloatModel.file))
   const left = (await readdir(folder)).filter((name) => name.endsWith('.draft'))
   assert.deepEqual(left, [])
 })

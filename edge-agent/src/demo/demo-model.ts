@@ -1,4 +1,4 @@
-/** The detector that comes with the demo; `edge-agent/demo/make-model.ts` made it. */
+/** The detector that comes with the demo; `edge-agent/demo/train-detector.ts` trained it. */
 import { fileURLToPath } from 'node:url'
 import type { ModelSource } from '../models/model.ts'
 
