@@ -7,9 +7,10 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { isOver, type Job } from '@edgeloop/protocol'
+import { isOver, isRunOver, type Job, type Run, type RunDetail } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
+import { addCorners } from '../hub/corners.ts'
 import { addSnapshots, demoModel, demoModelFile, uploadTo } from '../hub/demo-model.ts'
 import type { TestHub } from '../hub/fixture.ts'
 import { openBrowser } from './browser.ts'
@@ -47,6 +48,15 @@ const pages: readonly Shown[] = [
       await page.waitForLoadState('networkidle').catch(() => {})
     },
   },
+  {
+    name: 'runs',
+    path: '/runs',
+    prepare: async (page) => {
+      for (const eye of await page.getByRole('button', { name: /^Curves of/ }).all()) {
+        await eye.click()
+      }
+    },
+  },
   { name: 'models', path: '/models' },
   { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },
@@ -81,6 +91,7 @@ const [fleet, browser] = await Promise.all([openFleet(after, 'Gate 1'), openBrow
 const cookies = await fleet.cookies(browser)
 await fill(fleet.hub)
 if (values.only === undefined || values.only.startsWith('model')) await fillModels(fleet.hub)
+if (values.only === undefined || values.only.startsWith('run')) await fillRuns(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
@@ -114,6 +125,23 @@ async function fillModels(hub: TestHub): Promise<void> {
   const job = (await post('/api/models/parts/1/compile', {})) as Job
   while (!isOver((await (await hub.api('GET', `/api/jobs/${job.jobId}`)).json()) as Job)) {
     await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+}
+
+/** Two runs on one dataset, and what they became. */
+async function fillRuns(hub: TestHub): Promise<void> {
+  await addCorners(hub, 'corners', 400)
+  for (const learningRate of [0.0002, 0.001]) {
+    const reply = await hub.api('POST', '/api/runs', {
+      ...{ dataset: { name: 'corners', version: 1 }, parent: 'new:mnist-cnn', model: 'corners' },
+      recipe: { steps: 240, batch: 16, evaluateEvery: 40, optimizer: { learningRate } },
+    })
+    let run = (await reply.json()) as Run
+    while (!isRunOver(run)) {
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      run = ((await (await hub.api('GET', `/api/runs/${run.runId}`)).json()) as RunDetail).run
+    }
+    if (run.state !== 'ended') throw new Error(`Cannot draw runs: ${run.error}`)
   }
 }
 

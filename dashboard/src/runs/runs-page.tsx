@@ -182,7 +182,7 @@ function RunTable(props: {
                       >
                         version {run.result.version}
                       </Link>{' '}
-                      {run.result.champion && <Status kind="ok" word="champion" />}
+                      {run.result.champion && <Status kind="ok" word="became champion" />}
                     </>
                   ) : (
                     '–'
