@@ -57,6 +57,17 @@ const pages: readonly Shown[] = [
       }
     },
   },
+  {
+    name: 'run',
+    path: '/runs',
+    prepare: async (page) => {
+      await page
+        .getByRole('link', { name: /^corners/ })
+        .last()
+        .click()
+      await page.getByRole('heading', { name: 'Evaluations' }).waitFor()
+    },
+  },
   { name: 'models', path: '/models' },
   { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },
