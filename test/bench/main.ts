@@ -43,6 +43,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'share of a training run that waits for pictures: MobileNetV2 at 96 px on photographs',
     load: async () => (await import('./batches.ts')).bench,
   },
+  learning: {
+    says: 'what training reaches on digits, raccoons and crowds, with its defaults',
+    load: async () => (await import('./learning.ts')).bench,
+  },
   train: {
     says: 'training steps of four nets beside PyTorch on the same CPU: images/s, GFLOP/s, memory',
     load: async () => (await import('./train.ts')).bench,

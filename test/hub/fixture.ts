@@ -33,6 +33,8 @@ export type TestHub = {
   /** The hub that is open now. */
   readonly hub: Hub
   readonly dataDir: string
+  /** Where its store is, as the configuration says it; empty: a file in `dataDir`. */
+  readonly store: string
   /** Looks into its store, or writes what no route would, beside the hub. */
   inStore<R>(look: (store: Store) => Promise<R>): Promise<R>
   /** Keeps what the closed hub's store holds now; the function puts it back. */
@@ -189,6 +191,7 @@ export async function openTestHub(
       return hub
     },
     dataDir,
+    store,
     inStore: async (look) => {
       await using beside = await openBeside(parseStoreAddress(store, join(dataDir, 'hub.db')))
       return await look(beside)

@@ -32,7 +32,7 @@ test('the hub trains for the command line, and gives what came out', {
   assert.equal(watched.code, 0, watched.stderr)
   const first = JSON.parse(watched.out) as Run
   assert.deepEqual([first.state, first.result?.version], ['ended', 1])
-  assert.match(watched.stderr, /step \d+ of 12|laying out|starting/)
+  assert.match(watched.stderr, /step \d+ of 12|laying out|starting|running|keeping/)
   assert.match((await run('run', 'list')).out, /ended +corners/)
   const id = first.runId.slice(0, 8)
   assert.match((await run('run', 'show', id)).out, /corners\/1: the first champion/)

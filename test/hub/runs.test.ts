@@ -168,7 +168,10 @@ test('a run goes on from its checkpoint, after a pause and after its hub was kil
 
   // Its hub closes in order, and another process takes it up.
   await hub.close()
-  const other = await startHub({ dataDir: hub.dataDir, training: true })
+  const other = await startHub({
+    ...{ dataDir: hub.dataDir, training: true },
+    config: { store: hub.store },
+  })
   t.after(() => other[Symbol.asyncDispose]())
   let killedAt = 0
   await t.waitFor(

@@ -98,34 +98,23 @@ test('what cannot be trained to find boxes is refused before anything is', async
   )
 })
 
-test(
-  'yolox_nano becomes a detector of raccoons on 80 % of the pictures',
-  needs('material', 'time'),
-  async (t) => {
-    const out = join(folder, 'raccoon')
-    const lines = await edgeloop(
-      ...['train', '--dataset-dir', join(material, 'datasets', 'raccoon'), '--format', 'voc'],
-      ...['--model', join(material, 'models', 'yolox_nano_416.onnx'), '--layout', 'yolox'],
-      ...['--out', out, '--json'],
-    )
-    const result = lines.at(-1)
-    t.diagnostic(JSON.stringify(result))
-    assert.ok(result.testAp50 >= 0.95 && result.testAp >= 0.54, JSON.stringify(result))
-    assert.ok(result.testApBefore < result.testAp)
-  },
-)
-
-test('the same defaults train several classes in crowds', needs('material', 'time'), async (t) => {
-  const data = join(folder, 'crowds')
-  await writeDrawnSet(data, {
-    ...{ pictures: 60, width: 416, height: 416, least: 15, most: 40, sizes: [24, 90], seed: 5 },
-  })
+test('yolox_nano learns what a raccoon is in 40 steps', needs('material', 'time'), async (t) => {
+  const out = join(folder, 'raccoon')
   const lines = await edgeloop(
-    ...['train', '--dataset-dir', data, '--format', 'coco', '--layout', 'yolox', '--json'],
-    ...['--model', join(material, 'models', 'yolox_nano_416.onnx')],
-    ...['--out', join(folder, 'crowds-out')],
+    ...['train', '--dataset-dir', join(material, 'datasets', 'raccoon'), '--format', 'voc'],
+    ...['--model', join(material, 'models', 'yolox_nano_416.onnx'), '--layout', 'yolox'],
+    ...['--set', 'steps=40', '--out', out, '--json'],
   )
   const result = lines.at(-1)
   t.diagnostic(JSON.stringify(result))
-  assert.ok(result.testAp50 > result.testAp50Before + 0.3, JSON.stringify(result))
+  // The whole run, and several classes in crowds, are `npm run bench -- learning`.
+  assert.ok(result.testAp50 >= 0.85 && result.testAp > result.testApBefore)
+  const found = await edgeloop(
+    ...['detect', '--model', join(out, 'model.onnx'), '--json', '--images'],
+    join(material, 'datasets', 'raccoon', 'images'),
+  )
+  const labels = found.flatMap(({ detections }) =>
+    detections.map((one: { label: string }) => one.label),
+  )
+  assert.ok(labels.length > 50 && labels.every((label: string) => label === 'raccoon'))
 })

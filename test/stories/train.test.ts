@@ -124,11 +124,12 @@ test(
   },
 )
 
-test('MNIST is read at 99 % after five epochs', needs('material', 'time'), async () => {
+// Five epochs are `npm run bench -- learning`.
+test('MNIST is read at 95 % after a third of an epoch', needs('material', 'time'), async () => {
   const said = await edgeloop(
     ...['train', '--dataset-dir', join(material, 'datasets/mnist'), '--format', 'idx'],
-    ...['--holdout', 'last:10000', '--model', 'new:mnist-cnn', '--epochs', '5'],
+    ...['--holdout', 'last:10000', '--model', 'new:mnist-cnn', '--epochs', '0.33'],
     ...['--out', join(folder, 'mnist'), '--json'],
   )
-  assert.ok(Number(said.testAccuracy) >= 0.99, JSON.stringify(said))
+  assert.ok(Number(said.testAccuracy) >= 0.95, JSON.stringify(said))
 })

@@ -49,7 +49,11 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
     ),
     ...{ recipe, seed, trainer },
   }
-  const folder = await RunFolder.open<NoFacts>(options.folder, identity, options.asked ?? null)
+  await using folder = await RunFolder.open<NoFacts>(
+    options.folder,
+    identity,
+    options.asked ?? null,
+  )
   const before = await folder.result()
   if (before) return before
   const startedAt = performance.now()

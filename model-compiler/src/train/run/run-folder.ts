@@ -5,6 +5,7 @@
  *     curves.jsonl    what it said, one word a line, up to the newest checkpoint exactly once
  *     checkpoints/    where it goes on when it is resumed
  *     model.onnx, report.json, report.html, card.md, result.json      when it has ended; the result comes last
+ *     .lock           number of the process that is at work on it
  */
 import { createHash } from 'node:crypto'
 import {
@@ -17,8 +18,10 @@ import {
   rm,
   stat,
   truncate,
+  writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { canonicalJson } from '../../datasets/index.ts'
 import { CheckpointFolder, type Facts, isDiskFull } from './checkpoint-folder.ts'
 import type { TrainProgress } from './progress.ts'
@@ -45,7 +48,10 @@ const partNames: Readonly<Record<string, string>> = {
   seed: 'the seed',
 }
 
-export class RunFolder<F extends Facts> {
+/** How long a process that was killed may take to be gone. */
+const lockedMsDefault = 10_000
+
+export class RunFolder<F extends Facts> implements AsyncDisposable {
   readonly path: string
   readonly checkpoints: CheckpointFolder<F>
 
@@ -55,16 +61,19 @@ export class RunFolder<F extends Facts> {
   }
 
   /**
-   * Opens the folder of a run, or makes it.
-   * @throws {TrainError} when it belongs to another run, or holds something else
+   * Opens the folder of a run, or makes it. It is one process's until it is closed.
+   * @throws {TrainError} when it belongs to another run, holds something else, or another process is at work on it
    */
   static async open<F extends Facts>(
     path: string,
     identity: RunIdentity,
     asked: unknown,
+    { lockedMsMax = lockedMsDefault }: { readonly lockedMsMax?: number } = {},
   ): Promise<RunFolder<F>> {
     await mkdir(path, { recursive: true })
-    const folder = new RunFolder<F>(path)
+    await using stack = new AsyncDisposableStack()
+    const folder = stack.use(new RunFolder<F>(path))
+    await lock(path, lockedMsMax)
     const before = await readRun(path)
     if (before) {
       const differs = Object.keys({ ...before.identity, ...identity }).filter(
@@ -77,6 +86,7 @@ export class RunFolder<F extends Facts> {
           'name a new folder, or give the same settings to resume it',
         )
       }
+      stack.move()
       return folder
     }
     const others = (await readdir(path)).filter((name) => !name.startsWith('.'))
@@ -88,7 +98,13 @@ export class RunFolder<F extends Facts> {
     }
     const file: RunFile = { schemaVersion: 1, identity, asked }
     await folder.write('run.json', `${JSON.stringify(file, null, 2)}\n`)
+    stack.move()
     return folder
+  }
+
+  /** Leaves the folder to others. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if ((await holderOf(this.path)) === process.pid) await rm(lockIn(this.path), { force: true })
   }
 
   /** Writes a file of it whole or not at all. */
@@ -147,6 +163,45 @@ export class RunFolder<F extends Facts> {
       'make room and resume: checkpoints that are there are intact',
       { cause },
     )
+  }
+}
+
+const lockIn = (path: string): string => join(path, '.lock')
+
+/** The process that a folder is said to be locked by. */
+const holderOf = async (path: string): Promise<number> =>
+  Number(await readFile(lockIn(path), 'utf8').catch(() => Number.NaN))
+
+/** Waits for a process that is about to end: one whose parent was killed takes a moment to notice. */
+async function lock(path: string, lockedMsMax: number): Promise<void> {
+  const until = Date.now() + lockedMsMax
+  for (;;) {
+    try {
+      await writeFile(lockIn(path), String(process.pid), { flag: 'wx' })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const holder = await holderOf(path)
+    if (holder === process.pid || !isAlive(holder)) {
+      await rm(lockIn(path), { force: true })
+    } else if (Date.now() > until) {
+      throw new TrainError(
+        `Cannot train in "${path}": process ${holder} is at work there`,
+        'wait for it or stop it; name another folder for another run',
+      )
+    } else await setTimeout(100)
+  }
+}
+
+/** Whether a process is there, whoever it belongs to. */
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

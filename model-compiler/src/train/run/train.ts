@@ -97,7 +97,7 @@ const mixingShare = 0.8
 export async function train(options: TrainOptions): Promise<TrainResult> {
   if (options.recipe.trainable !== 'auto') return await trainOnce(options)
   const { length } = partsOf(options.dataset, options.split).train
-  const folder = await openFolder(options, settled(options.recipe, length))
+  await using folder = await openFolder(options, settled(options.recipe, length))
   return (await folder.result()) ?? (await trainTiers(options, folder, trainOnce))
 }
 
@@ -110,7 +110,7 @@ async function trainOnce(options: TrainOptions): Promise<TrainResult> {
   const trainable = trainableOf(task, recipe)
   const frozen = frozenPartOf(task, recipe, trainable, parts.train.length)
   const step = fittingStep(frozen?.task ?? task, recipe, trainable)
-  const folder = await openFolder(options, recipe)
+  await using folder = await openFolder(options, recipe)
   const ended = await folder.result()
   if (ended) return ended
   const pace = paceOf(recipe, parts.train.length)
