@@ -231,9 +231,9 @@ const epochsFor = (samples: number, batch: number, epochs: number, stepsMin: num
  * each moves by a share of its own size.
  */
 const fineTuning = (samples: number, renewed: readonly string[]): RecipePart => ({
-  ...{ batch: 4, epochs: epochsFor(samples, 4, 8, 200), batchNorm: 'frozen', ema: 0.99 },
+  ...{ batch: 4, epochs: epochsFor(samples, 4, 8, 240), batchNorm: 'frozen', ema: 0.99 },
   optimizer: {
-    ...{ name: 'adam', learningRate: 2e-3, relative: true, clipNorm: 0 },
+    ...{ name: 'adam', learningRate: 1e-3, relative: true, clipNorm: 0 },
     // Rows that stood for something else have further to go than what has been learned for good.
     groups: renewed.map((match) => ({ match, rate: renewedRate })),
   },
