@@ -79,6 +79,12 @@ export async function performTraining(
       'train without recipe.compress, and fine-tune the result here with it',
     )
   }
+  if (order.teacher !== undefined && compress.distill === 0) {
+    throw new Failure(
+      `Cannot learn from teacher "${order.teacher}": compress.distill is 0`,
+      'say how much of the loss is the teacher’s: --set compress.distill=0.5',
+    )
+  }
   await using compressed = compresses(compress)
     ? await compressedTask(plain, {
         ...{ compression: compress, dataset, batch, threads: threads || availableParallelism() },
@@ -104,7 +110,10 @@ export async function performTraining(
   }
   const result = order.trainer
     ? await runExternally({ ...given, trainer: order.trainer })
-    : await train({ ...given, ...(replay && { replay }) })
+    : await train({
+        ...{ ...given, ...(replay && { replay }) },
+        ...(order.teacher !== undefined && { teacher: digestOf(await readFile(order.teacher)) }),
+      })
   if (result.kind === 'ended') await describe(task, order)
   return result
 }

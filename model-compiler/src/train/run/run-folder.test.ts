@@ -36,3 +36,12 @@ test('a folder that another process is at work on is refused with its number', a
     new RegExp(`process ${process.ppid} is at work there`),
   )
 })
+
+test('a run with another teacher does not go on in the folder of the first', async (t) => {
+  const path = await mkdtemp(join(tmpdir(), 'edgeloop-folder-'))
+  t.after(() => rm(path, { recursive: true }))
+  await (await RunFolder.open(path, { seed: 1, teacher: 'a' }, null))[Symbol.asyncDispose]()
+  for (const identity of [{ seed: 1, teacher: 'b' }, { seed: 1 }]) {
+    await assert.rejects(RunFolder.open(path, identity, null), /a run that differs in the teacher/)
+  }
+})

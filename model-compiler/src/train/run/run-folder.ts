@@ -44,6 +44,7 @@ const partNames: Readonly<Record<string, string>> = {
   replay: 'the older data set',
   split: 'the split',
   model: 'the model',
+  teacher: 'the teacher',
   recipe: 'the recipe',
   seed: 'the seed',
 }

@@ -51,6 +51,8 @@ export type TrainOptions = {
   readonly split: Split
   /** How it was divided, in words for the card. */
   readonly splitText: string
+  /** Digest of the teacher's file, where one was given. */
+  readonly teacher?: string
   /** Older data; the recipe says which share of a batch is of them. */
   readonly replay?: Dataset
   readonly recipe: Recipe
@@ -139,11 +141,12 @@ async function trainOnce(options: TrainOptions): Promise<TrainResult> {
 
 /** The folder of this run, and of no other. */
 async function openFolder(options: TrainOptions, recipe: Recipe): Promise<RunFolder<RunFacts>> {
-  const { task, dataset, split, replay, seed, asked } = options
+  const { task, dataset, split, replay, teacher, seed, asked } = options
   const dealt = [...split].map((entry) => entry.join(' ')).sort()
   const identity = {
     ...{ data: dataset.digest, replay: replay?.digest ?? null, split: digestOf(dealt.join('\n')) },
     ...{ model: digestOf(writeModel(task.model)), recipe: decisive(recipe), seed },
+    ...(teacher !== undefined && { teacher }),
   }
   return await RunFolder.open<RunFacts>(options.folder, identity, asked ?? null)
 }
