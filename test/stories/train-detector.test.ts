@@ -118,3 +118,20 @@ test('yolox_nano learns what a raccoon is in 40 steps', needs('material', 'time'
   )
   assert.ok(labels.length > 50 && labels.every((label: string) => label === 'raccoon'))
 })
+
+test(
+  'a detector that was exported for one picture is trained for int8, and by its former self',
+  needs('material', 'time'),
+  async () => {
+    for (const part of ['quantize=true', 'distill=0.5']) {
+      const lines = await edgeloop(
+        ...['train', '--dataset-dir', join(material, 'datasets', 'raccoon'), '--format', 'voc'],
+        ...['--model', join(material, 'models', 'yolox_nano_416.onnx'), '--layout', 'yolox'],
+        ...['--set', 'steps=4', '--set', 'batch=2', '--set', `compress.${part}`],
+        ...['--out', join(folder, part), '--json'],
+      )
+      const { testAp50, testAp50Before } = lines.at(-1)
+      assert.ok(testAp50Before > 0.7 && testAp50 > 0.5, `${part}: ${testAp50}`)
+    }
+  },
+)

@@ -23,6 +23,7 @@ import { dropInitializerInputs } from '../../shapes/input-shapes.ts'
 import { type TargetName, type TargetProfile, targets } from '../../targets/index.ts'
 import { openBatches } from '../batches/batches.ts'
 import type { Through } from '../differentiate/lowering.ts'
+import { prepare } from '../differentiate/prepare.ts'
 import { meanSquaredError } from '../losses/distance.ts'
 import { softenedDivergence } from '../losses/distillation.ts'
 import { TrainError } from '../run/train-error.ts'
@@ -154,20 +155,21 @@ async function foldedFor(model: ModelProto, cut: readonly string[]): Promise<Mod
 function calibrationSamples(
   task: Task,
   model: ModelProto,
-  { dataset, digests, batch, signal }: CompressOptions,
+  { dataset, digests, signal }: CompressOptions,
 ): SampleSource {
   const used = digests.slice(0, calibrationMax)
   const inputs = new Set(new Graph(model).requiredInputs.map(({ name }) => name))
   return {
-    count: Math.ceil(used.length / batch),
+    count: used.length,
     async *read() {
       await using batches = openBatches({
-        ...{ dataset, digests: used, batch, canvas: task.canvas, seed: 0, order: 'listed' },
+        // One at a time, as a model that was exported for one picture takes them.
+        ...{ dataset, digests: used, batch: 1, canvas: task.canvas, seed: 0, order: 'listed' },
         ...(task.maskLabels && { maskLabels: task.maskLabels }),
         ...(signal && { signal }),
       })
       for (let step = 0; step < batches.stepsPerEpoch; step++) {
-        const feeds = await task.feeds(await batches.batch(step), plainSettings(batch))
+        const feeds = await task.feeds(await batches.batch(step), plainSettings)
         yield Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))
       }
     },
@@ -175,9 +177,9 @@ function calibrationSamples(
 }
 
 /** Only the pictures of these feeds are looked at. */
-const plainSettings = (batch: number): LossSettings => ({
-  ...{ batch, labelSmoothing: 0, classWeights: 'none', focalGamma: 0 },
-})
+const plainSettings: LossSettings = {
+  ...{ batch: 1, labelSmoothing: 0, classWeights: 'none', focalGamma: 0 },
+}
 
 type Teacher = {
   readonly session: Session
@@ -186,7 +188,10 @@ type Teacher = {
   readonly outputs: ReadonlyMap<string, string>
 }
 
-async function openTeacher(task: Task, { teacher, threads }: CompressOptions): Promise<Teacher> {
+async function openTeacher(
+  task: Task,
+  { teacher, threads, batch }: CompressOptions,
+): Promise<Teacher> {
   const graph = new Graph(teacher ?? task.model)
   dropInitializerInputs(graph)
   const wanted = task.cut ?? new Graph(task.model).outputs.map(({ name }) => name)
@@ -201,11 +206,12 @@ async function openTeacher(task: Task, { teacher, threads }: CompressOptions): P
       `Cannot learn from the teacher: it has no value "${name}", and ${own.length} outputs for ${wanted.length}`,
     )
   })
-  for (const name of own) if (!names.includes(name)) graph.removeOutput(name)
-  for (const name of names) if (!graph.isOutput(name)) graph.addOutput(name)
-  removeDead.run(graph)
-  graph.sort()
-  const session = await openSession(writeModel(graph.toModel()), { threads })
+  // A file that was exported for one picture answers for a batch, as the student's does.
+  const whole = prepare(teacher ?? task.model, {
+    ...{ batch, cut: names },
+    ...(task.inputShapes && { inputShapes: task.inputShapes(batch) }),
+  })
+  const session = await openSession(writeModel(whole.toModel()), { threads })
   const inputs = session.inputs.map(({ name }) => name)
   const studentInputs = new Graph(task.model).requiredInputs.map(({ name }) => name)
   const strange = inputs.find((name) => !studentInputs.includes(name))
