@@ -1,5 +1,6 @@
 /** What a device says about itself, and what the hub tells people about it. */
 import { type Static, Type } from 'typebox'
+import { TargetName } from './artifact.ts'
 import { BootId, DeviceId, Digest, SiteId, StreamId, Timestamp } from './names.ts'
 import { DeviceConfig } from './stream.ts'
 
@@ -77,6 +78,8 @@ export const Reported = Type.Object({
   startedAt: Timestamp,
   agentVersion: Type.String({ maxLength: 40 }),
   platform: Type.String({ maxLength: 80 }),
+  /** Kinds of boxes it is, the most particular first: models compiled for the first are the fastest here. */
+  targets: Type.Optional(Type.Array(TargetName, { maxItems: 16 })),
   cpu: Type.String({ maxLength: 200 }),
   cores: Type.Integer({ minimum: 0 }),
   memoryBytes: Type.Integer({ minimum: 0 }),

@@ -4,6 +4,7 @@
  * @module
  */
 export * from './areas.ts'
+export * from './artifact.ts'
 export * from './call.ts'
 export * from './clip.ts'
 export * from './config-versions.ts'
@@ -23,3 +24,4 @@ export * from './problem.ts'
 export * from './routes.ts'
 export * from './runs.ts'
 export * from './stream.ts'
+export * from './updates.ts'

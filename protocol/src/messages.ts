@@ -8,6 +8,7 @@ import { Desired, Reported, Status } from './device.ts'
 import { LogRequest } from './device-log.ts'
 import { Acknowledged, EventBatch } from './event.ts'
 import { StreamId, Timestamp } from './names.ts'
+import { Offers, Updates } from './updates.ts'
 
 type Message = {
   /** What follows `edgeloop/v1/{site}/{device}/`. */
@@ -99,6 +100,22 @@ export const messages = {
     retain: false,
     from: 'hub',
     bytesMax: 64 * 1024,
+  },
+  offers: {
+    topic: 'offers',
+    payload: Offers,
+    qos: 1,
+    retain: true,
+    from: 'hub',
+    bytesMax: 32 * 1024,
+  },
+  updates: {
+    topic: 'updates',
+    payload: Updates,
+    qos: 1,
+    retain: true,
+    from: 'device',
+    bytesMax: 128 * 1024,
   },
 } as const satisfies Record<string, Message>
 
