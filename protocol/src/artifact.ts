@@ -18,7 +18,7 @@ export const chunkBytes = 64 * 1024
 /** The fleet that a model is meant for: one hub, however many replicas it has. */
 export const FleetName = Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,62}$', maxLength: 63 })
 
-/** A kind of box that models are compiled for, such as `linux-x64-vnni`. */
+/** A kind of box that models are compiled for, such as `linux-x64-vnni`; `any` for what runs on all of them. */
 export const TargetName = Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,59}$', maxLength: 60 })
 
 /**
@@ -41,11 +41,33 @@ export const Encoding = Type.Object(
 )
 export type Encoding = Static<typeof Encoding>
 
-/** One run that the model must repeat before it is trusted with frames. */
+/** Types of inputs that golden vectors are made for. */
+export const goldenTypes = [
+  ...(['float32', 'uint8', 'int8', 'int32'] as const),
+  ...(['int64', 'float16', 'bool'] as const),
+] as const
+
+/** One run that the model must repeat before it is trusted with frames (docs/artifact.md). */
 export const GoldenVector = Type.Object(
   {
-    /** The inputs are made of it, see docs/artifact.md. */
+    /** The picture is drawn from it. */
     seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 }),
+    inputs: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ minLength: 1, maxLength: 200 }),
+          type: Type.Enum(goldenTypes),
+          /** Also where the model leaves a dimension free. */
+          shape: Type.Array(Type.Integer({ minimum: 0, maximum: 65_536 }), { maxItems: 8 }),
+          /** What black and white are for this input; bytes are fed as they are. */
+          black: Type.Number(),
+          white: Type.Number(),
+        },
+        closed,
+      ),
+      { minItems: 1, maxItems: 16 },
+    ),
+    /** Those that can be told from wrong ones: what another CPU turns round is left out. */
     outputs: Type.Array(
       Type.Object(
         {
@@ -55,6 +77,8 @@ export const GoldenVector = Type.Object(
           values: Type.Array(Type.Number(), { minItems: 1, maxItems: 64 }),
           /** Root of the mean square over all elements. */
           rms: Type.Number({ minimum: 0 }),
+          /** Largest difference, as a share of `rms`. */
+          tolerance: Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
         },
         closed,
       ),
