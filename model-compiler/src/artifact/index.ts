@@ -5,3 +5,10 @@
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
 export { decode, type EncodedBytes, encodings } from './encodings.ts'
+export {
+  TrustError,
+  type TrustErrorCode,
+  type TrustedTargets,
+  type TrustFiles,
+  type TrustSource,
+} from './trust/trust.ts'
