@@ -6,6 +6,16 @@ export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
 export { decode, type EncodedBytes, encodings } from './encodings.ts'
 export {
+  compareGolden,
+  type GivenTensor,
+  type GoldenComparison,
+  type GoldenTensor,
+  goldenDifference,
+  goldenInputs,
+  goldenOutput,
+} from './golden.ts'
+export { readManifest } from './manifest.ts'
+export {
   TrustError,
   type TrustErrorCode,
   type TrustedTargets,
