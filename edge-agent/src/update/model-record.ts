@@ -4,15 +4,7 @@
  * and going back are each one rename.
  */
 import { createHash } from 'node:crypto'
-import {
-  Digest,
-  ModelName,
-  ModelVersionNumber,
-  Offer,
-  RolloutId,
-  Timestamp,
-  Update,
-} from '@edgeloop/protocol'
+import { Digest, ModelName, ModelVersionNumber, Offer, RolloutId, Update } from '@edgeloop/protocol'
 import { fits, parseJson } from '@edgeloop/protocol/check'
 import { type Static, Type } from 'typebox'
 import { replaceFile, type UpdateDisk } from './update-disk.ts'
@@ -42,16 +34,14 @@ const Passage = Type.Object(
   {
     offer: Offer,
     told: Update,
-    /** Of the signed manifest that was read for it; absent before. */
-    digest: Type.Optional(Digest),
+    /** Digest of what is fetched; absent before that is chosen. */
+    encoding: Type.Optional(Digest),
     /** Where its candidate is being put together or lies. */
     slot: Type.Optional(SlotName),
     /** The candidate was looked at beside the active model, and nothing spoke against it. */
     shadowed: Type.Boolean(),
     /** Starts of the agent since it was activated. */
     starts: Type.Integer({ minimum: 0 }),
-    /** When probation began. */
-    probationAt: Type.Optional(Timestamp),
   },
   closed,
 )
