@@ -16,6 +16,45 @@ export {
 } from './golden.ts'
 export { readManifest } from './manifest.ts'
 export {
+  checkNextRoot,
+  fleetField,
+  keepRoot,
+  type RefreshOrder,
+  refreshTrust,
+  takeBytes,
+  takeFirstRoot,
+} from './trust/client.ts'
+export {
+  keyIdOf,
+  makeKey,
+  type PublicKey,
+  readKey,
+  type SigningKey,
+} from './trust/keys.ts'
+export {
+  bytesMax as trustBytesMax,
+  type Document,
+  ownField,
+  type RoleName,
+  readDocument,
+  roleNames,
+} from './trust/metadata.ts'
+export {
+  makeRoot,
+  makeSnapshot,
+  makeTargets,
+  makeTimestamp,
+  nextRoot,
+  type RoleKeys,
+  type RootKeys,
+  readRoots,
+  readSigned,
+  rolesOf,
+  signDocument,
+  type TargetEntry,
+  targetsOf,
+} from './trust/repository.ts'
+export {
   TrustError,
   type TrustErrorCode,
   type TrustedTargets,
