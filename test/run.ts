@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import { check } from './check.ts'
+import { joinFiles } from './join-files.ts'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const files = process.argv.slice(2)
@@ -29,16 +30,20 @@ const together = process.env.EDGELOOP_REQUIRE ? 2 : 3
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()
-const failed = run(files.length > 0 ? files : everything)
+const failed = run(files)
 const again = failed.length > 0 && process.env.EDGELOOP_RETRY === '1'
 if (again) console.error(`failed, and once more each by itself: ${failed.join(' ')}`)
 const stillFailed = again ? run(failed, 1) : failed
 process.exitCode = checked && stillFailed.length === 0 ? 0 : 1
 
-/** @returns the files in which a test failed */
-function run(patterns: readonly string[], concurrency = together): string[] {
+/**
+ * @param wanted files to run; all when there are none
+ * @returns the files in which a test failed
+ */
+function run(wanted: readonly string[], concurrency = together): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
   try {
+    const patterns = wanted.length > 0 ? wanted : joinFiles(repository, everything, folder)
     const list = join(folder, 'failed')
     const { status } = spawnSync(
       process.execPath,
