@@ -614,8 +614,11 @@ export const rolloutRoutes = {
     params: rolloutPath,
     body: Type.Object(
       {
-        /** The stage that is meant, from 0: a yes to one that is over says nothing about the next. */
-        stage: Type.Integer({ minimum: 0, maximum: 19 }),
+        /**
+         * The stage that is meant, from 0; as many as there are stages means the end. A yes to one that is over says nothing
+         * about the next.
+         */
+        stage: Type.Integer({ minimum: 0, maximum: 20 }),
       },
       closed,
     ),
