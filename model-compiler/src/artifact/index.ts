@@ -5,6 +5,7 @@
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
 export { decode, type EncodedBytes, encodings } from './encodings.ts'
+export { checkModelFile, type GatedModel, gateLimits } from './gate.ts'
 export {
   compareGolden,
   type GivenTensor,
