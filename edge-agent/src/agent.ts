@@ -164,6 +164,7 @@ class Agent {
         models: models.map(({ source }) => source),
         figuresIntervalMs: config.healthIntervalMs,
       },
+      only: config.models.length === 1 ? config.models[0]?.name : undefined,
       processesMax: config.processesMax,
       streamsPerProcess: config.streamsPerProcess,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -186,7 +187,7 @@ class Agent {
 
   /** Undefined where it is off, or cannot be opened, which is no reason to stop looking at cameras. */
   async openLocalSurface(): Promise<LocalSurface | undefined> {
-    const { config, models, log, signal } = this.#options
+    const { config, log, signal } = this.#options
     if (!config.local || signal.aborted) return undefined
     // A server costs memory: only for whom it is switched on.
     const { openLocalSurface } = await import('./local/surface.ts')
@@ -196,7 +197,7 @@ class Agent {
         dataDir: config.dataDir,
         version: this.#identified.agentVersion,
         models: {
-          names: models.map(({ source }) => source.name),
+          names: () => this.fleet.modelNames,
           describe: async (name) => this.#describe(name),
           infer: (name, inputs) => this.fleet.infer(name, inputs),
         },
@@ -217,7 +218,7 @@ class Agent {
   }
 
   #describe(name: string) {
-    if (!this.#options.models.some(({ source }) => source.name === name)) return undefined
+    if (!this.fleet.modelNames.includes(name)) return undefined
     const signature = this.fleet.signatureOf(name)
     if (signature) return { signature }
     return { refusal: this.fleet.refusalOf(name) ?? `Model "${name}" is being opened; try again` }

@@ -58,6 +58,8 @@ export type MeasuredRuntime = Static<typeof MeasuredRuntime>
 export const ReportedModel = Type.Object({
   name: Type.String({ maxLength: 120 }),
   digest: Digest,
+  /** The version that a rollout delivered; left out where it is the box's own file. */
+  version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
   layout: Type.String({ maxLength: 40 }),
   labels: Type.Array(Type.String({ maxLength: 100 }), { maxItems: 10_000 }),
   runtime: Type.String({ maxLength: 300 }),

@@ -39,7 +39,9 @@ export type CameraOptions = {
   readonly pace: 'live' | 'unpaced'
   /** Files: start again at the end; frame numbers and times go on. */
   readonly loop: boolean
-  /** Asked once per frame size; also when a source changes its resolution in mid-stream. */
+  /**
+   * Asked with every frame that is looked at: gives the same object until the model, and so its canvas, is another.
+   */
   readonly inputFor: (sourceWidth: number, sourceHeight: number) => InputView
   /** Blanked in every picture of every frame; asked of every caller, so that nobody forgets. */
   readonly masks: readonly MaskPolygon[]

@@ -1,6 +1,7 @@
 /** The part of a picture that shows one object, on a model's canvas. */
 import type { Box } from '@edgeloop/protocol'
 import sharp from 'sharp'
+import type { Lane } from '../media/inference.ts'
 import type { InputView } from './camera.ts'
 import { checkedView, paintCanvas } from './canvas.ts'
 import { inOrder } from './still-picture.ts'
@@ -9,21 +10,20 @@ import { inOrder } from './still-picture.ts'
 const widened = 0.08
 
 /**
- * Writes an object onto a canvas.
+ * Writes an object onto the canvas that the model has when the crop is ready.
  * @param jpeg the whole frame; what its masks cover is black on it, and so on the crop
  * @param box the object, in shares of the frame
- * @param inputFor where a picture of the crop's size lands
+ * @param lane whose canvas it is
  * @throws {Error} when the JPEG cannot be read
  */
 export async function cropOnto(
-  canvas: Uint8Array,
+  lane: Pick<Lane, 'canvas' | 'inputFor'>,
   jpeg: Uint8Array,
   box: Box,
-  inputFor: (width: number, height: number) => InputView,
 ): Promise<InputView> {
   const { width, height } = await sharp(jpeg).metadata()
   const region = regionOf(box, width, height)
-  const view = checkedView(inputFor(region.width, region.height))
+  const view = checkedView(lane.inputFor(region.width, region.height))
   const { content } = view
   const pixels = await sharp(jpeg)
     .extract(region)
@@ -31,7 +31,9 @@ export async function cropOnto(
     .toColourspace('srgb')
     .raw()
     .toBuffer()
-  paintCanvas(canvas, view, inOrder(pixels, view), content.width * 3)
+  // The model was replaced meanwhile by one that takes another picture.
+  if (lane.inputFor(region.width, region.height) !== view) return await cropOnto(lane, jpeg, box)
+  paintCanvas(lane.canvas, view, inOrder(pixels, view), content.width * 3)
   return view
 }
 

@@ -343,6 +343,11 @@ class FfmpegCamera implements Camera {
       view,
       gate: joined.gate,
       content: joined.content,
+      // The process makes pictures for the model that there was at its start.
+      anew: {
+        inputFor: () => checkedView(this.#options.inputFor(source.width, source.height)),
+        from: { ...snapshot, pixels: joined.snapshot },
+      },
       jpeg: async ({ widthMax, quality }) => {
         // sharp may still read it when the frame has been disposed of.
         snapshotIsFree = false

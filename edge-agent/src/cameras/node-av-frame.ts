@@ -18,7 +18,7 @@ export class NodeAvPictures implements Disposable {
   readonly #inputFor: (width: number, height: number) => InputView
   readonly #gate: Scaled
   #input: Scaled | undefined
-  #view: { readonly key: string; readonly view: InputView } | undefined
+  #view: InputView | undefined
   #isClosed = false
   readonly #jpegs: JpegEncoders
 
@@ -79,9 +79,8 @@ export class NodeAvPictures implements Disposable {
   }
 
   #viewFor(width: number, height: number): InputView {
-    const key = `${width}x${height}`
-    if (this.#view?.key !== key)
-      this.#view = { key, view: checkedView(this.#inputFor(width, height)) }
-    return this.#view.view
+    const view = this.#inputFor(width, height)
+    if (this.#view !== view) this.#view = checkedView(view)
+    return view
   }
 }

@@ -22,7 +22,7 @@ import type { Tensor, TensorInfo, Tensors } from '../runtimes/runtime.ts'
 
 /** Models that can be run on tensors. */
 export interface ServedModels {
-  readonly names: readonly string[]
+  names(): readonly string[]
   /** A model's tensors, or why it cannot run; undefined where there is none of that name. */
   describe(name: string): Promise<{ signature: ModelSignature } | { refusal: string } | undefined>
   /**
@@ -205,7 +205,7 @@ async function signatureOf(models: ServedModels, name: string): Promise<ModelSig
   const found = await models.describe(name)
   if (found && 'signature' in found) return found.signature
   if (found) throw new Refused(503, found.refusal)
-  const has = models.names.length === 0 ? 'none' : models.names.join(', ')
+  const has = models.names().join(', ') || 'none'
   throw new Refused(404, `There is no model "${name}"; there are ${has}`)
 }
 

@@ -39,7 +39,7 @@ const double = async ({ x }: Tensors): Promise<Tensors> => {
   }
 }
 const oneModel = (infer: ServedModels['infer']): ServedModels => ({
-  names: ['double', 'broken'],
+  names: () => ['double', 'broken'],
   describe: async (name) => {
     if (name === 'broken') return { refusal: 'Cannot load model "b.onnx": the file is empty' }
     return name === 'double' ? { signature } : undefined
@@ -101,7 +101,7 @@ test('the whole contract of a runtime, through our own client and our own server
   let refusal = ''
   /** Holds the one model that was put there last. */
   const models: ServedModels = {
-    names: ['m'],
+    names: () => ['m'],
     describe: async () =>
       session ? { signature: { inputs: session.inputs, outputs: session.outputs } } : { refusal },
     infer: async (_, inputs) => (await session?.run(inputs)) ?? {},

@@ -26,6 +26,8 @@ export type ToInference =
       readonly lane: number
       readonly model: string
       readonly memory: SharedArrayBuffer
+      /** Length of a canvas in it; the model's input is its beginning. */
+      readonly canvasBytes: number
       readonly options: DetectOptions
     }
   | { readonly kind: 'leave'; readonly lane: number }

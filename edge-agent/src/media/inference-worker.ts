@@ -120,11 +120,12 @@ async function close(name: string): Promise<void> {
   await model?.[Symbol.asyncDispose]()
 }
 
-function join({ lane, model: name, memory, options }: Extract<ToInference, { kind: 'lane' }>) {
+function join(message: Extract<ToInference, { kind: 'lane' }>) {
+  const { lane, model: name, memory, canvasBytes, options } = message
   const model = models.get(name)
   // The other thread opens lanes only to models it was told are open.
   if (!model) throw new Error(`Cannot join lane ${lane}: model "${name}" is not open`)
-  lanes.set(lane, { model, slot: new SlotReader(memory, model.inputBytes), options })
+  lanes.set(lane, { model, slot: new SlotReader(memory, canvasBytes), options })
 }
 
 /**
@@ -152,7 +153,8 @@ async function look(id: number): Promise<void> {
   if (!lane || !frame) return
   const startedAt = performance.now()
   try {
-    const reading = await lane.model.read(frame.canvas, frame.view, lane.options)
+    const canvas = frame.canvas.subarray(0, lane.model.inputBytes)
+    const reading = await lane.model.read(canvas, frame.view, lane.options)
     const inferenceMs = performance.now() - startedAt
     send({ kind: 'detected', lane: id, sequence: frame.sequence, reading, inferenceMs })
   } catch (error) {

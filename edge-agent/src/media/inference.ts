@@ -1,38 +1,39 @@
 /**
- * The decoding thread's side of inference: one worker thread per media process, the models it holds
- * open, and one lane per stream, through which canvases go in and detections come back.
+ * Inference as a media process sees it: lanes of streams to models, in one worker thread; and the change of a model
+ * under running streams. A model cannot move from one thread to another, and opening one blocks its thread, so
+ * a change starts a second thread, opens everything that is in use there while the first goes on, points all lanes
+ * over between two canvases, and lets the first answer what it still has before it ends.
  */
-import { Worker } from 'node:worker_threads'
-import type { Detection } from '@edgeloop/protocol'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { nearestName } from '@edgeloop/protocol/nearest'
 import type { InputView } from '../cameras/camera.ts'
-import { placeFrame } from '../models/canvas.ts'
-import type { DetectOptions, ModelSource, Reading } from '../models/model.ts'
-import { silenceOrt } from '../runtimes/load-ort.ts'
+import { type InputSpec, placeFrame } from '../models/canvas.ts'
+import type { DetectOptions, ModelSource } from '../models/model.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
-import { SlotWriter, slotMemory } from './frame-slot.ts'
-import type { FromInference, OpenedModel, ToInference } from './inference-protocol.ts'
+import type { OpenedModel } from './inference-protocol.ts'
+import {
+  type Detected,
+  type InferenceThread,
+  startInferenceThread,
+  type ThreadLane,
+} from './inference-thread.ts'
 
-/** What became of one canvas. */
-export type Detected = {
-  /** Empty where the model is no detector. */
-  readonly detections: readonly Detection[]
-  readonly reading: Reading
-  readonly inferenceMs: number
-}
+export type { Detected } from './inference-thread.ts'
 
-/** One stream's way to its model. Closing it answers what is under way with undefined. */
+/** One stream's way to its model, whichever that is just now. Closing it answers what is under way with undefined. */
 export interface Lane extends Disposable {
   readonly model: OpenedModel
-  /** Where a source frame of this size lands on the model's canvas. */
+  /** Where a source frame of this size lands on the model's canvas: the same object until that changes. */
   inputFor(sourceWidth: number, sourceHeight: number): InputView
-  /** The canvas to fill next: height × width × 3 bytes. */
+  /** The canvas to fill next: height × width × 3 bytes, or more. */
   readonly canvas: Uint8Array
   /**
-   * Hands the filled canvas over. Answers undefined when a newer one replaced it first.
-   * @throws {ModelError} when the model fails on it
+   * Hands the filled canvas over. Answers undefined when a newer one replaced it first, or when it was filled for
+   * a model that has been replaced.
+   * @throws {ModelError} when the model fails on it, or was taken away
    */
   detect(view: InputView): Promise<Detected | undefined>
-  /** Canvases replaced by a newer one before the model got to them, since the lane was opened. */
+  /** Canvases that no model looked at, since the lane was opened. */
   readonly dropped: number
 }
 
@@ -52,263 +53,229 @@ export interface Inference extends AsyncDisposable {
    * @throws {ModelError} when it cannot be opened or fails on them
    */
   infer(source: ModelSource, inputs: Tensors): Promise<Tensors>
+  /**
+   * Lanes to the model of this name go to `source` from now on; with undefined they fail. Of several changes each
+   * waits for the one before.
+   * @returns what it is; undefined where it was taken away
+   * @throws {ModelError} when it cannot be opened, or a lane cannot use it; then every lane goes on as before
+   */
+  change(name: string, source: ModelSource | undefined): Promise<OpenedModel | undefined>
   /** How long the worker has owed an answer, in ms; 0 when it owes none. */
   readonly owingMs: number
 }
 
 /**
  * Starts the inference worker.
- * @param onCrash called when the worker dies by itself; its native state is then unknown
+ * @param onCrash called when a worker dies by itself; its native state is then unknown
  */
 export function openInference(onCrash: (error: Error) => void): Inference {
-  silenceOrt()
-  const worker = new Worker(new URL('./inference-worker.ts', import.meta.url), {
-    name: 'inference',
-  })
-  return new WorkerInference(worker, onCrash)
+  return new ChangingInference(onCrash)
 }
 
-type Waiting = {
-  readonly resolve: (detected: Detected | undefined) => void
-  readonly reject: (error: Error) => void
-}
+/** How long a thread that was replaced may take to answer what it still has. */
+const drainMs = 5_000
 
-/** A model that is open or being opened, and how many need it. */
-type Held = { readonly opened: PromiseWithResolvers<OpenedModel>; users: number }
+class ChangingInference implements Inference {
+  readonly #onCrash: (error: Error) => void
+  readonly #lanes = new Set<ChangingLane>()
+  /** Threads that are being filled or drained. */
+  readonly #others = new Set<InferenceThread>()
+  /** What a name means since it was changed, for whoever began to open a lane before. */
+  readonly #changed = new Map<string, ModelSource>()
+  #thread: InferenceThread
+  #changing: Promise<unknown> = Promise.resolve()
+  #closed = false
 
-/** How long a model stays open after a request for it, without any stream that uses it. */
-const lingerMs = 60_000
-
-class WorkerInference implements Inference {
-  readonly #worker: Worker
-  readonly #models = new Map<string, Held>()
-  readonly #lanes = new Map<number, WorkerLane>()
-  readonly #requests = new Map<number, PromiseWithResolvers<Tensors>>()
-  readonly #lingering = new Map<string, NodeJS.Timeout>()
-  #nextLane = 1
-  #nextRequest = 1
-  #owed = 0
-  #answeredAt = 0
-  #closing = false
-
-  constructor(worker: Worker, onCrash: (error: Error) => void) {
-    this.#worker = worker
-    worker.on('message', (message: FromInference) => this.#hear(message))
-    worker.on('error', onCrash)
-    worker.on('exit', (code) => {
-      if (!this.#closing) onCrash(new Error(`Inference worker exited with code ${code}`))
-    })
+  constructor(onCrash: (error: Error) => void) {
+    this.#onCrash = onCrash
+    this.#thread = startInferenceThread(onCrash)
   }
 
-  async describe(source: ModelSource): Promise<OpenedModel> {
-    const held = this.#hold(source)
-    try {
-      return await held.opened.promise
-    } finally {
-      this.#release(source.name, held)
+  async openLane(wanted: ModelSource, options: DetectOptions): Promise<Lane> {
+    for (;;) {
+      const thread = this.#thread
+      const source = this.#changed.get(wanted.name) ?? wanted
+      const inner = await thread.openLane(source, options)
+      // Replaced while the model was opened: it would end with that thread.
+      if (thread !== this.#thread) {
+        inner[Symbol.dispose]()
+        continue
+      }
+      const lane = new ChangingLane(source, options, inner, () => this.#lanes.delete(lane))
+      this.#lanes.add(lane)
+      return lane
     }
   }
 
-  async openLane(source: ModelSource, options: DetectOptions): Promise<Lane> {
-    const held = this.#hold(source)
-    const model = await held.opened.promise
-    const id = this.#nextLane++
-    const memory = slotMemory(model.inputBytes)
-    this.#send({ kind: 'lane', lane: id, model: model.name, memory, options })
-    const lane = new WorkerLane(model, new SlotWriter(memory, model.inputBytes), {
-      ring: () => {
-        this.#owe()
-        this.#send({ kind: 'ring', lane: id })
-      },
-      answered: () => this.#answered(),
-      leave: () => {
-        if (!this.#lanes.delete(id)) return
-        this.#send({ kind: 'leave', lane: id })
-        this.#release(source.name, held)
-      },
-    })
-    this.#lanes.set(id, lane)
-    return lane
+  describe(source: ModelSource): Promise<OpenedModel> {
+    return this.#thread.describe(source)
   }
 
-  async infer(source: ModelSource, inputs: Tensors): Promise<Tensors> {
-    const held = this.#hold(source)
-    try {
-      const model = await held.opened.promise
-      const request = this.#nextRequest++
-      const answer = Promise.withResolvers<Tensors>()
-      this.#requests.set(request, answer)
-      this.#owe()
-      this.#send({ kind: 'infer', request, model: model.name, inputs })
-      return await answer.promise
-    } finally {
-      this.#linger(source.name, held)
-    }
+  infer(source: ModelSource, inputs: Tensors): Promise<Tensors> {
+    return this.#thread.infer(source, inputs)
   }
 
-  /** Lets go of a model later than at once; of several that linger, the last one counts. */
-  #linger(name: string, held: Held): void {
-    const before = this.#lingering.get(name)
-    if (before && this.#models.get(name) === held) {
-      before.refresh()
-      this.#release(name, held)
-      return
-    }
-    clearTimeout(before)
-    const timer = setTimeout(() => {
-      this.#lingering.delete(name)
-      this.#release(name, held)
-    }, lingerMs)
-    timer.unref()
-    this.#lingering.set(name, timer)
-  }
-
-  #hold(source: ModelSource): Held {
-    let held = this.#models.get(source.name)
-    if (!held) {
-      held = { opened: Promise.withResolvers(), users: 0 }
-      this.#models.set(source.name, held)
-      this.#owe()
-      this.#send({ kind: 'open', source })
-    }
-    held.users++
-    return held
-  }
-
-  #release(name: string, held: Held): void {
-    held.users--
-    // A model that was refused is no longer in the table.
-    if (held.users > 0 || this.#models.get(name) !== held) return
-    this.#models.delete(name)
-    this.#send({ kind: 'close', model: name })
+  change(name: string, source: ModelSource | undefined): Promise<OpenedModel | undefined> {
+    const done = this.#changing.then(() => this.#change(name, source))
+    this.#changing = done.catch(() => {})
+    return done
   }
 
   get owingMs(): number {
-    return this.#owed > 0 ? performance.now() - this.#answeredAt : 0
+    return Math.max(...[this.#thread, ...this.#others].map(({ owingMs }) => owingMs))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing = true
-    for (const timer of this.#lingering.values()) clearTimeout(timer)
-    const gone = new ModelError('Cannot run the model: the agent is stopping')
-    for (const { reject } of this.#requests.values()) reject(gone)
-    this.#requests.clear()
-    for (const lane of [...this.#lanes.values()]) lane[Symbol.dispose]()
-    await this.#worker.terminate()
+    this.#closed = true
+    for (const lane of [...this.#lanes]) lane[Symbol.dispose]()
+    await Promise.all(
+      [this.#thread, ...this.#others].map((thread) => thread[Symbol.asyncDispose]()),
+    )
   }
 
-  #send(message: ToInference): void {
-    this.#worker.postMessage(message)
-  }
-
-  #owe(): void {
-    if (this.#owed++ === 0) this.#answeredAt = performance.now()
-  }
-
-  #answered(): void {
-    this.#owed--
-    this.#answeredAt = performance.now()
-  }
-
-  #take(request: number): PromiseWithResolvers<Tensors> | undefined {
-    const waiting = this.#requests.get(request)
-    if (this.#requests.delete(request)) this.#answered()
-    return waiting
-  }
-
-  #hear(message: FromInference): void {
-    switch (message.kind) {
-      case 'opened':
-        this.#answered()
-        this.#models.get(message.model.name)?.opened.resolve(message.model)
-        return
-      case 'refused':
-        this.#answered()
-        this.#models.get(message.name)?.opened.reject(new ModelError(message.reason))
-        // The next stream that asks tries again: the file may have been repaired.
-        this.#models.delete(message.name)
-        return
-      case 'detected':
-        this.#lanes.get(message.lane)?.answer(message.sequence, {
-          detections: message.reading.detections ?? [],
-          reading: message.reading,
-          inferenceMs: message.inferenceMs,
-        })
-        return
-      case 'failed':
-        this.#lanes.get(message.lane)?.refuse(message.sequence, new ModelError(message.reason))
-        return
-      case 'inferred':
-        this.#take(message.request)?.resolve(message.outputs)
-        return
-      case 'notInferred':
-        this.#take(message.request)?.reject(new ModelError(message.reason))
+  async #change(name: string, source: ModelSource | undefined): Promise<OpenedModel | undefined> {
+    if (this.#closed) throw new ModelError('Cannot change a model: the agent is stopping')
+    if (source === undefined) {
+      this.#changed.delete(name)
+      for (const lane of this.#lanesTo(name)) lane.lose()
+      return undefined
+    }
+    const next = startInferenceThread(this.#onCrash)
+    this.#others.add(next)
+    const old = this.#thread
+    try {
+      const model = await next.describe(source)
+      // Nobody looks with it: whoever does next opens it then.
+      if (this.#lanesTo(name).length > 0) await this.#moveAll(next, name, source)
+      this.#changed.set(name, source)
+      return model
+    } finally {
+      if (this.#thread === old) {
+        this.#others.delete(next)
+        await next[Symbol.asyncDispose]()
+      } else {
+        this.#others.delete(next)
+        this.#others.add(old)
+        void this.#drain(old)
+      }
     }
   }
+
+  #lanesTo(name: string): ChangingLane[] {
+    return [...this.#lanes].filter((lane) => lane.source.name === name)
+  }
+
+  /** Opens in `next` what every lane needs, lanes that come meanwhile too; then all change over at once. */
+  async #moveAll(next: InferenceThread, name: string, source: ModelSource): Promise<void> {
+    const moved = new Map<ChangingLane, { inner: ThreadLane; source: ModelSource }>()
+    for (;;) {
+      const lane = [...this.#lanes].find((one) => !moved.has(one))
+      if (!lane) break
+      const to = lane.source.name === name ? source : lane.source
+      const inner = await next.openLane(to, lane.options, lane.canvasBytes)
+      if (to === source) refuseMisfit(lane, inner.model)
+      moved.set(lane, { inner, source: to })
+    }
+    if (this.#closed) throw new ModelError('Cannot change a model: the agent is stopping')
+    for (const [lane, to] of moved) {
+      if (this.#lanes.has(lane)) lane.point(to.source, to.inner)
+      else to.inner[Symbol.dispose]()
+    }
+    this.#thread = next
+  }
+
+  async #drain(thread: InferenceThread): Promise<void> {
+    await Promise.race([thread.idle(), sleep(drainMs, undefined, { ref: false })])
+    await thread[Symbol.asyncDispose]()
+    this.#others.delete(thread)
+  }
 }
 
-type Wire = {
-  readonly ring: () => void
-  readonly answered: () => void
-  readonly leave: () => void
+/** @throws {ModelError} where a stream could not go on with this model */
+function refuseMisfit({ model: before, options }: ChangingLane, model: OpenedModel): void {
+  const what = `Cannot put model "${model.name}" in place of the one before`
+  if (model.task !== before.task) {
+    throw new ModelError(`${what}: it is for ${model.task}, streams use it for ${before.task}`)
+  }
+  const missing = options.labels?.find((label) => !model.labels.includes(label))
+  if (missing === undefined) return
+  const near = nearestName(missing, model.labels)
+  const hint = near === undefined ? '' : `; it has "${near}"`
+  throw new ModelError(`${what}: a stream looks for "${missing}", which it does not know${hint}`)
 }
 
-class WorkerLane implements Lane {
-  readonly model: OpenedModel
-  readonly #slot: SlotWriter
-  readonly #wire: Wire
-  /** At most two: the canvas being read and the one that waits in the slot. */
-  readonly #waiting = new Map<number, Waiting>()
-  #sequence = 0
+class ChangingLane implements Lane {
+  readonly options: DetectOptions
+  readonly #leave: () => void
+  #source: ModelSource
+  #inner: ThreadLane
+  #placed: { width: number; height: number; view: InputView } | undefined
   #dropped = 0
+  #lost = false
 
-  constructor(model: OpenedModel, slot: SlotWriter, wire: Wire) {
-    this.model = model
-    this.#slot = slot
-    this.#wire = wire
+  constructor(source: ModelSource, options: DetectOptions, inner: ThreadLane, leave: () => void) {
+    this.#source = source
+    this.options = options
+    this.#inner = inner
+    this.#leave = leave
+  }
+
+  get source(): ModelSource {
+    return this.#source
+  }
+
+  get model(): OpenedModel {
+    return this.#inner.model
   }
 
   get canvas(): Uint8Array {
-    return this.#slot.canvas
+    return this.#inner.canvas
+  }
+
+  get canvasBytes(): number {
+    return this.#inner.model.inputBytes
   }
 
   get dropped(): number {
-    return this.#dropped
+    return this.#dropped + this.#inner.dropped
   }
 
-  inputFor(sourceWidth: number, sourceHeight: number): InputView {
-    return placeFrame(this.model.input, sourceWidth, sourceHeight)
-  }
-
-  detect(view: InputView): Promise<Detected | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<Detected | undefined>()
-    const sequence = ++this.#sequence
-    const replaced = this.#slot.publish(sequence, view)
-    if (replaced) {
-      this.#dropped++
-      this.#settle(sequence - 1)?.resolve(undefined)
+  inputFor(width: number, height: number): InputView {
+    if (this.#placed?.width !== width || this.#placed.height !== height) {
+      this.#placed = { width, height, view: placeFrame(this.model.input, width, height) }
     }
-    this.#waiting.set(sequence, { resolve, reject })
-    this.#wire.ring()
-    return promise
+    return this.#placed.view
   }
 
-  answer(sequence: number, detected: Detected): void {
-    this.#settle(sequence)?.resolve(detected)
+  async detect(view: InputView): Promise<Detected | undefined> {
+    if (this.#lost) {
+      throw new ModelError(`Cannot use model "${this.#source.name}": it was taken from this device`)
+    }
+    if (fits(this.model.input, view)) return await this.#inner.detect(view)
+    // Filled before the change: a camera may have had this picture ready.
+    this.#dropped++
+    return undefined
   }
 
-  refuse(sequence: number, error: Error): void {
-    this.#settle(sequence)?.reject(error)
+  /** From now on this is the model. What the one before still has under way is answered. */
+  point(source: ModelSource, inner: ThreadLane): void {
+    this.#dropped += this.#inner.dropped
+    this.#source = source
+    this.#inner = inner
+    this.#placed = undefined
+  }
+
+  /** There is no model any more. */
+  lose(): void {
+    this.#lost = true
   }
 
   [Symbol.dispose](): void {
-    for (const sequence of [...this.#waiting.keys()]) this.#settle(sequence)?.resolve(undefined)
-    this.#wire.leave()
+    this.#leave()
+    this.#inner[Symbol.dispose]()
   }
+}
 
-  #settle(sequence: number): Waiting | undefined {
-    const waiting = this.#waiting.get(sequence)
-    if (this.#waiting.delete(sequence)) this.#wire.answered()
-    return waiting
-  }
+function fits(input: InputSpec, { width, height, channels }: InputView): boolean {
+  return input.width === width && input.height === height && input.channels === channels
 }

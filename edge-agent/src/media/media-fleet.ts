@@ -12,7 +12,7 @@ import {
   type StreamFigures,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
-import type { ModelSignature } from '../models/model.ts'
+import type { ModelSignature, ModelSource } from '../models/model.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'
 import { type GroupBounds, overfill, planGroups } from './groups.ts'
@@ -21,7 +21,12 @@ import type { FromMedia, Start } from './protocol.ts'
 
 export type MediaFleetOptions = GroupBounds & {
   readonly module: string | URL
-  readonly start: Omit<Start, 'kind' | 'describeModels' | 'firstTrackId'>
+  readonly start: Omit<Start, 'kind' | 'describeModels' | 'firstTrackId' | 'only'>
+  /**
+   * The model of streams that name none, whichever come later; left out where the device's own configuration has
+   * none or several.
+   */
+  readonly only?: string | undefined
   readonly heartbeatTimeoutMs: number
   readonly backoff?: BackoffOptions
   /** Commits an event; gives its sequence, or undefined where it could not be. */
@@ -57,7 +62,14 @@ type Group = {
   streams: readonly StreamConfig[]
   alarm: MediaDown['code'] | undefined
   figures: readonly StreamFigures[]
+  /** Whoever waits for its answer to new models. */
+  asked: { readonly id: number; readonly answer: PromiseWithResolvers<Refusals> } | undefined
 }
+
+type Refusals = Extract<FromMedia, { kind: 'modelsTaken' }>['refusals']
+
+/** How long a media process may take to open a new model beside the old one. */
+const modelChangeTimeoutMs = 120_000
 
 export class MediaFleet {
   readonly #options: MediaFleetOptions
@@ -73,9 +85,14 @@ export class MediaFleet {
   #configs: readonly StreamConfig[] = []
   #live: LiveRequest | undefined
   #nextTrackId = 1
+  #sources: readonly ModelSource[]
+  #nextChange = 1
+  /** Changes of models, one after the other. */
+  #changing: Promise<unknown> = Promise.resolve()
 
   constructor(options: MediaFleetOptions) {
     this.#options = options
+    this.#sources = options.start.models
     // The first process runs even without streams: it says which models the device can run.
     if (options.start.models.length > 0) this.#group(0)
   }
@@ -87,7 +104,92 @@ export class MediaFleet {
 
   /** Models that could be opened, in the order of the configuration. */
   get models(): ReportedModel[] {
-    return this.#options.start.models.flatMap(({ name }) => this.#models.get(name) ?? [])
+    return this.#sources.flatMap(({ name }) => this.#models.get(name) ?? [])
+  }
+
+  /** All models there are, whether they can be opened or not. */
+  get modelNames(): string[] {
+    return this.#sources.map(({ name }) => name)
+  }
+
+  /**
+   * Puts a model in the place of the one of this name, or takes it away, under running streams: all media processes
+   * change over, or none does. Those that start later start with it.
+   * @throws {ModelError} when a process cannot open it, or ends while it does
+   * @throws the signal's reason
+   */
+  changeModel(name: string, source: ModelSource | undefined, signal: AbortSignal): Promise<void> {
+    const done = this.#changing.then(() => this.#changeModel(name, source, signal))
+    this.#changing = done.catch(() => {})
+    return done
+  }
+
+  async #changeModel(
+    name: string,
+    source: ModelSource | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted()
+    const before = this.#sources
+    const after = withModel(before, name, source)
+    // Somebody has to say whether it can be opened.
+    if (this.#groups.size === 0) this.#group(0)
+    try {
+      await this.#askAll(after, signal)
+    } catch (error) {
+      await this.#askAll(before, AbortSignal.timeout(modelChangeTimeoutMs)).catch(() => {})
+      throw error
+    }
+    this.#sources = after
+    if (source === undefined) {
+      this.#models.delete(name)
+      this.#signatures.delete(name)
+      this.#refusals.delete(name)
+    }
+    // What was started or was away meanwhile has the models of before.
+    for (const group of this.#groups.values()) {
+      if (!group.asked) this.#ask(group, after)
+      group.asked = undefined
+    }
+    this.#options.onChange()
+  }
+
+  /** Tells every process that runs; settles when all have changed over. */
+  async #askAll(models: readonly ModelSource[], signal: AbortSignal): Promise<void> {
+    for (const group of this.#groups.values()) group.asked = undefined
+    const running = [...this.#groups.values()].filter(({ host }) => host.pid !== undefined)
+    const timeout = AbortSignal.timeout(modelChangeTimeoutMs)
+    const ended = AbortSignal.any([signal, this.#options.signal, timeout])
+    const stop = Promise.withResolvers<never>()
+    const onAbort = (): void => {
+      const late = new ModelError(`it was not open after ${modelChangeTimeoutMs / 1000} s`)
+      stop.reject(timeout.aborted ? late : ended.reason)
+    }
+    ended.addEventListener('abort', onAbort, { once: true })
+    if (ended.aborted) onAbort()
+    try {
+      const answers = running.map((group) => this.#ask(group, models))
+      const refusals = await Promise.race([Promise.all(answers), stop.promise])
+      const [first] = refusals.flat()
+      if (first) throw new ModelError(first.reason)
+    } finally {
+      ended.removeEventListener('abort', onAbort)
+      stop.promise.catch(() => {})
+    }
+  }
+
+  #ask(group: Group, models: readonly ModelSource[]): Promise<Refusals> {
+    const id = this.#nextChange++
+    const answer = Promise.withResolvers<Refusals>()
+    // Nobody may be waiting any more when the process ends.
+    answer.promise.catch(() => {})
+    group.asked = { id, answer }
+    group.host.send({ kind: 'models', id, models, only: this.#onlyOf(models) })
+    return answer.promise
+  }
+
+  #onlyOf(models: readonly ModelSource[]): string | undefined {
+    return this.#options.only ?? (models.length === 1 ? models[0]?.name : undefined)
   }
 
   /** What a model takes and gives; undefined where it could not be opened, or not yet. */
@@ -181,6 +283,8 @@ export class MediaFleet {
         start: () => ({
           kind: 'start',
           ...start,
+          models: this.#sources,
+          only: this.#onlyOf(this.#sources),
           describeModels: number === 0,
           firstTrackId: this.#nextTrackId,
         }),
@@ -196,6 +300,7 @@ export class MediaFleet {
       streams: [],
       alarm: undefined,
       figures: [],
+      asked: undefined,
     }
     this.#groups.set(number, group)
     if (this.#live) group.host.setLive(this.#live)
@@ -222,6 +327,9 @@ export class MediaFleet {
         this.#streams.set(message.stream.streamId, message.stream)
         onChange()
         return
+      case 'modelsTaken':
+        if (group.asked?.id === message.id) group.asked.answer.resolve(message.refusals)
+        return
       case 'modelRefused':
         this.#refusals.set(message.name, message.reason)
         return
@@ -234,7 +342,7 @@ export class MediaFleet {
       case 'model':
         this.#signatures.set(message.model.name, message.signature)
         this.#refusals.delete(message.model.name)
-        if (this.#models.get(message.model.name)?.digest === message.model.digest) return
+        if (isSame(this.#models.get(message.model.name), message.model)) return
         this.#models.set(message.model.name, message.model)
         onChange()
         return
@@ -276,6 +384,8 @@ export class MediaFleet {
     const { log, record, onChange, monotonicMs } = this.#options
     log.error({ code }, text)
     group.figures = []
+    group.asked?.answer.reject(new ModelError(text))
+    group.asked = undefined
     if (group === this.#groups.get(0)) {
       const lost = new ModelError(`Cannot run the model: ${text}`)
       for (const { reject } of this.#inferences.values()) reject(lost)
@@ -310,6 +420,19 @@ export class MediaFleet {
     void this.#options.record({ kind: 'alarm', at, code, active: false, text })
   }
 }
+
+function withModel(
+  models: readonly ModelSource[],
+  name: string,
+  source: ModelSource | undefined,
+): readonly ModelSource[] {
+  if (source === undefined) return models.filter((one) => one.name !== name)
+  if (!models.some((one) => one.name === name)) return [...models, source]
+  return models.map((one) => (one.name === name ? source : one))
+}
+
+const isSame = (known: ReportedModel | undefined, told: ReportedModel): boolean =>
+  known?.digest === told.digest && known.version === told.version
 
 function connecting({ streamId, name, source }: StreamConfig, now: number): ReportedStream {
   return {

@@ -10,7 +10,7 @@ import { nearestName } from '@edgeloop/protocol'
 import { CameraError } from '../cameras/camera.ts'
 import { openCamera } from '../cameras/open-camera.ts'
 import { demoClip } from '../demo/clip.ts'
-import type { DetectOptions } from '../models/model.ts'
+import type { DetectOptions, ModelSource } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
 import { backoffDefaults } from '../streams/backoff.ts'
 import { Figures } from '../streams/figures.ts'
@@ -20,7 +20,7 @@ import { type RunningStream, runStream } from '../streams/stream.ts'
 import { endGroup } from './end-group.ts'
 import { type Lane, openInference } from './inference.ts'
 import type { OpenedModel } from './inference-protocol.ts'
-import type { Start, ToMedia } from './protocol.ts'
+import type { ModelSet, Start, ToMedia } from './protocol.ts'
 import { Snapshots } from './snapshots.ts'
 import { openSupervisorChannel, type SupervisorChannel } from './supervisor-channel.ts'
 
@@ -59,6 +59,7 @@ type Running = {
 
 class Media {
   readonly #start: Start
+  #models: ModelSet
   readonly #channel: SupervisorChannel
   readonly #streams = new Map<string, Running>()
   readonly #inference = openInference((error) => {
@@ -71,9 +72,12 @@ class Media {
   #figuresMs = performance.now()
   /** Changes of the stream list, one after the other. */
   #changing: Promise<void> = Promise.resolve()
+  /** Changes of the models, one after the other. */
+  #changingModels: Promise<void> = Promise.resolve()
 
   constructor(start: Start, channel: SupervisorChannel) {
     this.#start = start
+    this.#models = start
     this.#channel = channel
     this.#snapshots = new Snapshots(start.snapshotFolder, (digest, sizeBytes) =>
       channel.send({ kind: 'snapshot', digest, sizeBytes }),
@@ -98,6 +102,9 @@ class Media {
         return
       case 'infer':
         void this.#infer(message)
+        return
+      case 'models':
+        this.#changingModels = this.#changingModels.then(() => this.#setModels(message))
         return
       case 'stop':
         void leave()
@@ -182,19 +189,18 @@ class Media {
   }
 
   async #openLane(name: string | undefined, options: DetectOptions): Promise<Lane> {
-    const { models } = this.#start
-    const only = name === undefined && models.length === 1 ? models[0] : undefined
-    const source = only ?? models.find((model) => model.name === name)
+    const { models, only } = this.#models
+    const source = models.find((model) => model.name === (name ?? only))
     const known = models.map((model) => model.name)
     if (!source) throw new ModelError(noSuchModel(name, known))
     const lane = await this.#inference.openLane(source, options)
-    this.#report(lane.model)
+    this.#report(lane.model, source)
     return lane
   }
 
   async #infer({ id, model: name, inputs }: Extract<ToMedia, { kind: 'infer' }>): Promise<void> {
     try {
-      const { models } = this.#start
+      const { models } = this.#models
       const source = models.find((model) => model.name === name)
       const known = models.map((model) => model.name)
       if (!source) throw new ModelError(noSuchModel(name, known))
@@ -207,8 +213,10 @@ class Media {
 
   async #describeModels(): Promise<void> {
     for (const source of this.#start.models) {
+      // Changed meanwhile, and told of then.
+      if (!this.#models.models.includes(source)) continue
       try {
-        this.#report(await this.#inference.describe(source))
+        this.#report(await this.#inference.describe(source), source)
       } catch (error) {
         const text = (error as Error).message.slice(0, 1000)
         this.#channel.send({ kind: 'modelRefused', name: source.name, reason: text })
@@ -218,8 +226,37 @@ class Media {
     }
   }
 
-  #report({ name, digest, layout, labels, runtime, signature }: OpenedModel): void {
-    const model = { name, digest, layout, labels: [...labels], runtime }
+  /** Changes what differs, under the streams that use it; streams that wait for a model try again at once. */
+  async #setModels({ id, models, only }: Extract<ToMedia, { kind: 'models' }>): Promise<void> {
+    const refusals: { name: string; reason: string }[] = []
+    const before = new Map(this.#models.models.map((source) => [source.name, source]))
+    const wanted = new Map(models.map((source) => [source.name, source]))
+    const now: ModelSource[] = []
+    for (const name of new Set([...wanted.keys(), ...before.keys()])) {
+      const [old, source] = [before.get(name), wanted.get(name)]
+      let taken = source
+      try {
+        if (JSON.stringify(old) !== JSON.stringify(source)) {
+          const opened = await this.#inference.change(name, source)
+          if (opened && source) this.#report(opened, source)
+        }
+      } catch (error) {
+        refusals.push({ name, reason: (error as Error).message.slice(0, 1000) })
+        taken = old
+      }
+      if (taken) now.push(taken)
+    }
+    this.#models = { models: now, only }
+    this.#channel.send({ kind: 'modelsTaken', id, refusals })
+    for (const { stream } of this.#streams.values()) stream.wake()
+  }
+
+  #report(opened: OpenedModel, { version }: ModelSource): void {
+    const { name, digest, layout, labels, runtime, signature } = opened
+    const model = {
+      ...{ name, digest, layout, labels: [...labels], runtime },
+      ...(version !== undefined && { version }),
+    }
     this.#channel.send({ kind: 'model', model, signature })
   }
 }

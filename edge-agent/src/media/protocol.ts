@@ -14,8 +14,15 @@ import type {
 import type { ModelSignature, ModelSource } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
 
-/** First message after the fork. Everything in it stays as it is for the life of the process. */
-export type Start = {
+/** The models of the device. */
+export type ModelSet = {
+  readonly models: readonly ModelSource[]
+  /** What a stream gets that names none; undefined where it has to name one. */
+  readonly only?: string | undefined
+}
+
+/** First message after the fork. But for the models, everything in it stays as it is for the life of the process. */
+export type Start = ModelSet & {
   readonly kind: 'start'
   readonly deviceId: string
   /** JPEGs are written here, named `DIGEST.jpg`, before they are announced. */
@@ -24,7 +31,6 @@ export type Start = {
   readonly clipFolder: string
   /** Where rendered demo clips are kept. */
   readonly cacheFolder: string
-  readonly models: readonly ModelSource[]
   /** Open every model once to say what it is, also those that no stream uses. */
   readonly describeModels: boolean
   /** Tracks are numbered from here, so that numbers are not given twice within one start of the agent. */
@@ -39,6 +45,11 @@ export type ToMedia =
   | Start
   /** The streams it shall run, whole: what is missing is stopped, what is unchanged runs on. */
   | { readonly kind: 'streams'; readonly streams: readonly StreamConfig[] }
+  /**
+   * The models there are from now on, whole: what differs is changed under the streams that use it. Answered by
+   * `modelsTaken` with the same id.
+   */
+  | (ModelSet & { readonly kind: 'models'; readonly id: number })
   /** Live pictures wanted of its streams, whole; an empty list stops them. */
   | { readonly kind: 'live'; readonly request: LiveRequest }
   /**
@@ -74,6 +85,12 @@ export type FromMedia =
       readonly kind: 'model'
       readonly model: ReportedModel
       readonly signature: ModelSignature
+    }
+  /** What could not be changed, and why: there everything is as before. */
+  | {
+      readonly kind: 'modelsTaken'
+      readonly id: number
+      readonly refusals: readonly { readonly name: string; readonly reason: string }[]
     }
   /** A model cannot be opened. */
   | { readonly kind: 'modelRefused'; readonly name: string; readonly reason: string }

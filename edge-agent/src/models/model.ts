@@ -17,6 +17,8 @@ export type ModelSource = {
   readonly description?: string
   /** `auto`, `ort:PROVIDER`, or `oip:URL` of an inference server. */
   readonly runtime?: string
+  /** The version that a rollout delivered; left out where the file is the box's own. */
+  readonly version?: number
   /** What executes it when `runtime`, which a measurement chose, no longer opens it. */
   readonly fallback?: string
 }

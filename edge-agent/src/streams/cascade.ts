@@ -102,8 +102,7 @@ export class Cascade implements Disposable {
   }
 
   async #ask(lane: Lane, { trackId, jpeg, box, at }: Crop): Promise<void> {
-    const inputFor = (width: number, height: number) => lane.inputFor(width, height)
-    const view = await cropOnto(lane.canvas, jpeg, box, inputFor)
+    const view = await cropOnto(lane, jpeg, box)
     if (this.#closed) return
     const answer = await lane.detect(view)
     // Answered with nothing when the lane was closed meanwhile; and the track may have gone.

@@ -99,6 +99,8 @@ export interface RunningStream {
    * @returns whether it sheds load
    */
   judgeLoad(load: Load, streams: number): boolean
+  /** Tries again at once, where it waits before its next attempt: the models of the device have changed. */
+  wake(): void
   /** Settled when the stream's signal has aborted and everything it held is closed. */
   readonly done: Promise<void>
 }
@@ -108,6 +110,7 @@ export function runStream(settings: StreamSettings, deps: StreamDeps): RunningSt
   const stream = new Stream(settings, deps)
   return {
     done: stream.run(),
+    wake: () => stream.wake(),
     judgeLoad: (load, streams) => stream.judgeLoad(load, streams),
     get objects() {
       return stream.objects
@@ -126,6 +129,7 @@ class Stream {
   #frameMs: number | undefined
   #liveSinceMs: number | undefined
   #modelFailed = false
+  #woken = new AbortController()
   readonly #load = new LoadJudge()
 
   constructor(settings: StreamSettings, deps: StreamDeps) {
@@ -186,10 +190,20 @@ class Stream {
       }
       const lastedMs = this.#liveSinceMs === undefined ? 0 : monotonicMs() - this.#liveSinceMs
       this.#liveSinceMs = undefined
-      await sleep(this.#backoff.next(lastedMs), undefined, { signal }).catch(() => {})
+      await this.#rest(this.#backoff.next(lastedMs))
     }
     close()
     if (this.#load.sheds) await this.#recordOverloaded(false, 'The stream was stopped')
+  }
+
+  wake(): void {
+    this.#woken.abort()
+  }
+
+  async #rest(waitMs: number): Promise<void> {
+    this.#woken = new AbortController()
+    const signal = AbortSignal.any([this.#deps.signal, this.#woken.signal])
+    await sleep(waitMs, undefined, { signal }).catch(() => {})
   }
 
   async #openLane(): Promise<Lane> {
