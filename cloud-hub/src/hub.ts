@@ -73,6 +73,8 @@ import { openScheduledDatasets } from './training/scheduled-datasets.ts'
 import { openSchedules, type ScheduleDesk } from './training/schedules.ts'
 import { trainAct } from './training/train-job.ts'
 import type { Trainer } from './training/trainer.ts'
+import { openTrustDesk } from './trust/trust-desk.ts'
+import { openFirstRoot, openTrustKeys } from './trust/trust-keys.ts'
 import { openUploads } from './uploads/uploads.ts'
 
 export type HubUrls = {
@@ -102,6 +104,8 @@ const pruneIntervalMs = 3_600_000
 const dayMs = 86_400_000
 /** How often it is looked whether a certificate is no longer valid that was. */
 const revokeIntervalMs = 10_000
+/** How often it is looked whether signed metadata has to be renewed. */
+const trustIntervalMs = 600_000
 
 /**
  * Opens a hub; when the promise resolves every listener is open.
@@ -156,6 +160,22 @@ export async function openHub(
     deviceCertificateMs: config.certificateDays * dayMs,
     clock,
   })
+  const trustFolders = { online: join(dataDir, 'keys', 'trust'), root: join(dataDir, 'root-keys') }
+  await mkdir(trustFolders.online, { recursive: true, mode: 0o700 })
+  const firstRoot = await openFirstRoot(trustFolders, clock)
+  if (firstRoot.made) {
+    log.warn(
+      { folder: trustFolders.root },
+      'the keys of the root were made: two of these three own what all boxes run; take them away from this machine (docs/trust.md)',
+    )
+  }
+  const trust = await openTrustDesk({
+    ...{ store, clock, log },
+    keys: await openTrustKeys(trustFolders.online),
+    firstRoot: firstRoot.root,
+  })
+  const renewing = setInterval(() => void trust.tick().catch(failed), trustIntervalMs)
+  opened.defer(() => clearInterval(renewing))
   const localTokenFile = join(dataDir, 'local-token')
   const localToken = await readLocalToken(localTokenFile)
 
@@ -235,6 +255,7 @@ export async function openHub(
         publishDesired(device)
       }
     },
+    trustRoot: trust.root,
     installCommand: (token) =>
       deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
@@ -351,6 +372,7 @@ export async function openHub(
     live,
     logs,
     clips,
+    trust,
     bundles: deps.bundles,
     closing: closing.signal,
     log,
@@ -469,6 +491,7 @@ export async function openHub(
     runs,
     schedules,
     models,
+    trust,
     jobs,
     store,
     backups,

@@ -91,6 +91,15 @@ import {
   TrainingSchedule,
 } from './runs.ts'
 import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
+import {
+  OnlineTrustRole,
+  TrustDocument,
+  TrustFileName,
+  TrustKey,
+  TrustRoot,
+  TrustShown,
+  trustDocumentBytesMax,
+} from './trust.ts'
 
 /**
  * `public` needs nothing; a role needs a session or an API token; `device` needs a device's
@@ -169,6 +178,8 @@ export const Enrolment = Type.Object(
     ca: Type.String(),
     mqttUrl: Type.String(),
     deviceUrl: Type.String(),
+    /** Newest root of the trust repository, as it is there; absent from hubs that have none. */
+    trustRoot: Type.Optional(TrustRoot),
   },
   { $id: 'Enrolment' },
 )
@@ -979,6 +990,55 @@ export const routes = {
     summary: "Says what this hub's compiler takes and makes",
     response: CompilerShown,
   },
+  trustShow: {
+    method: 'GET',
+    path: '/api/trust',
+    access: 'viewer',
+    summary: 'Says who signs models for boxes, until when, and what waits for a signature',
+    response: TrustShown,
+  },
+  trustFile: {
+    method: 'GET',
+    path: '/api/trust/:file',
+    access: 'viewer',
+    summary: 'Gives a file of the trust repository, as boxes get it',
+    params: Type.Object({ file: TrustFileName }, closed),
+    produces: 'application/json',
+  },
+  trustStaged: {
+    method: 'GET',
+    path: '/api/trust/staged',
+    access: 'admin',
+    summary: 'Gives targets with all that waits, to be signed where the targets key is',
+    response: TrustDocument,
+  },
+  trustTargets: {
+    method: 'POST',
+    path: '/api/trust/targets',
+    access: 'admin',
+    summary: 'Takes targets that were signed elsewhere',
+    body: TrustDocument,
+    bytesMax: trustDocumentBytesMax,
+    status: 204,
+  },
+  trustKeyMake: {
+    method: 'POST',
+    path: '/api/trust/keys',
+    access: 'admin',
+    summary: 'Makes a key that the next root may name; its private half stays at the hub',
+    body: Type.Object({ role: OnlineTrustRole }, closed),
+    response: TrustKey,
+    status: 201,
+  },
+  trustRoot: {
+    method: 'POST',
+    path: '/api/trust/root',
+    access: 'admin',
+    summary: 'Takes the next root, signed by the keys of the one before and of its own',
+    body: TrustDocument,
+    bytesMax: trustDocumentBytesMax,
+    status: 204,
+  },
   modelList: {
     method: 'GET',
     path: '/api/models',
@@ -1525,6 +1585,14 @@ export const deviceRoutes = {
     body: EnrolmentRequest,
     response: Enrolment,
     status: 201,
+  },
+  trustGet: {
+    method: 'GET',
+    path: '/trust/:file',
+    access: 'device',
+    summary: 'Gives a file of the trust repository',
+    params: Type.Object({ file: TrustFileName }, closed),
+    produces: 'application/json',
   },
   renew: {
     method: 'POST',

@@ -39,6 +39,8 @@ export function openEnrolmentDesk(deps: {
   urls: () => { readonly device: string; readonly mqtt: string }
   /** Told when a device was enrolled; `again`: a connection under its old certificate must go. */
   enrolled: (device: Device, again: boolean) => void
+  /** The newest root of the trust repository. */
+  trustRoot: () => Promise<Uint8Array>
   /** The line that installs an agent with this token, where this hub can give agents. */
   installCommand: (token: string) => string | null
 }): EnrolmentDesk {
@@ -83,6 +85,7 @@ export function openEnrolmentDesk(deps: {
     const offer = await openOffer(token)
     note?.about({ target: offer.device_id })
     const address = { site: offer.site, deviceId: offer.device_id }
+    const trustRoot = Buffer.from(await deps.trustRoot()).toString()
     const signed = await authority.signDevice(csr, address)
     await spend(token, offer, signed, note)
     return {
@@ -91,6 +94,7 @@ export function openEnrolmentDesk(deps: {
       ca: `${authority.certificate}\n`,
       mqttUrl: deps.urls().mqtt,
       deviceUrl: deps.urls().device,
+      trustRoot,
     }
   }
 

@@ -41,6 +41,7 @@ import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RunDesk } from '../training/runs.ts'
 import type { ScheduleDesk } from '../training/schedules.ts'
+import { type TrustDesk, trustFile } from '../trust/trust-desk.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import { sessionCookie } from './access.ts'
 import { byteRange } from './byte-range.ts'
@@ -66,6 +67,7 @@ export type Rooms = {
   readonly live: Live
   readonly uploads: Uploads
   readonly models: ModelDesk
+  readonly trust: TrustDesk
   readonly jobs: JobQueue
   readonly datasets: DatasetDesk
   readonly samples: SamplePictures
@@ -302,6 +304,16 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return rooms.uploads.take(uploadId, signedIn(person).user, offset, request.body as Buffer)
     },
     compilerShow: async () => rooms.models.compiler(),
+    trustShow: () => rooms.trust.shown(),
+    trustFile: ({ params }) => trustFile(rooms.trust, params.file),
+    trustStaged: async () => ({ document: Buffer.from(await rooms.trust.staged()).toString() }),
+    trustTargets: ({ body }) => rooms.trust.takeTargets(Buffer.from(body.document)),
+    trustKeyMake: async ({ body, note }) => {
+      const key = await rooms.trust.makeKey(body.role)
+      note.about({ target: body.role, detail: key.keyId })
+      return key
+    },
+    trustRoot: ({ body }) => rooms.trust.takeRoot(Buffer.from(body.document)),
     modelList: () => rooms.models.list(),
     modelAdd: ({ body, person, note }) => {
       note.about({ target: body.name })

@@ -27,6 +27,7 @@ import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import { identityOf } from '../identity/device-identity.ts'
 import type { AgentBundle, AgentBundles } from '../installs/installs.ts'
 import type { Live } from '../live/live.ts'
+import { type TrustDesk, trustFile } from '../trust/trust-desk.ts'
 import { logRequests, tooMany } from './browser-listener.ts'
 import { answerAudited, isAudited, limitOf, schemaOf } from './mount.ts'
 import { answerProblems } from './problems.ts'
@@ -54,6 +55,7 @@ export type DeviceListenerOptions = {
   readonly live: Live
   readonly logs: DeviceLogs
   readonly clips: Clips
+  readonly trust: TrustDesk
   /** Agents for new boxes; undefined where this hub has none to give. */
   readonly bundles: AgentBundles | undefined
   /** Aborted when the hub closes: what is being made for boxes then ends. */
@@ -151,6 +153,9 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   })
   mount('enrol', async ({ body }, note) => {
     return await options.enrolment.enrol(body as { token: string; csr: string }, note)
+  })
+  mount('trustGet', async ({ params }) => {
+    return await trustFile(options.trust, (params as { file: string }).file)
   })
   mount('renew', async (request) => {
     const { csr } = request.body as { csr: string }

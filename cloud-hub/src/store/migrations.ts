@@ -19,6 +19,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0029-models-jobs': { up: modelsAndJobs },
   '0036-datasets': { up: datasets },
   '0037-runs': { up: runs },
+  '0040-trust': { up: trust },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -508,6 +509,25 @@ async function runs(db: Kysely<unknown>): Promise<void> {
     .column('name')
     .unique()
     .where(sql`champion`, '=', sql.lit(1))
+    .execute()
+}
+
+/** Signed metadata of models, and what waits for a signature. */
+async function trust(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('trust_file'))
+    .addColumn('name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('text', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('trust_revision'))
+    .addColumn('id', 'integer', (c) => c.primaryKey())
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('trust_staged'))
+    .addColumn('path', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('length_bytes', 'integer', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
     .execute()
 }
 

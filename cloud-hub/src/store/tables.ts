@@ -415,6 +415,28 @@ export type DatasetVersionTable = {
   created_at: number
 }
 
+/** A file of the trust repository, such as `timestamp.json`. */
+export type TrustFileTable = {
+  name: string
+  /** Byte for byte: its digest is signed. */
+  text: string
+  at: number
+}
+
+/** One row: counts changes of the trust repository, so that two replicas do not make one each. */
+export type TrustRevisionTable = {
+  id: number
+  revision: number
+}
+
+/** A manifest that waits until somebody signs it with the targets key. */
+export type TrustStagedTable = {
+  path: string
+  digest: string
+  length_bytes: number
+  at: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -443,4 +465,7 @@ export type Tables = {
   run_evaluation: RunEvaluationTable
   run_file: RunFileTable
   training_schedule: TrainingScheduleTable
+  trust_file: TrustFileTable
+  trust_revision: TrustRevisionTable
+  trust_staged: TrustStagedTable
 }
