@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import { check } from './check.ts'
+import type { FileSummary } from './file-summary.ts'
 import { joinFiles } from './join-files.ts'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
@@ -30,44 +31,55 @@ const together = process.env.EDGELOOP_REQUIRE ? 2 : 3
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()
-const failed = run(files)
+const scratch = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }))
+const failed = run(files.length > 0 ? files : joinFiles(repository, everything, scratch))
 const again = failed.length > 0 && process.env.EDGELOOP_RETRY === '1'
 if (again) console.error(`failed, and once more each by itself: ${failed.join(' ')}`)
 const stillFailed = again ? run(failed, 1) : failed
 process.exitCode = checked && stillFailed.length === 0 ? 0 : 1
 
-/**
- * @param wanted files to run; all when there are none
- * @returns the files in which a test failed
- */
-function run(wanted: readonly string[], concurrency = together): string[] {
-  const folder = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
+/** @returns the files in which a test failed */
+function run(patterns: readonly string[], concurrency = together): string[] {
+  const summaryFile = join(scratch, 'summary')
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      '--test',
+      `--test-concurrency=${concurrency}`,
+      // A test that hangs fails and is named, instead of holding up everything.
+      '--test-timeout=120000',
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${new URL('./file-summary.ts', import.meta.url).href}`,
+      `--test-reporter-destination=${summaryFile}`,
+      ...patterns,
+    ],
+    {
+      cwd: repository,
+      stdio: 'inherit',
+      env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+    },
+  )
+  const { failed, spent } = readSummary(summaryFile)
+  tellLongest(spent)
+  // The runner itself ended badly: nothing was shown to pass.
+  return status !== 0 && failed.length === 0 ? [...patterns] : [...failed]
+}
+
+function readSummary(file: string): FileSummary {
   try {
-    const patterns = wanted.length > 0 ? wanted : joinFiles(repository, everything, folder)
-    const list = join(folder, 'failed')
-    const { status } = spawnSync(
-      process.execPath,
-      [
-        '--test',
-        `--test-concurrency=${concurrency}`,
-        // A test that hangs fails and is named, instead of holding up everything.
-        '--test-timeout=120000',
-        '--test-reporter=spec',
-        '--test-reporter-destination=stdout',
-        `--test-reporter=${new URL('./failed-files.ts', import.meta.url).href}`,
-        `--test-reporter-destination=${list}`,
-        ...patterns,
-      ],
-      {
-        cwd: repository,
-        stdio: 'inherit',
-        env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
-      },
-    )
-    const failed = readFileSync(list, 'utf8').split('\n').filter(Boolean)
-    // The runner itself ended badly: nothing was shown to pass.
-    return status !== 0 && failed.length === 0 ? [...patterns] : failed
-  } finally {
-    rmSync(folder, { recursive: true })
+    return JSON.parse(readFileSync(file, 'utf8')) as FileSummary
+  } catch {
+    return { failed: [], spent: [] }
   }
+}
+
+/** Where the time went, for whoever wants it back. */
+function tellLongest(spent: FileSummary['spent']): void {
+  const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+  const total = spent.reduce((sum, [, ms]) => sum + ms, 0)
+  const lines = spent.slice(0, 20).map(([file, ms]) => `${seconds(ms).padStart(9)}  ${file}`)
+  console.log(`\n${spent.length} test files took ${seconds(total)}, the longest of them:`)
+  console.log(lines.join('\n'))
 }
