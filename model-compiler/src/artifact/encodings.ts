@@ -1,7 +1,7 @@
 /** How a file travels: whole, or as the difference to one that a box has already. The smallest wins at publishing. */
 import type { Encoding } from '@edgeloop/protocol'
-import { ArtifactError } from './artifact-error.ts'
 import { type Bounds, checkBase, checkBounds, checkOutput, digestOf } from './bounds.ts'
+import { applyDelta, makeDelta } from './delta/delta.ts'
 import { compress, decompress } from './zstd.ts'
 
 /** A file in the form in which it travels. */
@@ -20,13 +20,16 @@ export type EncodedBytes = {
 export function encodings(next: Uint8Array, bases: readonly Uint8Array[]): EncodedBytes[] {
   const full: EncodedBytes = { codec: 'zstd', bytes: compress(next) }
   const differences = bases
-    .map(
-      (base): EncodedBytes => ({
-        codec: 'zstd-base',
+    .map((base): EncodedBytes => {
+      const delta = makeDelta(base, next)
+      const plain = compress(next, base)
+      const isDelta = delta.length < plain.length
+      return {
+        codec: isDelta ? 'delta' : 'zstd-base',
         baseDigest: digestOf(base),
-        bytes: compress(next, base),
-      }),
-    )
+        bytes: isDelta ? delta : plain,
+      }
+    })
     .filter(({ bytes }) => bytes.length < full.bytes.length)
   return [...differences, full]
 }
@@ -50,6 +53,6 @@ export function decode(
     case 'zstd-base':
       return checkOutput(decompress(bytes, bounds.lengthBytes, checkBase(base, baseDigest)), bounds)
     case 'delta':
-      throw new ArtifactError('unsupported', 'Cannot decode a delta: this program knows none yet')
+      return applyDelta(checkBase(base, baseDigest), bytes, bounds)
   }
 }

@@ -4,6 +4,7 @@
  */
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
+export { applyDelta, type DeltaHead, makeDelta, readDeltaHead } from './delta/delta.ts'
 export { decode, type EncodedBytes, encodings } from './encodings.ts'
 export { checkModelFile, type GatedModel, gateLimits } from './gate.ts'
 export {

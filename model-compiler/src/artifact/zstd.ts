@@ -14,11 +14,18 @@ const windowLog = (bytes: number): number =>
   Math.min(windowLogMax, Math.max(windowLogMin, Math.ceil(Math.log2(bytes + 1))))
 
 /** One zstd frame at level 19, where `dictionary` is raw content that matches may point into. */
-export function compress(bytes: Uint8Array, dictionary?: Uint8Array): Uint8Array {
+export const compress = (bytes: Uint8Array, dictionary?: Uint8Array): Uint8Array =>
+  compressAt(19, bytes, dictionary)
+
+/** What zstd would leave in a hurry, in bytes. */
+export const roughSize = (bytes: Uint8Array, dictionary?: Uint8Array): number =>
+  compressAt(1, bytes, dictionary).length
+
+function compressAt(level: number, bytes: Uint8Array, dictionary?: Uint8Array): Uint8Array {
   const reach = bytes.length + (dictionary?.length ?? 0)
   return zstdCompressSync(bytes, {
     params: {
-      [constants.ZSTD_c_compressionLevel]: 19,
+      [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_windowLog]: windowLog(reach),
     },
     ...(dictionary !== undefined && dictionary.length > 0 && { dictionary }),
