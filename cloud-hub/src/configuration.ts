@@ -114,6 +114,29 @@ export const HubConfig = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    downloads: Type.Object(
+      {
+        bytesPerSecond: Type.Integer({
+          minimum: 0,
+          maximum: 100_000_000_000,
+          default: 50_000_000,
+          description: 'Bytes of models per second to all devices together; 0 for no limit',
+        }),
+        deviceBytesPerSecond: Type.Integer({
+          minimum: 0,
+          maximum: 100_000_000_000,
+          default: 0,
+          description: 'Bytes of models per second to one device; 0 for no limit',
+        }),
+        max: Type.Integer({
+          minimum: 1,
+          maximum: 10_000,
+          default: 64,
+          description: 'Transfers of models at once; further devices are told when to come again',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     publicHost: Type.String({
       minLength: 1,
       maxLength: 253,

@@ -9,6 +9,9 @@ import { join } from 'node:path'
 import { localUser } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
+import { openArtifactDesk, publishedFilesIn } from './artifacts/artifacts.ts'
+import { openDownloads } from './artifacts/downloads.ts'
+import { publishAct } from './artifacts/publish-job.ts'
 import { openAudit } from './audit/audit.ts'
 import type { Blobs } from './blobs/blobs.ts'
 import { parseS3Address } from './blobs/blobs-address.ts'
@@ -200,6 +203,7 @@ export async function openHub(
     eventsStored: () => fleet.eventsStored,
     changeClients: () => changes.subscribers,
     liveClients: () => live.viewers,
+    artifactTransfers: () => downloads.open,
   })
   const beat = setInterval(changes.beat, beatIntervalMs)
   opened.defer(() => clearInterval(beat))
@@ -362,6 +366,10 @@ export async function openHub(
   }
   urls.mqtt = broker.url
 
+  const downloads = openDownloads({
+    ...{ fileOf: publishedFilesIn(store), files: modelFiles, metrics },
+    limits: config.downloads,
+  })
   const deviceListener = await buildDeviceListener({
     authority,
     ...config.mqtt,
@@ -373,6 +381,7 @@ export async function openHub(
     logs,
     clips,
     trust,
+    downloads,
     bundles: deps.bundles,
     closing: closing.signal,
     log,
@@ -401,6 +410,11 @@ export async function openHub(
     files: modelFiles,
     queue: jobs,
     queued: () => worker?.wake(),
+    changed: () => changes.publish({ kind: 'models' }),
+  })
+  const artifacts = openArtifactDesk({
+    ...{ store, models, signer: trust, queue: jobs },
+    queued: () => publishWorker?.wake(),
     changed: () => changes.publish({ kind: 'models' }),
   })
   const workFolder = join(dataDir, 'work')
@@ -443,6 +457,23 @@ export async function openHub(
         acts: {
           compile: compileAct({
             ...{ store, blobs, models, compiler: deps.compiler },
+            folder: workFolder,
+          }),
+        },
+      }),
+    )
+  // Nobody who rolls out waits for a compilation.
+  const publishWorker =
+    deps.compiler &&
+    opened.use(
+      openJobWorker({
+        queue: jobs,
+        failed,
+        acts: {
+          publish: publishAct({
+            ...{ artifacts, models, files: modelFiles, compiler: deps.compiler, signer: trust },
+            running: async () => [],
+            clock,
             folder: workFolder,
           }),
         },
@@ -491,6 +522,7 @@ export async function openHub(
     runs,
     schedules,
     models,
+    artifacts,
     trust,
     jobs,
     store,

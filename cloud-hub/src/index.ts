@@ -13,7 +13,10 @@ export type {
   CompileOrder,
   Compiler,
   DescribedModel,
+  EncodingFile,
   Inspected,
+  Prepared,
+  PrepareOrder,
 } from './models/compiler.ts'
 export { checkBackup, makeBackup, restoreBackup } from './store/backup.ts'
 export { describeStore, type StoreDescription } from './store/describe-store.ts'

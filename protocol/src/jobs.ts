@@ -4,6 +4,7 @@ import { Timestamp } from './names.ts'
 
 export const jobKinds = [
   'compile',
+  'publish',
   'dataset-import',
   'dataset-freeze',
   'dataset-inspect',

@@ -52,6 +52,8 @@ export const Published = Type.Object(
     /** Smallest first. */
     encodings: Type.Array(PublishedEncoding),
     scaleEpoch: Type.Integer({ minimum: 0 }),
+    /** False while its manifest waits for the targets key: no box takes it yet. */
+    signed: Type.Boolean(),
     expiresAt: Timestamp,
     publishedAt: Timestamp,
     by: Type.String(),

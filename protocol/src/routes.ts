@@ -76,6 +76,7 @@ import {
   UserName,
   UserRow,
 } from './people.ts'
+import { Published, PublishRequest } from './publishing.ts'
 import {
   curvePointsMax,
   Run,
@@ -1113,6 +1114,33 @@ export const routes = {
     response: Job,
     status: 201,
   },
+  modelPublish: {
+    method: 'POST',
+    path: '/api/models/:name/:version/publish',
+    access: 'operator',
+    summary:
+      'Queues the publication of a model version: manifests, deltas and signatures for boxes',
+    params: modelVersion,
+    body: PublishRequest,
+    response: Job,
+    status: 201,
+  },
+  modelPublished: {
+    method: 'GET',
+    path: '/api/models/:name/:version/published',
+    access: 'viewer',
+    summary: 'Lists what boxes may be offered of a version, per kind of box',
+    params: modelVersion,
+    response: Type.Array(Published),
+  },
+  modelPublishedList: {
+    method: 'GET',
+    path: '/api/models/:name/published',
+    access: 'viewer',
+    summary: 'Lists what boxes may be offered of all versions of a model, newest first',
+    params: Type.Object({ name: ModelName }, closed),
+    response: Type.Array(Published),
+  },
   artifactFile: {
     method: 'GET',
     path: '/api/artifacts/:artifactId/file',
@@ -1613,6 +1641,15 @@ export const deviceRoutes = {
     bytesMax: 4 * 1024 * 1024,
     status: 204,
     unaudited: true,
+  },
+  artifactShow: {
+    method: 'GET',
+    path: '/artifacts/:digest',
+    access: 'device',
+    summary:
+      'Gives the bytes of a manifest or of an encoding that is published, or a range of them; says when to come again where too many ask',
+    params: Type.Object({ digest: Digest }, closed),
+    produces: 'application/octet-stream',
   },
   livePut: {
     method: 'PUT',

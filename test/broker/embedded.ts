@@ -33,6 +33,7 @@ export const testMetrics = () =>
     eventsStored: () => 0,
     changeClients: () => 0,
     liveClients: () => 0,
+    artifactTransfers: () => 0,
   })
 
 /** Logs are shown with EDGELOOP_TEST_LOG=debug. */

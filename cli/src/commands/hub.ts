@@ -24,6 +24,9 @@ type Options = {
   broker?: string
   brokerPublic?: string
   brokerFiles?: string
+  downloadRate?: number
+  downloadRateDevice?: number
+  downloadsMax?: number
   logLevel: LogLevel
 }
 
@@ -66,6 +69,21 @@ export function hubCommand(): Command {
     .option('--broker <url>', 'mqtts://… of an external broker instead of the embedded one')
     .option('--broker-public <url>', 'where devices reach it (default: where the hub does)')
     .option('--broker-files <dir>', 'folder of "hub broker-config" for it')
+    .option(
+      '--download-rate <bytes>',
+      'bytes of models per second to all devices, 0 for no limit (default: 50000000)',
+      integer(0, 100_000_000_000),
+    )
+    .option(
+      '--download-rate-device <bytes>',
+      'the same to one device (default: 0)',
+      integer(0, 100_000_000_000),
+    )
+    .option(
+      '--downloads-max <n>',
+      'transfers of models at once (default: 64); others are told when to come again',
+      integer(1, 10_000),
+    )
     .addOption(dataOption())
     .addOption(logLevelOption())
     .addHelpText(
@@ -123,6 +141,11 @@ async function runHub(options: Options): Promise<void> {
         url: options.broker,
         publicUrl: options.brokerPublic,
         files: options.brokerFiles === undefined ? undefined : resolve(options.brokerFiles),
+      }),
+      downloads: given({
+        bytesPerSecond: options.downloadRate,
+        deviceBytesPerSecond: options.downloadRateDevice,
+        max: options.downloadsMax,
       }),
       ...given({ publicHost: options.publicHost, store: options.store }),
     },

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Compiler, DescribedModel, Inspected } from '@edgeloop/cloud-hub'
+import type { Compiler, DescribedModel, Inspected, Prepared } from '@edgeloop/cloud-hub'
 import { cocoLabels, layoutNames } from '@edgeloop/edge-agent/models'
 import { targets } from '@edgeloop/model-compiler'
 import {
@@ -13,13 +13,26 @@ import {
   runInChild,
 } from '@edgeloop/model-compiler/compile'
 import type { Compiled, CompileOrder, InspectOrder, OrderProgress } from './compile-order.ts'
+import type {
+  Described,
+  DescribeOrder,
+  Encoded,
+  EncodeOrder,
+  Measured,
+  MeasureOrder,
+} from './publish-order.ts'
 import { doing } from './tell-progress.ts'
 
 const compileProcess = fileURLToPath(new URL('./compile-process.ts', import.meta.url))
+const publishProcess = fileURLToPath(new URL('./publish-process.ts', import.meta.url))
 const inspectProcess = fileURLToPath(new URL('./inspect-process.ts', import.meta.url))
 
 /** Larger than any model it may look into, several times. */
 const inspectLimits: ChildLimits = { timeoutMs: 60_000, memoryBytesMax: 3 * 1024 ** 3 }
+/** Runs of a published model; the slowest box has no more patience. */
+const measureLimits: ChildLimits = { timeoutMs: 10 * 60_000 }
+/** The codec looks at every byte several times. */
+const encodeLimits: ChildLimits = { timeoutMs: 30 * 60_000, silenceMs: Number.POSITIVE_INFINITY }
 /** Orders the pictures that are split into those that calibrate and those that judge. */
 const seed = 1
 /**
@@ -74,6 +87,38 @@ export function openHubCompiler(
           }
         }),
       }
+    },
+    prepare: async ({ bases, out, ...model }, progress, signal) => {
+      const run = async <Order extends { readonly file: string }, Result>(
+        order: Order,
+        what: string,
+        limits: ChildLimits,
+      ): Promise<Result> =>
+        await runInChild<Order, never, Result>({
+          ...{ program: publishProcess, order, what: `publish ${model.name}`, limits, signal },
+          doing: () => what,
+        }).catch(inItsName(model))
+      const { file } = model
+      await using said = await writeDown(model)
+      progress(0, 'look into the model')
+      const { opset, inputs } = await run<DescribeOrder, Described>(
+        { kind: 'describe', ...said.files, file, layout: model.layout },
+        'opening it as a box would',
+        inspectLimits,
+      )
+      progress(0.2, 'run it')
+      const measured = await run<MeasureOrder, Measured>(
+        { kind: 'measure', file, inputs },
+        'running its golden vectors',
+        measureLimits,
+      )
+      progress(0.5, 'encode its bytes')
+      const encoded = await run<EncodeOrder, Encoded>(
+        { kind: 'encode', file, bases, out },
+        'encoding its bytes',
+        encodeLimits,
+      )
+      return { opset, ...measured, ...encoded } satisfies Prepared
     },
   }
 }

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { Refusal, type RunFileKind } from '@edgeloop/protocol'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { ArtifactDesk } from '../artifacts/artifacts.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
@@ -67,6 +68,7 @@ export type Rooms = {
   readonly live: Live
   readonly uploads: Uploads
   readonly models: ModelDesk
+  readonly artifacts: ArtifactDesk
   readonly trust: TrustDesk
   readonly jobs: JobQueue
   readonly datasets: DatasetDesk
@@ -337,6 +339,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ detail: JSON.stringify(body) })
       return rooms.models.compile(name, version, body, signedIn(person).user, note)
     },
+    modelPublish: ({ params, body, person, note }) => {
+      const { name, version } = params
+      return rooms.artifacts.publish(name, version, body, signedIn(person).user, note)
+    },
+    modelPublished: ({ params }) => rooms.artifacts.published(params.name, params.version),
+    modelPublishedList: ({ params }) => rooms.artifacts.publishedList(params.name),
     artifactFile: async ({ params, reply }) => {
       const bytes = await rooms.models.part(params.artifactId, 'file')
       attach(reply, 'model.onnx')

@@ -4,7 +4,7 @@
  */
 import type { Server } from 'node:https'
 import { basename, dirname } from 'node:path'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import {
   deviceRoutes,
@@ -17,6 +17,7 @@ import rateLimit from '@fastify/rate-limit'
 import fastifyStatic from '@fastify/static'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Downloads } from '../artifacts/downloads.ts'
 import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import type { Clips } from '../clips/clips.ts'
@@ -56,6 +57,7 @@ export type DeviceListenerOptions = {
   readonly logs: DeviceLogs
   readonly clips: Clips
   readonly trust: TrustDesk
+  readonly downloads: Downloads
   /** Agents for new boxes; undefined where this hub has none to give. */
   readonly bundles: AgentBundles | undefined
   /** Aborted when the hub closes: what is being made for boxes then ends. */
@@ -165,6 +167,22 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
     const { digest } = params as { digest: string }
     const { bytesMax } = deviceRoutes.blobPut
     await options.blobs.put(digest, jpegOnly(body as Readable), { bytesMax, signal })
+  })
+  mount('artifactShow', async (request, _note, reply) => {
+    const { digest } = request.params as { digest: string }
+    const { range, 'if-range': ifRange } = request.headers as Record<string, string | undefined>
+    const { status, headers, body } = await options.downloads.begin(
+      deviceOf(request, options).deviceId,
+      digest,
+      {
+        head: request.method === 'HEAD',
+        ...(range !== undefined && { range }),
+        ...(ifRange !== undefined && { ifRange }),
+      },
+    )
+    reply.code(status).headers(headers)
+    // An empty stream, as fastify would put the length of anything else in the place of ours.
+    return body ?? Readable.from([])
   })
   mount('livePut', async (request) => {
     const { streamId } = request.params as { streamId: string }

@@ -165,6 +165,7 @@ function openIngestOn(store: Store) {
       eventsStored: zero,
       changeClients: zero,
       liveClients: zero,
+      artifactTransfers: zero,
     }),
     acknowledge: (_device, _bootId, through) => acknowledged.push(through),
     stored: (one) => stored.push(one),

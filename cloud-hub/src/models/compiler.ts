@@ -2,7 +2,14 @@
  * The compiler as the hub needs it. It is a program that runs in a process of its own, because it executes models
  * that strangers made; which program is the business of who starts the hub.
  */
-import type { Candidate, CompilerShown, ModelInspection, precisions } from '@edgeloop/protocol'
+import type {
+  Candidate,
+  CompilerShown,
+  Encoding,
+  Manifest,
+  ModelInspection,
+  precisions,
+} from '@edgeloop/protocol'
 import type { JobProgress } from '../jobs/job-worker.ts'
 
 /** What a compilation left in its folder: `model.onnx`, `manifest.json`, `report.html`. */
@@ -41,6 +48,26 @@ export type CompileOrder = DescribedModel & {
   readonly maxDrop: number
 }
 
+/** A model that is to be made ready for boxes. */
+export type PrepareOrder = DescribedModel & {
+  /** Files that boxes have now, nearest first. */
+  readonly bases: readonly string[]
+  /** Folder that is there; encodings are written to it. */
+  readonly out: string
+}
+
+/** An encoding as a file of its own. */
+export type EncodingFile = Encoding & { readonly file: string }
+
+/** What stands in a manifest that only whoever runs the model can say. */
+export type Prepared = Pick<Manifest, 'golden' | 'limits'> & {
+  /** Of ai.onnx. */
+  readonly opset: number
+  /** Names the grid of its codes; empty where it has none. */
+  readonly scalesDigest: string
+  readonly encodings: readonly EncodingFile[]
+}
+
 export type Compiler = {
   /** Layouts that it knows. */
   readonly layouts: readonly string[]
@@ -52,4 +79,9 @@ export type Compiler = {
   inspect(model: DescribedModel, signal: AbortSignal): Promise<Inspected>
   /** @throws {Error} with what could not be done and why; nothing is in `out` then */
   compile(order: CompileOrder, progress: JobProgress, signal: AbortSignal): Promise<Compiled>
+  /**
+   * Makes a model ready for boxes: lets it through the gate, runs its golden vectors, encodes its bytes.
+   * @throws {Error} with what no box would take, and why
+   */
+  prepare(order: PrepareOrder, progress: JobProgress, signal: AbortSignal): Promise<Prepared>
 }

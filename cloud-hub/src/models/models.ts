@@ -60,12 +60,14 @@ export type Trained = {
 
 export type ModelDesk = {
   compiler(): CompilerShown
+  /** @throws {Refusal} unavailable without a compiler */
+  needCompiler(): Compiler
   list(): Promise<ModelRow[]>
   /** @throws {Refusal} notFound */
   show(name: string, version: number): Promise<ModelVersionDetail>
   /** @throws {Refusal} badRequest when the upload is no model, or the layout is not known; as `Uploads.use` */
   add(request: ModelRequest, by: string, note: AuditNote): Promise<ModelVersion>
-  /** @throws {Refusal} notFound; conflict while it is being compiled */
+  /** @throws {Refusal} notFound; conflict while it is being compiled, or once it is published */
   remove(name: string, version: number, note: AuditNote): Promise<void>
   /** All versions of a name, newest first. @throws {Refusal} notFound */
   versions(name: string): Promise<ModelVersion[]>
@@ -73,6 +75,8 @@ export type ModelDesk = {
   promote(name: string, version: number, by: string, note: AuditNote): Promise<ModelVersion>
   /** Leaves a name without a champion. @throws {Refusal} notFound; conflict where this version is none */
   demote(name: string, version: number, by: string, note: AuditNote): Promise<ModelVersion>
+  /** Digests of the files of a name, as they were added and as they were compiled, with the version each belongs to. */
+  digests(name: string): Promise<ReadonlyMap<string, number>>
   /** The champion of a name; undefined where there is none. */
   champion(name: string): Promise<ModelVersion | undefined>
   /**
@@ -204,6 +208,21 @@ export function openModelDesk(deps: {
   }
 
   return {
+    needCompiler,
+    digests: async (name) => {
+      const [added, compiled] = await Promise.all(
+        (['model_version', 'artifact'] as const).map((table) =>
+          store.writer
+            .selectFrom(table)
+            .select(['digest', 'version'])
+            .where('name', '=', name)
+            .orderBy('version')
+            .execute(),
+        ),
+      )
+      return new Map([...added!, ...compiled!].map(({ digest, version }) => [digest, version]))
+    },
+
     compiler: () => ({
       available: compiler !== undefined,
       layouts: [...(compiler?.layouts ?? [])],
@@ -327,9 +346,24 @@ export function openModelDesk(deps: {
       await find(name, version)
       const subject = `${name}/${version}`
       if (await queue.isOpen(subject)) {
-        throw new Refusal('conflict', `Cannot remove ${subject}: it is being compiled; cancel that`)
+        throw new Refusal(
+          'conflict',
+          `Cannot remove ${subject}: it is being worked on; cancel that`,
+        )
       }
       await store.writer.transaction().execute(async (tx) => {
+        const published = await tx
+          .selectFrom('artifact_publication')
+          .select('target')
+          .where('name', '=', name)
+          .where('version', '=', version)
+          .executeTakeFirst()
+        if (published) {
+          throw new Refusal(
+            'conflict',
+            `Cannot remove ${subject}: it is published for ${published.target}, and boxes may run it`,
+          )
+        }
         for (const table of ['artifact', 'model_version'] as const) {
           await tx
             .deleteFrom(table)

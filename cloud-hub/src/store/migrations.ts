@@ -20,6 +20,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0036-datasets': { up: datasets },
   '0037-runs': { up: runs },
   '0040-trust': { up: trust },
+  '0041-publications': { up: publications },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -528,6 +529,33 @@ async function trust(db: Kysely<unknown>): Promise<void> {
     .addColumn('digest', 'text', (c) => c.notNull())
     .addColumn('length_bytes', 'integer', (c) => c.notNull())
     .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+}
+
+/** What boxes may be offered, and the digests that they may fetch. */
+async function publications(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('artifact_publication'))
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('version', 'integer', (c) => c.notNull())
+    .addColumn('target', 'text', (c) => c.notNull())
+    .addColumn('targets', 'text', (c) => c.notNull())
+    .addColumn('artifact_id', 'text')
+    .addColumn('manifest_digest', 'text', (c) => c.notNull())
+    .addColumn('manifest_bytes', 'integer', (c) => c.notNull())
+    .addColumn('file_digest', 'text', (c) => c.notNull())
+    .addColumn('file_bytes', 'integer', (c) => c.notNull())
+    .addColumn('encodings', 'text', (c) => c.notNull())
+    .addColumn('scale_epoch', 'integer', (c) => c.notNull())
+    .addColumn('scales_digest', 'text', (c) => c.notNull())
+    .addColumn('expires_at', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('published_at', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('artifact_publication_of', ['name', 'version', 'target'])
+    .execute()
+  await strict(db.schema.createTable('published_file'))
+    .addColumn('digest', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'integer', (c) => c.notNull())
     .execute()
 }
 

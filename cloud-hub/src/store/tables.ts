@@ -331,6 +331,36 @@ export type ArtifactTable = {
   created_at: number
 }
 
+/** One version of a model for one kind of box, as boxes may be offered it; its bytes are among the hub's models. */
+export type ArtifactPublicationTable = {
+  name: string
+  version: number
+  target: string
+  /** Kinds of boxes as JSON. */
+  targets: string
+  /** Null for the file as it was added. */
+  artifact_id: string | null
+  manifest_digest: string
+  manifest_bytes: number
+  file_digest: string
+  file_bytes: number
+  /** `PublishedEncoding[]` as JSON. */
+  encodings: string
+  scale_epoch: number
+  /** Of all scales and zero points of its codes; empty where it has none. */
+  scales_digest: string
+  expires_at: number
+  author: string
+  published_at: number
+}
+
+/** A digest that boxes may fetch, and what it is: `manifest` or a codec. */
+export type PublishedFileTable = {
+  digest: string
+  kind: string
+  size_bytes: number
+}
+
 /** A picture that is kept for learning; its bytes are among the hub's samples, under `digest`. */
 export type SampleTable = {
   digest: string
@@ -454,6 +484,8 @@ export type Tables = {
   job: JobTable
   model_version: ModelVersionTable
   artifact: ArtifactTable
+  artifact_publication: ArtifactPublicationTable
+  published_file: PublishedFileTable
   sample: SampleTable
   dataset: DatasetTable
   dataset_sample: DatasetSampleTable

@@ -11,6 +11,7 @@ export function openMetrics(figures: {
   eventsStored: () => number
   changeClients: () => number
   liveClients: () => number
+  artifactTransfers: () => number
 }) {
   const registry = new Registry()
   const registers = [registry]
@@ -28,6 +29,7 @@ export function openMetrics(figures: {
   gauge('edgeloop_events_stored', 'Events in the store', figures.eventsStored)
   gauge('edgeloop_change_clients', 'Open change streams', figures.changeClients)
   gauge('edgeloop_live_clients', 'Open live WebSockets', figures.liveClients)
+  gauge('edgeloop_artifact_transfers', 'Transfers of models that go on', figures.artifactTransfers)
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
     new Counter({ name, help, labelNames, registers })
   return {
@@ -59,6 +61,16 @@ export function openMetrics(figures: {
     liveFrames: counter('edgeloop_live_frames_total', 'Live frames by what became of them', [
       'result',
     ]),
+    artifactBytes: counter(
+      'edgeloop_artifact_bytes_total',
+      'Bytes of models handed to devices, by what they are: manifest, or the codec',
+      ['codec'],
+    ),
+    artifactsRefused: counter(
+      'edgeloop_artifact_transfers_refused_total',
+      'Transfers of models that were put off, or cut because the device was too slow',
+      ['reason'],
+    ),
     webVitals: new Histogram({
       name: 'edgeloop_web_vital',
       help: 'Web vitals of the dashboard: seconds, and CLS as it is',

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { chunkBytes, type Manifest, manifestBytesMax } from '@edgeloop/protocol'
+import { digestOf } from './bounds.ts'
 import { readManifest } from './manifest.ts'
 
 const digest = (letter: string): string => letter.repeat(64)
@@ -43,6 +45,12 @@ const bytesOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value
 
 test('a manifest is read as it was written', () => {
   assert.deepEqual(readManifest(bytesOf(manifest)), manifest)
+})
+
+test('the golden manifest is read: these bytes have this digest and say this', async () => {
+  const bytes = await readFile(new URL('fixtures/manifest.json', import.meta.url))
+  assert.equal(digestOf(bytes), '0271e0248af2ac4c9d187819310aa496b93c917ad1d99c9d0652c92a64de5813')
+  assert.deepEqual(readManifest(bytes), manifest)
 })
 
 test('what is no manifest is refused, with the place that is wrong', () => {

@@ -5,7 +5,7 @@
 export { comparePairs } from '../benchmark/compare-pairs.ts'
 export type { Sample, SampleSource } from '../calibrate/samples.ts'
 export type { Evaluation, Metric } from '../evaluate/metric.ts'
-export type { Value } from '../runtime/session.ts'
+export { openSession, type Value } from '../runtime/session.ts'
 export {
   answerOrder,
   ChildError,
