@@ -25,8 +25,10 @@ import { beatIntervalMs } from './changes/change-stream.ts'
 import { openChanges } from './changes/changes.ts'
 import { openClips } from './clips/clips.ts'
 import type { HubConfig } from './configuration.ts'
+import { openAugmentationPreviews } from './datasets/augmentation-preview.ts'
 import { openDatasetJobs } from './datasets/dataset-jobs.ts'
 import { openDatasetDesk } from './datasets/datasets.ts'
+import { openEventSamples } from './datasets/event-samples.ts'
 import { openDatasetExports } from './datasets/exports.ts'
 import { openSamplePictures } from './datasets/sample-pictures.ts'
 import { openVersionDesk } from './datasets/versions.ts'
@@ -36,7 +38,7 @@ import {
   openCertificateDesk,
 } from './devices/certificates.ts'
 import { openDesiredDesk } from './devices/desired.ts'
-import { type Device, validSerials } from './devices/device.ts'
+import { type Device, siteOf, validSerials } from './devices/device.ts'
 import { openDeviceActs } from './devices/device-acts.ts'
 import { openDeviceLogs } from './devices/device-logs.ts'
 import { openEnrolmentDesk } from './devices/enrolment.ts'
@@ -512,11 +514,22 @@ export async function openHub(
       changed: () => changes.publish({ kind: 'trainingSchedules' }),
     }),
   )
+  const events = openEvents({ store })
   const rooms = {
     datasets,
     versions,
     samples,
     datasetJobs,
+    eventSamples: openEventSamples({
+      ...{ events, datasets, samples, blobs },
+      siteOf: (deviceId) => {
+        const device = fleet.find(deviceId)
+        return device && siteOf(device)
+      },
+    }),
+    previews: openAugmentationPreviews({
+      ...{ store, datasets, files: sampleFiles, folder: workFolder, closing: closing.signal },
+    }),
     exports: openDatasetExports({ versions, folder: workFolder, closing: closing.signal }),
     uploads,
     runs,
@@ -538,7 +551,7 @@ export async function openHub(
     clips,
     places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
-    events: openEvents({ store }),
+    events,
   }
   const tls = await readBrowserTls(config, authority.server)
   const browserListener = await buildBrowserListener(

@@ -276,6 +276,22 @@ const datasetVersions = createRoute({
   component: lazyRouteComponent(() => import('./datasets/versions-tab.tsx'), 'VersionsTab'),
 })
 
+const datasetAugmentation = createRoute({
+  getParentRoute: () => dataset,
+  path: '/augmentation',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { readonly seed?: number; readonly augment?: string } => {
+    const seed = stepIn(search.seed)
+    const { augment } = search
+    return {
+      ...(seed === undefined || seed >= 2 ** 31 ? {} : { seed }),
+      ...(typeof augment === 'string' && augment.length <= 1500 ? { augment } : {}),
+    }
+  },
+  component: lazyRouteComponent(() => import('./datasets/augmentation-tab.tsx'), 'AugmentationTab'),
+})
+
 type RunsSearch = {
   /** Runs whose curves are shown. */
   readonly show?: readonly string[]
@@ -364,7 +380,10 @@ const tree = root.addChildren([
     device.addChildren([overview, metrics, config, history, logs, streamSettings]),
     events.addChildren([event]),
     datasets,
-    dataset.addChildren([datasetSamples, datasetLabels, datasetProblems, datasetVersions]),
+    dataset.addChildren([
+      ...[datasetSamples, datasetLabels, datasetProblems],
+      ...[datasetVersions, datasetAugmentation],
+    ]),
     models,
     model,
     runs,

@@ -321,6 +321,41 @@ export const ImportRequest = Type.Object(
 )
 export type ImportRequest = Static<typeof ImportRequest>
 
+/** What came of events that were put into a dataset: their pictures, each once. */
+export const EventSamplesPut = Type.Object(
+  {
+    added: Type.Integer({ minimum: 0 }),
+    /** Pictures that were in it before; what is said of them is as it was. */
+    already: Type.Integer({ minimum: 0 }),
+  },
+  { $id: 'EventSamplesPut' },
+)
+export type EventSamplesPut = Static<typeof EventSamplesPut>
+
+/** Pictures of one preview of an augmentation. */
+export const augmentationPictures = { min: 1, max: 16, default: 8 } as const
+
+/** Pictures as a run would feed them, with what is to be seen in each. */
+export const AugmentationPreview = Type.Object(
+  {
+    pictures: Type.Array(
+      Type.Object({
+        /** In base64. */
+        jpeg: Type.String(),
+        width: Type.Integer({ minimum: 1 }),
+        height: Type.Integer({ minimum: 1 }),
+        annotations: SampleAnnotations,
+        /** The first sample that is in it. */
+        digest: Digest,
+        name: Type.String(),
+      }),
+      { maxItems: augmentationPictures.max },
+    ),
+  },
+  { $id: 'AugmentationPreview' },
+)
+export type AugmentationPreview = Static<typeof AugmentationPreview>
+
 /** What is asked of the samples of a dataset, or of one of its versions. */
 export const SampleQuery = Type.Object(
   {

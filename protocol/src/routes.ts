@@ -7,6 +7,8 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { ClipReceived, clipPartBytes, EventClip } from './clip.ts'
 import { ConfigDiff, ConfigVersion, ConfigVersionDetail } from './config-versions.ts'
 import {
+  AugmentationPreview,
+  augmentationPictures,
   DatasetDetail,
   DatasetEdit,
   DatasetInspection,
@@ -18,6 +20,7 @@ import {
   DatasetVersionNumber,
   datasetArchiveBytesMax,
   datasetFormats,
+  EventSamplesPut,
   FreezeRequest,
   ImportRequest,
   picturePackBytesMax,
@@ -1285,6 +1288,46 @@ export const routes = {
     summary: 'Shows a sample of a dataset with what is and was said of it',
     params: Type.Object({ dataset: DatasetName, digest: Digest }, closed),
     response: SampleDetail,
+  },
+  datasetEventPut: {
+    method: 'POST',
+    path: '/api/datasets/:dataset/events',
+    access: 'operator',
+    summary: 'Puts the pictures of events into a dataset, with the boxes that the events speak of',
+    params: dataset,
+    body: Type.Object(
+      {
+        eventIds: Type.Array(Type.Integer({ minimum: 1 }), {
+          minItems: 1,
+          maxItems: markedEventsMax,
+        }),
+      },
+      closed,
+    ),
+    response: EventSamplesPut,
+  },
+  datasetAugmentation: {
+    method: 'GET',
+    path: '/api/datasets/:dataset/augmentation',
+    access: 'viewer',
+    summary: 'Shows what an augmentation makes of a few samples of a dataset',
+    params: dataset,
+    query: Type.Object(
+      {
+        count: Type.Optional(
+          Type.Integer({
+            minimum: augmentationPictures.min,
+            maximum: augmentationPictures.max,
+            default: augmentationPictures.default,
+          }),
+        ),
+        seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+        /** Keys of `augment` in a recipe, as JSON. */
+        augment: Type.Optional(Type.String({ maxLength: 2000 })),
+      },
+      closed,
+    ),
+    response: AugmentationPreview,
   },
   datasetImport: {
     method: 'POST',

@@ -83,6 +83,26 @@ test('events under review', needs('chromium'), async (t) => {
     assert.deepEqual(complaints, [])
   })
 
+  await t.test('the picture of an event goes into a dataset, with its boxes', async (t) => {
+    const { page, complaints } = await open(t, '?device=line-4&kind=appeared')
+    await page.locator('[data-event]').first().click()
+    await page.getByRole('button', { name: 'Add to dataset…' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('There is no dataset yet').waitFor()
+    await dialog.getByRole('button', { name: 'Close' }).click()
+    await fleet.hub.api('POST', '/api/datasets', { name: 'seen' })
+    await page.reload()
+    await page.getByRole('button', { name: 'Add to dataset…' }).click()
+    assert.deepEqual(await complaintsOfAxe(page), [])
+    await dialog.getByRole('button', { name: 'Add the picture' }).click()
+    await page.getByText('The picture is in').waitFor()
+    await page.getByRole('link', { name: 'seen' }).click()
+    await page.getByRole('heading', { level: 1, name: 'seen' }).waitFor()
+    // Its boxes are drawn.
+    await page.locator('svg rect').first().waitFor({ state: 'attached' })
+    assert.deepEqual(complaints, [])
+  })
+
   await t.test('many at once say how many, hit those, move nothing, and are undone', async (t) => {
     const { page } = await open(t, '?device=gate-1')
     const before = await cardIds(page)

@@ -3,7 +3,7 @@
  * its limits. It is given files and leaves files; the hub keeps what is to be kept.
  */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { open, readdir, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
@@ -21,11 +21,15 @@ import {
   readHoldout,
   type Sample,
   splitDataset,
+  writeThumbnails,
 } from '@edgeloop/model-compiler/datasets'
+import type { CanvasSpec } from '@edgeloop/model-compiler/train'
 import {
+  type AugmentationPreview,
   type DatasetFormat,
   fileFormOf,
   type PictureForm,
+  type SampleAnnotation,
   type SplitRequest,
 } from '@edgeloop/protocol'
 import { sideLetters } from './side-letters.ts'
@@ -87,6 +91,8 @@ export type InspectOrder = {
   readonly kind: 'inspect'
   /** In the form `frozen`; its list need not be canonical. */
   readonly folder: string
+  /** An empty folder for small pictures, `DIGEST.webp`, and a file that names who needs one, a digest a line. */
+  readonly small: { readonly folder: string; readonly list: string }
 }
 
 export type Inspected = {
@@ -109,7 +115,17 @@ export type ExportOrder = {
   readonly format: DatasetFormat
 }
 
-export type WorkOrder = ImportOrder | FreezeOrder | InspectOrder | ExportOrder
+export type PreviewOrder = {
+  readonly kind: 'preview'
+  /** In the form `frozen`; its list need not be canonical. */
+  readonly folder: string
+  readonly count: number
+  readonly seed: number
+  /** Keys of `augment` in a recipe. */
+  readonly augment: unknown
+}
+
+export type WorkOrder = ImportOrder | FreezeOrder | InspectOrder | ExportOrder | PreviewOrder
 
 const problemsTold = 20
 /** Words are told this often, not for each of a million files. */
@@ -256,7 +272,7 @@ async function freeze(
 }
 
 async function inspect(
-  { folder }: InspectOrder,
+  { folder, small }: InspectOrder,
   tell: (progress: WorkProgress) => void,
 ): Promise<Inspected> {
   const dataset = await saying(tell, 'read the list', () =>
@@ -264,7 +280,7 @@ async function inspect(
   )
   const told = (step: string, from: number) => (done: number, total: number) => {
     if (done % tellEvery === 0 || done === total) {
-      tell({ share: from + (0.5 * done) / total, step: `${step} ${done} of ${total}` })
+      tell({ share: from + (0.4 * done) / total, step: `${step} ${done} of ${total}` })
     }
   }
   const { problems } = await inspectDataset(dataset, {
@@ -272,7 +288,11 @@ async function inspect(
     onPicture: told('look at picture', 0),
   })
   const { groups, complete } = await nearCopies(dataset, {
-    onPicture: told('compare picture', 0.5),
+    onPicture: told('compare picture', 0.4),
+  })
+  const wanted = (await readFile(small.list, 'utf8')).split('\n')
+  await writeThumbnails(dataset, new Set(wanted), small.folder, {
+    onPicture: told('make small picture', 0.8),
   })
   return {
     problems: [...problems.counts].map(([kind, count]) => ({ kind, count })),
@@ -296,10 +316,38 @@ async function exportFrozen(
   return {}
 }
 
-answerOrder<WorkOrder, WorkProgress, Imported | Frozen | Inspected | Record<string, never>>(
-  (order, tell) => {
-    if (order.kind === 'export') return exportFrozen(order, tell)
-    if (order.kind === 'import') return importArchive(order, tell)
-    return order.kind === 'freeze' ? freeze(order, tell) : inspect(order, tell)
-  },
-)
+/** As the demo's detectors see a picture; the model that is trained may see it in another shape. */
+const previewCanvas: CanvasSpec = {
+  ...{ width: 320, height: 240, channels: 3, fit: 'letterbox-center' },
+  ...{ order: 'rgb', mean: [0, 0, 0], std: [1, 1, 1], pad: 114 },
+}
+
+async function preview({
+  folder,
+  count,
+  seed,
+  augment,
+}: PreviewOrder): Promise<AugmentationPreview> {
+  // The door of training brings the runtime of models, which no other work here needs.
+  const { augmentationOf, previewAugmentation } = await import('@edgeloop/model-compiler/train')
+  const asked = augmentationOf(augment)
+  const dataset = await openDataset(folder, { format: 'frozen' })
+  const options = { canvas: previewCanvas, augment: asked, count, seed }
+  const made = await previewAugmentation(dataset, options)
+  return {
+    pictures: made.map(({ jpeg, width, height, annotations, sample }) => ({
+      ...{ jpeg: Buffer.from(jpeg).toString('base64'), width, height },
+      ...{ digest: sample.digest, name: sample.name },
+      annotations: annotations.filter(({ kind }) => kind !== 'mask') as SampleAnnotation[],
+    })),
+  }
+}
+
+type Result = Imported | Frozen | Inspected | AugmentationPreview | Record<string, never>
+
+answerOrder<WorkOrder, WorkProgress, Result>((order, tell) => {
+  if (order.kind === 'preview') return preview(order)
+  if (order.kind === 'export') return exportFrozen(order, tell)
+  if (order.kind === 'import') return importArchive(order, tell)
+  return order.kind === 'freeze' ? freeze(order, tell) : inspect(order, tell)
+})

@@ -84,6 +84,7 @@ export type DatasetDesk = {
   samples(name: string, query: SampleQuery): Promise<SamplePage>
   /** @throws {Refusal} notFound */
   sample(name: string, digest: string): Promise<SampleDetail>
+  has(name: string, digest: string): Promise<boolean>
   /** All samples in their order, a page at a time. */
   pages(name: string): AsyncGenerator<DatasetSample[]>
   /** What the last look found, all of it; undefined before the first. @throws {Refusal} notFound */
@@ -380,6 +381,8 @@ export function openDatasetDesk(deps: {
         alsoIn: others.map(({ dataset }) => dataset),
       }
     },
+
+    has: async (name, digest) => (await membersOf(store.writer, name, [digest])).has(digest),
 
     pages: async function* (name) {
       let after = 0

@@ -1,9 +1,9 @@
 /**
  * Looks at every picture of a dataset in a child: those that break off, boxes that cannot be meant, pictures that are
- * nearly the same. What it finds is kept with the dataset, for people to look at and for the next split to obey.
+ * nearly the same; and makes small pictures for grids. What it finds is kept with the dataset, for people to look at and for the next split to obey.
  */
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { DatasetSample, Job } from '@edgeloop/protocol'
@@ -17,6 +17,7 @@ import type { DatasetDesk } from './datasets.ts'
 import { datasetOfSubject, subjectOf } from './job-subject.ts'
 import { layFrozen } from './lay-pictures.ts'
 import { runWork } from './run-work.ts'
+import type { SamplePictures } from './sample-pictures.ts'
 import { withWorkFolder } from './work-folder.ts'
 
 /** Digests that show the same; looks at the dataset where that was not done since it changed. */
@@ -43,10 +44,11 @@ export function openInspect(deps: {
   store: Store
   datasets: DatasetDesk
   files: Blobs
+  samples: SamplePictures
   /** Work is done in a new folder below this one. */
   folder: string
 }): Inspect {
-  const { store, datasets, files, folder } = deps
+  const { store, datasets, files, folder, samples: pictures } = deps
   return async (dataset, progress, signal) => {
     const row = await datasets.show(dataset)
     const before = await datasets.found(dataset)
@@ -54,7 +56,9 @@ export function openInspect(deps: {
     if (row.samples === 0) return { together: [] }
     return await withWorkFolder(folder, 'inspect', async (work) => {
       const laid = join(work, 'data')
+      const small = { folder: join(work, 'small'), list: join(work, 'small.txt') }
       await mkdir(laid)
+      await mkdir(small.folder)
       progress(0, 'lay out the pictures')
       const names = new Map<string, string>()
       const samples: Pick<DatasetSample, 'digest' | 'annotations'>[] = []
@@ -72,12 +76,15 @@ export function openInspect(deps: {
       await pipeline(lines, createWriteStream(join(laid, 'samples.jsonl')))
       const { labels } = row
       await layFrozen({ store, files }, { name: dataset, labels, samples }, laid, signal)
+      const wanted = await pictures.withoutThumbnail(samples.map(({ digest }) => digest))
+      await writeFile(small.list, wanted.join('\n'))
       const found = await runWork<InspectOrder, Inspected>(
-        { kind: 'inspect', folder: laid },
+        { kind: 'inspect', folder: laid, small },
         `look at "${dataset}"`,
         (at) => progress(0.1 + 0.85 * at.share, at.step),
         signal,
       )
+      await pictures.keepThumbnails(small.folder, signal)
       await datasets.keepFound(dataset, {
         ...{ revision: row.revision, ...found },
         listed: found.listed.map(({ kind, file, text }) => ({

@@ -18,10 +18,11 @@ export const runWork = async <O extends WorkOrder, R>(
   what: string,
   onProgress: (at: WorkProgress) => void,
   signal: AbortSignal,
+  limits = workLimits,
 ): Promise<R> =>
   await runInChild<O, WorkProgress, R>({
     program: fileURLToPath(new URL('./dataset-work.ts', import.meta.url)),
     ...{ order, what, onProgress, signal },
     doing: (last) => last?.step ?? 'beginning',
-    limits: workLimits,
+    limits,
   })

@@ -2,7 +2,10 @@
  * The pictures of samples, under their digest. They come in packs: one request carries as many small pictures as fit,
  * and what is there already need not come again. A row says that the bytes are there.
  */
+import { opendir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
+  fileFormOf,
   type PackedPicture,
   type PictureForm,
   type PicturePack,
@@ -13,9 +16,13 @@ import {
 } from '@edgeloop/protocol'
 import { Misfit, parse, parseJson } from '@edgeloop/protocol/check'
 import type { Blobs } from '../blobs/blobs.ts'
-import { only } from '../blobs/bytes.ts'
+import { digestOf, only } from '../blobs/bytes.ts'
 import type { Store } from '../store/store.ts'
 import { formFault, showable } from './picture-form.ts'
+
+/** Digests in one query. */
+const queryDigestsMax = 1000
+const thumbnailBytesMax = 256 * 1024
 
 /** Pictures that are written at once: each waits for the disk. */
 const writesAtOnce = 8
@@ -30,6 +37,10 @@ export type SamplePictures = {
   take(pack: Uint8Array): Promise<{ stored: number }>
   /** Keeps bytes that came some other way. @throws {Refusal} as `take` */
   keep(pictures: readonly PackedPicture[]): Promise<void>
+  /** Those of `digests` that nobody has made a small picture of. */
+  withoutThumbnail(digests: readonly string[]): Promise<string[]>
+  /** Keeps small pictures, `DIGEST.webp` of what they show; what else is in the folder, or is no such picture, is left. */
+  keepThumbnails(folder: string, signal: AbortSignal): Promise<void>
   /** @throws {Refusal} notFound */
   show(digest: string, size: 'whole' | 'small'): Promise<ShownPicture>
 }
@@ -85,6 +96,38 @@ export function openSamplePictures(deps: {
     },
 
     keep,
+
+    withoutThumbnail: async (digests) => {
+      const found: string[] = []
+      for (let at = 0; at < digests.length; at += queryDigestsMax) {
+        const rows = await store.writer
+          .selectFrom('sample')
+          .select('digest')
+          .where('digest', 'in', digests.slice(at, at + queryDigestsMax))
+          .where('thumbnail', '=', '')
+          .execute()
+        found.push(...rows.map(({ digest }) => digest))
+      }
+      return found
+    },
+
+    keepThumbnails: async (folder, signal) => {
+      for await (const { name } of await opendir(folder)) {
+        signal.throwIfAborted()
+        const [, sample] = /^([0-9a-f]{64})\.webp$/.exec(name) ?? []
+        if (sample === undefined) continue
+        const bytes = await readFile(join(folder, name))
+        // Made by a process that has read pictures of strangers: what it leaves is looked at, too.
+        if (bytes.length > thumbnailBytesMax || fileFormOf(bytes) !== 'image/webp') continue
+        const thumbnail = digestOf(bytes)
+        await files.put(thumbnail, only(bytes), { bytesMax: thumbnailBytesMax })
+        await store.writer
+          .updateTable('sample')
+          .set({ thumbnail })
+          .where('digest', '=', sample)
+          .execute()
+      }
+    },
 
     show: async (digest, size) => {
       const row = await store.reader

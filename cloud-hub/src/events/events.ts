@@ -42,7 +42,12 @@ export type Events = {
   list(query: EventQuery, user?: string): Promise<EventPage>
   /** @throws {Refusal} notFound */
   show(eventId: number): Promise<StoredEvent>
+  /** Events that speak of one picture, among those that were stored around this one. */
+  ofSnapshot(eventId: number, digest: string): Promise<StoredEvent[]>
 }
+
+/** Events of one frame are stored close to each other: so far away from one the others are looked for. */
+const aroundMax = 2000
 
 export function openEvents({ store }: { store: Store }): Events {
   const select = () =>
@@ -110,7 +115,17 @@ export function openEvents({ store }: { store: Store }): Events {
     return storedEventOf(row, (await readMarks(store, [eventId])).get(eventId))
   }
 
-  return { list, show }
+  async function ofSnapshot(eventId: number, digest: string): Promise<StoredEvent[]> {
+    const rows = await select()
+      .where('event_id', '>=', eventId - aroundMax)
+      .where('event_id', '<=', eventId + aroundMax)
+      .where('snapshot', '=', digest)
+      .orderBy('event_id')
+      .execute()
+    return rows.map((row) => storedEventOf(row))
+  }
+
+  return { list, show, ofSnapshot }
 }
 
 /** An event as the API gives it out. */

@@ -10,8 +10,10 @@ import type { Blobs } from '../blobs/blobs.ts'
 import { streamChanges } from '../changes/change-stream.ts'
 import type { Changes } from '../changes/changes.ts'
 import type { Clips } from '../clips/clips.ts'
+import type { AugmentationPreviews } from '../datasets/augmentation-preview.ts'
 import type { DatasetJobs } from '../datasets/dataset-jobs.ts'
 import type { DatasetDesk } from '../datasets/datasets.ts'
+import type { EventSamples } from '../datasets/event-samples.ts'
 import type { DatasetExports } from '../datasets/exports.ts'
 import type { SamplePictures, ShownPicture } from '../datasets/sample-pictures.ts'
 import type { VersionDesk } from '../datasets/versions.ts'
@@ -76,6 +78,8 @@ export type Rooms = {
   readonly versions: VersionDesk
   readonly datasetJobs: DatasetJobs
   readonly exports: DatasetExports
+  readonly eventSamples: EventSamples
+  readonly previews: AugmentationPreviews
   readonly runs: RunDesk
   readonly schedules: ScheduleDesk
   readonly changes: Changes
@@ -380,6 +384,10 @@ export function apiHandlers(rooms: Rooms): Handlers {
     datasetSampleRemove: ({ params, body, note }) =>
       rooms.datasets.takeOut(params.dataset, body.digests, note),
     datasetSampleShow: ({ params }) => rooms.datasets.sample(params.dataset, params.digest),
+
+    datasetEventPut: ({ params, body, person, note }) =>
+      rooms.eventSamples.put(params.dataset, body.eventIds, signedIn(person).user, note),
+    datasetAugmentation: ({ params, query }) => rooms.previews.make(params.dataset, query),
 
     datasetImport: ({ params, body, person, note }) => {
       const by = signedIn(person).user

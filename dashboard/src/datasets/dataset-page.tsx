@@ -29,6 +29,7 @@ const tabs = [
   { to: '/datasets/$dataset/labels', word: 'Labels' },
   { to: '/datasets/$dataset/problems', word: 'Problems' },
   { to: '/datasets/$dataset/versions', word: 'Versions' },
+  { to: '/datasets/$dataset/augmentation', word: 'Augmentation' },
 ] as const
 
 export function DatasetPage() {

@@ -54,6 +54,17 @@ export const sampleQuery = (dataset: string, digest: string) =>
     queryFn: ({ signal }) => call('datasetSampleShow', { params: { dataset, digest }, signal }),
   })
 
+/** @param augment keys of `augment` in a recipe, as JSON */
+export const augmentationQuery = (dataset: string, augment: string, seed: number) =>
+  queryOptions({
+    // Apart from what changes with the dataset: pictures are made anew only when somebody asks.
+    queryKey: ['augmentation', dataset, augment, seed],
+    queryFn: ({ signal }) =>
+      call('datasetAugmentation', { params: { dataset }, query: { augment, seed }, signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+    retry: false,
+  })
+
 /** Subject of the jobs of a dataset. */
 export const subjectOf = (dataset: string): string => `datasets/${dataset}`
 

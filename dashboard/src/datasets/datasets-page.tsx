@@ -13,6 +13,7 @@ import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { datasetListQuery, useDatasetChanges } from './dataset-queries.ts'
 import classes from './datasets.module.css'
 import { DropArea } from './drop-area.tsx'
@@ -78,17 +79,17 @@ export function DatasetsPage() {
 function DatasetTable(props: { rows: readonly DatasetRow[] }) {
   return (
     <Scroller label="Datasets">
-      <Table className={classes.table ?? ''}>
+      <Table className={`${tables.table} ${classes.table}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Dataset</Table.Th>
             <Table.Th>
               <span className="hidden-visually">Pictures</span>
             </Table.Th>
-            <Table.Th className={classes.number ?? ''}>Samples</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Annotated</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Labels</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Versions</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Samples</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Annotated</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Labels</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Versions</Table.Th>
             <Table.Th>Changed</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -114,12 +115,12 @@ function DatasetTable(props: { rows: readonly DatasetRow[] }) {
                   ))}
                 </div>
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayCount(row.samples)}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>{sayCount(row.samples)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>
                 {row.samples === 0 ? '–' : `${Math.floor((100 * row.annotated) / row.samples)} %`}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{row.labels.length}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>{row.versions}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{row.labels.length}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{row.versions}</Table.Td>
               <Table.Td>
                 <Ago at={row.changedAt} />
               </Table.Td>

@@ -1,7 +1,7 @@
 /** A place where an archive or a folder may be dropped; says so while one is held over it, and why one is not taken. */
 import { notifications } from '@mantine/notifications'
 import { type ReactNode, useState } from 'react'
-import classes from './datasets.module.css'
+import dropClasses from '../shell/drop.module.css'
 import { type Dropped, droppedOf } from './dropped.ts'
 
 export function DropArea(props: {
@@ -13,7 +13,7 @@ export function DropArea(props: {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: a second way for what buttons do
     <div
-      className={classes.drop}
+      className={dropClasses.drop}
       data-over={over && !props.disabled}
       onDragOver={(event) => {
         event.preventDefault()

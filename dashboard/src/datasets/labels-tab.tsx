@@ -7,6 +7,7 @@ import { classColour } from '../live/class-colour.ts'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { datasetQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
 
@@ -38,15 +39,15 @@ function Labels({ detail }: { detail: DatasetDetail }) {
   const most = Math.max(1, ...detail.labelCounts.map(({ annotations }) => annotations))
   return (
     <Scroller label="Labels">
-      <Table className={classes.counts ?? ''}>
+      <Table className={`${tables.table} ${classes.counts}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Label</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Annotations</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Annotations</Table.Th>
             <Table.Th>
               <span className="hidden-visually">Share of the most frequent</span>
             </Table.Th>
-            <Table.Th className={classes.number ?? ''}>Samples</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Samples</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -66,7 +67,7 @@ function Labels({ detail }: { detail: DatasetDetail }) {
                   <bdi>{label}</bdi>
                 </Link>
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayCount(annotations)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{sayCount(annotations)}</Table.Td>
               <Table.Td className={classes.barCell ?? ''}>
                 <span
                   className={classes.bar}
@@ -74,7 +75,7 @@ function Labels({ detail }: { detail: DatasetDetail }) {
                   aria-hidden
                 />
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayCount(samples)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{sayCount(samples)}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>
@@ -87,11 +88,11 @@ function Sources({ detail }: { detail: DatasetDetail }) {
   const most = Math.max(1, ...detail.sources.map(({ samples }) => samples))
   return (
     <Scroller label="Where samples come from">
-      <Table className={classes.counts ?? ''}>
+      <Table className={`${tables.table} ${classes.counts}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Site and stream</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Samples</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Samples</Table.Th>
             <Table.Th>
               <span className="hidden-visually">Share of the most frequent</span>
             </Table.Th>
@@ -113,7 +114,7 @@ function Sources({ detail }: { detail: DatasetDetail }) {
                   </Link>
                 )}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayCount(samples)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{sayCount(samples)}</Table.Td>
               <Table.Td className={classes.barCell ?? ''}>
                 <span
                   className={classes.bar}

@@ -11,6 +11,7 @@ import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount, sayOf } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { datasetQuery, inspectionQuery, subjectOf } from './dataset-queries.ts'
 import classes from './datasets.module.css'
 import { problemWord } from './problem-words.ts'
@@ -109,11 +110,11 @@ function Kinds({ dataset, inspection }: { dataset: string; inspection: DatasetIn
     inspection.listed.some((one) => one.kind === kind && one.digest !== null)
   return (
     <Scroller label="Kinds of problems">
-      <Table className={classes.counts ?? ''}>
+      <Table className={`${tables.table} ${classes.counts}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Problem</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Times</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Times</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
@@ -128,7 +129,7 @@ function Kinds({ dataset, inspection }: { dataset: string; inspection: DatasetIn
                   problemWord(kind)
                 )}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayCount(count)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{sayCount(count)}</Table.Td>
             </Table.Tr>
           ))}
         </Table.Tbody>
@@ -140,7 +141,7 @@ function Kinds({ dataset, inspection }: { dataset: string; inspection: DatasetIn
 function Listed({ dataset, inspection }: { dataset: string; inspection: DatasetInspection }) {
   return (
     <Scroller label="Problems one by one">
-      <Table className={classes.counts ?? ''}>
+      <Table className={`${tables.table} ${classes.counts}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Sample</Table.Th>

@@ -14,8 +14,16 @@ type Shown = {
 /** Shapes drawn on one picture: more cannot be told apart. */
 const shapesMax = 500
 
-/** @param small a thumbnail, where there is one; outlines only, without their words */
-export function SamplePicture(props: { sample: Shown; small?: boolean; bare?: boolean }) {
+/**
+ * @param small a thumbnail, where there is one; outlines only, without their words
+ * @param href where the picture is, where it is not that of the digest
+ */
+export function SamplePicture(props: {
+  sample: Shown
+  small?: boolean
+  bare?: boolean
+  href?: string
+}) {
   const { digest, width, height, annotations } = props.sample
   const [failed, setFailed] = useState(false)
   const route = props.small ? routes.sampleThumbnail : routes.samplePicture
@@ -29,7 +37,7 @@ export function SamplePicture(props: { sample: Shown; small?: boolean; bare?: bo
       aria-hidden
     >
       <image
-        href={pathOf(route, { digest })}
+        href={props.href ?? pathOf(route, { digest })}
         width={width}
         height={height}
         preserveAspectRatio="none"

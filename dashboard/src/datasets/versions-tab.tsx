@@ -14,6 +14,7 @@ import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { versionListQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
 import { formatWords } from './format-words.ts'
@@ -45,15 +46,15 @@ const sides = ['train', 'validation', 'test'] as const
 function Versions({ versions }: { versions: readonly DatasetVersion[] }) {
   return (
     <Scroller label="Frozen versions">
-      <Table className={classes.table ?? ''}>
+      <Table className={`${tables.table} ${classes.table}`}>
         <Table.Thead>
           <Table.Tr>
-            <Table.Th className={classes.number ?? ''}>Version</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Samples</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Change</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Train</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Validation</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Test</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Version</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Samples</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Change</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Train</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Validation</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Test</Table.Th>
             <Table.Th>Split</Table.Th>
             <Table.Th>Note</Table.Th>
             <Table.Th>Digest</Table.Th>
@@ -84,15 +85,15 @@ function Row(props: { version: DatasetVersion; before: DatasetVersion | undefine
   const change = before && samples - before.samples
   return (
     <Table.Tr>
-      <Table.Td className={classes.number ?? ''}>
+      <Table.Td className={tables.number ?? ''}>
         <Link {...link()}>{version.version}</Link>
       </Table.Td>
-      <Table.Td className={classes.number ?? ''}>{sayCount(samples)}</Table.Td>
-      <Table.Td className={classes.number ?? ''}>
+      <Table.Td className={tables.number ?? ''}>{sayCount(samples)}</Table.Td>
+      <Table.Td className={tables.number ?? ''}>
         {change === undefined ? '' : change > 0 ? `+${sayCount(change)}` : sayCount(change)}
       </Table.Td>
       {sides.map((side) => (
-        <Table.Td key={side} className={classes.number ?? ''}>
+        <Table.Td key={side} className={tables.number ?? ''}>
           {folds.length === 1 && folds[0]?.[side] ? (
             <Link {...link(side)}>{sayCount(folds[0][side])}</Link>
           ) : (

@@ -18,6 +18,7 @@ import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayDuration, sayMoment, sayShare } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import { useKeys } from '../shell/use-keys.ts'
+import { AddToDataset } from './add-to-dataset.tsx'
 import { EventClip } from './event-clip.tsx'
 import { attributeFacts, eventOf, factsOf, kindWords, pictureBox, sayDelay } from './event-facts.ts'
 import { EventListContext, narrowQuery } from './event-list-context.ts'
@@ -134,6 +135,7 @@ export function EventPanel() {
         {(opened) => (
           <>
             <MarkButtons event={opened} />
+            {opened.snapshot && <AddToDataset event={opened} />}
             <OpenedEvent event={opened} />
           </>
         )}

@@ -20,6 +20,7 @@ import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayCount, sayOf } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
+import tables from '../shell/tables.module.css'
 import { CandidatePlot } from './candidate-plot.tsx'
 import { Compile } from './compile.tsx'
 import { jobListQuery, modelQuery, useModelChanges } from './model-queries.ts'
@@ -221,14 +222,14 @@ function Candidates({ artifact }: { artifact: Artifact }) {
   const metric = artifact.candidates.find((one) => one.metric)?.metric?.name ?? 'Metric'
   return (
     <Scroller label={`Candidates for ${artifact.target}`}>
-      <Table className={classes.candidates ?? ''}>
+      <Table className={`${tables.table} ${classes.candidates}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Candidate</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Size</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Speed</Table.Th>
-            <Table.Th className={classes.number ?? ''}>{metric}</Table.Th>
-            <Table.Th className={classes.number ?? ''}>SQNR</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Size</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Speed</Table.Th>
+            <Table.Th className={tables.number ?? ''}>{metric}</Table.Th>
+            <Table.Th className={tables.number ?? ''}>SQNR</Table.Th>
             <Table.Th>Why not</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -244,16 +245,16 @@ function Candidates({ artifact }: { artifact: Artifact }) {
                   </>
                 )}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>
                 {one.sizeBytes === null ? '–' : sayBytes(one.sizeBytes)}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>
                 {one.latencyRatio === null ? '–' : `${one.latencyRatio.toFixed(2)}×`}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>
                 {one.metric ? one.metric.value.toFixed(3) : '–'}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>
                 {one.sqnrDb === null ? '–' : `${one.sqnrDb.toFixed(1)} dB`}
               </Table.Td>
               <Table.Td className={classes.why ?? ''}>{one.refused}</Table.Td>
@@ -273,7 +274,7 @@ function Inside({ inspection }: { inspection: ModelInspection }) {
     <section className={classes.section} aria-labelledby="inside">
       <h2 id="inside">Inside</h2>
       <Scroller label="Inputs and outputs">
-        <Table className={classes.candidates ?? ''}>
+        <Table className={`${tables.table} ${classes.candidates}`}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Way</Table.Th>

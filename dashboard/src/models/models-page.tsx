@@ -7,11 +7,13 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { type DragEvent, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
+import dropClasses from '../shell/drop.module.css'
 import { Ago } from '../shell/now.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { AddModel } from './add-model.tsx'
 import { compilerQuery, modelListQuery, useModelChanges } from './model-queries.ts'
 import classes from './models.module.css'
@@ -57,7 +59,7 @@ export function ModelsPage() {
     <Page title="Models" aside={choose}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a second way for what the button does */}
       <div
-        className={classes.drop}
+        className={dropClasses.drop}
         data-over={over && mayAdd}
         onDragOver={(event) => {
           event.preventDefault()
@@ -100,17 +102,17 @@ export function ModelsPage() {
 function ModelTable(props: { rows: readonly ModelRow[] }) {
   return (
     <Scroller label="Models">
-      <Table className={classes.table ?? ''}>
+      <Table className={`${tables.table} ${classes.table}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Model</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Newest</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Champion</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Newest</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Champion</Table.Th>
             <Table.Th>Layout</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Labels</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Parameters</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Size</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Artifacts</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Labels</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Parameters</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Size</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Artifacts</Table.Th>
             <Table.Th>Added</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -126,8 +128,8 @@ function ModelTable(props: { rows: readonly ModelRow[] }) {
                 </Link>
                 {newest.note && <div className="dim">{newest.note}</div>}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{newest.version}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>{newest.version}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>
                 {champion === null ? (
                   '–'
                 ) : (
@@ -140,12 +142,12 @@ function ModelTable(props: { rows: readonly ModelRow[] }) {
                 )}
               </Table.Td>
               <Table.Td>{newest.layout}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>{newest.labels.length}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>
+              <Table.Td className={tables.number ?? ''}>{newest.labels.length}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>
                 {sayCount(newest.inspection.parameters)}
               </Table.Td>
-              <Table.Td className={classes.number ?? ''}>{sayBytes(newest.sizeBytes)}</Table.Td>
-              <Table.Td className={classes.number ?? ''}>{artifacts}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{sayBytes(newest.sizeBytes)}</Table.Td>
+              <Table.Td className={tables.number ?? ''}>{artifacts}</Table.Td>
               <Table.Td>
                 <Ago at={newest.createdAt} /> <span className="dim">by {newest.by}</span>
               </Table.Td>

@@ -8,6 +8,8 @@ import { call } from '../api/call.ts'
 import { Ago } from '../shell/now.tsx'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
+import tables from '../shell/tables.module.css'
+import { LineageStrip } from './lineage-strip.tsx'
 import { modelVersionsQuery } from './model-queries.ts'
 import classes from './models.module.css'
 
@@ -41,45 +43,30 @@ export function Standing({ model, mayChange }: { model: ModelVersion; mayChange:
           </Button>
         )}
       </div>
-      {lineage && <LineageStrip model={model} lineage={lineage} />}
+      {lineage && <Lineage model={model} lineage={lineage} />}
     </section>
   )
 }
 
-function LineageStrip(props: {
-  model: ModelVersion
-  lineage: NonNullable<ModelVersion['lineage']>
-}) {
+function Lineage(props: { model: ModelVersion; lineage: NonNullable<ModelVersion['lineage']> }) {
   const { model, lineage } = props
   const { dataset, parent, runId } = lineage
-  const [parentName = '', parentVersion = ''] = parent.split('/')
   return (
     <>
-      <ol className={classes.lineage} aria-label="Lineage">
-        <li>
-          <span title={`SHA-256 ${dataset.digest}`}>
-            {dataset.name} v{dataset.version}{' '}
-            <span className="mono dim">{dataset.digest.slice(0, 8)}</span>
-          </span>
-          {parent.startsWith('new:') ? (
-            <span>{parent}</span>
-          ) : (
-            <Link to="/models/$name/$version" params={{ name: parentName, version: parentVersion }}>
-              {parent}
-            </Link>
-          )}
-        </li>
-        <li>
+      <LineageStrip
+        dataset={dataset}
+        parent={parent}
+        run={
           <Link to="/runs/$runId" params={{ runId }}>
             run {runId.slice(0, 8)}
           </Link>
-        </li>
-        <li>
+        }
+        result={
           <span>
             {model.name}/{model.version}
           </span>
-        </li>
-      </ol>
+        }
+      />
       <p className="dim">
         Seed {lineage.seed}, version {lineage.codeVersion}, recipe{' '}
         <span className="mono" title={`SHA-256 ${lineage.recipeDigest}`}>
@@ -105,10 +92,10 @@ export function Versions({ name, shown }: { name: string; shown: number }) {
     <section className={classes.section} aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
       <Scroller label="Versions">
-        <Table className={classes.candidates ?? ''}>
+        <Table className={`${tables.table} ${classes.candidates}`}>
           <Table.Thead>
             <Table.Tr>
-              <Table.Th className={classes.number ?? ''}>Version</Table.Th>
+              <Table.Th className={tables.number ?? ''}>Version</Table.Th>
               <Table.Th>Standing</Table.Th>
               <Table.Th>From</Table.Th>
               <Table.Th>Added</Table.Th>
@@ -117,7 +104,7 @@ export function Versions({ name, shown }: { name: string; shown: number }) {
           <Table.Tbody>
             {versions.map((one) => (
               <Table.Tr key={one.version} data-chosen={one.version === shown}>
-                <Table.Td className={classes.number ?? ''}>
+                <Table.Td className={tables.number ?? ''}>
                   <Link to="/models/$name/$version" params={{ name, version: `${one.version}` }}>
                     {one.version}
                   </Link>

@@ -7,6 +7,7 @@ import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { Page } from '../shell/page.tsx'
 import { Empty, Failed } from '../shell/query-state.tsx'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { compareRuns } from './compare-rows.ts'
 import { RunCharts } from './run-charts.tsx'
 import { runQuery, useRunChanges } from './run-queries.ts'
@@ -72,7 +73,7 @@ function Comparison({ details, all }: { details: readonly RunDetail[]; all: bool
   if (groups.length === 0) return <p className="dim">They differ in nothing.</p>
   return (
     <Scroller label="Comparison">
-      <Table className={classes.facts ?? ''}>
+      <Table className={`${tables.table} ${classes.facts}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>What</Table.Th>

@@ -12,12 +12,13 @@ import {
   TextInput,
 } from '@mantine/core'
 import { queryOptions, useMutation, useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { call } from '../api/call.ts'
 import { modelListQuery } from '../models/model-queries.ts'
 import { sayCount } from '../shell/say.ts'
 import classes from './runs.module.css'
-import { settingsIn } from './settings-text.ts'
+import { type Settings, settingsIn, settingsText } from './settings-text.ts'
 
 export const datasetNamesQuery = queryOptions({
   queryKey: ['datasets', 'names'],
@@ -166,6 +167,16 @@ function Form(props: { trainer: TrainerShown; onClose: () => void; onAdded: (run
         spellCheck={false}
         error={'problem' in read ? read.problem : undefined}
       />
+      {dataset !== '' && !('problem' in read) && (
+        <Link
+          to="/datasets/$dataset/augmentation"
+          params={{ dataset }}
+          search={augmentSearch(read.settings)}
+          target="_blank"
+        >
+          See what its augmentation makes of pictures
+        </Link>
+      )}
       <NumberInput
         label="Seed"
         value={seed}
@@ -205,3 +216,9 @@ function Form(props: { trainer: TrainerShown; onClose: () => void; onAdded: (run
     </form>
   )
 }
+
+/** The address of a preview: the augmentation of a recipe, or the usual one where it says nothing of it. */
+const augmentSearch = ({ augment }: Settings): { augment?: string } =>
+  typeof augment === 'object' && augment !== null
+    ? { augment: settingsText(augment as Settings) }
+    : {}

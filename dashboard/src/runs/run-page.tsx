@@ -12,6 +12,8 @@ import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call } from '../api/call.ts'
+import { LineageStrip } from '../models/lineage-strip.tsx'
+import { modelVersionsQuery, useModelChanges } from '../models/model-queries.ts'
 import { type Act, Confirm } from '../people/confirm.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { Ago, useNow } from '../shell/now.tsx'
@@ -20,10 +22,11 @@ import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayCount, sayDuration, sayTime } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
+import tables from '../shell/tables.module.css'
 import { RunActs } from './run-acts.tsx'
 import { RunCharts } from './run-charts.tsx'
 import { runQuery, useRunChanges } from './run-queries.ts'
-import { runName, sayBefore, sayFigure, sayRunState, saySteps } from './run-words.ts'
+import { runName, sayBefore, sayFigure, sayRunState, sayStanding, saySteps } from './run-words.ts'
 import classes from './runs.module.css'
 
 const route = getRouteApi('/in/runs/$runId')
@@ -33,6 +36,7 @@ const linePoints = 2000
 
 export function RunPage() {
   useRunChanges()
+  useModelChanges()
   const { runId } = route.useParams()
   const range = route.useSearch()
   const navigate = useNavigate()
@@ -157,30 +161,15 @@ function Head({ detail }: { detail: RunDetail }) {
   )
 }
 
-/** From what to what: dataset and parent, run, model version. */
 function Lineage({ run }: { run: Run }) {
   const { dataset, parent, result } = run
-  const [name = '', version = ''] = parent.split('/')
   return (
-    <ol className={classes.lineage} aria-label="Lineage">
-      <li>
-        <span title={`SHA-256 ${dataset.digest}`}>
-          {dataset.name} v{dataset.version}{' '}
-          <span className="mono dim">{dataset.digest.slice(0, 8)}</span>
-        </span>
-        {parent.startsWith('new:') ? (
-          <span>{parent}</span>
-        ) : (
-          <Link to="/models/$name/$version" params={{ name, version }}>
-            {parent}
-          </Link>
-        )}
-      </li>
-      <li>
-        <span className="mono">run {runName(run)}</span>
-      </li>
-      <li>
-        {result ? (
+    <LineageStrip
+      dataset={dataset}
+      parent={parent}
+      run={<span className="mono">run {runName(run)}</span>}
+      result={
+        result ? (
           <>
             <Link
               to="/models/$name/$version"
@@ -188,19 +177,24 @@ function Lineage({ run }: { run: Run }) {
             >
               {run.model}/{result.version}
             </Link>
-            <Status
-              kind={result.champion ? 'ok' : 'info'}
-              word={result.champion ? 'champion' : 'candidate'}
-              title={result.why}
-            />
+            <Standing model={run.model} result={result} />
           </>
         ) : (
           <span className="dim">no model version yet</span>
-        )}
-      </li>
+        )
+      }
+    >
       {result && <li className="dim">{result.why}</li>}
-    </ol>
+    </LineageStrip>
   )
+}
+
+/** What the version is now: that it became the champion says nothing of today. */
+function Standing({ model, result }: { model: string; result: NonNullable<Run['result']> }) {
+  const { data: versions } = useQuery(modelVersionsQuery(model))
+  const now = versions?.find(({ version }) => version === result.version)
+  const { kind, word } = sayStanding(result.champion, versions && now?.champion === true)
+  return <Status kind={kind} word={word} title={now?.standing ?? result.why} />
 }
 
 const onWords: Readonly<Record<RunEvaluation['on'], string>> = {
@@ -222,13 +216,13 @@ function Evaluations({ evaluations }: { evaluations: readonly RunEvaluation[] })
     <section className={classes.section} aria-labelledby="evaluations">
       <h2 id="evaluations">Evaluations</h2>
       <Scroller label="Evaluations">
-        <Table className={classes.figures ?? ''}>
+        <Table className={`${tables.table} ${classes.figures}`}>
           <Table.Thead>
             <Table.Tr>
               <Table.Th>On</Table.Th>
-              <Table.Th className={classes.number ?? ''}>Step</Table.Th>
+              <Table.Th className={tables.number ?? ''}>Step</Table.Th>
               {names.map((name) => (
-                <Table.Th key={name} className={classes.number ?? ''}>
+                <Table.Th key={name} className={tables.number ?? ''}>
                   {name}
                 </Table.Th>
               ))}
@@ -240,11 +234,11 @@ function Evaluations({ evaluations }: { evaluations: readonly RunEvaluation[] })
                 <Table.Td>
                   {onWords[row.on]} {row.best && <Status kind="ok" word="best" />}
                 </Table.Td>
-                <Table.Td className={classes.number ?? ''}>{sayCount(row.step)}</Table.Td>
+                <Table.Td className={tables.number ?? ''}>{sayCount(row.step)}</Table.Td>
                 {names.map((name) => {
                   const value = row.figures[name]
                   return (
-                    <Table.Td key={name} className={classes.number ?? ''}>
+                    <Table.Td key={name} className={tables.number ?? ''}>
                       {value === undefined ? '–' : sayFigure(value)}
                     </Table.Td>
                   )

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Run } from '@edgeloop/protocol'
 import { sampleRun } from './run.test-rows.ts'
-import { orderCurves, sayFigure, sayRunState, saySteps, stalledMs } from './run-words.ts'
+import {
+  orderCurves,
+  sayFigure,
+  sayRunState,
+  sayStanding,
+  saySteps,
+  stalledMs,
+} from './run-words.ts'
 
 const now = Date.parse('2026-11-21T12:00:00.000Z')
 const said = (more: Partial<Run>): string => sayRunState({ ...sampleRun, ...more }, now).word
@@ -45,4 +52,24 @@ test('charts come in the order of what they tell', () => {
       'imagesPerSecond',
     ],
   )
+})
+
+test('a version that was demoted since is said to have been the champion', () => {
+  const words = ([became, is]: [boolean, boolean | undefined]) => sayStanding(became, is).word
+  const all: [boolean, boolean | undefined][] = [
+    ...([
+      [true, true],
+      [true, false],
+      [true, undefined],
+    ] as [boolean, boolean | undefined][]),
+    ...([
+      [false, false],
+      [false, true],
+      [false, undefined],
+    ] as [boolean, boolean | undefined][]),
+  ]
+  assert.deepEqual(all.map(words), [
+    ...['champion', 'was champion', 'became champion'],
+    ...['candidate', 'champion', 'candidate'],
+  ])
 })

@@ -69,3 +69,16 @@ export function orderCurves(names: Iterable<string>): string[] {
   }
   return [...new Set(names)].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
 }
+
+/**
+ * What a version that a run made is: `was champion` where another has its place since, or nobody.
+ * @param became what was decided when the run ended
+ * @param is whether it has the place now; undefined while that is not known
+ */
+export function sayStanding(
+  became: boolean,
+  is: boolean | undefined,
+): { kind: 'ok' | 'info'; word: string } {
+  if (is ?? became) return { kind: 'ok', word: is === undefined ? 'became champion' : 'champion' }
+  return { kind: 'info', word: became ? 'was champion' : 'candidate' }
+}

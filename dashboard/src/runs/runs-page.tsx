@@ -13,6 +13,7 @@ import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayDuration } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import { Status } from '../shell/status.tsx'
+import tables from '../shell/tables.module.css'
 import { NewRun } from './new-run.tsx'
 import { RunCharts } from './run-charts.tsx'
 import { runListQuery, trainerQuery, useRunChanges } from './run-queries.ts'
@@ -122,17 +123,17 @@ function RunTable(props: {
   const now = useNow()
   return (
     <Scroller label="Runs">
-      <Table className={classes.table ?? ''}>
+      <Table className={`${tables.table} ${classes.table}`}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Curves</Table.Th>
             <Table.Th>State</Table.Th>
             <Table.Th>Model</Table.Th>
             <Table.Th>Dataset</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Key figure</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Key figure</Table.Th>
             <Table.Th>Result</Table.Th>
             <Table.Th>Steps</Table.Th>
-            <Table.Th className={classes.number ?? ''}>Duration</Table.Th>
+            <Table.Th className={tables.number ?? ''}>Duration</Table.Th>
             <Table.Th>Asked for</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -170,7 +171,7 @@ function RunTable(props: {
                   {run.dataset.name} v{run.dataset.version}
                   {run.fold !== null && `, fold ${run.fold}`}
                 </Table.Td>
-                <Table.Td className={classes.number ?? ''}>
+                <Table.Td className={tables.number ?? ''}>
                   {run.key ? `${run.key.name} ${sayFigure(run.key.value)}` : '–'}
                 </Table.Td>
                 <Table.Td>
@@ -189,7 +190,7 @@ function RunTable(props: {
                   )}
                 </Table.Td>
                 <Table.Td>{saySteps(run)}</Table.Td>
-                <Table.Td className={classes.number ?? ''}>
+                <Table.Td className={tables.number ?? ''}>
                   {run.activeMs === 0 ? '–' : sayDuration(run.activeMs)}
                 </Table.Td>
                 <Table.Td>

@@ -23,6 +23,7 @@ import { type Act, Confirm } from '../people/confirm.tsx'
 import { Ago } from '../shell/now.tsx'
 import { sayCount, sayMoment } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
+import tables from '../shell/tables.module.css'
 import { datasetNamesQuery } from './new-run.tsx'
 import { trainerQuery } from './run-queries.ts'
 import classes from './runs.module.css'
@@ -74,7 +75,7 @@ export function Schedules({ mayChange }: { mayChange: boolean }) {
         <p className="dim">Nothing begins runs by itself yet.</p>
       ) : (
         <Scroller label="Schedules">
-          <Table className={classes.table ?? ''}>
+          <Table className={`${tables.table} ${classes.table}`}>
             <Table.Thead>
               <Table.Tr>
                 <Table.Th>Schedule</Table.Th>

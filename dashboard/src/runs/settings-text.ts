@@ -32,3 +32,9 @@ function readValue(text: string): unknown {
     return text
   }
 }
+
+/** Settings of one depth as they are written, a line each. */
+export const settingsText = (settings: Settings): string =>
+  Object.entries(settings)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('\n')

@@ -52,3 +52,4 @@ export {
   splitDataset,
   splitUnits,
 } from './split.ts'
+export { thumbnailSize, writeThumbnails } from './thumbnails.ts'
