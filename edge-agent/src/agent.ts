@@ -25,8 +25,8 @@ import type { LocalSurface } from './local/surface.ts'
 import { LogRing } from './log/log-ring.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
-import { type SettledModel, settleRuntimes } from './models/settle-runtimes.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
+import { FleetModelHost } from './update/fleet-model-host.ts'
 
 /** The agent's way to the hub. */
 export interface AgentLink extends AsyncDisposable {
@@ -86,9 +86,14 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const machine = await describeMachine()
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
-  const models = await settleRuntimes(config.models, { cacheFolder, log, now: Date.now, signal })
 
   await using stack = new AsyncDisposableStack()
+  const models = stack.use(
+    await FleetModelHost.open({
+      ...{ configured: config.models, delivered: [], dataDir: config.dataDir, cacheFolder },
+      ...{ log, signal, now: Date.now, monotonicMs: () => performance.now() },
+    }),
+  )
   const outbox = stack.use(
     await openOutbox({
       file: join(config.dataDir, 'outbox.db'),
@@ -131,7 +136,7 @@ type AgentParts = {
   readonly clipFolder: string
   readonly cacheFolder: string
   readonly clips: ClipFolder
-  readonly models: readonly SettledModel[]
+  readonly models: FleetModelHost
 }
 type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
 
@@ -161,7 +166,7 @@ class Agent {
       module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
       start: {
         ...{ deviceId, snapshotFolder, clipFolder, cacheFolder, heartbeatIntervalMs },
-        models: models.map(({ source }) => source),
+        models: models.sources,
         figuresIntervalMs: config.healthIntervalMs,
       },
       only: config.models.length === 1 ? config.models[0]?.name : undefined,
@@ -172,12 +177,15 @@ class Agent {
       onSnapshot: (digest, sizeBytes) => this.#link?.offerSnapshot(digest, sizeBytes),
       onClip: (digest, sizeBytes) => clips.add(digest, sizeBytes),
       onLive: (streamId, bytes) => this.live.take(streamId, bytes),
+      onSeen: (block) => models.saw(block),
+      onDown: (code, streams) => models.fell(code, streams),
       onChange: () => this.#report(),
       now: Date.now,
       monotonicMs: () => performance.now(),
       random: Math.random,
       ...{ log, signal },
     })
+    models.join(this.fleet)
     this.live = new LiveViews({
       ask: (request) => this.fleet.setLive(request),
       forward: (streamId, bytes) => this.#link?.showLive(streamId, bytes),
@@ -311,8 +319,8 @@ class Agent {
       ...(this.#config && { config: this.#config }),
       streams: this.fleet.streams,
       models: this.fleet.models.map((model) => {
-        const settled = this.#options.models.find(({ source }) => source.name === model.name)
-        return { ...model, ...(settled?.measured && { measured: settled.measured }) }
+        const measured = this.#options.models.measuredOf(model.name)
+        return { ...model, ...(measured && { measured }) }
       }),
     })
   }

@@ -2,6 +2,8 @@
  * All media processes of the agent: puts every stream into one, keeps what they report, and turns
  * their deaths into alarms and stream states.
  */
+
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   hideSecret,
   type LiveRequest,
@@ -16,6 +18,7 @@ import type { ModelSignature, ModelSource } from '../models/model.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'
 import { type GroupBounds, overfill, planGroups } from './groups.ts'
+import type { SeenBlock, SeenFrame } from './lane-watch.ts'
 import { type MediaDown, MediaHost } from './media-host.ts'
 import type { FromMedia, Start } from './protocol.ts'
 
@@ -36,6 +39,10 @@ export type MediaFleetOptions = GroupBounds & {
   /** A clip is complete in the clip folder. */
   readonly onClip: (digest: string, sizeBytes: number) => void
   readonly onLive: (streamId: string, bytes: Uint8Array) => void
+  /** What a model saw on a stream in the last interval. */
+  readonly onSeen?: (block: SeenBlock) => void
+  /** A media process has ended, with these streams. */
+  readonly onDown?: (code: MediaDown['code'], streams: readonly StreamConfig[]) => void
   /** What `streams` or `models` give has changed. */
   readonly onChange: () => void
   readonly log: Logger
@@ -68,6 +75,8 @@ type Group = {
 
 type Refusals = Extract<FromMedia, { kind: 'modelsTaken' }>['refusals']
 
+/** How long one process is asked for a frame before the next one is. */
+const lookTurnMs = 1_000
 /** How long a media process may take to open a new model beside the old one. */
 const modelChangeTimeoutMs = 120_000
 
@@ -87,6 +96,9 @@ export class MediaFleet {
   #nextTrackId = 1
   #sources: readonly ModelSource[]
   #nextChange = 1
+  #look: { readonly id: number; readonly give: (frame: SeenFrame) => void } | undefined
+  #nextLook = 1
+  #lookTurn = 0
   /** Changes of models, one after the other. */
   #changing: Promise<unknown> = Promise.resolve()
 
@@ -190,6 +202,53 @@ export class MediaFleet {
 
   #onlyOf(models: readonly ModelSource[]): string | undefined {
     return this.#options.only ?? (models.length === 1 ? models[0]?.name : undefined)
+  }
+
+  /** The model of a stream that names none; undefined where it has to name one. */
+  get only(): string | undefined {
+    return this.#onlyOf(this.#sources)
+  }
+
+  /** How a model is opened; undefined where there is none of this name. */
+  sourceOf(name: string): ModelSource | undefined {
+    return this.#sources.find((source) => source.name === name)
+  }
+
+  /**
+   * A frame that goes through this model from now on, with what the model says: the processes are asked in turn. One at
+   * a time.
+   * @returns undefined when none came within `waitMs`
+   * @throws the signal's reason
+   */
+  async frameOf(
+    model: string,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<SeenFrame | undefined> {
+    const came = Promise.withResolvers<SeenFrame>()
+    const id = this.#nextLook++
+    const endMs = this.#options.monotonicMs() + waitMs
+    this.#look = { id, give: came.resolve }
+    try {
+      while (this.#options.monotonicMs() < endMs) {
+        signal.throwIfAborted()
+        const running = [...this.#groups.values()].filter(({ host }) => host.pid !== undefined)
+        const group = running[this.#lookTurn++ % Math.max(1, running.length)]
+        group?.host.send({ kind: 'look', id, model })
+        const timer = new AbortController()
+        const late = sleep(Math.min(lookTurnMs, waitMs), undefined, {
+          signal: AbortSignal.any([timer.signal, signal]),
+        }).catch(() => undefined)
+        const frame = await Promise.race([came.promise, late])
+        timer.abort()
+        if (frame) return frame
+        group?.host.send({ kind: 'look', id })
+      }
+      signal.throwIfAborted()
+      return undefined
+    } finally {
+      this.#look = undefined
+    }
   }
 
   /** What a model takes and gives; undefined where it could not be opened, or not yet. */
@@ -348,6 +407,10 @@ export class MediaFleet {
         return
       case 'figures':
         group.figures = message.streams
+        for (const block of message.seen ?? []) this.#options.onSeen?.(block)
+        return
+      case 'looked':
+        if (this.#look?.id === message.id) this.#look.give(message.frame)
         return
       case 'live':
         onLive(message.streamId, message.bytes)
@@ -384,6 +447,7 @@ export class MediaFleet {
     const { log, record, onChange, monotonicMs } = this.#options
     log.error({ code }, text)
     group.figures = []
+    this.#options.onDown?.(code, group.streams)
     group.asked?.answer.reject(new ModelError(text))
     group.asked = undefined
     if (group === this.#groups.get(0)) {

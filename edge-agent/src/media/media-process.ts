@@ -20,6 +20,7 @@ import { type RunningStream, runStream } from '../streams/stream.ts'
 import { endGroup } from './end-group.ts'
 import { type Lane, openInference } from './inference.ts'
 import type { OpenedModel } from './inference-protocol.ts'
+import { LaneWatch, type SeenFrame } from './lane-watch.ts'
 import type { ModelSet, Start, ToMedia } from './protocol.ts'
 import { Snapshots } from './snapshots.ts'
 import { openSupervisorChannel, type SupervisorChannel } from './supervisor-channel.ts'
@@ -66,6 +67,7 @@ class Media {
     // The worker's native state is unknown: end, and let the supervisor start over.
     throw error
   })
+  readonly #watch = new LaneWatch()
   readonly #snapshots: Snapshots
   readonly #live: LiveTap
   readonly #timers: NodeJS.Timeout[]
@@ -103,6 +105,9 @@ class Media {
       case 'infer':
         void this.#infer(message)
         return
+      case 'look':
+        this.#look(message)
+        return
       case 'models':
         this.#changingModels = this.#changingModels.then(() => this.#setModels(message))
         return
@@ -130,7 +135,7 @@ class Media {
       const taken = figures.take(intervalMs, stream.objects)
       return { ...taken, shedding: stream.judgeLoad({ ...taken, intervalMs }, this.#streams.size) }
     })
-    this.#channel.send({ kind: 'figures', intervalMs, streams })
+    this.#channel.send({ kind: 'figures', intervalMs, streams, seen: this.#watch.take() })
   }
 
   /** Stops what is no longer wanted as it is, then starts what is new; the rest runs on untouched. */
@@ -154,7 +159,10 @@ class Media {
     const stream = runStream(settings, {
       openCamera,
       locate: (source, signal) => this.#locate(source, signal),
-      openLane: (name, options) => this.#openLane(name, options),
+      openLane: async (name, options) => {
+        const lane = await this.#openLane(name, options)
+        return this.#watch.over(lane, config.streamId, options)
+      },
       record: this.#channel.record,
       snapshots: this.#snapshots,
       clips: {
@@ -249,6 +257,11 @@ class Media {
     this.#models = { models: now, only }
     this.#channel.send({ kind: 'modelsTaken', id, refusals })
     for (const { stream } of this.#streams.values()) stream.wake()
+  }
+
+  #look({ id, model }: Extract<ToMedia, { kind: 'look' }>): void {
+    const give = (frame: SeenFrame): void => this.#channel.send({ kind: 'looked', id, frame })
+    this.#watch.ask(model === undefined ? undefined : { model, give })
   }
 
   #report(opened: OpenedModel, { version }: ModelSource): void {

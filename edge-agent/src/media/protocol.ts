@@ -13,6 +13,7 @@ import type {
 } from '@edgeloop/protocol'
 import type { ModelSignature, ModelSource } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
+import type { SeenBlock, SeenFrame } from './lane-watch.ts'
 
 /** The models of the device. */
 export type ModelSet = {
@@ -50,6 +51,8 @@ export type ToMedia =
    * `modelsTaken` with the same id.
    */
   | (ModelSet & { readonly kind: 'models'; readonly id: number })
+  /** A frame that goes through this model is wanted; answered by `looked`. Without a model: none any more. */
+  | { readonly kind: 'look'; readonly id: number; readonly model?: string }
   /** Live pictures wanted of its streams, whole; an empty list stops them. */
   | { readonly kind: 'live'; readonly request: LiveRequest }
   /**
@@ -100,7 +103,10 @@ export type FromMedia =
       readonly kind: 'figures'
       readonly intervalMs: number
       readonly streams: readonly StreamFigures[]
+      /** What models saw in the interval. */
+      readonly seen: readonly SeenBlock[]
     }
+  | { readonly kind: 'looked'; readonly id: number; readonly frame: SeenFrame }
   /** A message made by `encodeLiveFrame`. */
   | { readonly kind: 'live'; readonly streamId: string; readonly bytes: Uint8Array }
   | {

@@ -51,6 +51,8 @@ export type ClassPicture = {
 
 export type DetectOptions = {
   readonly scoreMin: number
+  /** From here on a detection counts by itself; what is less sure only helps to follow an object. */
+  readonly scoreFirm?: number
   readonly nmsIou: number
   readonly maxDetections: number
   /** Only these; all when left out. */

@@ -208,8 +208,10 @@ class Stream {
 
   async #openLane(): Promise<Lane> {
     const { model, scoreMin, thresholds, labels } = this.#settings
+    const scoreFirm = Math.min(scoreMin, ...thresholds.values())
     const lane = await this.#deps.openLane(model, {
-      scoreMin: Math.min(scoreMin, ...thresholds.values()) * doubtfulShare,
+      scoreMin: scoreFirm * doubtfulShare,
+      scoreFirm,
       nmsIou,
       maxDetections: detectionsMax,
       ...(labels && { labels }),

@@ -42,6 +42,13 @@ test('objection() says nothing of few frames, of few detections, or of a baselin
   assert.equal(objection('probation', first, careDefaults, evidence), undefined)
 })
 
+test('a process that hung is told from one that crashed', () => {
+  const hung = { detections: 0, hung: true }
+  const refused = objection('probation', { ...fine, crashes: 1 }, careDefaults, hung)
+  assert.equal(refused?.code, 'probation-hang')
+  assert.equal(objection('probation', fine, careDefaults, hung), undefined)
+})
+
 test('a crash counts however few frames there were', () => {
   const refused = objection('shadow', { ...fine, frames: 0, crashes: 1 }, careDefaults, evidence)
   assert.equal(refused?.code, 'shadow-crash')

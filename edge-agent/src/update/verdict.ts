@@ -12,6 +12,8 @@ export type Stage = 'shadow' | 'probation'
 export type Evidence = {
   /** Detections that the agreement was counted over, of both models together. */
   readonly detections: number
+  /** The last crash was a process that did not answer any more. */
+  readonly hung?: boolean
 }
 
 /**
@@ -27,6 +29,10 @@ export function objection(
   const refuse = (what: 'crash' | 'slow' | 'disagreement', reason: string): Refused => ({
     ...{ ok: false, code: `${stage}-${what}`, reason, comparison },
   })
+  if (stage === 'probation' && evidence.hung && comparison.crashes > care.crashesMax) {
+    const reason = `Media processes hung, ${comparison.crashes} times, allowed ${care.crashesMax}`
+    return { ok: false, code: 'probation-hang', reason, comparison }
+  }
   const { crashes, frames } = comparison
   const crashesMax = stage === 'shadow' ? 0 : care.crashesMax
   if (crashes > crashesMax) {
