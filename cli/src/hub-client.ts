@@ -30,7 +30,7 @@ export type HubClient = {
   /** Gives up after half a minute where no signal is given. @throws {Failure} */
   call<N extends RouteName>(name: N, options: CallOptions<N>): Promise<RouteReply<N>>
   /** A route whose reply is read while it comes: server-sent events, a video, a model. @throws {Failure} */
-  stream<N extends 'changes' | 'clipShow' | 'modelFile' | 'artifactFile' | 'runFile'>(
+  stream<N extends 'changes' | 'clipShow' | 'modelFile' | 'artifactFile' | 'runFile' | 'trustFile'>(
     name: N,
     options: CallOptions<N>,
   ): Promise<ReadableStream<Uint8Array>>

@@ -11,6 +11,7 @@ import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
+import { keysCommand } from './commands/keys.ts'
 import { modelCommand } from './commands/model.ts'
 import { runCommand } from './commands/run.ts'
 import { storeCommand } from './commands/store.ts'
@@ -62,6 +63,7 @@ for (const command of [
   eventsCommand(),
   userCommand(),
   tokenCommand(),
+  keysCommand(),
   storeCommand(),
   runCommand(),
   jobCommand(),

@@ -101,6 +101,7 @@ import {
   TrustFileName,
   TrustKey,
   TrustRoot,
+  TrustRootChange,
   TrustShown,
   trustDocumentBytesMax,
 } from './trust.ts'
@@ -1039,8 +1040,8 @@ export const routes = {
     path: '/api/trust/root',
     access: 'admin',
     summary: 'Takes the next root, signed by the keys of the one before and of its own',
-    body: TrustDocument,
-    bytesMax: trustDocumentBytesMax,
+    body: TrustRootChange,
+    bytesMax: 2 * trustDocumentBytesMax,
     status: 204,
   },
   modelList: {

@@ -32,6 +32,16 @@ export const TrustDocument = Type.Object(
 )
 export type TrustDocument = Static<typeof TrustDocument>
 
+/** The next root. `targets`: signed by a key that it names and that is not at the hub, where it names no other. */
+export const TrustRootChange = Type.Object(
+  {
+    document: Type.String({ maxLength: trustDocumentBytesMax }),
+    targets: Type.Optional(Type.String({ maxLength: trustDocumentBytesMax })),
+  },
+  { $id: 'TrustRootChange', ...closed },
+)
+export type TrustRootChange = Static<typeof TrustRootChange>
+
 const PublicKey = Type.Object(
   {
     keytype: Type.String({ maxLength: 40 }),

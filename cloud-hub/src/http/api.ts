@@ -319,7 +319,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ target: body.role, detail: key.keyId })
       return key
     },
-    trustRoot: ({ body }) => rooms.trust.takeRoot(Buffer.from(body.document)),
+    trustRoot: ({ body: { document, targets } }) =>
+      rooms.trust.takeRoot(
+        Buffer.from(document),
+        targets === undefined ? undefined : Buffer.from(targets),
+      ),
     modelList: () => rooms.models.list(),
     modelAdd: ({ body, person, note }) => {
       note.about({ target: body.name })

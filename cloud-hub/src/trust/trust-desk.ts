@@ -82,8 +82,12 @@ export type TrustDesk = {
   takeTargets(bytes: Uint8Array): Promise<void>
   /** Makes a key that a next root may name for a role. */
   makeKey(role: OnlineTrustRole): Promise<TrustKey>
-  /** Takes the next root, and signs everything anew with the keys that it names. @throws {Refusal} */
-  takeRoot(bytes: Uint8Array): Promise<void>
+  /**
+   * Takes the next root, and signs everything anew with the keys that it names.
+   * @param targets signed elsewhere, where the root names a targets key that is not here
+   * @throws {Refusal}
+   */
+  takeRoot(bytes: Uint8Array, targets?: Uint8Array): Promise<void>
   /** Every file that a device without the hub needs, with a timestamp that is made to travel. @throws {Refusal} */
   bundleFiles(validDays: number): Promise<ReadonlyMap<string, Uint8Array>>
 }
@@ -333,18 +337,7 @@ export async function openTrustDesk(deps: {
     },
     takeTargets: async (bytes) =>
       await change(async (now) => {
-        const targets = believed(() => readSigned('targets', bytes, now.root))
-        if (targets.version <= now.versions.targets) {
-          const text = `Cannot take version ${targets.version} of targets: there is version ${now.versions.targets}; fetch what waits anew, and sign that`
-          throw new Refusal('conflict', text)
-        }
-        if (targets.version > next(now.versions.targets) + dayMs / 1000) {
-          const text = `Cannot take version ${targets.version} of targets: no later one could follow; fetch what waits, and sign that`
-          throw new Refusal('badRequest', text)
-        }
-        if (targets.expiresAt <= clock()) {
-          throw new Refusal('badRequest', 'Cannot take targets that have expired')
-        }
+        const targets = takeable(bytes, now.root, now)
         const listed = targetsOf(targets)
         const unstage = (await rows.staged()).flatMap(({ path, digest }) =>
           listed[path]?.digest === digest ? [path] : [],
@@ -356,7 +349,7 @@ export async function openTrustDesk(deps: {
       const key = await keys.make()
       return { keyId: key.keyId, role, publicKey: key.publicKey as TrustKey['publicKey'] }
     },
-    takeRoot: async (bytes) => {
+    takeRoot: async (bytes, given) => {
       const gone = await change(async (now) => {
         const root = believed(() => {
           const document = readDocument('root', bytes)
@@ -372,7 +365,7 @@ export async function openTrustDesk(deps: {
           const text = `Cannot take this root: it names keys for ${role} that this hub does not have, so that nothing could be signed any more`
           throw new Refusal('conflict', text)
         }
-        const files = relisted(now, root)
+        const files = relisted(now, root, given)
         files.set(`${root.version}.root.json`, bytes)
         const before = idsOf(now.root)
         const after = new Set(idsOf(root))
@@ -404,16 +397,45 @@ export async function openTrustDesk(deps: {
     },
   }
 
+  /** Targets that were signed elsewhere. @throws {Refusal} */
+  function takeable(
+    bytes: Uint8Array,
+    root: Document<'root'>,
+    { versions }: Repository,
+  ): Document<'targets'> {
+    const targets = believed(() => readSigned('targets', bytes, root))
+    if (targets.version <= versions.targets) {
+      const text = `Cannot take version ${targets.version} of targets: there is version ${versions.targets}; fetch what waits anew, and sign that`
+      throw new Refusal('conflict', text)
+    }
+    if (targets.version > next(versions.targets) + dayMs / 1000) {
+      const text = `Cannot take version ${targets.version} of targets: no later one could follow; fetch what waits, and sign that`
+      throw new Refusal('badRequest', text)
+    }
+    if (targets.expiresAt <= clock()) {
+      throw new Refusal('badRequest', 'Cannot take targets that have expired')
+    }
+    return targets
+  }
+
   /** Snapshot and timestamp anew under a new root; targets only where what was signed no longer counts. */
-  function relisted(before: Repository, root: Document<'root'>): Map<string, Uint8Array> {
+  function relisted(
+    before: Repository,
+    root: Document<'root'>,
+    given: Uint8Array | undefined,
+  ): Map<string, Uint8Array> {
     const { targets, snapshot: _, timestamp: __, ...rest } = before
     const moved = { ...rest, root }
+    if (given) {
+      takeable(given, root, before)
+      return renewed(moved, { targets: given })
+    }
     if (!targets) return new Map()
     if (isSigned('targets', targets.bytes, root)) return renewed({ ...moved, targets })
     if (signersOf(root, 'targets').length === 0) {
       throw new Refusal(
         'conflict',
-        'Cannot take this root: what is published is signed by a key that it no longer names, and its own is not at this hub; name both keys first, sign with "./edgeloop keys sign", and then take the old one away',
+        'Cannot take this root: what is published is signed by a key that it no longer names, and its own is not at this hub; send targets that are signed with it along',
       )
     }
     const unsigned = makeTargets({
