@@ -291,6 +291,34 @@ test('a hub without its online keys says so, and signs nothing', async (t) => {
   assert.deepEqual((await box.refresh(desk, bench.now)).paths(), [manifest('one').path])
 })
 
+test('a hub that has lost all its keys gets others, one after the other', async (t) => {
+  const bench = new Bench(await tempFolder(t), await storeKinds[0]!.open(t))
+  const box = new Box()
+  const first = await bench.open()
+  await first.addTargets([manifest('one')])
+  await box.refresh(first, bench.now)
+  for (const file of await readdir(join(bench.folder, 'online'))) {
+    if (file.endsWith('.key')) await rm(join(bench.folder, 'online', file))
+  }
+  const desk = await bench.open()
+  const rotate = async (role: 'targets' | 'snapshot' | 'timestamp') => {
+    const { publicKey } = await desk.makeKey(role)
+    const before = readDocument('root', await desk.root())
+    const keys = { keys: [publicKey], threshold: 1 }
+    const next = nextRoot(before, { role, keys }, bench.now + 100 * dayMs)
+    await desk.takeRoot(signDocument(next, bench.rootKeys))
+  }
+  await assert.rejects(rotate('targets'), refused('conflict', /rotate that first/))
+  await rotate('snapshot')
+  await assert.rejects(box.refresh(desk, bench.now))
+  await rotate('timestamp')
+  await rotate('targets')
+  await desk.addTargets([manifest('two')])
+  const trusted = await box.refresh(desk, bench.now)
+  assert.deepEqual(trusted.paths(), [manifest('one').path, manifest('two').path])
+  assert.deepEqual((await desk.shown()).problems, [])
+})
+
 test('targets in the store that no key of the root has signed are not replaced by none', async (t) => {
   const bench = new Bench(await tempFolder(t), await storeKinds[0]!.open(t))
   const desk = await bench.open()

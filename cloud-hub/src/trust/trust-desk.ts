@@ -361,7 +361,9 @@ export async function openTrustDesk(deps: {
         }
         await keys.reread()
         for (const role of ['snapshot', 'timestamp'] as const) {
-          if (signersOf(root, role).length > 0) continue
+          // Where it was lost, one key comes after the other.
+          const lost = signersOf(now.root, role).length === 0
+          if (lost || signersOf(root, role).length > 0) continue
           const text = `Cannot take this root: it names keys for ${role} that this hub does not have, so that nothing could be signed any more`
           throw new Refusal('conflict', text)
         }
@@ -426,6 +428,15 @@ export async function openTrustDesk(deps: {
   ): Map<string, Uint8Array> {
     const { targets, snapshot: _, timestamp: __, ...rest } = before
     const moved = { ...rest, root }
+    const lost = (['timestamp', 'snapshot'] as const).filter(
+      (role) => signersOf(root, role).length === 0,
+    )
+    if (lost.length > 0) {
+      const kept = !given && (!targets || isSigned('targets', targets.bytes, root))
+      if (kept) return new Map()
+      const text = `Cannot take other targets keys: nothing can be signed before ${lost.join(' and ')} has another key, too; rotate that first`
+      throw new Refusal('conflict', text)
+    }
     if (given) {
       takeable(given, root, before)
       return renewed(moved, { targets: given })
