@@ -16,12 +16,13 @@ const SlotName = Type.Enum(slotNames)
 export type SlotName = (typeof slotNames)[number]
 
 /** What a slot holds, whole and verified. */
-const SlotContent = Type.Object(
+export const SlotContent = Type.Object(
   {
     rolloutId: RolloutId,
     version: ModelVersionNumber,
     /** Of the model's file. */
     digest: Digest,
+    manifestDigest: Digest,
     /** It has passed a probation here. */
     committed: Type.Boolean(),
   },

@@ -63,10 +63,11 @@ export function slotFreed(record: ModelRecord): ModelRecord {
 
 /** The candidate lies in its slot, whole and verified. */
 export function staged(record: ModelRecord, digest: string, now: number): ModelRecord {
-  const { told, slot } = openOf(record)
+  const { offer, slot } = openOf(record)
   if (slot === undefined) throw new Error('Cannot stage a candidate that has no slot')
-  const { rolloutId, version } = told
-  const content = { rolloutId, version, digest, committed: false }
+  const { rolloutId, version, manifest } = offer
+  const manifestDigest = manifest.digest
+  const content = { rolloutId, version, digest, manifestDigest, committed: false }
   return entered(withSlot(record, slot, content), 'staged', now)
 }
 

@@ -19,8 +19,8 @@ export type Facts = {
   readonly now: number
   /** How long the update is in its state, by a clock that does not jump; counted anew from a start of the agent. */
   readonly inStateMs: number
-  /** Where frames go now; null: to the box's own file. */
-  readonly running: SlotName | null
+  /** Where frames go now; null: to the box's own file; undefined: not known. */
+  readonly running: SlotName | null | undefined
 }
 
 export type Step =

@@ -35,7 +35,7 @@ export interface UpdateDisk {
   rename(from: string, to: string): Promise<void>
   /** Removes a file or an empty folder; nothing where there is none. */
   remove(path: string): Promise<void>
-  /** Makes a folder and those above it; nothing where it is there. */
+  /** Makes a folder and those above it, on the disk when it resolves; nothing where it is there. */
   makeFolder(path: string): Promise<void>
   /** Waits until the names in a folder are on the disk. */
   syncFolder(path: string): Promise<void>
@@ -72,7 +72,14 @@ export function localUpdateDisk(folder: string): UpdateDisk {
       if (error?.code === 'EISDIR' || error?.code === 'EPERM') await orAbsent(rmdir(at(path)))
       else if (error && error.code !== 'ENOENT') throw error
     },
-    makeFolder: async (path) => void (await mkdir(at(path), { recursive: true, mode: 0o700 })),
+    async makeFolder(path) {
+      const first = await mkdir(at(path), { recursive: true, mode: 0o700 })
+      if (first === undefined) return
+      // Every name that is new, down from the folder that was there.
+      for (let made = at(path); made.startsWith(first); made = dirname(made)) {
+        await syncAt(dirname(made))
+      }
+    },
     syncFolder: (path) => syncAt(at(path)),
     list: async (path) => ((await orAbsent(readdir(at(path)))) ?? []).sort(),
     async freeBytes() {

@@ -1,0 +1,122 @@
+/**
+ * The updates of all models of this box. Each model goes its own way; they share the hub, the disk and what is signed.
+ * What the hub wants comes as one message, whole; what is told of it goes as one.
+ */
+import type { Offers, Update } from '@edgeloop/protocol'
+import { updateStates } from '@edgeloop/protocol'
+import type { ModelSource } from '../models/model.ts'
+import { ModelUpdates, type UpdateParts } from './model-updates.ts'
+
+/** Most models that are kept; offers of more are not taken up. */
+const modelsMax = 64
+/** What a message has room for. */
+const updatesMax = 16
+
+export class Updater {
+  readonly #parts: UpdateParts
+  readonly #models = new Map<string, ModelUpdates>()
+  #offers: Offers | undefined
+  /** Every model knows what the hub wants. */
+  #isTaken = true
+  /** Offers are taken one after the other. */
+  #taking: Promise<void> = Promise.resolve()
+  #start: ((model: ModelUpdates) => void) | undefined
+
+  private constructor(parts: UpdateParts) {
+    this.#parts = parts
+  }
+
+  /** Finds what is on the disk, and makes good what a power cut has left; the agent starts with that. */
+  static async open(parts: UpdateParts): Promise<Updater> {
+    const updater = new Updater(parts)
+    for (const name of await parts.disk.list('models')) {
+      updater.#models.set(name, await ModelUpdates.open(parts, name))
+    }
+    return updater
+  }
+
+  /** The models of the box's own configuration, with those that came by updates in their places or behind them. */
+  async sources(own: readonly ModelSource[]): Promise<ModelSource[]> {
+    const delivered = new Map<string, ModelSource>()
+    for (const model of this.#models.values()) {
+      const source = await model.source()
+      if (source) delivered.set(model.name, source)
+    }
+    const inPlace = own.map((source) => delivered.get(source.name) ?? source)
+    const names = new Set(own.map(({ name }) => name))
+    return [...inPlace, ...[...delivered.values()].filter(({ name }) => !names.has(name))]
+  }
+
+  /** Everything that is to be told of updates, the newest last where there is no room for all. */
+  get told(): Update[] {
+    const isOpen = ({ state }: Update) => updateStates[state].kind === 'active'
+    return [...this.#models.values()]
+      .flatMap(({ told }) => told)
+      .sort(
+        (one, other) =>
+          Number(isOpen(one)) - Number(isOpen(other)) || one.since.localeCompare(other.since),
+      )
+      .slice(-updatesMax)
+  }
+
+  /** Nothing is under way, and nothing will be before something changes. */
+  get isAtRest(): boolean {
+    return this.#isTaken && [...this.#models.values()].every(({ isAtRest }) => isAtRest)
+  }
+
+  /** Which version of a model a file is; 0 where it came by no update. */
+  versionOf(name: string, digest: string): number {
+    return this.#models.get(name)?.versionOf(digest) ?? 0
+  }
+
+  /** Files of encodings that other boxes can have, by digest. */
+  get shared(): ReadonlyMap<string, string> {
+    const found = [...this.#models.values()].flatMap(({ shared }) => shared ?? [])
+    return new Map(found.map(({ digest, path }) => [digest, path]))
+  }
+
+  /** Takes what the hub wants, as a whole: what is no longer in it is given up. */
+  take(offers: Offers): void {
+    this.#offers = offers
+    this.#isTaken = false
+    this.#taking = this.#taking.then(() => this.#spread(offers))
+  }
+
+  async #spread(offers: Offers): Promise<void> {
+    for (const { name } of offers.offers) {
+      if (this.#models.has(name)) continue
+      if (this.#models.size >= modelsMax) {
+        this.#parts.log.warn({ model: name }, 'An offer is not taken up: too many models are here')
+        continue
+      }
+      try {
+        const model = await ModelUpdates.open(this.#parts, name)
+        this.#models.set(name, model)
+        this.#start?.(model)
+      } catch (error) {
+        const why = (error as Error).message
+        this.#parts.log.error({ model: name, why }, 'An offer cannot be taken up')
+      }
+    }
+    if (offers !== this.#offers) return
+    this.#isTaken = true
+    for (const model of this.#models.values()) {
+      model.offer(offers.offers.filter(({ name }) => name === model.name))
+    }
+  }
+
+  /** Performs what is to be done until the signal aborts; then nothing of it is under way. */
+  async run(signal: AbortSignal): Promise<void> {
+    const running: Promise<void>[] = []
+    this.#start = (model) => {
+      if (!signal.aborted) running.push(model.run(signal))
+    }
+    for (const model of this.#models.values()) this.#start(model)
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    await this.#taking
+    await Promise.all(running)
+  }
+}
