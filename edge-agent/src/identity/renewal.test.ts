@@ -194,7 +194,11 @@ test('a reply of the hub that is lost, and one that comes too late, lock nobody 
   assert.equal(await isLetIn(overtaken), false)
   const identity = await comesBack(folder)
   assert.notEqual(identity.certificate, overtaken.certificate)
-  assert.deepEqual(await readdir(folder), ['identity', 'update'], 'the one that was refused is gone')
+  assert.deepEqual(
+    await readdir(folder),
+    ['identity', 'update'],
+    'the one that was refused is gone',
+  )
 })
 
 test('a stranger, and a box that was enrolled elsewhere, renew nothing', async (t) => {

@@ -19,6 +19,8 @@ export type SeenBlock = {
   readonly scores: number
   /** Of at most `timesMax` frames. */
   readonly inferenceMs: readonly number[]
+  /** Longest time between two answers of a model on this stream, whichever model gave them; a scene at rest has none. */
+  readonly gapMs: number
 }
 
 /** A canvas as a model was given it, and what that said. */
@@ -42,6 +44,8 @@ type Sums = { -readonly [K in keyof SeenBlock]: SeenBlock[K] } & { inferenceMs: 
 
 export class LaneWatch {
   readonly #sums = new Map<string, Sums>()
+  /** When a model last answered, by stream, on a clock that is never set. */
+  readonly #answeredMs = new Map<string, number>()
   #ask: Ask | undefined
 
   /** Gives the next frame that goes through a model of this name; replaces what was asked before. Undefined: none. */
@@ -67,11 +71,14 @@ export class LaneWatch {
     const key = `${digest} ${streamId} ${name}`
     let sums = this.#sums.get(key)
     if (!sums) {
-      const none = { frames: 0, detections: 0, scores: 0, inferenceMs: [] }
+      const none = { frames: 0, detections: 0, scores: 0, inferenceMs: [], gapMs: 0 }
       sums = { model: name, digest, streamId, ...none }
       this.#sums.set(key, sums)
     }
     sums.frames++
+    const nowMs = performance.now()
+    sums.gapMs = Math.max(sums.gapMs, nowMs - (this.#answeredMs.get(streamId) ?? nowMs))
+    this.#answeredMs.set(streamId, nowMs)
     for (const { score } of seen.detections) {
       if (score < scoreFirm) continue
       sums.detections++

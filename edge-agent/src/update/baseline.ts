@@ -68,6 +68,7 @@ export type Summary = {
   readonly detections: number
   readonly confidence: number
   readonly latencyP95Ms: number
+  readonly latencyMedianMs: number
   readonly streams: readonly string[]
 }
 
@@ -131,6 +132,7 @@ export class Baseline {
       detections: meanOf('counts'),
       confidence: Math.min(1, Math.max(0, meanOf('confidence'))),
       latencyP95Ms: latencies.quantile(0.95),
+      latencyMedianMs: latencies.quantile(0.5),
       streams: series.map(({ streamId }) => streamId),
     }
   }

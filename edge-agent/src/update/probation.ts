@@ -66,12 +66,12 @@ export class Probation {
     const startMs = monotonicMs()
     for (;;) {
       signal.throwIfAborted()
-      const comparison = await this.#comparison()
+      const { comparison, medianMs, activeMedianMs } = await this.#compare()
       const reason = refusal()
       if (reason !== undefined) {
         return { ok: false, code: 'probation-crash', reason: reason.slice(0, 500), comparison }
       }
-      const evidence = { detections: 0, hung: this.#hung }
+      const evidence = { detections: 0, medianMs, activeMedianMs, hung: this.#hung }
       const bad = objection('probation', comparison, care, evidence)
       if (bad) return bad
       const leftMs = care.probationMs - (monotonicMs() - startMs)
@@ -87,7 +87,11 @@ export class Probation {
     }
   }
 
-  async #comparison(): Promise<Comparison> {
+  async #compare(): Promise<{
+    comparison: Comparison
+    medianMs: number
+    activeMedianMs: number
+  }> {
     const { baseline, candidate, pids } = this.#options
     const costs = await Promise.all(pids().map((pid) => measureProcesses([pid])))
     this.#memoryBytes = Math.max(this.#memoryBytes, ...costs.map(({ memoryBytes }) => memoryBytes))
@@ -96,7 +100,7 @@ export class Probation {
     const was = before === undefined ? undefined : baseline.summary(before, saw.streams)
     const drift =
       before === undefined ? undefined : baseline.drift(before, this.#now, candidate.digest)
-    return {
+    const comparison = {
       frames: saw.frames,
       // The model before looks at nothing any more.
       agreement: 1,
@@ -112,5 +116,7 @@ export class Probation {
       crashes: this.#crashes,
       streams: [...saw.streams].slice(0, 256),
     }
+    const activeMedianMs = was?.latencyMedianMs ?? 0
+    return { comparison, medianMs: saw.latencyMedianMs, activeMedianMs }
   }
 }

@@ -178,8 +178,11 @@ class ShadowRun {
       const [took, may] = [comparison.memoryBytes, allowed].map((bytes) => (bytes / 1e6).toFixed(0))
       return this.#refuse('shadow-memory', `It took ${took} MB, allowed ${may}`, 0)
     }
-    const { detections } = this.#agreed
-    return objection('shadow', comparison, this.#options.care, { detections })
+    return objection('shadow', comparison, this.#options.care, {
+      detections: this.#agreed.detections,
+      medianMs: this.#candidateMs.quantile(0.5),
+      activeMedianMs: this.#activeMs.quantile(0.5),
+    })
   }
 
   #take(frame: SeenFrame, seen: Extract<FromShadow, { kind: 'seen' }>): void {
@@ -207,7 +210,7 @@ class ShadowRun {
   #closeBlocks(): void {
     const { name, digest } = this.#options.candidate
     for (const [streamId, sums] of this.#blocks) {
-      this.#now.take({ model: name, digest, streamId, ...sums, inferenceMs: [] })
+      this.#now.take({ model: name, digest, streamId, ...sums, inferenceMs: [], gapMs: 0 })
     }
     this.#blocks.clear()
     this.#blockedAt = this.#options.monotonicMs()

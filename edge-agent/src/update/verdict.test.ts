@@ -9,7 +9,7 @@ const fine: Comparison = {
   ...{ detections: 2, activeDetections: 2, confidence: 0.8, activeConfidence: 0.8 },
   ...{ countDrift: 0.5, confidenceDrift: -0.5, memoryBytes: 1e8, crashes: 0, streams: ['s1'] },
 }
-const evidence = { detections: 400 }
+const evidence = { detections: 400, medianMs: 20, activeMedianMs: 10 }
 
 test('objection() names the first bad sign of each stage', () => {
   const codeOf = (stage: 'shadow' | 'probation', bad: Partial<Comparison>) =>
@@ -31,19 +31,24 @@ test('objection() says nothing of few frames, of few detections, or of a baselin
   const bad = { ...fine, latencyP95Ms: 50, agreement: 0.1 }
   assert.equal(objection('shadow', { ...bad, frames: 19 }, careDefaults, evidence), undefined)
   assert.equal(
-    objection('shadow', { ...fine, agreement: 0.5 }, careDefaults, { detections: 6 }),
+    objection('shadow', { ...fine, agreement: 0.5 }, careDefaults, { ...evidence, detections: 6 }),
     undefined,
   )
   assert.equal(
-    objection('shadow', { ...fine, agreement: 0 }, careDefaults, { detections: 0 }),
+    objection('shadow', { ...fine, agreement: 0 }, careDefaults, { ...evidence, detections: 0 }),
     undefined,
   )
+  // Only its tail is: the box was busy.
+  const tail = { ...evidence, medianMs: 11 }
+  const late = { ...fine, latencyP95Ms: 30 }
+  assert.equal(objection('shadow', late, careDefaults, tail), undefined)
+  assert.equal(objection('shadow', late, careDefaults, evidence)?.code, 'shadow-slow')
   const first = { ...fine, latencyP95Ms: 50, activeLatencyP95Ms: 0 }
   assert.equal(objection('probation', first, careDefaults, evidence), undefined)
 })
 
 test('a process that hung is told from one that crashed', () => {
-  const hung = { detections: 0, hung: true }
+  const hung = { ...evidence, hung: true }
   const refused = objection('probation', { ...fine, crashes: 1 }, careDefaults, hung)
   assert.equal(refused?.code, 'probation-hang')
   assert.equal(objection('probation', fine, careDefaults, hung), undefined)
