@@ -9,8 +9,8 @@ const closed = { additionalProperties: false } as const
 export const PublishRequest = Type.Object(
   {
     /**
-     * Only what was compiled for this target; `any` is the file as it was added. Left out: everything that was compiled, and the
-     * file as it was added where nothing was.
+     * Only what was compiled for this target; where nothing was compiled, the file as it was added, for this kind of box alone. `any` is
+     * the file as it was added, for all. Left out: everything that was compiled, and `any` where nothing was.
      */
     target: Type.Optional(TargetName),
     /** Days for which boxes take it up. */

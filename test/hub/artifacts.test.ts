@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { readModel, writeModel } from '@edgeloop/model-compiler'
 import {
   checkModelFile,
@@ -16,7 +18,8 @@ import {
 } from '@edgeloop/model-compiler/artifact'
 import { openSession, type Value } from '@edgeloop/model-compiler/compile'
 import type { Job, ModelVersion, Problem, Published } from '@edgeloop/protocol'
-import { demoModel, demoModelFile, uploadTo } from './demo-model.ts'
+import { runCommand } from './command.ts'
+import { demoDescriptionFile, demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
 
 const wide = { timeout: 180_000 }
@@ -112,10 +115,22 @@ test(
 
     // The next version travels as the difference to this one.
     const next = changed(bytes)
-    await add(hub, next)
-    assert.equal((await publish(t, hub, 2)).error, '')
+    const file2 = join(hub.dataDir, 'next.onnx')
+    await writeFile(file2, next)
+    const words = ['--name', 'parts', '--layout', 'yolox', '--json'] as const
+    const description = fileURLToPath(demoDescriptionFile)
+    const told = await runCommand(
+      hub,
+      ...['model', 'publish', file2, '--description', description, ...words],
+    )
+    assert.equal(told.code, 0, told.stderr)
+    assert.match(told.stderr, /any: /)
     const [newest, before] = await json<Published[]>(hub, 'GET', '/api/models/parts/published')
     assert.deepEqual([newest?.version, before?.version], [2, 1])
+    assert.deepEqual(JSON.parse(told.stdout), newest)
+    const table = await runCommand(hub, 'model', 'published', 'parts')
+    assert.match(table.stdout, /parts\/2 +any .* version 1 +(delta|zstd-base) .* yes/)
+    assert.match(table.stdout, /parts\/1 +any .* anything +zstd .* yes/)
     const [difference, full] = newest!.encodings
     assert.notEqual(difference?.codec, 'zstd')
     assert.deepEqual([difference?.baseDigest, difference?.baseVersion], [digestOf(bytes), 1])
@@ -138,9 +153,9 @@ test(
     }
     assert.equal((await refusal('/api/models/parts/1/publish')).code, 'notFound')
     await add(hub, await readFile(demoModelFile))
-    const target = await refusal('/api/models/parts/1/publish', { target: 'linux-arm64' })
-    assert.deepEqual(target.code, 'conflict')
-    assert.match(target.detail, /nothing was compiled for it; compile it first, or publish "any"/)
+    const target = await refusal('/api/models/parts/1/publish', { target: 'linux-amr64' })
+    assert.deepEqual(target.code, 'badRequest')
+    assert.match(target.detail, /did you mean "linux-arm64"/)
     assert.equal((await refusal('/api/models/parts/1/publish', { tagret: 'x' })).code, 'badRequest')
     assert.equal((await hub.api('GET', '/api/models/parts/7/published')).status, 404)
     assert.equal((await hub.api('GET', '/api/models/none/published')).status, 404)

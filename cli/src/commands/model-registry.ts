@@ -49,23 +49,8 @@ Examples:
           note?: string
         },
       ) => {
-        const signal = stopSignal()
         const hub = await connectHub(options)
-        const { descriptionEndings, readLabels } = await import('@edgeloop/edge-agent/models')
-        const labels = options.labels === undefined ? [] : (await readLabels(options.labels)).names
-        const description = await readDescription(file, descriptionEndings, options.description)
-        const uploadId = await upload(hub, file, signal)
-        const added = await hub.call('modelAdd', {
-          body: {
-            name: options.name ?? nameOf(file),
-            uploadId,
-            layout: options.layout,
-            labels: [...labels],
-            ...(description === undefined ? {} : { description }),
-            ...(options.note === undefined ? {} : { note: options.note }),
-          },
-          signal: AbortSignal.any([signal, AbortSignal.timeout(addTimeoutMs)]),
-        })
+        const added = await addFile(hub, file, options)
         if (options.json) return printJson(added)
         console.log(`${added.name} has version ${added.version} now`)
         for (const warning of added.inspection.warnings) process.stderr.write(`${plain(warning)}\n`)
@@ -239,6 +224,46 @@ Examples:
   )
 }
 
+/**
+ * Takes a file to the hub as the next version of its name.
+ * @param options.again SHA-256 of the file: where it is a version of that name already, that one is given
+ */
+export async function addFile(
+  hub: HubClient,
+  file: string,
+  options: {
+    readonly layout: string
+    readonly name?: string | undefined
+    readonly labels?: string
+    readonly description?: string
+    readonly note?: string
+    readonly again?: string
+  },
+): Promise<ModelVersion> {
+  const signal = stopSignal()
+  const name = options.name ?? nameOf(file)
+  if (options.again !== undefined) {
+    const names = await hub.call('modelList', {})
+    const isKnown = names.some(({ newest }) => newest.name === name)
+    const versions = isKnown ? await hub.call('modelVersionList', { params: { name } }) : []
+    const known = versions.find(({ digest }) => digest === options.again)
+    if (known) return known
+  }
+  const { descriptionEndings, readLabels } = await import('@edgeloop/edge-agent/models')
+  const labels = options.labels === undefined ? [] : (await readLabels(options.labels)).names
+  const description = await readDescription(file, descriptionEndings, options.description)
+  const uploadId = await upload(hub, file, signal)
+  return await hub.call('modelAdd', {
+    body: {
+      ...{ name, uploadId, layout: options.layout },
+      labels: [...labels],
+      ...(description === undefined ? {} : { description }),
+      ...(options.note === undefined ? {} : { note: options.note }),
+    },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(addTimeoutMs)]),
+  })
+}
+
 async function upload(hub: HubClient, file: string, signal: AbortSignal): Promise<string> {
   const { size } = await stat(file).catch((cause) => {
     throw new Failure(`Cannot read "${file}": there is no such file`, undefined, { cause })
@@ -299,7 +324,7 @@ function parseVersion(named: string): Named | undefined {
 }
 
 /** What `NAME` or `NAME/VERSION` stands for. @throws {Failure} when there is no such model */
-async function versionOf(hub: HubClient, named: string): Promise<Named> {
+export async function versionOf(hub: HubClient, named: string): Promise<Named> {
   const exact = parseVersion(named)
   if (exact) return exact
   const rows = await hub.call('modelList', {})

@@ -12,6 +12,7 @@ import { compileCommand } from './model-compile.ts'
 import { evaluateCommand } from './model-evaluate.ts'
 import { explainCommand } from './model-explain.ts'
 import { foldCommand } from './model-fold.ts'
+import { addPublishCommands } from './model-publish.ts'
 import { addRegistryCommands } from './model-registry.ts'
 
 type Options = { json?: boolean; trace?: boolean }
@@ -61,6 +62,7 @@ Examples:
     model.addCommand(make())
   }
   addRegistryCommands(model)
+  addPublishCommands(model)
   return model
 }
 

@@ -7,6 +7,7 @@ import {
   type Job,
   type ModelVersion,
   manifestPath,
+  nearestName,
   type Published,
   type PublishedEncoding,
   type PublishRequest,
@@ -148,12 +149,18 @@ export function openArtifactDesk(deps: {
     const compiled = [...Map.groupBy(artifacts, (one) => one.target).values()].map(
       ([last]) => last!,
     )
-    const all: Publication[] =
-      target === anyTarget || compiled.length === 0 ? [asAdded(model)] : compiled.map(asCompiled)
+    const known = [anyTarget, ...models.compiler().targets.map((one) => one.name)]
+    if (target !== undefined && !known.includes(target)) {
+      const near = nearestName(target, known)
+      throw new Refusal(
+        'badRequest',
+        `Cannot publish for "${target}": ${near === undefined ? `known are ${known.join(', ')}` : `did you mean "${near}"?`}`,
+      )
+    }
     const wanted =
-      target === undefined || target === anyTarget
-        ? all
-        : all.filter((one) => one.target === target)
+      target === anyTarget || compiled.length === 0
+        ? [asAdded(model, target)]
+        : compiled.filter((one) => target === undefined || one.target === target).map(asCompiled)
     if (wanted.length === 0) {
       const has = compiled.map((one) => one.target).join(', ')
       throw new Refusal(
@@ -253,8 +260,8 @@ export function openArtifactDesk(deps: {
   }
 }
 
-const asAdded = (model: ModelVersion): Publication => ({
-  ...{ target: anyTarget, targets: everyCpu, artifact: undefined },
+const asAdded = (model: ModelVersion, target = anyTarget): Publication => ({
+  ...{ target, targets: target === anyTarget ? everyCpu : [target], artifact: undefined },
   ...{ digest: model.digest, lengthBytes: model.sizeBytes },
 })
 
