@@ -67,10 +67,11 @@ export function driftOf(hours: readonly Sums[], now: Sums): number {
   const blocks = variance / effective(now.n) + variance / effective(before.n)
   const hourly = hourVariance(full, variance, effective) * (1 + 1 / full.length)
   const t = (now.mean - before.mean) / Math.sqrt(blocks + hourly)
+  // Satterthwaite's; a variance that is the difference of two estimates is known only half as well as either.
   const freedom =
     (blocks + hourly) ** 2 /
     (blocks ** 2 / Math.max(1, effective(now.n) + effective(before.n) - 2) +
-      hourly ** 2 / Math.max(1, full.length - 1))
+      hourly ** 2 / Math.max(1, (full.length - 1) / 2))
   return (t * (1 - 1 / (4 * freedom))) / Math.sqrt(1 + t ** 2 / (2 * freedom))
 }
 

@@ -71,10 +71,11 @@ export class Probation {
       if (reason !== undefined) {
         return { ok: false, code: 'probation-crash', reason: reason.slice(0, 500), comparison }
       }
-      const evidence = { detections: 0, medianMs, activeMedianMs, hung: this.#hung }
+      const leftMs = care.probationMs - (monotonicMs() - startMs)
+      const isEarly = leftMs > care.probationMs / 2
+      const evidence = { detections: 0, medianMs, activeMedianMs, isEarly, hung: this.#hung }
       const bad = objection('probation', comparison, care, evidence)
       if (bad) return bad
-      const leftMs = care.probationMs - (monotonicMs() - startMs)
       if (leftMs <= 0) return { ok: true, comparison }
       told(comparison)
       this.#wake = Promise.withResolvers()

@@ -20,9 +20,11 @@ test('objection() names the first bad sign of each stage', () => {
   assert.equal(codeOf('probation', { crashes: 1 }), 'probation-crash')
   assert.equal(codeOf('shadow', { latencyP95Ms: 14 }), 'shadow-slow')
   assert.equal(codeOf('probation', { latencyP95Ms: 14 }), 'probation-slow')
-  assert.equal(codeOf('shadow', { agreement: 0.5 }), 'shadow-disagreement')
+  assert.equal(codeOf('shadow', { agreement: 0.4 }), 'shadow-disagreement')
+  const early = { ...evidence, isEarly: true }
+  assert.equal(objection('probation', { ...fine, countDrift: 9 }, careDefaults, early), undefined)
   // Nothing was there to agree with.
-  assert.equal(codeOf('probation', { agreement: 0.5 }), undefined)
+  assert.equal(codeOf('probation', { agreement: 0.4 }), undefined)
   assert.equal(codeOf('probation', { countDrift: -4.1 }), 'probation-disagreement')
   assert.equal(codeOf('probation', { confidenceDrift: 4.1 }), 'probation-disagreement')
 })
@@ -31,7 +33,7 @@ test('objection() says nothing of few frames, of few detections, or of a baselin
   const bad = { ...fine, latencyP95Ms: 50, agreement: 0.1 }
   assert.equal(objection('shadow', { ...bad, frames: 19 }, careDefaults, evidence), undefined)
   assert.equal(
-    objection('shadow', { ...fine, agreement: 0.5 }, careDefaults, { ...evidence, detections: 6 }),
+    objection('shadow', { ...fine, agreement: 0.4 }, careDefaults, { ...evidence, detections: 30 }),
     undefined,
   )
   assert.equal(

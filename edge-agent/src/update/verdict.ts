@@ -15,6 +15,8 @@ export type Evidence = {
   /** Medians of the inference time, each model's, ms. */
   readonly medianMs: number
   readonly activeMedianMs: number
+  /** Less than half of the time has passed: whoever looks for drift with every block finds one sooner or later. */
+  readonly isEarly?: boolean
   /** The last crash was a process that did not answer any more. */
   readonly hung?: boolean
 }
@@ -58,7 +60,7 @@ export function objection(
       `${share(comparison.agreement)} of ${evidence.detections} detections are common to it and the active model, at least ${share(care.agreementMin)} wanted`,
     )
   }
-  if (stage === 'probation') {
+  if (stage === 'probation' && !evidence.isEarly) {
     const { countDrift, confidenceDrift } = comparison
     const [what, drift] =
       Math.abs(countDrift) >= Math.abs(confidenceDrift)
@@ -79,10 +81,14 @@ const framesEnough = 100
 /** Differences below this are of the clock and the scheduler. */
 const latencySlackMs = 1
 
+/** One object is seen so often: its detections agree or disagree together, and count as one. */
+const sightings = 5
+
 /** Upper end of what the true agreement may be: two standard errors of a share above what was counted. */
 function agreementAtMost({ agreement }: Comparison, { detections }: Evidence): number {
   if (detections === 0) return 1
-  return agreement + 2 * Math.sqrt((agreement * (1 - agreement)) / detections) + 1 / detections
+  const objects = detections / sightings
+  return agreement + 2 * Math.sqrt((agreement * (1 - agreement)) / objects) + 1 / objects
 }
 
 const share = (value: number): string => `${(value * 100).toFixed(0)} %`
