@@ -54,6 +54,8 @@ export const Appeared = Type.Object({
   score: Score,
   box: Box,
   snapshot: Type.Optional(Digest),
+  /** The file of the model that saw it: from an event back to what its model learned from. */
+  modelDigest: Type.Optional(Digest),
 })
 
 /** It is gone; what was learned about it meanwhile. */

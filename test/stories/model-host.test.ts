@@ -114,6 +114,7 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
   assert.deepEqual([...compared.comparison.streams].sort(), ['a', 'b'])
 
   const [eventsBefore, blocksBefore] = [events.length, blocks.length]
+  const activatedAt = Date.now()
   await host.activate('conveyor', good, signal)
   assert.equal(fleet.models[0]?.version, 2)
   const watched = await host.probation(good, care, () => {}, signal)
@@ -141,7 +142,15 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
     left.filter((track) => !appeared.includes(track)),
     [],
   )
-  assert.ok(left.length > 0)
+  // Objects that were there before the change were followed through it.
+  const through = events.filter(
+    (e) =>
+      e.kind === 'left' &&
+      Date.parse(e.appearedAt) < activatedAt &&
+      Date.parse(e.at) > activatedAt + 1_500,
+  )
+  t.diagnostic(`${through.length} objects were followed through the change`)
+  assert.ok(through.length > 0)
 
   // A process that dies, and one that hangs, speak against what was just put to work.
   const crashing = host.probation(good, { ...care, probationMs: 60_000 }, () => {}, signal)

@@ -173,6 +173,13 @@ test('all media processes change over or none, and those that start later have t
   const changedAt = events.length
   await t.waitFor(() => assert.ok(seen('a', 'new') && seen('b', 'new')), soon)
   assert.equal(fleet.models.find(({ name }) => name === 'm')?.version, 3)
+  const digests = new Set(
+    events.flatMap((e) => (e.kind === 'appeared' ? [`${e.label} ${e.modelDigest}`] : [])),
+  )
+  // Each event leads to the model that saw it.
+  assert.equal(digests.size, 2)
+  const digest = fleet.models.find(({ name }) => name === 'm')?.digest
+  assert.ok(digests.has(`new ${digest}`))
   // Nobody reconnected for it.
   const states = events
     .slice(changedAt)

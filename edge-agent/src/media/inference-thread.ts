@@ -17,6 +17,8 @@ export type Detected = {
   readonly detections: readonly Detection[]
   readonly reading: Reading
   readonly inferenceMs: number
+  /** SHA-256 of the model's file. */
+  readonly digest: string
 }
 
 /** One stream's way to its model in one thread. Closing it answers what is under way with undefined. */
@@ -314,8 +316,8 @@ class WorkerLane implements ThreadLane {
     }
   }
 
-  answer(sequence: number, detected: Detected): void {
-    this.#settle(sequence)?.resolve(detected)
+  answer(sequence: number, detected: Omit<Detected, 'digest'>): void {
+    this.#settle(sequence)?.resolve({ ...detected, digest: this.model.digest })
   }
 
   refuse(sequence: number, error: Error): void {

@@ -142,8 +142,8 @@ class WatchedLane implements Lane {
     } finally {
       if (ask && !detected) this.#watch.giveBack(ask)
     }
-    // A change of the model meanwhile: whose answer it was is not known.
-    if (!detected || this.#lane.model !== model) return detected
+    // It came from the model before, which is no longer there to be described.
+    if (!detected || this.#lane.model.digest !== detected.digest) return detected
     this.#watch.add(this.#lane, this.#streamId, this.#options, detected)
     if (ask && copy) {
       ask.give({

@@ -413,6 +413,8 @@ class Watch {
   large: LargeSource | undefined
   #came = 0
   #isStill = false
+  /** Of the model that answered last. */
+  #modelDigest: string | undefined
   #dropped = 0
   /** Detections that had not come when their frame had to go. */
   #late: Promise<void> | undefined
@@ -517,6 +519,7 @@ class Watch {
     if (!detected) return
     const { figures, now } = this.#deps
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
+    this.#modelDigest = detected.digest
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
     const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
     const pictured = this.#events.toPicture(changes, at)
@@ -570,10 +573,16 @@ class Watch {
     const there = acts.map((act) => areaEvent(this.#settings.streamId, act, at, snapshot))
     for (const event of [...appeared, ...there, ...left]) {
       const known = 'trackId' in event ? this.#cascade.attributesOf(event.trackId) : []
-      await record(await this.#withPicture(withAttributes(event, known)))
+      await record(await this.#withPicture(withAttributes(this.#withModel(event), known)))
     }
     for (const { kind, track } of changes) if (kind === 'lost') this.#cascade.forget(track.trackId)
     for (const digest of unnamed) snapshots.drop(digest)
+  }
+
+  /** Says which model found an object. */
+  #withModel(event: NewEvent): NewEvent {
+    if (event.kind !== 'appeared' || this.#modelDigest === undefined) return event
+    return { ...event, modelDigest: this.#modelDigest }
   }
 
   async #recordCounts({ at, ...counted }: Summary): Promise<void> {
