@@ -3,7 +3,7 @@
  * int8 of it and writes both forms beside this file, with what the agent has to know. Some minutes on two cores. On one
  * machine the same comes out each time; on another the last digits of floats differ, and so do the files.
  */
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,9 +13,7 @@ import {
   inferTypes,
   type ModelProto,
   readModelFile,
-  samplesFrom,
   setInputShapes,
-  targets,
   writeModel,
 } from '@edgeloop/model-compiler'
 import { type Dataset, openDataset, type Split } from '@edgeloop/model-compiler/datasets'
@@ -27,13 +25,13 @@ import {
   recipeOf,
   train,
 } from '@edgeloop/model-compiler/train'
-import { Workshop } from '../../model-compiler/src/compile/recipes.ts'
 import { foldPreprocessing } from '../../model-compiler/src/passes/fold-preprocessing.ts'
 import { demoLabels } from '../src/demo/parts.ts'
 import { sceneVersion } from '../src/demo/scene.ts'
 import { placeImage } from '../src/detect/images.ts'
 import { openModel } from '../src/models/open-model.ts'
 import { ortRuntime } from '../src/runtimes/ort.ts'
+import { int8Form } from './int8-form.ts'
 import { canvasHeight, canvasPad, canvasWidth, writeTrainingFrames } from './training-frames.ts'
 
 /** Seeds from here on are learned from; tests and measurements use lower ones. */
@@ -72,12 +70,15 @@ if (import.meta.main) {
       steps: { type: 'string', default: String(recipe.steps) },
       seed: { type: 'string', default: '1' },
       scenes: { type: 'string', default: String(trainingSeeds) },
+      // Share of parts that are given the name of another kind: how the bad model of docs/rollouts.md is made.
+      'wrong-labels': { type: 'string', default: '0' },
     },
   })
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-demo-detector-'))
   try {
     await trainDetector(folder, values.out, {
       ...{ steps: Number(values.steps), seed: Number(values.seed), scenes: Number(values.scenes) },
+      wrongLabels: Number(values['wrong-labels']),
     })
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -87,12 +88,14 @@ if (import.meta.main) {
 async function trainDetector(
   folder: string,
   out: string,
-  { steps, seed, scenes }: { steps: number; seed: number; scenes: number },
+  options: { steps: number; seed: number; scenes: number; wrongLabels: number },
 ): Promise<void> {
+  const { steps, seed, scenes, wrongLabels } = options
   const seeds = (first: number, count: number) => Array.from({ length: count }, (_, k) => first + k)
   const data = join(folder, 'scenes')
   const learned = seeds(firstTrainingSeed, scenes)
   await writeTrainingFrames(data, [...learned, ...seeds(firstTestSeed, testSeeds)], framesPerSeed)
+  if (wrongLabels > 0) await mislabel(join(data, 'instances.json'), wrongLabels)
   const dataset = await openDataset(data, { format: 'coco' })
   const split: Split = new Map(
     dataset.samples.map(({ digest, stream }) => {
@@ -110,12 +113,26 @@ async function trainDetector(
     scene: `version ${sceneVersion}, seeds ${firstTrainingSeed} and up`,
   }
   const float = await fedWithBytes(master, metadata)
-  const int8 = await asInt8(float, dataset, train.slice(0, calibrationFrames))
+  const pictures = []
+  for (const sample of train.slice(0, calibrationFrames)) {
+    pictures.push((await dataset.picture(sample)).data)
+  }
+  const int8 = await int8Form(float, pictures, 1)
   await replace(join(out, 'conveyor-float.onnx'), writeModel(float))
   await replace(join(out, 'conveyor-float.model.yaml'), describe())
   await replace(join(out, 'conveyor.onnx'), writeModel(int8))
   await replace(join(out, 'conveyor.model.yaml'), describe())
   log(`wrote conveyor.onnx: ${writeModel(int8).length} bytes`)
+}
+
+/** Gives a share of the parts the label of the next kind, evenly through the set. */
+async function mislabel(file: string, share: number): Promise<void> {
+  const set = JSON.parse(await readFile(file, 'utf8'))
+  for (const [at, annotation] of set.annotations.entries()) {
+    const isWrong = Math.floor((at + 1) * share) > Math.floor(at * share)
+    if (isWrong) annotation.category_id = (annotation.category_id % demoLabels.length) + 1
+  }
+  await writeFile(file, JSON.stringify(set))
 }
 
 async function trained(
@@ -187,29 +204,6 @@ async function fedWithBytes(
   graph.removeInput(input)
   for (const [key, value] of Object.entries(metadata)) graph.setMetadata(key, value)
   return graph.toModel()
-}
-
-/** The compiler's int8 candidate for every x86-64 and ARM box: weights of 7 bits are right on each. */
-async function asInt8(
-  float: ModelProto,
-  dataset: Dataset,
-  chosen: Dataset['samples'],
-): Promise<ModelProto> {
-  const input = new Graph(float).requiredInputs[0]!.name
-  const feeds = []
-  for (const sample of chosen) {
-    const { data } = await dataset.picture(sample)
-    const bytes = new Uint8Array(canvasWidth * canvasHeight * 3).fill(canvasPad)
-    bytes.set(data)
-    const dims = [1, canvasHeight, canvasWidth, 3]
-    feeds.push({ [input]: { type: 'uint8', dims, data: bytes } as const })
-  }
-  const workshop = new Workshop({
-    ...{ original: float, samples: samplesFrom(feeds), first: feeds[0]! },
-    ...{ target: targets['linux-x64'], measureSeconds: 1 },
-    ...{ onCalibrate: () => {}, onSearch: () => {} },
-  })
-  return (await workshop.int8()).model
 }
 
 function describe(type = 'uint8', labels: readonly string[] = demoLabels): string {

@@ -16,6 +16,7 @@ import {
 } from '@edgeloop/protocol'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { reconnectBackoff, waitMs } from '../../edge-agent/src/link/backoff.ts'
+import { randomOf } from '../fleet/random.ts'
 import type { Credentials } from './ingest-load.ts'
 
 export type AgentsOrder =
@@ -200,16 +201,5 @@ class SimulatedAgent {
       ...{ configVersion: 0, models: [] },
       streams: [{ ...stream, state: 'live', since: now }],
     }
-  }
-}
-
-/** mulberry32: the same seed gives the same agents. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }

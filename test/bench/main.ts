@@ -27,6 +27,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: '2,000 agents on one hub: back after a restart, pages, events to the screen, memory',
     load: async () => (await import('./fleet.ts')).bench,
   },
+  'rollout-gates': {
+    says: 'simulated rollouts: how often a good model is stopped, and where a bad one is',
+    load: async () => (await import('./rollout-gates.ts')).bench,
+  },
   faults: {
     says: 'kills and cuts while 100,000 events flow; full disk: what was lost, what was doubled',
     load: async () => (await import('./faults.ts')).bench,

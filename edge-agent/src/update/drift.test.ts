@@ -77,16 +77,17 @@ test('a day as any other is hardly ever a drift, however alike its frames and un
   }
 })
 
-test('a model that sees half of it, or nothing, is found', () => {
+test('a model that sees half of it is found in a quarter of an hour', () => {
   const normal = randomOf(seed)
   const scene = { mean: 4, likeness: 0.5, hourly: 0 }
+  // It is asked again and again until the end of probation, and on every device.
   let found = 0
   for (let i = 0; i < 100; i++) {
     const before = hoursOf(scene, 12, 60, normal)
-    const now = hoursOf({ ...scene, mean: 2 }, 1, 60, normal).reduce(joined, noSums)
+    const now = hoursOf({ ...scene, mean: 2 }, 1, 90, normal).reduce(joined, noSums)
     if (driftOf(before, now) < -4) found++
   }
-  assert.ok(found >= 95, `${found} of 100`)
+  assert.ok(found >= 80, `${found} of 100`)
 })
 
 test('few blocks, and differences that matter to nobody, say nothing', () => {
@@ -98,8 +99,8 @@ test('few blocks, and differences that matter to nobody, say nothing', () => {
   assert.equal(driftOf([of(7, 1)], of(50, 9)), 0)
   assert.equal(driftOf([of(50, 1)], of(7, 9)), 0)
   assert.equal(driftOf([], of(50, 9)), 0)
-  // Nothing ever moves here, and now there is 1 % more.
-  assert.ok(Math.abs(driftOf([of(100, 1)], of(100, 1.01))) < 4)
+  // Nothing ever moves here, and now there is 14 % more, as a model trained anew may find.
+  assert.equal(driftOf([of(100, 1)], of(100, 1.14)), 0)
   assert.ok(driftOf([of(100, 1)], of(100, 2)) > 4)
 })
 

@@ -45,8 +45,13 @@ export function joined(a: Sums, b: Sums): Sums {
 
 /** Fewest blocks on either side of which anything is said. */
 export const blocksMin = 8
-/** Differences smaller than this share of the mean matter to nobody, however sure they are. */
-const shareMin = 0.05
+/** A series that is quieter than this share of its mean is taken to be as loud. */
+const noiseMin = 0.05
+/**
+ * Differences smaller than this share of the mean matter to nobody, however sure they are: a model that was trained anew is
+ * a little surer or less sure, and finds a little more or less, on every device alike (docs/decisions/0047).
+ */
+const shareMin = 0.15
 const likenessMax = 0.95
 
 /**
@@ -58,7 +63,7 @@ export function driftOf(hours: readonly Sums[], now: Sums): number {
   if (before.n < blocksMin || now.n < blocksMin) return 0
   const full = hours.filter(({ n }) => n > 0)
   const within = full.reduce((sum, { squares }) => sum + squares, 0)
-  const floor = (shareMin * Math.max(Math.abs(before.mean), 0.1)) ** 2
+  const floor = (noiseMin * Math.max(Math.abs(before.mean), 0.1)) ** 2
   const raw = within / Math.max(1, before.n - full.length)
   const variance = Math.max(raw, floor)
   // What hardly moves at all is not alike but still.
@@ -66,7 +71,9 @@ export function driftOf(hours: readonly Sums[], now: Sums): number {
   const effective = (n: number): number => Math.max(1, (n * (1 - likeness)) / (1 + likeness))
   const blocks = variance / effective(now.n) + variance / effective(before.n)
   const hourly = hourVariance(full, variance, effective) * (1 + 1 / full.length)
-  const t = (now.mean - before.mean) / Math.sqrt(blocks + hourly)
+  const apart = now.mean - before.mean
+  const counts = Math.max(0, Math.abs(apart) - shareMin * Math.abs(before.mean))
+  const t = (Math.sign(apart) * counts) / Math.sqrt(blocks + hourly)
   // Satterthwaite's; a variance that is the difference of two estimates is known only half as well as either.
   const freedom =
     (blocks + hourly) ** 2 /
