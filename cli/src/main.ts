@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
 import { cameraCommand } from './commands/camera.ts'
 import { datasetCommand } from './commands/dataset.ts'
+import { deltaCommand } from './commands/delta.ts'
 import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { eventsCommand } from './commands/events.ts'
@@ -56,6 +57,7 @@ for (const command of [
   cameraCommand(),
   detectCommand(),
   modelCommand(),
+  deltaCommand(),
   datasetCommand(),
   trainCommand(),
   deviceCommand(),

@@ -39,6 +39,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'speed, size and accuracy of what the compiler makes of every model, beside the reference',
     load: async () => (await import('./compile.ts')).bench,
   },
+  delta: {
+    says: 'sizes of deltas between trained versions, beside bsdiff, xdelta3, zstd and xz; time, memory',
+    load: async () => (await import('./delta.ts')).bench,
+  },
   int8: {
     says: 'what int8 gains in time on networks shaped like ResNet-50 and MobileNetV2, and on nanodet',
     load: async () => (await import('./int8.ts')).bench,

@@ -23,6 +23,8 @@ export function encodings(next: Uint8Array, bases: readonly Uint8Array[]): Encod
     .map((base): EncodedBytes => {
       const delta = makeDelta(base, next)
       const plain = compress(next, base)
+      // What could not be read again would strand every box that it is offered to.
+      applyDelta(base, delta, { lengthBytes: next.length, digest: digestOf(next) })
       const isDelta = delta.length < plain.length
       return {
         codec: isDelta ? 'delta' : 'zstd-base',

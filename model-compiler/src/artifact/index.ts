@@ -5,6 +5,8 @@
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
 export { applyDelta, type DeltaHead, makeDelta, readDeltaHead } from './delta/delta.ts'
+export { type DeltaStat, statDelta } from './delta/stat.ts'
+export type { ToldPayload } from './delta/tensors.ts'
 export { decode, type EncodedBytes, encodings } from './encodings.ts'
 export { checkModelFile, type GatedModel, gateLimits } from './gate.ts'
 export {

@@ -13,6 +13,7 @@ import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
 import { fillCodes } from '../passes/align-channels.ts'
 import type { TargetProfile } from '../targets/target.ts'
+import type { FrozenScales } from './frozen-scales.ts'
 import { codeTypes, type Parameters, parametersFor } from './parameters.ts'
 import { type Placement, place } from './placement.ts'
 import { biasCodesOf, constantCodesOf, weightCodesOf, weightScales, weightsOf } from './weights.ts'
@@ -23,6 +24,8 @@ export type QuantizeOptions = {
   readonly keepFloat?: ReadonlySet<string>
   /** Bits of weights, where the target's are not wanted. */
   readonly weightBits?: 8 | 7
+  /** Scales that are kept where names match: those of a model in the field. */
+  readonly frozen?: FrozenScales
 }
 
 /** Per-channel DequantizeLinear came with opset 13. */
@@ -51,9 +54,9 @@ export function quantize(
     )
   }
   graph.sort()
-  const placement = place(graph, ranges, target, keepFloat)
+  const placement = withFrozen(place(graph, ranges, target, keepFloat), options.frozen)
   for (const clip of placement.folded) takeIn(graph, clip)
-  const constants = new ConstantCodes(graph, target)
+  const constants = new ConstantCodes(graph, target, options.frozen)
   for (const [node, treatment] of placement.nodes) {
     if (treatment === 'weights') {
       const bits = options.weightBits ?? target.weights.bits
@@ -67,6 +70,15 @@ export function quantize(
   removeUnread(graph)
   graph.sort()
   return graph.toModel()
+}
+
+/** What is quantized is decided by the ranges; with which parameters, by the model in the field. */
+function withFrozen(placement: Placement, frozen: FrozenScales | undefined): Placement {
+  if (frozen === undefined) return placement
+  const values = [...placement.values].map(
+    ([value, parameters]) => [value, frozen.activations.get(value) ?? parameters] as const,
+  )
+  return { ...placement, values: new Map(values) }
 }
 
 /** The operator before a Relu or Clip makes its value from now on. */
@@ -125,12 +137,14 @@ function zeroPoint(name: string, target: TargetProfile, zero: number) {
 class ConstantCodes {
   readonly #graph: Graph
   readonly #target: TargetProfile
+  readonly #frozen: FrozenScales | undefined
   readonly #made = new Map<string, string>()
   readonly #zeros = new Map<string, string>()
 
-  constructor(graph: Graph, target: TargetProfile) {
+  constructor(graph: Graph, target: TargetProfile, frozen?: FrozenScales) {
     this.#graph = graph
     this.#target = target
+    this.#frozen = frozen
   }
 
   ofWeights(node: NodeProto, input: Parameters, bits: 8 | 7): void {
@@ -144,11 +158,9 @@ class ConstantCodes {
     )
     const bias = biasName === '' ? undefined : floatsOf(graph.constantOf(biasName)!)
     const asCodes = this.#target.bias === 'int32' ? bias : undefined
-    const scales = weightScales(
-      weights,
-      bits,
-      asCodes && { values: asCodes, inputScale: input.scale },
-    )
+    const own = weightScales(weights, bits, asCodes && { values: asCodes, inputScale: input.scale })
+    const kept = this.#frozen?.weights.get(name)
+    const scales = kept?.length === own.length ? kept : own
     graph.setInput(
       node,
       1,

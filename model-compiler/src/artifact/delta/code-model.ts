@@ -8,11 +8,16 @@ import type { Coder } from './range-coder.ts'
 
 /** Steps above which a distance is said by its number of bits. */
 const unaryMax = 6
+/** Squares of codes that are pretended before the first of a row: little is believed of few. */
+const squaresAtFirst = 5_000
 
 export class CodeModel {
-  readonly #moved = new MixedBit([256, 256, 256 * 3, 256, 1024], 16, { start: 6000 })
-  readonly #negative = new MixedBit([81, 256, 256, 256], 9, { limit: 120 })
-  readonly #further = new MixedBit([9 * unaryMax, 256 * unaryMax, 256 * unaryMax], unaryMax)
+  readonly #moved = new MixedBit([256, 64 * 16, 256 * 3, 256, 1024], 16, { start: 6000 })
+  readonly #negative = new MixedBit([81, 256, 256, 256, 64], 9, { limit: 120 })
+  readonly #further = new MixedBit(
+    [9 * unaryMax, 256 * unaryMax, 256 * unaryMax, 256 * unaryMax, 64 * unaryMax],
+    unaryMax,
+  )
   readonly #bits = new MixedBit([64 * 8, 64], 1)
 
   /**
@@ -41,6 +46,7 @@ export class CodeModel {
     columnMoved.fill(4000)
     let [left, left2, leftSign] = [0, 0, 1]
     let upLeft = 0
+    let [products, squares] = [0, squaresAtFirst]
     let column = 0
     for (let i = 0; i < values.length; i++) {
       if (column === columns) {
@@ -48,18 +54,22 @@ export class CodeModel {
         left = left2 = upLeft = 0
         leftSign = 1
         rowSign = 32768
+        products = 0
+        squares = squaresAtFirst
       }
       const expected = base === undefined ? 0 : base[i]!
+      const level = (expected << shift) >> shift
+      const drift = Math.max(-31, Math.min(31, Math.trunc((16 * level * products) / squares))) + 32
       const up = above[column]!
       const upRight = above[column + 1]!
       const rowStep = stepOf[slow >> 4]!
       const fastStep = stepOf[fast >> 4]!
       const columnStep = stepOf[columnMoved[column]! >> 4]!
       movedAt[0] = (left * 3 + left2) * 27 + up * 9 + upLeft * 3 + upRight
-      movedAt[1] = (rowStep << 4) | fastStep
       movedAt[2] = ((columnStep << 4) | rowStep) * 3 + left
       movedAt[3] = expected
       movedAt[4] = (columnStep << 6) | (fastStep << 2) | up
+      movedAt[1] = (drift << 4) | rowStep
       const distance = ((values[i]! - expected) << shift) >> shift
       const isMoved = moved.code(coder, rowStep, distance === 0 ? 0 : 1)
       let now = 0
@@ -79,17 +89,20 @@ export class CodeModel {
         negativeAt[1] = (rowSide << 4) | columnSide
         negativeAt[2] = expected
         negativeAt[3] = rowSign >> 8
+        negativeAt[4] = drift
         const side = negative.code(coder, leftSign * 3 + upSign, distance < 0 ? 1 : 0)
         const sizeStep = stepOf[size >> 4]!
         const columnSizeStep = stepOf[columnSize[column]! >> 4]!
         let steps = 1
         const known = distance < 0 ? -distance : distance
         while (steps <= unaryMax) {
-          const level = steps - 1
-          furtherAt[0] = (left * 3 + up) * unaryMax + level
-          furtherAt[1] = ((sizeStep << 4) | columnSizeStep) * unaryMax + level
-          furtherAt[2] = ((sizeStep << 4) | rowStep) * unaryMax + level
-          const more = further.code(coder, level, known > steps ? 1 : 0)
+          const step = steps - 1
+          furtherAt[0] = (left * 3 + up) * unaryMax + step
+          furtherAt[1] = ((sizeStep << 4) | columnSizeStep) * unaryMax + step
+          furtherAt[2] = ((sizeStep << 4) | rowStep) * unaryMax + step
+          furtherAt[3] = expected * unaryMax + step
+          furtherAt[4] = drift * unaryMax + step
+          const more = further.code(coder, step, known > steps ? 1 : 0)
           if (steps === 1) {
             if (more === 0) {
               size -= size >> 4
@@ -108,13 +121,16 @@ export class CodeModel {
         if (side === 1) {
           rowSign += (65535 - rowSign) >> 4
           columnSign[column]! += (65535 - columnSign[column]!) >> 3
+          products -= steps * level
           code = (expected - steps) & mask
         } else {
           rowSign -= rowSign >> 4
           columnSign[column]! -= columnSign[column]! >> 3
+          products += steps * level
           code = (expected + steps) & mask
         }
       }
+      squares += level * level
       values[i] = code
       left2 = left
       left = now

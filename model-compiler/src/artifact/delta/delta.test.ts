@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
+import { needs } from '../../../../test/require.ts'
 import { model, node, value } from '../../onnx/build.ts'
 import { tensor } from '../../onnx/tensor.ts'
 import { writeModel } from '../../onnx/write.ts'
@@ -70,7 +71,11 @@ test('the tensors of random models are told by those of the base, wherever they 
 })
 
 test('any two files: empty ones, texts, bytes', () => {
-  const bytes = fc.uint8Array({ maxLength: 300 })
+  const text = fc.array(fc.constantFrom('quick ', 'brown ', 'fox\n'), { maxLength: 200 })
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    text.map((words) => new TextEncoder().encode(words.join(''))),
+  )
   fc.assert(
     fc.property(bytes, bytes, (base, next) => {
       const patch = makeDelta(base, next)
@@ -182,7 +187,7 @@ test('lengths that lie and a zstd bomb inside a delta reserve nothing', () => {
 })
 
 /** Damages patches by `seeds`; says how many were refused. A wrong byte fails the test. */
-export function damagePatches(seeds: Iterable<number>): {
+function damagePatches(seeds: Iterable<number>): {
   tried: number
   refused: number
   longestMs: number
@@ -223,6 +228,19 @@ test('400 damaged patches: each is refused, or makes the right file all the same
   const { tried, refused } = damagePatches(Array.from({ length: 400 }, (_, i) => i + 1))
   t.diagnostic(`${tried} tried, ${refused} refused`)
   assert.ok(refused > 0.8 * tried)
+})
+
+test('6,000 damaged patches, in bounded time and memory', needs('time'), (t) => {
+  const before = process.memoryUsage().rss
+  const { tried, refused, longestMs } = damagePatches(
+    Array.from({ length: 6000 }, (_, i) => i + 1000),
+  )
+  const grownBytes = process.memoryUsage().rss - before
+  t.diagnostic(
+    `${tried} tried, ${refused} refused, longest ${Math.round(longestMs)} ms, ${grownBytes} bytes more`,
+  )
+  assert.ok(refused > 0.8 * tried)
+  assert.ok(grownBytes < 256 * 1024 * 1024)
 })
 
 const golden = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))

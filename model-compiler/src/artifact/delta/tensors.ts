@@ -225,7 +225,9 @@ function chooseMode(i: number, base: Side, next: Side, prediction: Prediction): 
     const cost = costOf(elements, expected)
     if (cost < least) [best, least] = [mode, cost]
   }
-  const mayBeText = best === modes.alone || next.payloads[i]!.kind === 'bytes'
+  // A file that is nothing but bytes has nothing beside it.
+  const hasBeside = next.payloads[i]!.lengthBytes < next.bytes.length
+  const mayBeText = hasBeside && (best === modes.alone || next.payloads[i]!.kind === 'bytes')
   if (mayBeText && bytes.length <= apartBytesMax && compress(bytes).length * 8 < least) {
     return modes.apart
   }
