@@ -11,6 +11,7 @@ import {
   goldenInputs,
 } from '@edgeloop/model-compiler/artifact'
 import type { Manifest, UpdateCode } from '@edgeloop/protocol'
+import { readDescription } from '../models/description-file.ts'
 import type { ModelSource } from '../models/model.ts'
 import { openModel } from '../models/open-model.ts'
 import { ortRuntime } from '../runtimes/ort.ts'
@@ -62,6 +63,10 @@ async function probe({ source, digest, golden }: ProbeOrder): Promise<ProbeNews>
   } catch (error) {
     if (error instanceof ArtifactError) throw new Refusal('model-refused', error.message)
     throw error
+  }
+  const { labels } = await readDescription(source.file, source.description)
+  if (typeof labels === 'string' && labels !== 'coco') {
+    throw new Refusal('model-refused', 'Its description takes labels from a file of this device')
   }
   tell({ kind: 'about', act: 'open' })
   const openedMs = performance.now()

@@ -68,6 +68,15 @@ test('what may not be loaded, does not fit or gives other results is refused by 
   assert.equal(code, 'probe-load')
   assert.match(reason, /model has 1 class/)
 
+  // What is signed may be read by the box, what lies on the box is not to be read for it.
+  const curious = await candidateOf(join(folder, 'curious'), sound, {
+    ...{ ...parts, labels: [], golden, description: 'labels: ../../../etc/hostname' },
+  })
+  assert.deepEqual(await refused(curious), [
+    'model-refused',
+    'Its description takes labels from a file of this device',
+  ])
+
   const edited = constantDetector(
     { type: 'float32', shape },
     { output: { ...output, values: new Float32Array(cells * 6).fill(0.2) } },
