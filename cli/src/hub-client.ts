@@ -30,10 +30,16 @@ export type HubClient = {
   /** Gives up after half a minute where no signal is given. @throws {Failure} */
   call<N extends RouteName>(name: N, options: CallOptions<N>): Promise<RouteReply<N>>
   /** A route whose reply is read while it comes: server-sent events, a video, a model. @throws {Failure} */
-  stream<N extends 'changes' | 'clipShow' | 'modelFile' | 'artifactFile' | 'runFile' | 'trustFile'>(
-    name: N,
-    options: CallOptions<N>,
-  ): Promise<ReadableStream<Uint8Array>>
+  stream<
+    N extends
+      | 'changes'
+      | 'clipShow'
+      | 'modelFile'
+      | 'artifactFile'
+      | 'runFile'
+      | 'trustFile'
+      | 'bundleMake',
+  >(name: N, options: CallOptions<N>): Promise<ReadableStream<Uint8Array>>
 }
 
 const callTimeoutMs = 30_000

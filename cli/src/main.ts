@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
+import { bundleCommand } from './commands/bundle.ts'
 import { cameraCommand } from './commands/camera.ts'
 import { datasetCommand } from './commands/dataset.ts'
 import { deltaCommand } from './commands/delta.ts'
@@ -66,6 +67,7 @@ for (const command of [
   userCommand(),
   tokenCommand(),
   keysCommand(),
+  bundleCommand(),
   storeCommand(),
   runCommand(),
   jobCommand(),

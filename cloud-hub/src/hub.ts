@@ -78,6 +78,7 @@ import { openScheduledDatasets } from './training/scheduled-datasets.ts'
 import { openSchedules, type ScheduleDesk } from './training/schedules.ts'
 import { trainAct } from './training/train-job.ts'
 import type { Trainer } from './training/trainer.ts'
+import { openBundleDesk } from './trust/bundles.ts'
 import { openTrustDesk } from './trust/trust-desk.ts'
 import { openFirstRoot, openTrustKeys } from './trust/trust-keys.ts'
 import { openUploads } from './uploads/uploads.ts'
@@ -422,6 +423,7 @@ export async function openHub(
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
   await rm(workFolder, { recursive: true, force: true })
+  await mkdir(workFolder, { recursive: true, mode: 0o700 })
   const datasetChanged = (name: string) => {
     changes.publish({ kind: 'dataset', name })
     schedules?.wake()
@@ -537,6 +539,11 @@ export async function openHub(
     models,
     artifacts,
     trust,
+    bundles: openBundleDesk({
+      ...{ store, trust, artifacts, models, uploads, clock },
+      files: modelFiles,
+      folder: workFolder,
+    }),
     jobs,
     store,
     backups,

@@ -96,6 +96,9 @@ import {
 } from './runs.ts'
 import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
 import {
+  BundleImport,
+  BundleRequest,
+  BundleTaken,
   OnlineTrustRole,
   TrustDocument,
   TrustFileName,
@@ -1043,6 +1046,24 @@ export const routes = {
     body: TrustRootChange,
     bytesMax: 2 * trustDocumentBytesMax,
     status: 204,
+  },
+  bundleMake: {
+    method: 'POST',
+    path: '/api/bundle',
+    access: 'operator',
+    summary:
+      'Gives published versions with everything that is signed about them as one file, for boxes and hubs that cannot reach this one',
+    body: BundleRequest,
+    produces: 'application/x-tar',
+  },
+  bundleTake: {
+    method: 'POST',
+    path: '/api/bundle/import',
+    access: 'admin',
+    summary: 'Takes an uploaded bundle of a hub with the same root: its models, published',
+    body: BundleImport,
+    response: BundleTaken,
+    status: 201,
   },
   modelList: {
     method: 'GET',

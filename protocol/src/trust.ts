@@ -1,5 +1,6 @@
 /** The trust repository of a hub, as people and programs see it: who signs what, and what waits for a signature. */
 import { type Static, Type } from 'typebox'
+import { ModelName, ModelVersionNumber, UploadId } from './models.ts'
 import { Digest, Timestamp } from './names.ts'
 
 const closed = { additionalProperties: false } as const
@@ -14,10 +15,9 @@ export const OnlineTrustRole = Type.Enum(onlineTrustRoles)
 export type OnlineTrustRole = (typeof onlineTrustRoles)[number]
 
 /** Name of a file in the repository, such as `timestamp.json` or `3.root.json`. */
-export const TrustFileName = Type.String({
-  pattern: '^(?:[1-9][0-9]{0,15}\\.)?(?:root|targets|snapshot|timestamp)\\.json$',
-  maxLength: 40,
-})
+export const trustFilePattern =
+  '^(?:[1-9][0-9]{0,15}\\.)?(?:root|targets|snapshot|timestamp)\\.json$'
+export const TrustFileName = Type.String({ pattern: trustFilePattern, maxLength: 40 })
 
 /** Longest root that travels with enrolment, in characters. */
 export const trustRootCharactersMax = 64 * 1024
@@ -94,3 +94,40 @@ export const TrustShown = Type.Object(
   { $id: 'TrustShown' },
 )
 export type TrustShown = Static<typeof TrustShown>
+
+/** What is put into a bundle for a site without a hub. */
+export const BundleRequest = Type.Object(
+  {
+    versions: Type.Array(Type.Object({ name: ModelName, version: ModelVersionNumber }, closed), {
+      minItems: 1,
+      maxItems: 100,
+    }),
+    /** Days for which boxes believe it. */
+    validDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 30 })),
+  },
+  { $id: 'BundleRequest', ...closed },
+)
+export type BundleRequest = Static<typeof BundleRequest>
+
+export const BundleImport = Type.Object({ uploadId: UploadId }, { $id: 'BundleImport', ...closed })
+export type BundleImport = Static<typeof BundleImport>
+
+/** What a hub took from a bundle; what it had already is among it. */
+export const BundleTaken = Type.Object(
+  {
+    fleet: Type.String(),
+    taken: Type.Array(
+      Type.Object({
+        path: Type.String(),
+        name: ModelName,
+        version: ModelVersionNumber,
+        /** False where it was here already. */
+        isNew: Type.Boolean(),
+      }),
+    ),
+    /** False while the manifests wait for the targets key of this hub. */
+    signed: Type.Boolean(),
+  },
+  { $id: 'BundleTaken' },
+)
+export type BundleTaken = Static<typeof BundleTaken>

@@ -264,7 +264,8 @@ export async function addFile(
   })
 }
 
-async function upload(hub: HubClient, file: string, signal: AbortSignal): Promise<string> {
+/** Sends a file in parts. @returns the id of the upload */
+export async function upload(hub: HubClient, file: string, signal: AbortSignal): Promise<string> {
   const { size } = await stat(file).catch((cause) => {
     throw new Failure(`Cannot read "${file}": there is no such file`, undefined, { cause })
   })

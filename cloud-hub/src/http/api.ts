@@ -44,6 +44,7 @@ import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RunDesk } from '../training/runs.ts'
 import type { ScheduleDesk } from '../training/schedules.ts'
+import type { BundleDesk } from '../trust/bundles.ts'
 import { type TrustDesk, trustFile } from '../trust/trust-desk.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import { sessionCookie } from './access.ts'
@@ -72,6 +73,7 @@ export type Rooms = {
   readonly models: ModelDesk
   readonly artifacts: ArtifactDesk
   readonly trust: TrustDesk
+  readonly bundles: BundleDesk
   readonly jobs: JobQueue
   readonly datasets: DatasetDesk
   readonly samples: SamplePictures
@@ -310,6 +312,13 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return rooms.uploads.take(uploadId, signedIn(person).user, offset, request.body as Buffer)
     },
     compilerShow: async () => rooms.models.compiler(),
+    bundleMake: async ({ body, note, reply }) => {
+      const tar = await rooms.bundles.make(body, note)
+      attach(reply, 'edgeloop.bundle')
+      return reply.send(tar)
+    },
+    bundleTake: ({ body, person, note }) =>
+      rooms.bundles.take(body.uploadId, signedIn(person).user, note),
     trustShow: () => rooms.trust.shown(),
     trustFile: ({ params }) => trustFile(rooms.trust, params.file),
     trustStaged: async () => ({ document: Buffer.from(await rooms.trust.staged()).toString() }),

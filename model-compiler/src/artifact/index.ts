@@ -4,6 +4,14 @@
  */
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.ts'
 export { type Bounds, digestOf } from './bounds.ts'
+export {
+  type Bundle,
+  type BundleBytes,
+  type BundlePart,
+  readBundle,
+  writeBundle,
+} from './bundle/bundle.ts'
+export { type BundledManifest, verifyBundle } from './bundle/verified-bundle.ts'
 export { applyDelta, type DeltaHead, makeDelta, readDeltaHead } from './delta/delta.ts'
 export { type DeltaStat, statDelta } from './delta/stat.ts'
 export type { ToldPayload } from './delta/tensors.ts'
