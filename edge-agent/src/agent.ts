@@ -12,6 +12,7 @@ import type {
   LogAnswer,
   LogRequest,
   NewEvent,
+  Offers,
   Reported,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
@@ -26,6 +27,7 @@ import { LogRing } from './log/log-ring.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
+import { AgentUpdates, type UpdateLink } from './update/agent-updates.ts'
 import { FleetModelHost } from './update/fleet-model-host.ts'
 
 /** The agent's way to the hub. */
@@ -36,6 +38,8 @@ export interface AgentLink extends AsyncDisposable {
   offerSnapshot(digest: string, sizeBytes: number): void
   /** A live picture, for whoever looks now. */
   showLive(streamId: string, bytes: Uint8Array): void
+  /** Where models come from; absent where there is no such way. */
+  readonly updates?: UpdateLink
 }
 
 /** What the agent gives a link to work with, and does with what comes in over it. */
@@ -50,6 +54,8 @@ export type LinkDeps = {
   /** A wish as it came: not checked yet. */
   readonly onDesired: (value: unknown) => void
   readonly onLiveRequest: (request: LiveRequest) => void
+  /** What the hub wants of this box's models. */
+  readonly onOffers: (offers: Offers) => void
   /** What the hub is told of the log. */
   readonly readLog: (request: LogRequest) => LogAnswer
 }
@@ -87,10 +93,16 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
 
+  const updates = await AgentUpdates.open({
+    ...{ dataDir: config.dataDir, config: config.updates, own: config.models, bootId, log },
+    ...{ box: machine, now: Date.now },
+  })
+
   await using stack = new AsyncDisposableStack()
   const models = stack.use(
     await FleetModelHost.open({
-      ...{ configured: config.models, delivered: [], dataDir: config.dataDir, cacheFolder },
+      ...{ configured: config.models, delivered: await updates.delivered() },
+      ...{ dataDir: config.dataDir, cacheFolder },
       ...{ log, signal, now: Date.now, monotonicMs: () => performance.now() },
     }),
   )
@@ -109,7 +121,9 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       ...{ log, now: Date.now },
     }),
   )
-  const parts = { signal, logRing, snapshotFolder, clipFolder, cacheFolder, clips, models }
+  const parts = {
+    ...{ signal, logRing, snapshotFolder, clipFolder, cacheFolder, clips, models, updates },
+  }
   const identified = { bootId, startedAt, ...machine }
   const agent = new Agent({ ...options, ...parts }, outbox, identified)
   const link = await options.connect({
@@ -121,6 +135,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       agent.wish(value)
     },
     onLiveRequest: (request) => agent.live.hubAsks(request),
+    onOffers: (offers) => updates.take(offers),
     readLog: (request) => logRing.read(request, bootId),
   })
   stack.use(link)
@@ -137,6 +152,7 @@ type AgentParts = {
   readonly cacheFolder: string
   readonly clips: ClipFolder
   readonly models: FleetModelHost
+  readonly updates: AgentUpdates
 }
 type Identified = Machine & Pick<Reported, 'bootId' | 'startedAt'>
 
@@ -234,10 +250,11 @@ class Agent {
 
   /** Runs until the signal aborts and every media process has gone. */
   async run(link: AgentLink): Promise<void> {
-    const { config, signal, log } = this.#options
+    const { config, signal, log, updates, models } = this.#options
     this.#link = link
     await this.#resume()
     this.#report()
+    const updating = link.updates && updates.run(models, link.updates, signal)
     await reportHealth({
       intervalMs: config.healthIntervalMs,
       dataDir: config.dataDir,
@@ -249,6 +266,7 @@ class Agent {
       monotonicMs: () => performance.now(),
       signal,
     })
+    await updating
     await this.fleet.done()
     await this.#wishing
     log.info('All media processes have stopped')
@@ -312,6 +330,7 @@ class Agent {
   }
 
   #report(): void {
+    this.#options.updates.changed()
     this.#link?.report({
       at: new Date().toISOString(),
       ...this.#identified,

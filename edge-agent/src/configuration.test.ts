@@ -27,6 +27,7 @@ test('readAgentConfig() without a file gives the defaults', async (t) => {
     streamsPerProcess: 8,
     heartbeatTimeoutMs: 5000,
     healthIntervalMs: 10_000,
+    updates: { enabled: true },
   })
 })
 
@@ -89,4 +90,17 @@ test('the local surface is off, on the machine itself, or where it is told to be
   await assert.rejects(local({ port: 8000, tlsCert: 'c.pem' }), /has tlsCert and no tlsKey/)
   await assert.rejects(local({ prot: 8000 }), /did you mean "port"/)
   await assert.rejects(local({ port: 70_000 }), /\/local\/port must be <= 65535/)
+})
+
+test('boxes fetch from one another only where it is switched on', async (t) => {
+  const folder = await folderWith(t, 'updates: { mirror: { port: 7443 } }')
+  const { updates } = await readAgentConfig(folder)
+  assert.deepEqual(updates, {
+    enabled: true,
+    mirror: { port: 7443, bytesPerSecondMax: 8_388_608 },
+  })
+  const off = await readAgentConfig(await folderWith(t, 'updates: { enabled: false }'))
+  assert.deepEqual(off.updates, { enabled: false })
+  const wrong = await folderWith(t, 'updates: { mirrors: { port: 7443 } }')
+  await assert.rejects(readAgentConfig(wrong), /unknown key "mirrors"; did you mean "mirror"/)
 })

@@ -10,6 +10,7 @@ import { type Static, Type } from 'typebox'
 import { parse, YAMLParseError } from 'yaml'
 import type { LocalConfig } from './local/surface.ts'
 import type { ModelSource } from './models/model.ts'
+import type { UpdatesConfig } from './update/agent-updates.ts'
 
 const closed = { additionalProperties: false } as const
 const mebibyte = 1024 * 1024
@@ -164,6 +165,44 @@ export const AgentFile = Type.Object(
         closed,
       ),
     ),
+    updates: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Boolean({
+              default: true,
+              description: 'Whether models that the hub offers are taken up; what runs goes on',
+            }),
+          ),
+          mirror: Type.Optional(
+            Type.Object(
+              {
+                port: Type.Integer({
+                  minimum: 0,
+                  maximum: 65_535,
+                  description: 'Where other boxes of the hub can fetch models from this one',
+                }),
+                host: Type.Optional(
+                  Type.String({
+                    pattern: '^[A-Za-z0-9.:-]{1,255}$',
+                    description: 'Address they reach it by; its first one when left out',
+                  }),
+                ),
+                bytesPerSecondMax: Type.Optional(
+                  Type.Integer({
+                    minimum: 16 * 1024,
+                    default: 8 * mebibyte,
+                    description: 'What it gives them in all, in bytes per second',
+                  }),
+                ),
+              },
+              closed,
+            ),
+          ),
+        },
+        closed,
+      ),
+    ),
     health: Type.Optional(
       Type.Object(
         {
@@ -199,6 +238,7 @@ export type AgentConfig = {
   readonly streamsPerProcess: number
   readonly heartbeatTimeoutMs: number
   readonly healthIntervalMs: number
+  readonly updates: UpdatesConfig
   /** The local surface; absent where it is off. */
   readonly local?: LocalConfig
 }
@@ -220,7 +260,7 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     ),
     ...modelsOf(wish, process.cwd(), 'the command line'),
   ]
-  const { outbox, snapshots, clips, link, media, health, local } = { ...file, ...wish }
+  const { outbox, snapshots, clips, link, media, health, local, updates } = { ...file, ...wish }
   return {
     dataDir: folder,
     models,
@@ -233,6 +273,7 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     streamsPerProcess: media?.streamsPerProcess ?? 8,
     heartbeatTimeoutMs: media?.heartbeatTimeoutMs ?? 5_000,
     healthIntervalMs: health?.intervalMs ?? 10_000,
+    updates: updatesOf(updates),
     ...(local && { local: localOf(local, folder, path) }),
   }
 }
@@ -260,6 +301,14 @@ function modelsOf({ models = [] }: AgentFile, folder: string, from: string): Mod
   const twice = models.find(({ name }, i) => models.findIndex((m) => m.name === name) !== i)
   if (twice) throw new Error(`Cannot use ${from}: two models are called "${twice.name}"`)
   return models.map((model) => absolute(folder, model))
+}
+
+function updatesOf({
+  enabled = true,
+  mirror,
+}: NonNullable<AgentFile['updates']> = {}): UpdatesConfig {
+  if (!mirror) return { enabled }
+  return { enabled, mirror: { bytesPerSecondMax: 8 * mebibyte, ...mirror } }
 }
 
 function localOf(

@@ -89,6 +89,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
       record: (event) => outbox.append(event),
       onDesired: () => {},
       onLiveRequest: () => {},
+      onOffers: () => {},
       readLog: () => ({ bootId: outbox.bootId, lines: [], omitted: 0 }),
     })
     const endAt = performance.now() + timeoutMs

@@ -31,10 +31,10 @@ import {
   type Offers,
   type UpdateCode,
 } from '@edgeloop/protocol'
+import { trustFilesOn } from '../../edge-agent/src/update/box-trust.ts'
 import type { ArtifactSource } from '../../edge-agent/src/update/download.ts'
 import type { Candidate, ModelHost, Verdict } from '../../edge-agent/src/update/model-host.ts'
 import type { UpdateParts } from '../../edge-agent/src/update/model-updates.ts'
-import { trustFilesOn } from '../../edge-agent/src/update/trust-files.ts'
 import { Updater } from '../../edge-agent/src/update/updater.ts'
 import { type CrashDisk, PowerCut } from './crash-disk.ts'
 
@@ -342,10 +342,9 @@ export class Life {
       },
     }
     const updater = await Updater.open(parts)
-    const [source] = await updater.sources([])
-    host.frames = 'own'
-    if (source) {
-      const bytes = await disk.read(source.file)
+    const [active] = await updater.delivered()
+    if (active) {
+      const bytes = await disk.read(active.source.file)
       host.frames = bytes ? digestOf(bytes) : 'nothing'
     }
     life = new Life(updater, host)

@@ -64,10 +64,10 @@ async function openRig(t: TestContext, stack: AsyncDisposableStack): Promise<Rig
   const outbox = stack.use(await openOutbox({ file, bootId: randomUUID() }))
   const config = await readAgentConfig(dataDir)
   const record = (event: NewEvent) => outbox.append(event)
-  const [onDesired, onLiveRequest] = [() => {}, () => {}]
+  const [onDesired, onLiveRequest, onOffers] = [() => {}, () => {}, () => {}]
   const readLog = () => ({ bootId: outbox.bootId, lines: [], omitted: 0 })
   const clips = { find: () => undefined, keep: async () => false }
-  const asked = { onDesired, onLiveRequest, readLog }
+  const asked = { onDesired, onLiveRequest, onOffers, readLog }
   const deps = { outbox, config, snapshotFolder, clips, log, record, ...asked }
   return { hub, identity, outbox, deps, folder }
 }

@@ -3,18 +3,26 @@
  * status, what runs here, and the outbox; beside it pictures by HTTPS.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { batchEntriesMax, messages, type Reported, type Status } from '@edgeloop/protocol'
+import {
+  batchEntriesMax,
+  messages,
+  type Reported,
+  type Status,
+  type Updates,
+} from '@edgeloop/protocol'
 import { parseJson, parsePayload } from '@edgeloop/protocol/check'
 import type { AgentLink, LinkDeps } from '../agent.ts'
 import type { Identity } from '../identity/identity.ts'
 import { IdentityKeeper } from '../identity/identity-keeper.ts'
 import { endedText, keepRenewing } from '../identity/renewal.ts'
 import { hasEnded } from '../identity/validity.ts'
+import { openHubTrust } from '../update/box-trust.ts'
+import { openHubArtifacts, openMirrorArtifacts } from '../update/hub-artifacts.ts'
 import { reconnectBackoff, waitMs } from './backoff.ts'
 import { BlobUpload } from './blob-upload.ts'
 import { ClipUpload } from './clip-upload.ts'
 import { watchClock } from './clock-watch.ts'
-import { type DeviceHttps, openDeviceHttps } from './device-https.ts'
+import { openDeviceHttps } from './device-https.ts'
 import { LiveUpload } from './live-upload.ts'
 import { LogUpload } from './log-upload.ts'
 import { Acknowledgements, sendEvents } from './sender.ts'
@@ -51,6 +59,9 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const { signal } = stop
   const keeper = await IdentityKeeper.open(config.dataDir, identity)
   const https = openDeviceHttps(keeper.current)
+  const trust = openHubTrust(keeper.current)
+  const hub = openHubArtifacts(keeper.current)
+  const mirrors = openMirrorArtifacts(keeper.current)
   const budget = openUploadBudget(config.linkBytesPerSecondMax)
   const now = options.now ?? Date.now
   const logs = new LogUpload(options.readLog, https, budget, signal)
@@ -62,7 +73,9 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     ...options,
     clipUpload: clips,
     keeper,
-    https,
+    show: (shown) => {
+      for (const way of [https, trust, hub, mirrors]) way.show(shown)
+    },
     now,
     random,
     budget,
@@ -93,17 +106,22 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     report: (reported) => connection.report(reported),
     offerSnapshot: (digest, sizeBytes) => blobs.offer(digest, sizeBytes),
     showLive: (streamId, bytes) => live.show(streamId, bytes),
+    updates: {
+      ...{ trust, hub, mirror: mirrors.source, identity: () => keeper.current },
+      tell: (updates) => connection.tellUpdates(updates),
+    },
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the agent stops'))
       await Promise.all(running)
-      await https[Symbol.asyncDispose]()
+      await Promise.all([https, trust, hub, mirrors].map((way) => way[Symbol.asyncDispose]()))
     },
   }
 }
 
 type ConnectionOptions = LinkOptions & {
   readonly keeper: IdentityKeeper
-  readonly https: DeviceHttps
+  /** From now on every way to the hub shows this identity. */
+  readonly show: (identity: Identity) => void
   readonly random: () => number
   readonly now: () => number
   readonly budget: ReturnType<typeof openUploadBudget>
@@ -119,8 +137,8 @@ class Connection {
   #online = false
   /** The hub has acknowledged something over this connection. */
   #acknowledged = false
-  #reported: Reported | undefined
-  #reportChanged = Promise.withResolvers<void>()
+  readonly #reported = new Newest<Reported>()
+  readonly #updates = new Newest<Updates>()
   #nonsenseLoggedAt = Number.NEGATIVE_INFINITY
   #shutOutLoggedAt = Number.NEGATIVE_INFINITY
   #makeAnew: (() => void) | undefined
@@ -130,8 +148,11 @@ class Connection {
   }
 
   report(reported: Reported): void {
-    this.#reported = reported
-    this.#reportChanged.resolve()
+    this.#reported.set(reported)
+  }
+
+  tellUpdates(updates: Updates): void {
+    this.#updates.set(updates)
   }
 
   /** Ends the connection that is there, and makes one with the identity that is to be shown now. */
@@ -190,7 +211,7 @@ class Connection {
   }
 
   async #connectAndConverse(identity: Identity): Promise<void> {
-    const { log, outbox, signal, budget, keeper, https } = this.#options
+    const { log, outbox, signal, budget, keeper, show } = this.#options
     using session = await openSession({
       ...{ identity, signal },
       lastWill: this.#status('offline'),
@@ -199,7 +220,7 @@ class Connection {
     await session.publish('status', JSON.stringify(this.#status('online')))
     this.#online = true
     log.info({ hub: identity.mqttUrl }, 'Connected to the hub')
-    if (await keeper.letIn(identity)) https.show(identity)
+    if (await keeper.letIn(identity)) show(identity)
     const anew = new Promise<void>((resolve) => (this.#makeAnew = resolve))
     const tasks = [
       sendEvents({
@@ -207,7 +228,8 @@ class Connection {
         acknowledgements: this.#acknowledgements,
         publishEvents: (payload) => session.publish('events', payload),
       }),
-      this.#tellReports(session),
+      tellNewest(this.#reported, 'reported', session),
+      tellNewest(this.#updates, 'updates', session),
     ]
     try {
       await Promise.race([...tasks, anew])
@@ -225,7 +247,7 @@ class Connection {
 
   /** Takes what the hub says; what makes no sense is logged and changes nothing. */
   #hear(name: FromHub, payload: Uint8Array): void {
-    const { onDesired, onLiveRequest, logs, clipUpload, log } = this.#options
+    const { onDesired, onLiveRequest, onOffers, logs, clipUpload, log } = this.#options
     try {
       if (name === 'acknowledged') {
         this.#acknowledgements.offer(parsePayload(name, payload))
@@ -236,6 +258,9 @@ class Connection {
         logs.answer(parsePayload(name, payload))
       } else if (name === 'clipRequest') {
         clipUpload.take(parsePayload(name, payload))
+      } else if (name === 'offers') {
+        // Cleared: nothing is known of what the hub wants, which is not the same as nothing.
+        if (payload.length > 0) onOffers(parsePayload(name, payload))
       } else if (payload.length > 0) {
         // An empty retained message is a cleared one: nothing is wished.
         onDesired(parseJson(payload.subarray(0, messages.desired.bytesMax), 'desired payload'))
@@ -250,19 +275,44 @@ class Connection {
       )
     }
   }
+}
 
-  /** Sends what runs here, and again whenever it has changed; only the newest counts. */
-  async #tellReports(session: Session): Promise<never> {
-    const { ended } = session
-    for (;;) {
-      this.#reportChanged = Promise.withResolvers()
-      if (this.#reported) await session.publish('reported', JSON.stringify(this.#reported))
-      const stop = () => this.#reportChanged.resolve()
-      ended.addEventListener('abort', stop, { once: true })
-      await this.#reportChanged.promise
-      ended.removeEventListener('abort', stop)
-      ended.throwIfAborted()
-      await sleep(reportDelayMs, undefined, { signal: ended, ref: false })
-    }
+/** What is told whole: only the newest counts. */
+class Newest<T> {
+  value: T | undefined
+  #changed = Promise.withResolvers<void>()
+
+  set(value: T): void {
+    this.value = value
+    this.#changed.resolve()
+  }
+
+  /** Resolves when it changes from now on. @throws the signal's reason */
+  async change(signal: AbortSignal): Promise<void> {
+    const stop = () => this.#changed.resolve()
+    signal.addEventListener('abort', stop, { once: true })
+    await this.#changed.promise
+    signal.removeEventListener('abort', stop)
+    signal.throwIfAborted()
+  }
+
+  /** What changes from now on is a change. */
+  heed(): void {
+    this.#changed = Promise.withResolvers()
+  }
+}
+
+/** Sends what there is to tell, and again whenever it has changed. */
+async function tellNewest(
+  newest: Newest<Reported> | Newest<Updates>,
+  name: 'reported' | 'updates',
+  session: Session,
+): Promise<never> {
+  const { ended } = session
+  for (;;) {
+    newest.heed()
+    if (newest.value) await session.publish(name, JSON.stringify(newest.value))
+    await newest.change(ended)
+    await sleep(reportDelayMs, undefined, { signal: ended, ref: false })
   }
 }

@@ -63,6 +63,7 @@ test(
       record: (event) => outbox.append(event),
       onDesired: (value) => desired.push(value),
       onLiveRequest: () => assert.fail('nobody asked for pictures'),
+      onOffers: () => assert.fail('nothing was offered'),
       readLog: () => assert.fail('nobody asked for the log'),
     })
     while (batches.length === 0) await sleep(10)

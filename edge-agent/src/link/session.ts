@@ -15,8 +15,11 @@ const answerTimeoutMs = 15_000
 /** CONNACK: not authorized [MQTT-3.2.2-5]. */
 const notAuthorized = 5
 
-type FromDevice = 'status' | 'events' | 'reported'
-const heard = ['acknowledged', 'desired', 'liveRequest', 'logRequest', 'clipRequest'] as const
+type FromDevice = 'status' | 'events' | 'reported' | 'updates'
+const heard = [
+  ...(['acknowledged', 'desired', 'offers'] as const),
+  ...(['liveRequest', 'logRequest', 'clipRequest'] as const),
+] as const
 /** What a device hears. */
 export type FromHub = (typeof heard)[number]
 

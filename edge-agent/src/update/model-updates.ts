@@ -14,7 +14,6 @@ import {
   updateStates,
 } from '@edgeloop/protocol'
 import { type Backoff, waitMs } from '../link/backoff.ts'
-import type { ModelSource } from '../models/model.ts'
 import { type Box, manifestRefusal, pathRefusal } from './acceptance.ts'
 import { type ArtifactSource, chooseEncoding, download, TransferError } from './download.ts'
 import type { Candidate, ModelHost, Refused, Verdict } from './model-host.ts'
@@ -185,10 +184,10 @@ export class ModelUpdates {
       : { digest, path: `${incomingFolder(this.name)}/${digest}` }
   }
 
-  /** What the agent starts with in place of its own file; undefined where frames go to that. */
-  async source(): Promise<ModelSource | undefined> {
-    const candidate = await this.#active()
-    return candidate?.source
+  /** What frames belong to; undefined where that is the box's own file. */
+  async active(): Promise<Candidate | undefined> {
+    const { active } = this.#record
+    return active === null ? undefined : await this.#candidate(active)
   }
 
   /** What is wanted of this model now; undefined while the hub has not said. */
@@ -464,7 +463,7 @@ export class ModelUpdates {
     const { active } = this.#record
     this.#running = undefined
     try {
-      await host.activate(this.name, await this.#active(), signal)
+      await host.activate(this.name, await this.active(), signal)
       this.#running = active
       this.#runFailures = 0
     } catch (error) {
@@ -595,11 +594,6 @@ export class ModelUpdates {
   async #candidate(slot: SlotName | undefined): Promise<Candidate> {
     if (slot === undefined) throw new Error(`Model "${this.name}" has no candidate`)
     return await candidateOf(this.#parts.disk, this.name, slot)
-  }
-
-  async #active(): Promise<Candidate | undefined> {
-    const { active } = this.#record
-    return active === null ? undefined : await this.#candidate(active)
   }
 
   #judged(stage: 'shadow' | 'probation', verdict: Verdict): void {

@@ -2,9 +2,8 @@
  * The updates of all models of this box. Each model goes its own way; they share the hub, the disk and what is signed.
  * What the hub wants comes as one message, whole; what is told of it goes as one.
  */
-import type { Offers, Update } from '@edgeloop/protocol'
-import { updateStates } from '@edgeloop/protocol'
-import type { ModelSource } from '../models/model.ts'
+import { type Offers, type Update, updateStates } from '@edgeloop/protocol'
+import type { Candidate } from './model-host.ts'
 import { ModelUpdates, type UpdateParts } from './model-updates.ts'
 
 /** Most models that are kept; offers of more are not taken up. */
@@ -35,16 +34,14 @@ export class Updater {
     return updater
   }
 
-  /** The models of the box's own configuration, with those that came by updates in their places or behind them. */
-  async sources(own: readonly ModelSource[]): Promise<ModelSource[]> {
-    const delivered = new Map<string, ModelSource>()
+  /** Models that came by updates and that frames belong to. */
+  async delivered(): Promise<Candidate[]> {
+    const found: Candidate[] = []
     for (const model of this.#models.values()) {
-      const source = await model.source()
-      if (source) delivered.set(model.name, source)
+      const candidate = await model.active()
+      if (candidate) found.push(candidate)
     }
-    const inPlace = own.map((source) => delivered.get(source.name) ?? source)
-    const names = new Set(own.map(({ name }) => name))
-    return [...inPlace, ...[...delivered.values()].filter(({ name }) => !names.has(name))]
+    return found
   }
 
   /** Everything that is to be told of updates, the newest last where there is no room for all. */
