@@ -10,11 +10,13 @@ import { datasetCommand } from './commands/dataset.ts'
 import { deltaCommand } from './commands/delta.ts'
 import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
+import { siteCommand } from './commands/device-updates.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
 import { keysCommand } from './commands/keys.ts'
 import { modelCommand } from './commands/model.ts'
+import { rolloutCommand } from './commands/rollout.ts'
 import { runCommand } from './commands/run.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
@@ -62,6 +64,8 @@ for (const command of [
   datasetCommand(),
   trainCommand(),
   deviceCommand(),
+  siteCommand(),
+  rolloutCommand(),
   streamCommand(),
   eventsCommand(),
   userCommand(),

@@ -66,6 +66,10 @@ import type { Compiler } from './models/compiler.ts'
 import { openModelDesk } from './models/models.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
+import { openRolloutKeeper } from './rollouts/keeper.ts'
+import type { PublishedArtifacts } from './rollouts/published-cache.ts'
+import { openRolloutDesk } from './rollouts/rollouts.ts'
+import { openSites } from './rollouts/sites.ts'
 import { openBackups } from './store/backups.ts'
 import { openStore } from './store/open-store.ts'
 import { openRetention } from './store/retention-desk.ts'
@@ -128,6 +132,8 @@ export async function openHub(
     compiler?: Compiler
     /** Trains and evaluates models; without it, or without a compiler, no run can be asked for. */
     trainer?: Trainer
+    /** What devices may be offered, instead of what was published and signed here. */
+    artifacts?: PublishedArtifacts
   },
 ): Promise<Hub> {
   const { log, clock = Date.now } = deps
@@ -207,6 +213,7 @@ export async function openHub(
     changeClients: () => changes.subscribers,
     liveClients: () => live.viewers,
     artifactTransfers: () => downloads.open,
+    rolloutsOpen: () => keeper.open,
   })
   const beat = setInterval(changes.beat, beatIntervalMs)
   opened.defer(() => clearInterval(beat))
@@ -292,9 +299,22 @@ export async function openHub(
       request: (device, request) => broker?.publish('clipRequest', device, request),
     }),
   )
+  const offered: PublishedArtifacts = {
+    artifactFor: (...asked) => (deps.artifacts ?? artifacts).artifactFor(...asked),
+  }
+  const sites = await openSites({ store, fleet, clock, changed: () => keeper.mayJoin() })
+  const keeper = openRolloutKeeper({
+    ...{ store, fleet, sites, artifacts: offered, clock, log, metrics, failed },
+    alone: storeAddress.kind === 'sqlite',
+    publish: (device, offers) => broker?.publish('offers', device, offers),
+    tell: changes.publish,
+  })
   const reports = openReports({
     fleet,
-    heard: desired.heard,
+    heard: (device, reported) => {
+      desired.heard(device, reported)
+      keeper.reported(device)
+    },
     clock,
     log,
     isConnected: (deviceId) => broker?.isConnected(deviceId) ?? false,
@@ -322,12 +342,14 @@ export async function openHub(
   })
   const publishAllDesired = (): void => {
     for (const device of fleet.all()) publishDesired(device)
+    keeper.sayAgain()
   }
   const listener: BrokerListener = {
     receive: (name, { site, deviceId }, payload) => {
       const device = fleet.find(deviceId)
       if (device?.site !== site || device.retiredAt !== null) return
       if (name === 'events') ingest.take(device, payload)
+      else if (name === 'updates') keeper.take(device, payload)
       else reports.take(name, device, payload)
     },
     room: (name) => (name === 'events' ? ingest.room() : undefined),
@@ -418,8 +440,15 @@ export async function openHub(
   const artifacts = openArtifactDesk({
     ...{ store, models, signer: trust, queue: jobs },
     queued: () => publishWorker?.wake(),
-    changed: () => changes.publish({ kind: 'models' }),
+    changed: () => {
+      changes.publish({ kind: 'models' })
+      keeper.mayJoin()
+    },
   })
+  // What devices said since the broker opened was kept for it.
+  opened.use(keeper)
+  keeper.begin()
+  const rollouts = openRolloutDesk({ store, fleet, sites, artifacts: offered, keeper, clock })
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
   await rm(workFolder, { recursive: true, force: true })
@@ -476,7 +505,7 @@ export async function openHub(
         acts: {
           publish: publishAct({
             ...{ artifacts, models, files: modelFiles, compiler: deps.compiler, signer: trust },
-            running: async () => [],
+            running: rollouts.running,
             clock,
             folder: workFolder,
           }),
@@ -536,6 +565,8 @@ export async function openHub(
     uploads,
     runs,
     schedules,
+    rollouts,
+    sites,
     models,
     artifacts,
     trust,

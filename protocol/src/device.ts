@@ -1,7 +1,7 @@
 /** What a device says about itself, and what the hub tells people about it. */
 import { type Static, Type } from 'typebox'
 import { TargetName } from './artifact.ts'
-import { BootId, DeviceId, Digest, SiteId, StreamId, Timestamp } from './names.ts'
+import { BootId, DeviceId, DeviceTags, Digest, SiteId, StreamId, Timestamp } from './names.ts'
 import { DeviceConfig } from './stream.ts'
 
 /** Retained, and the last will. */
@@ -128,6 +128,8 @@ export const DeviceRow = Type.Object(
     /** Where it stands now. */
     site: SiteId,
     name: Type.String(),
+    /** Words that people put on it, to choose it by. */
+    tags: DeviceTags,
     connectivity: Connectivity,
     health: DeviceHealth,
     /** The sentence behind `health`; empty when ok. */

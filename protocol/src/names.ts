@@ -34,6 +34,12 @@ export type Timestamp = Static<typeof Timestamp>
 export const Label = Type.String({ minLength: 1, maxLength: 100 })
 export type Label = Static<typeof Label>
 
+/** A word that people put on devices to choose them by: `front-door`, `pilot`. */
+export const DeviceTag = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,39}$', maxLength: 40 })
+/** Tags of one device, at most. */
+export const deviceTagsMax = 16
+export const DeviceTags = Type.Array(DeviceTag, { maxItems: deviceTagsMax, uniqueItems: true })
+
 /** Left, top, width, height as shares (0..1) of the source frame. */
 export const Box = Type.Array(Type.Number({ minimum: 0, maximum: 1 }), {
   minItems: 4,

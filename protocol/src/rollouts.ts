@@ -5,7 +5,7 @@
 import { type Static, Type } from 'typebox'
 import { TargetName } from './artifact.ts'
 import { ModelName, ModelVersionNumber } from './models.ts'
-import { DeviceId, Digest, SiteId, Timestamp } from './names.ts'
+import { DeviceId, DeviceTag, DeviceTags, Digest, SiteId, Timestamp } from './names.ts'
 import type { Route } from './routes.ts'
 import {
   Comparison,
@@ -22,12 +22,6 @@ const minuteMs = 60_000
 const dayMs = 86_400_000
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
-
-/** A word that people put on devices to choose them by: `front-door`, `pilot`. */
-export const DeviceTag = Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,39}$', maxLength: 40 })
-/** Tags of one device, at most. */
-export const deviceTagsMax = 16
-export const DeviceTags = Type.Array(DeviceTag, { maxItems: deviceTagsMax, uniqueItems: true })
 
 /** Name of a time zone as IANA has it: `Europe/Berlin`. */
 export const TimeZone = Type.String({ pattern: '^[A-Za-z0-9_+/-]+$', minLength: 1, maxLength: 64 })

@@ -80,6 +80,7 @@ import {
   UserRow,
 } from './people.ts'
 import { Published, PublishRequest } from './publishing.ts'
+import { RolloutRow, rolloutRoutes } from './rollouts.ts'
 import {
   curvePointsMax,
   Run,
@@ -1626,6 +1627,7 @@ export const routes = {
     summary: 'Prometheus metrics of the hub',
     produces: 'text/plain',
   },
+  ...rolloutRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1803,7 +1805,7 @@ export function pathOf(
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
- * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `counts`: figures for the header. The client ignores a patch whose
+ * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1821,6 +1823,7 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('runPoints'), points: RunPoints }),
   Type.Object({ kind: Type.Literal('runRemoved'), runId: RunId }),
   Type.Object({ kind: Type.Literal('trainingSchedules') }),
+  Type.Object({ kind: Type.Literal('rollout'), rollout: RolloutRow }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

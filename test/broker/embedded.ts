@@ -34,6 +34,7 @@ export const testMetrics = () =>
     changeClients: () => 0,
     liveClients: () => 0,
     artifactTransfers: () => 0,
+    rolloutsOpen: () => 0,
   })
 
 /** Logs are shown with EDGELOOP_TEST_LOG=debug. */

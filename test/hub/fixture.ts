@@ -29,6 +29,8 @@ import type { Store } from '../../cloud-hub/src/store/store.ts'
 import { parseStoreAddress, type StoreAddress } from '../../cloud-hub/src/store/store-address.ts'
 import { createDatabase, keepDatabase } from '../postgres/shared-cluster.ts'
 
+export type HubArtifacts = NonNullable<Parameters<typeof openHub>[1]['artifacts']>
+
 export type TestHub = {
   /** The hub that is open now. */
   readonly hub: Hub
@@ -77,6 +79,7 @@ export type Answer = { readonly status: number; readonly text: string }
  * @param options.logTo takes everything the hub logs, instead of standard error
  * @param options.bundles agents it gives to new boxes
  * @param options.compiler instead of that of the command line, in a hurry
+ * @param options.artifacts what devices may be offered, instead of what was published
  */
 export async function openTestHub(
   t: Pick<TestContext, 'after'>,
@@ -86,7 +89,13 @@ export async function openTestHub(
     logTo,
     bundles,
     compiler = openHubCompiler({ measureSeconds: 0.2 }),
-  }: { logTo?: DestinationStream; bundles?: AgentBundles; compiler?: Compiler } = {},
+    artifacts,
+  }: {
+    logTo?: DestinationStream
+    bundles?: AgentBundles
+    compiler?: Compiler
+    artifacts?: HubArtifacts
+  } = {},
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
@@ -105,7 +114,8 @@ export async function openTestHub(
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
     const able = { compiler, trainer: openHubTrainer() }
-    return openHub(config, { log, clock, ...able, ...(bundles && { bundles }) })
+    const chosen = { ...(bundles && { bundles }), ...(artifacts && { artifacts }) }
+    return openHub(config, { log, clock, ...able, ...chosen })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true

@@ -9,6 +9,7 @@ import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 import { deviceConfigCommand } from './device-config.ts'
 import { addLogs } from './device-logs.ts'
 import { addRetirement } from './device-retirement.ts'
+import { addUpdates } from './device-updates.ts'
 
 type Options = HubOptions & { json?: boolean }
 
@@ -24,6 +25,9 @@ Examples:
   $ ./edgeloop device add gate-7 --site lab        a one-time token that enrols a box
   $ ./edgeloop device edit gate-7 --site harbour   it stands elsewhere now
   $ ./edgeloop device logs gate-7 --follow         what its agent says
+  $ ./edgeloop device history gate-7               its model updates
+  $ ./edgeloop device rollback gate-7 gate         back to what it ran before
+  $ ./edgeloop device tag gate-7 pilot             rollouts choose by tags
   $ ./edgeloop device retire gate-7                shuts it out at once`,
     )
   withHub(device.command('list').description('list the devices')).action(
@@ -157,6 +161,7 @@ Examples:
       ),
   ).action(edit)
   addLogs(device, withHub)
+  addUpdates(device)
   addRetirement(device, withHub)
   device.addCommand(deviceConfigCommand(withHub))
   return device

@@ -5,7 +5,7 @@
 import { type DeviceAddress, type MessageName, messages, type Payload } from '@edgeloop/protocol'
 
 /** What devices say. */
-export type DeviceMessage = Extract<MessageName, 'status' | 'events' | 'reported'>
+export type DeviceMessage = Extract<MessageName, 'status' | 'events' | 'reported' | 'updates'>
 
 /** What is kept for those who come later. */
 export type RetainedMessage = {

@@ -65,6 +65,8 @@ function judgement(fields: Partial<Device>): [string, string, string] {
   return [connectivity, health, reason]
 }
 
+const noTags: readonly string[] = []
+
 function deviceWith(fields: Partial<Device>): Device {
   return {
     deviceKey: 1,
@@ -75,6 +77,7 @@ function deviceWith(fields: Partial<Device>): Device {
     certificate: { serial: '01', notAfter: 0 },
     movedTo: null,
     clockAheadMs: 0,
+    tags: noTags,
     renewed: null,
     expired: false,
     retiredAt: null,

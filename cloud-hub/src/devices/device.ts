@@ -38,6 +38,8 @@ export type Device = {
   reported: Reported | null
   health: Health | null
   desired: Desired | null
+  /** Words that people put on it, to choose it by. */
+  tags: readonly string[]
   /** Grows with every change of the row, also over restarts of the hub: milliseconds of the clock. */
   revision: number
 }
@@ -55,6 +57,7 @@ export function rowOf(device: Device): DeviceRow {
     deviceId: device.deviceId,
     site: siteOf(device),
     name: device.name,
+    tags: device.tags as string[],
     connectivity: connectivityOf(device),
     health: judged.health,
     reason: judged.reason,

@@ -166,6 +166,7 @@ export function openEnrolmentDesk(deps: {
       lastSeenAt: null,
       eventsStored: 0,
       clockAheadMs: 0,
+      tags: [],
       reported: null,
       health: null,
       desired: null,

@@ -70,6 +70,7 @@ export async function openFleet(deps: {
       reported: readJson(row.reported),
       health: readJson(row.health),
       desired: readJson(row.desired),
+      tags: readJson<string[]>(row.tags) ?? [],
       revision: clock(),
     })
   }

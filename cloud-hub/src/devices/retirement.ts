@@ -142,13 +142,27 @@ export function openRetirementDesk(deps: {
   /** What is little, and the device itself: in one transaction, so that no half of a device is left. */
   async function deleteRest({ deviceKey, deviceId }: Device, note: AuditNote | undefined) {
     return await store.writer.transaction().execute(async (tx) => {
-      const deleteFrom = async (table: 'quarantine' | 'config_version' | 'boot') => {
+      const deleteFrom = async (
+        table: 'quarantine' | 'config_version' | 'boot' | 'rollout_box' | 'device_update',
+      ) => {
         const { numDeletedRows } = await tx
           .deleteFrom(table)
           .where('device_key', '=', deviceKey)
           .executeTakeFirstOrThrow()
         return Number(numDeletedRows)
       }
+      // Whoever decides about its rollouts reads them anew.
+      const rollouts = tx
+        .selectFrom('rollout_box')
+        .select('rollout_id')
+        .where('device_key', '=', deviceKey)
+      await tx
+        .updateTable('rollout')
+        .set(({ eb }) => ({ revision: eb('revision', '+', 1) }))
+        .where('rollout_id', 'in', rollouts)
+        .execute()
+      await deleteFrom('rollout_box')
+      await deleteFrom('device_update')
       const quarantined = await deleteFrom('quarantine')
       const configVersions = await deleteFrom('config_version')
       await deleteFrom('boot')

@@ -37,6 +37,8 @@ import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
+import type { RolloutDesk } from '../rollouts/rollouts.ts'
+import type { Sites } from '../rollouts/sites.ts'
 import type { Backups } from '../store/backups.ts'
 import type { RetentionDesk } from '../store/retention-desk.ts'
 import type { Store } from '../store/store.ts'
@@ -84,6 +86,8 @@ export type Rooms = {
   readonly previews: AugmentationPreviews
   readonly runs: RunDesk
   readonly schedules: ScheduleDesk
+  readonly rollouts: RolloutDesk
+  readonly sites: Sites
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -454,6 +458,33 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return rooms.schedules.put(params.name, body, signedIn(person).user, note)
     },
     trainingScheduleRemove: ({ params, note }) => rooms.schedules.remove(params.name, note),
+
+    rolloutPreview: ({ body }) => rooms.rollouts.preview(body),
+    rolloutCreate: ({ body, person, note }) =>
+      rooms.rollouts.create(body, signedIn(person).user, note),
+    rolloutList: ({ query }) => rooms.rollouts.list(query),
+    rolloutShow: ({ params }) => rooms.rollouts.show(params.rolloutId),
+    rolloutBoxList: ({ params, query }) => rooms.rollouts.boxes(params.rolloutId, query),
+    rolloutPause: ({ params, person, note }) =>
+      rooms.rollouts.pause(params.rolloutId, signedIn(person).user, note),
+    rolloutResume: ({ params, person, note }) =>
+      rooms.rollouts.resume(params.rolloutId, signedIn(person).user, note),
+    rolloutAbort: ({ params, body, person, note }) =>
+      rooms.rollouts.abort(params.rolloutId, body.rollBack, signedIn(person).user, note),
+    rolloutApprove: ({ params, body, person, note }) =>
+      rooms.rollouts.approve(params.rolloutId, body.stage, signedIn(person).user, note),
+    rolloutRetry: ({ params, body, person, note }) =>
+      rooms.rollouts.retry(params.rolloutId, body.devices, signedIn(person).user, note),
+    deviceUpdateList: ({ params }) => rooms.rollouts.deviceUpdates(params.deviceId),
+    deviceModelRollBack: ({ params, person, note }) =>
+      rooms.rollouts.rollBack(params.deviceId, params.name, signedIn(person).user, note),
+    deviceTagsSet: async ({ params, body, note }) => {
+      const { deviceId, tags } = await rooms.sites.setTags(params.deviceId, body.tags, note)
+      return { deviceId, tags: [...tags] }
+    },
+    siteList: async () => rooms.sites.list(),
+    siteTimeZoneSet: ({ params, body, note }) =>
+      rooms.sites.setZone(params.site, body.timeZone, note),
 
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),

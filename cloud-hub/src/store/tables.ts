@@ -33,6 +33,14 @@ export type DeviceTable = {
   connections: Generated<string | null>
   /** Where it stands now, if not at `site`. */
   moved_to: Generated<string | null>
+  /** Words to choose it by, as a JSON list; null for none. */
+  tags: Generated<string | null>
+}
+
+/** What was set for a site; one without a row is as any other. */
+export type SiteTable = {
+  site: string
+  time_zone: string
 }
 
 /** One version of what was wanted of a device. Bounded: the oldest of a device give way. */
@@ -467,6 +475,100 @@ export type TrustStagedTable = {
   at: number
 }
 
+/** A rollout: what was asked, how far it is. Whoever changes it, or one of its devices, raises `revision`. */
+export type RolloutTable = {
+  rollout_id: string
+  name: string
+  version: number
+  state: string
+  why: string
+  stage: number
+  /** `RolloutPlan` as JSON. */
+  plan: string
+  /** `StageRecord` of each stage and of the end, as JSON. */
+  stages: string
+  /** What a held one waits for, as JSON; empty where it is not held. */
+  held: string
+  /** Who goes back, of one that was stopped or aborted. */
+  scope: string
+  /** `LeftOut` as JSON. */
+  left_out: string
+  /** `RolloutShown` as JSON: counts, bytes and stages as they were worked out last. */
+  shown: string
+  superseded_by: string
+  /** 1 while something may still be decided about it. */
+  open: number
+  author: string
+  created_at: number
+  started_at: number | null
+  ended_at: number | null
+  revision: number
+}
+
+/** One device of a rollout. */
+export type RolloutBoxTable = {
+  rollout_id: string
+  device_key: number
+  /** Order in which devices are offered it. */
+  rank: number
+  stage: number
+  state: string
+  attempt: number
+  since: number
+  offered_at: number | null
+  contact_at: number | null
+  confirmed_at: number | null
+  revoked: number
+  going_back: number
+  /** 1 where no newer rollout has offered this model to the device. */
+  current: number
+  code: string
+  reason: string
+  /** Of the model's file that it is to run, and the kind of box that is for. */
+  digest: string
+  target: string
+  /** Manifest of an offer, as JSON. */
+  manifest: string
+  version_before: number | null
+  after_sequence: number
+  /** End of the maintenance window that it was told last. */
+  activate_before: number | null
+  /** Bytes, history and comparisons: `BoxData` as JSON. */
+  data: string
+}
+
+/** What was decided about a rollout, or asked for. Bounded: the oldest of a rollout give way. */
+export type RolloutDecisionTable = {
+  decision_id: Generated<number>
+  rollout_id: string
+  at: number
+  act: string
+  detail: string
+  author: string
+}
+
+/** What a device said last of its models. */
+export type DeviceUpdateTable = {
+  device_key: number
+  boot_id: string
+  sequence: number
+  /** Its own time. */
+  said_at: number
+  received_at: number
+  /** How many of its messages were taken. */
+  heard: number
+  /** What it runs, and what it gives to other boxes, as JSON. */
+  running: string
+  mirror: string
+}
+
+/** Something that one hub of several does; it is free when its time is over. */
+export type LeaseTable = {
+  name: string
+  worker: string
+  until: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -500,4 +602,10 @@ export type Tables = {
   trust_file: TrustFileTable
   trust_revision: TrustRevisionTable
   trust_staged: TrustStagedTable
+  site: SiteTable
+  rollout: RolloutTable
+  rollout_box: RolloutBoxTable
+  rollout_decision: RolloutDecisionTable
+  device_update: DeviceUpdateTable
+  lease: LeaseTable
 }

@@ -12,6 +12,7 @@ export function openMetrics(figures: {
   changeClients: () => number
   liveClients: () => number
   artifactTransfers: () => number
+  rolloutsOpen: () => number
 }) {
   const registry = new Registry()
   const registers = [registry]
@@ -30,6 +31,7 @@ export function openMetrics(figures: {
   gauge('edgeloop_change_clients', 'Open change streams', figures.changeClients)
   gauge('edgeloop_live_clients', 'Open live WebSockets', figures.liveClients)
   gauge('edgeloop_artifact_transfers', 'Transfers of models that go on', figures.artifactTransfers)
+  gauge('edgeloop_rollouts_open', 'Rollouts that this hub decides about', figures.rolloutsOpen)
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
     new Counter({ name, help, labelNames, registers })
   return {
@@ -71,6 +73,14 @@ export function openMetrics(figures: {
       'Transfers of models that were put off, or cut because the device was too slow',
       ['reason'],
     ),
+    updateMessages: counter(
+      'edgeloop_update_messages_total',
+      'What devices said of their updates, by what became of it',
+      ['result'],
+    ),
+    rolloutDecisions: counter('edgeloop_rollout_decisions_total', 'Decisions about rollouts', [
+      'act',
+    ]),
     webVitals: new Histogram({
       name: 'edgeloop_web_vital',
       help: 'Web vitals of the dashboard: seconds, and CLS as it is',

@@ -6,6 +6,7 @@ export const row = (deviceId: string, other: Partial<DeviceRow> = {}): DeviceRow
   deviceId,
   site: 'plant-1',
   name: deviceId,
+  tags: [],
   connectivity: 'online',
   health: 'ok',
   reason: '',
