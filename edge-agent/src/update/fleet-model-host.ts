@@ -1,5 +1,6 @@
 /** The model host of an agent: its media processes, a probe and a shadow of their own, and the memory of a day. */
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Comparison, ReportedModel, StreamConfig, UpdateCare } from '@edgeloop/protocol'
 import type { SeenBlock } from '../media/lane-watch.ts'
 import type { MediaFleet } from '../media/media-fleet.ts'
@@ -32,6 +33,9 @@ export type FleetModelHostOptions = SettleOptions & {
 
 /** How long a frame of a stream is waited for before it is asked again. */
 const frameWaitMs = 5_000
+/** How long a media process may take to open a model at its start, starting again after crashes included. */
+const openTimeoutMs = 120_000
+const openPollMs = 100
 
 export class FleetModelHost implements ModelHost, AsyncDisposable {
   readonly #options: FleetModelHostOptions
@@ -143,8 +147,15 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
     const fleet = this.#theFleet()
     const settled = model ? await this.#settledOf(model) : this.#own.get(name)
     signal.throwIfAborted()
-    if (JSON.stringify(fleet.sourceOf(name)) !== JSON.stringify(settled?.source)) {
+    const before = fleet.sourceOf(name)
+    if (JSON.stringify(before) !== JSON.stringify(settled?.source)) {
       await fleet.changeModel(name, settled?.source, signal)
+    }
+    const wrong = model && (await this.#wrongWith(model, signal))
+    if (wrong !== undefined) {
+      // What was there before may be what is wrong; then there is nothing to go back to.
+      if (before && before !== fleet.sourceOf(name)) await fleet.changeModel(name, before, signal)
+      throw new ModelError(wrong)
     }
     if (settled) this.#settled.set(name, settled)
     else this.#settled.delete(name)
@@ -186,6 +197,25 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
   #theFleet(): MediaFleet {
     if (this.#fleet) return this.#fleet
     throw new ModelError('Cannot use a delivered model: no media processes have been started')
+  }
+
+  /** Waits until a media process has said of a model what it is; gives why it is not what it should be. */
+  async #wrongWith({ name, digest }: Candidate, signal: AbortSignal): Promise<string | undefined> {
+    const fleet = this.#theFleet()
+    const endMs = this.#options.monotonicMs() + openTimeoutMs
+    for (;;) {
+      const refusal = fleet.refusalOf(name)
+      if (refusal !== undefined) return refusal
+      const opened = fleet.models.find((model) => model.name === name)
+      if (opened?.digest === digest) return undefined
+      if (opened) {
+        return `Cannot use model "${name}": its file has the digest ${opened.digest}, ${digest} was signed`
+      }
+      if (this.#options.monotonicMs() > endMs) {
+        return `Cannot use model "${name}": no media process had it open after ${openTimeoutMs / 1000} s`
+      }
+      await sleep(openPollMs, undefined, { signal })
+    }
   }
 
   async #settle(candidate: Candidate): Promise<void> {
