@@ -89,7 +89,7 @@ async function collect(
     { path: 'bin/install.sh', mode: 0o755, file: installScriptFile },
     { path: 'LICENSE', mode: 0o644, file: join(repository, 'LICENSE') },
     ...[...program.files].map(([path, bytes]) => ({ path: `app/${path}`, mode: 0o644, bytes })),
-    ...['protocol', 'edge-agent'].map((folder) => ({
+    ...['protocol', 'edge-agent', 'model-compiler'].map((folder) => ({
       path: `app/node_modules/@edgeloop/${folder}`,
       mode: 0o777,
       link: `../../${folder}`,

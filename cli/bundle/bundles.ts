@@ -15,7 +15,10 @@ import type { Platform } from './platforms.ts'
 
 const keptPerPlatform = 2
 /** What a bundle is made of; dependencies are in the lockfile. */
-const sources = ['cli', 'edge-agent', 'protocol', 'package.json', 'pnpm-lock.yaml', 'LICENSE']
+const sources = [
+  ...['cli', 'edge-agent', 'model-compiler', 'protocol'],
+  ...['package.json', 'pnpm-lock.yaml', 'LICENSE'],
+]
 
 /**
  * Opens the bundles kept in `folder`.
