@@ -17,7 +17,7 @@ import { shadowCandidate } from './shadow.ts'
 
 const options = { scoreMin: 0.3, scoreFirm: 0.5, nmsIou: 0.6, maxDetections: 10 }
 const care: UpdateCare = {
-  ...{ ...careDefaults, shadowMs: 300, shadowFramesMin: 25, shadowCpuShare: 1 },
+  ...{ ...careDefaults, shadowMs: 2_000, shadowFramesMin: 25, shadowCpuShare: 1 },
 }
 
 /** Values that show one thing of class 0 or 1 in the middle of a canvas whose side is a multiple of 32. */
