@@ -13,9 +13,7 @@ import { openTestHub, type TestHub } from './fixture.ts'
 
 const long = { timeout: 240_000, ...needs('time') }
 
-test('what one hub has published another of the same root publishes', {
-  timeout: 240_000,
-}, async (t) => {
+test('what one hub has published another of the same root publishes', long, async (t) => {
   const hub = await openTestHub(t)
   const published = await publishModel(t, hub)
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-bundles-'))

@@ -89,8 +89,11 @@ export function openBoxTrust(deps: {
   source: TrustSource
   now: () => number
   bundle?: boolean
+  /** For one refresh; default two minutes. */
+  timeoutMs?: number
 }): BoxTrust {
-  const { source, now, bundle = false } = deps
+  const { source, now, bundle = false, timeoutMs } = deps
+  const limit = timeoutMs === undefined ? {} : { timeoutMs }
   const files = trustFilesOn(deps.disk)
   let last: Promise<unknown> = Promise.resolve()
   let fresh: { targets: TrustedTargets; at: number } | undefined
@@ -101,8 +104,8 @@ export function openBoxTrust(deps: {
         if (fresh && at - fresh.at < freshMs && now() < fresh.targets.expiresAt) {
           return fresh.targets
         }
-        if (!bundle) await takeFirstRoot({ files, source, signal })
-        const targets = await refreshTrust({ files, source, now: now(), signal, bundle })
+        if (!bundle) await takeFirstRoot({ files, source, signal, ...limit })
+        const targets = await refreshTrust({ files, source, now: now(), signal, bundle, ...limit })
         fresh = { targets, at: performance.now() }
         return targets
       }
