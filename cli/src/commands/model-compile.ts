@@ -28,6 +28,8 @@ type Options = {
   memoryLimit?: number
   measureSeconds: number
   trace?: boolean
+  against?: string
+  deltaAware?: boolean
   progress: ProgressForm
   json?: boolean
 }
@@ -67,6 +69,14 @@ export function compileCommand(): Command {
       number(0.05, 600),
       3,
     )
+    .option(
+      '--against <file>',
+      'int8 model that boxes run now: its scales are kept where they fit, so that the delta is small',
+    )
+    .option(
+      '--delta-aware',
+      'with --against: codes change only where the metric notices, for a smaller delta',
+    )
     .option('--trace', 'write trace.txt too: the graph after each pass that has changed something')
     .addOption(progressOption())
     .addOption(jsonOption())
@@ -78,6 +88,7 @@ Examples:
   $ ./edgeloop model compile nanodet_m_320.onnx --layout nanodet --labels coco --calibrate photos/ \\
       --evaluate labelled/ --max-drop 0.005 --out compiled/ --json
   $ ./edgeloop model compile mnist.onnx --layout classifier --labels digits.txt --calibrate digits/ --precision int8 --out compiled/
+  $ ./edgeloop model compile gate-4.onnx --layout classifier --calibrate photos/ --precision int8 --against gate-3/model.onnx --out gate-4/
 
 Writes model.onnx with its description, manifest.json, report.json and report.html: all of them or nothing.`,
     )
@@ -99,7 +110,12 @@ async function compile(file: string, given: Options): Promise<void> {
     maxDrop,
     seed,
     measureSeconds,
+    against,
+    deltaAware,
   } = given
+  if (deltaAware && against === undefined) {
+    throw new UsageFailure('Cannot use --delta-aware alone', 'name what boxes run now: --against')
+  }
   const order: CompileOrder = {
     kind: 'compile',
     ...{ file, calibrate, precision, maxDrop, keep, seed, measureSeconds, folder: output.draft },
@@ -108,6 +124,7 @@ async function compile(file: string, given: Options): Promise<void> {
     ...(description !== undefined && { description }),
     ...(evaluate !== undefined && { evaluate }),
     ...(given.trace && { trace: true }),
+    ...(against !== undefined && { against, deltaAware: deltaAware ?? false }),
     target: given.target ?? compiler.ownTarget(),
   }
   const teller = progressTeller(given.progress)
@@ -178,6 +195,10 @@ function describe({ report, calibrationImages, evaluationImages, leftOut }: Comp
   console.log(
     `\n${report.chosen} of "${report.source.name}" for ${report.target} is in ${out}/: ${calibrationImages} images calibrated, ${evaluationImages} evaluated${without}.`,
   )
+  if (report.scales) {
+    const { epoch, kept, why } = report.scales
+    console.log(`${kept ? 'Scales kept' : 'New scales'} (epoch ${epoch}): ${why}.`)
+  }
   if (report.unfused.length > 0) {
     console.log(
       `${report.unfused.length} operators stayed float that were meant to compute with codes; report.html names them.`,

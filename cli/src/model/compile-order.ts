@@ -19,6 +19,9 @@ export type CompileOrder = {
   readonly evaluate?: string
   readonly target: string
   readonly precision: Precision
+  /** The int8 file that runs in the field. */
+  readonly against?: string
+  readonly deltaAware?: boolean
   readonly maxDrop: number
   readonly keep: readonly CandidateName[]
   readonly seed: number

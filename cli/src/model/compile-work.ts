@@ -1,5 +1,5 @@
 /** Compiling and comparing with images: the model is opened as the agent would, and images become its samples. */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Model, openModel, ortRuntime, readDescription } from '@edgeloop/edge-agent/detect'
 import { cosine, type Sample } from '@edgeloop/model-compiler'
@@ -52,6 +52,10 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     ...{ target: order.target, precision: order.precision, maxDrop: order.maxDrop },
     ...{ measureSeconds: order.measureSeconds, keep: order.keep, description, folder, onProgress },
     ...(order.trace && { trace: true }),
+    ...(order.against !== undefined && {
+      against: new Uint8Array(await readFile(order.against)),
+      deltaAware: order.deltaAware ?? false,
+    }),
   })
   await evaluator.removeFiles()
   // The agent finds this beside the model, and runs it without being told anything.

@@ -33,6 +33,7 @@ import {
   type Verdict,
 } from './choose.ts'
 import type { CandidateResult, CompileReport, TensorError } from './compile-report.ts'
+import type { Champion } from './keep-scales.ts'
 import type { Manifest, StatedFile } from './manifest.ts'
 import { manifestName } from './output-folder.ts'
 import { ownTarget } from './own-target.ts'
@@ -53,6 +54,10 @@ export type CompileOptions = {
   readonly precision: Precision
   /** Largest loss of the metric that is accepted, absolute. */
   readonly maxDrop: number
+  /** The int8 file that runs in the field: its scales are kept where they fit, so that the delta from it is small. */
+  readonly against?: Uint8Array
+  /** With `against`: codes change only where that matters to the metric. */
+  readonly deltaAware?: boolean
   /** Candidates that are kept beside the chosen one. */
   readonly keep?: readonly CandidateName[]
   /** What the agent has to know to feed and read the model; goes into the manifest as it is. */
@@ -110,6 +115,7 @@ export async function compileModel(
       const { value } = await options.evaluate(writeModel(made), signal)
       return measured[0]!.evaluation!.value - value <= maxDrop
     },
+    ...(options.against && { champion: championOf(options, measured) }),
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
     onSearch: (done, total) => teller.at('search', 'int8-search', done, total),
     measureSeconds: options.measureSeconds ?? measureSecondsDefault,
@@ -143,6 +149,7 @@ export async function compileModel(
     kept: workshop.searched?.kept ?? [],
     tensors: await tensorErrors(measured, workshop, signal),
     operators: { before: await profile(bytes), after: await profile(shipped) },
+    ...(workshop.scales && withCodes.has(chosen) && { scales: workshop.scales }),
   }
   const kept = measured.filter((one) => one.bytes && options.keep?.includes(one.name))
   const manifest = await manifestOf(options, report, best, kept)
@@ -154,6 +161,18 @@ export async function compileModel(
   await writeFile(join(options.folder, 'report.html'), reportPage(report))
   teller.at('write', undefined, 1, 1)
   return { report, manifest }
+}
+
+/** Candidates whose scales are those of `Workshop.int8`. */
+const withCodes = new Set<CandidateName>(['int8', 'int8-qoperator', 'int8-search'])
+
+function championOf(options: CompileOptions, measured: readonly Measured[]): Champion {
+  return {
+    model: readModel(options.against!, { name: 'the champion' }),
+    deltaAware: options.deltaAware ?? false,
+    valueOf: async (made) => (await options.evaluate(writeModel(made), options.signal)).value,
+    original: () => measured[0]!.evaluation!.value,
+  }
 }
 
 /** Writes graphs as text, one after the other, as they come: all of them together are large. */
@@ -229,6 +248,9 @@ async function manifestOf(
       maxDrop: report.maxDrop,
     },
     latencyRatio: report.candidates.find(({ name }) => name === report.chosen)?.latencyRatio ?? 1,
+    ...(report.scales && {
+      scales: { ...report.scales, championDigest: digestOf(options.against!) },
+    }),
     ...(options.description !== undefined && { description: options.description }),
   }
 }

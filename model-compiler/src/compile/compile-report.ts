@@ -5,6 +5,7 @@ import type { Unfused } from '../fusion/check-fusion.ts'
 import type { PassReport } from '../passes/optimize.ts'
 import type { Kept } from '../search/sensitivity.ts'
 import type { CandidateName, Precision, Verdict } from './choose.ts'
+import type { KeptScales } from './keep-scales.ts'
 
 export type CandidateResult = {
   readonly name: CandidateName
@@ -47,6 +48,8 @@ export type CompileReport = CompileResult & {
   readonly machine: { readonly cpu: string; readonly threads: 1 }
   readonly calibrationSamples: number
   readonly passes: readonly PassReport[]
+  /** What became of the scales of the model in the field, where one was named and codes were chosen. */
+  readonly scales?: KeptScales
   /** Values that stay float in `int8-search`, with what they give (dB) and cost (ms of an inference). */
   readonly kept: readonly Kept[]
   /** Activations of the optimized model with their ranges, in the order of the graph; none without int8. */

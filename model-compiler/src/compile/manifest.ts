@@ -2,6 +2,7 @@
 import type { Metric } from '../evaluate/metric.ts'
 import type { Port } from '../runtime/session.ts'
 import type { CandidateName } from './choose.ts'
+import type { KeptScales } from './keep-scales.ts'
 
 /** A file of the result, named by what is in it. */
 export type StatedFile = {
@@ -32,6 +33,8 @@ export type Manifest = {
     readonly value: number
     readonly maxDrop: number
   }
+  /** Whether the scales are those of the model in the field, and of which epoch they are; where one was named. */
+  readonly scales?: KeptScales & { readonly championDigest: string }
   /** The original's latency over the model's, on the machine that compiled it. */
   readonly latencyRatio: number
   /** What the agent has to know to feed and read it; as a description file says it. */

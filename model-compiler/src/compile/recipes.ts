@@ -13,6 +13,7 @@ import { toInt4Weights } from '../precision/int4-weights.ts'
 import { toInt8Weights } from '../precision/int8-weights.ts'
 import { toQOperator } from '../precision/q-operator.ts'
 import { correctBias } from '../quantize/correct-bias.ts'
+import type { FrozenScales } from '../quantize/frozen-scales.ts'
 import { inBlocks, rangesInBlocks } from '../quantize/in-blocks.ts'
 import { opsetMin as opsetWanted, quantize } from '../quantize/quantize.ts'
 import { medianSqnrDb } from '../quantize/sqnr.ts'
@@ -22,6 +23,7 @@ import { inferTypes } from '../shapes/infer-types.ts'
 import { dropInitializerInputs, setInputShapes } from '../shapes/input-shapes.ts'
 import type { TargetProfile } from '../targets/index.ts'
 import type { CandidateName } from './choose.ts'
+import { type Champion, int8Keeping, type KeptScales, ofEpoch } from './keep-scales.ts'
 
 /** The search takes as long as so many measurements, so that everything together stays within minutes. */
 const searchMeasurements = 22
@@ -40,6 +42,10 @@ export class Workshop {
   made: Int8 | undefined
   /** What was kept float of it, once that was searched for. */
   searched: Sensitivity | undefined
+  /** What became of the champion's scales, where there is a champion. */
+  scales: KeptScales | undefined
+  readonly #champion: Champion | undefined
+  #frozen: FrozenScales | undefined
   readonly #first: Sample
   readonly #isRight: ((model: ModelProto) => Promise<boolean>) | undefined
   readonly #trace: ((step: string, graph: Graph) => void) | undefined
@@ -60,6 +66,8 @@ export class Workshop {
     readonly signal?: AbortSignal | undefined
     /** Whether a model loses no more than may be lost, by the task's own metric; without it the noise decides. */
     readonly isRight?: (model: ModelProto) => Promise<boolean>
+    /** The model in the field, whose scales int8 keeps where it can. */
+    readonly champion?: Champion
     /** Is shown the graph that becomes `float`, as it is and after each pass that has changed something. */
     readonly trace?: (step: string, graph: Graph) => void
   }) {
@@ -72,6 +80,7 @@ export class Workshop {
     this.#onCalibrate = options.onCalibrate
     this.#onSearch = options.onSearch
     this.#isRight = options.isRight
+    this.#champion = options.champion
     this.#trace = options.trace
   }
 
@@ -92,8 +101,22 @@ export class Workshop {
 
   /** `forCodes` as int8, with everything that helped it on the samples. */
   async int8(): Promise<Int8> {
-    this.made ??= (await this.#asTrained()) ?? (await this.#calibrated())
+    this.made ??= await (this.#champion ? this.#keeping(this.#champion) : this.#own())
     return this.made
+  }
+
+  async #own(): Promise<Int8> {
+    return (await this.#asTrained()) ?? (await this.#calibrated())
+  }
+
+  async #keeping(champion: Champion): Promise<Int8> {
+    const { int8, scales, frozen } = await int8Keeping(champion, {
+      ...{ float: await this.forCodes(), reference: this.original, samples: this.samples },
+      ...{ target: this.target, own: () => this.#own(), signal: this.signal },
+    })
+    this.scales = scales
+    this.#frozen = frozen
+    return int8
   }
 
   /** With the ranges that it was trained with; undefined where it was trained without, or they are of another model. */
@@ -115,6 +138,8 @@ export class Workshop {
     return await toInt8(await this.forCodes(), this.samples, {
       target: this.target,
       progress: ({ done, of }) => this.#onCalibrate(done, of),
+      // What is equalized has weights of its own: the version after it could not keep its scales.
+      ...(this.#champion && { strengths: [0] }),
       ...(this.signal && { signal: this.signal }),
     })
   }
@@ -124,6 +149,7 @@ export class Workshop {
     const { float, ranges } = await this.int8()
     this.searched ??= await searchSensitivity(float, ranges, this.samples, {
       target: this.target,
+      ...(this.#frozen && { frozen: this.#frozen }),
       seconds: this.measureSeconds * searchMeasurements,
       pairSeconds: this.measureSeconds / 3,
       // What `float` was made for is codes; the one to beat is the form that is fast as it is.
@@ -196,6 +222,6 @@ export const recipes: Readonly<Partial<Record<CandidateName, Recipe>>> = {
     about:
       'the same, with as few values float as it takes to be right enough, as long as it is no slower than float',
     // Where nothing is worth keeping float it is the int8 model once more, and says so by its figures.
-    make: async (workshop) => (await workshop.search()).model,
+    make: async (workshop) => ofEpoch((await workshop.search()).model, workshop.scales?.epoch ?? 0),
   },
 }

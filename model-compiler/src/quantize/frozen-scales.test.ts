@@ -51,14 +51,32 @@ test('quantize() keeps the scales of a champion, whatever the samples are now', 
   const frozen = frozenScalesOf(champion)
   const kept = quantize(next, ranges, { target, frozen })
   const own = quantize(next, ranges, { target })
-  assert.deepEqual(frozenScalesOf(kept), frozen)
-  assert.notDeepEqual(frozenScalesOf(own), frozen)
+  const scalesOf = (made: ModelProto) => ({ ...frozenScalesOf(made), codes: undefined })
+  assert.deepEqual(scalesOf(kept), scalesOf(champion))
+  assert.notDeepEqual(scalesOf(own), scalesOf(champion))
   assert.deepEqual([...frozen.weights.keys()].toSorted(), ['b1', 'w1', 'w2'])
   const [before, after] = [codesOf(champion, 'w1_quantized'), codesOf(kept, 'w1_quantized')]
   const moved = after.filter((code, i) => code !== before[i]).length
   assert.ok(moved > 0 && moved < 0.4 * after.length, `${moved} of ${after.length} codes moved`)
   const scale = new Graph(kept).initializers.get('w1_scale')!
   assert.deepEqual(floatsOf(scale), frozen.weights.get('w1'))
+})
+
+test('with hysteresis fewer codes move, and all of them by a real step', async () => {
+  const champion = quantize(
+    net(1, 0),
+    await calibrate(net(1, 0), samples(0.3), { method: 'minmax' }),
+    { target },
+  )
+  const next = net(1, 0.006)
+  const ranges = await calibrate(next, samples(0.3), { method: 'minmax' })
+  const frozen = frozenScalesOf(champion)
+  const before = codesOf(champion, 'w1_quantized')
+  const moved = [0, 0.25, 0.5, 1].map((hysteresis) => {
+    const made = quantize(next, ranges, { target, frozen: { ...frozen, hysteresis } })
+    return codesOf(made, 'w1_quantized').filter((code, i) => code !== before[i]).length
+  })
+  assert.ok(moved[0]! > moved[1]! && moved[1]! > moved[2]! && moved[2]! > moved[3]!, `${moved}`)
 })
 
 test('clippedShare() says how much of new weights is beyond the old scales', async () => {

@@ -5,14 +5,19 @@
 import { Graph } from '../graph/graph.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { floatsOf, valuesOf } from '../onnx/tensor.ts'
+import { tensorTypes } from '../onnx/types.ts'
 import type { Parameters } from './parameters.ts'
-import { channelsOf, weightCodes, weightsOf } from './weights.ts'
+import { channelsOf, type Weights, weightCodes, weightsOf } from './weights.ts'
 
 export type FrozenScales = {
   /** By the name that a value has in the float model. */
   readonly activations: ReadonlyMap<string, Parameters>
   /** Of each channel, by the name that the weights have in the float model. */
   readonly weights: ReadonlyMap<string, Float32Array>
+  /** The codes that weights have in the field, by the same names. */
+  readonly codes: ReadonlyMap<string, Int8Array>
+  /** A code in the field changes only where its weight is more than half a step and this much away from it, in steps (default 0). */
+  readonly hysteresis?: number
 }
 
 /** What `quantize` names codes after. */
@@ -23,16 +28,19 @@ export function frozenScalesOf(champion: ModelProto): FrozenScales {
   const graph = new Graph(champion)
   const activations = new Map<string, Parameters>()
   const weights = new Map<string, Float32Array>()
+  const held = new Map<string, Int8Array>()
   for (const node of graph.nodes) {
     if (node.opType !== 'DequantizeLinear') continue
     const [codes = '', scaleName = '', zeroName = ''] = node.input
     const scale = graph.constantOf(scaleName)
     const zero = graph.constantOf(zeroName)
     if (scale === undefined) continue
-    if (graph.constantOf(codes) !== undefined) {
-      if (codes.endsWith(codesSuffix)) {
-        weights.set(codes.slice(0, -codesSuffix.length), floatsOf(scale))
-      }
+    const constant = graph.constantOf(codes)
+    if (constant !== undefined) {
+      if (!codes.endsWith(codesSuffix)) continue
+      const name = codes.slice(0, -codesSuffix.length)
+      weights.set(name, floatsOf(scale))
+      if (constant.dataType === tensorTypes.int8) held.set(name, valuesOf(constant) as Int8Array)
       continue
     }
     const output = node.output[0] ?? ''
@@ -43,7 +51,24 @@ export function frozenScalesOf(champion: ModelProto): FrozenScales {
     const point = zero === undefined ? 0 : Number(valuesOf(zero)[0] ?? 0)
     activations.set(value, { scale: single, zero: point })
   }
-  return { activations, weights }
+  return { activations, weights, codes: held }
+}
+
+/** Codes of weights that stay what they are in the field unless they are clearly something else. */
+export function reluctant(
+  codes: Int8Array,
+  weights: Weights,
+  scales: Float32Array,
+  name: string,
+  { codes: held, hysteresis = 0 }: FrozenScales,
+): Int8Array {
+  const before = held.get(name)
+  if (hysteresis === 0 || before?.length !== codes.length) return codes
+  const { channels, inner } = channelsOf(weights)
+  return codes.map((code, i) => {
+    const exact = weights.values[i]! / scales[Math.floor(i / inner) % channels]!
+    return Math.abs(exact - before[i]!) > 0.5 + hysteresis ? code : before[i]!
+  })
 }
 
 /** How much of the weights lies beyond the codes of these scales, from 0 to 1. */

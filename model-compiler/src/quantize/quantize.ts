@@ -13,7 +13,7 @@ import { floatsOf, tensor } from '../onnx/tensor.ts'
 import { tensorTypes } from '../onnx/types.ts'
 import { fillCodes } from '../passes/align-channels.ts'
 import type { TargetProfile } from '../targets/target.ts'
-import type { FrozenScales } from './frozen-scales.ts'
+import { type FrozenScales, reluctant } from './frozen-scales.ts'
 import { codeTypes, type Parameters, parametersFor } from './parameters.ts'
 import { type Placement, place } from './placement.ts'
 import { biasCodesOf, constantCodesOf, weightCodesOf, weightScales, weightsOf } from './weights.ts'
@@ -165,11 +165,10 @@ class ConstantCodes {
       node,
       1,
       this.#once(`${name} ${digestOf(scales)}`, () => {
-        const codes = tensor(
-          `${name}_quantized`,
-          weights.dims,
-          weightCodesOf(weights, scales, bits),
-        )
+        const own = weightCodesOf(weights, scales, bits)
+        const frozen = scales === kept ? this.#frozen : undefined
+        const values = frozen ? reluctant(own, weights, scales, name, frozen) : own
+        const codes = tensor(`${name}_quantized`, weights.dims, values)
         return this.#dequantized(name, codes, scales, weights.axis)
       }),
     )

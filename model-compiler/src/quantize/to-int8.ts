@@ -71,12 +71,10 @@ export async function toInt8(
         : await equalize(model, samples, { strength, ...passing })
     nothingToEqualize = channels === 0
     if (nothingToEqualize && trials.length > 0) break
-    const bytes = rangesOfBytes(typed(float))
     const found = await calibrateBy(methods, float, samples, passing)
     for (const [i, seen] of found.entries()) {
       signal?.throwIfAborted()
-      // A byte has 256 values, whichever the samples had.
-      const ranges = new Map([...seen, ...bytes])
+      const ranges = rangesWithBytes(float, seen)
       const plain = quantize(float, ranges, options)
       const corrected = await correctBias(float, plain, samples, { how: 'fast', ...passing })
       const sqnrDb = await medianSqnrDb(model, corrected, measured, signal)
@@ -92,6 +90,14 @@ export async function toInt8(
   return { ...best!, model: await fedWithBytes(best!.model) }
 }
 
+/** Ranges of samples, but that a byte has 256 values, whichever the samples had. */
+export function rangesWithBytes(
+  float: ModelProto,
+  seen: ReadonlyMap<string, Range>,
+): ReadonlyMap<string, Range> {
+  return new Map([...seen, ...rangesOfBytes(typed(float))])
+}
+
 function typed(model: ModelProto): Graph {
   const graph = new Graph(model)
   inferTypes(graph)
@@ -99,7 +105,7 @@ function typed(model: ModelProto): Graph {
 }
 
 /** The model, whose first operators read the bytes of its input as their codes, where it takes bytes. */
-async function fedWithBytes(model: ModelProto): Promise<ModelProto> {
+export async function fedWithBytes(model: ModelProto): Promise<ModelProto> {
   const graph = typed(model)
   const reports = await optimize(graph, { passes: [feedBytes, removeDead] })
   return reports.some(({ pass }) => pass === feedBytes.name) ? graph.toModel() : model

@@ -13,6 +13,7 @@ import { Graph } from '../graph/graph.ts'
 import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { writeModel } from '../onnx/write.ts'
+import type { FrozenScales } from '../quantize/frozen-scales.ts'
 import type { Parameters } from '../quantize/parameters.ts'
 import { place } from '../quantize/placement.ts'
 import { quantize } from '../quantize/quantize.ts'
@@ -28,6 +29,8 @@ export type SensitivityOptions = {
   readonly isEnough?: (model: ModelProto, sqnrDb: number) => boolean | Promise<boolean>
   /** The latency of `against` over the mixed model's that has to be left (default 1). */
   readonly latencyRatioMin?: number
+  /** Scales that are kept where names match. */
+  readonly frozen?: FrozenScales
   /** The model whose latency counts (default: the float model as it was given). */
   readonly against?: Uint8Array
   /** What is done to a quantized model before it is measured and given back: correcting its biases, for one. */
@@ -217,14 +220,17 @@ async function measuring(
   model: ModelProto,
   ranges: ReadonlyMap<string, Range>,
   samples: SampleSource,
-  { target, signal, pairSeconds = 1, against, refine }: SensitivityOptions,
+  { target, signal, pairSeconds = 1, against, refine, frozen }: SensitivityOptions,
 ): Promise<(keepFloat: readonly string[]) => Promise<Measured>> {
   const float = against ?? writeModel(model)
   const [feeds] = await Array.fromAsync(atMost(samples, 1).read())
   let floatMs: number | undefined
   return async (keepFloat) => {
     signal?.throwIfAborted()
-    const placed = quantize(model, ranges, { target, keepFloat: new Set(keepFloat) })
+    const placed = quantize(model, ranges, {
+      ...{ target, keepFloat: new Set(keepFloat) },
+      ...(frozen && { frozen }),
+    })
     const quantized = (await refine?.(placed)) ?? placed
     const sqnrDb = await medianSqnrDb(model, quantized, samples, signal)
     const { medianRatio, aMs } = await comparePairs(float, writeModel(quantized), feeds!, {
