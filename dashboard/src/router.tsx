@@ -3,7 +3,14 @@
  * order, range, the opened event. Home comes with the first load; every other place is fetched when somebody
  * goes there, or points at the way.
  */
-import { CallFailed, type LogLevel, logLevels } from '@edgeloop/protocol'
+import {
+  boxStates,
+  CallFailed,
+  type LogLevel,
+  logLevels,
+  type RolloutState,
+  rolloutStates,
+} from '@edgeloop/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import {
   createRootRouteWithContext,
@@ -23,6 +30,8 @@ import { type Span, spanNames, standardSpan } from './events/timeline.ts'
 import { HomePage } from './home/home-page.tsx'
 import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
+import { type Draft, readDraft } from './rollouts/draft.ts'
+import type { BoxFilter } from './rollouts/rollout-queries.ts'
 import type { StepRange } from './runs/run-queries.ts'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
@@ -165,6 +174,12 @@ const history = createRoute({
   getParentRoute: () => device,
   path: '/history',
   component: lazyRouteComponent(() => import('./devices/device-history.tsx'), 'DeviceHistory'),
+})
+
+const deviceModels = createRoute({
+  getParentRoute: () => device,
+  path: '/models',
+  component: lazyRouteComponent(() => import('./devices/device-models.tsx'), 'DeviceModels'),
 })
 
 type LogSearch = { readonly level?: LogLevel; readonly q?: string; readonly follow?: true }
@@ -340,6 +355,40 @@ const runIdsIn = (given: unknown): string[] =>
 const stepIn = (given: unknown): number | undefined =>
   typeof given === 'number' && Number.isSafeInteger(given) && given >= 0 ? given : undefined
 
+const rollouts = createRoute({
+  getParentRoute: () => inside,
+  path: '/rollouts',
+  validateSearch: (search: Record<string, unknown>): { readonly state?: RolloutState } => {
+    const state = rolloutStates.find((one) => one === search.state)
+    return state ? { state } : {}
+  },
+  component: lazyRouteComponent(() => import('./rollouts/rollouts-page.tsx'), 'RolloutsPage'),
+})
+
+const newRollout = createRoute({
+  getParentRoute: () => inside,
+  path: '/rollouts/new',
+  validateSearch: (search): Draft => readDraft(search),
+  component: lazyRouteComponent(() => import('./rollouts/new-rollout-page.tsx'), 'NewRolloutPage'),
+})
+
+const rollout = createRoute({
+  getParentRoute: () => inside,
+  path: '/rollouts/$rolloutId',
+  validateSearch: (search: Record<string, unknown>): BoxFilter => {
+    const stage = stepIn(search.stage)
+    const state = boxStates.find((one) => one === search.state)
+    return {
+      ...(stage === undefined || stage > 19 ? {} : { stage }),
+      ...(state ? { state } : {}),
+      ...(typeof search.search === 'string' && search.search !== ''
+        ? { search: search.search.slice(0, 100) }
+        : {}),
+    }
+  },
+  component: lazyRouteComponent(() => import('./rollouts/rollout-page.tsx'), 'RolloutPage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -377,7 +426,10 @@ const tree = root.addChildren([
     devices,
     addDevice,
     live,
-    device.addChildren([overview, metrics, config, history, logs, streamSettings]),
+    device.addChildren([
+      ...[overview, metrics, config, deviceModels],
+      ...[history, logs, streamSettings],
+    ]),
     events.addChildren([event]),
     datasets,
     dataset.addChildren([
@@ -389,6 +441,9 @@ const tree = root.addChildren([
     runs,
     compareRuns,
     run,
+    rollouts,
+    newRollout,
+    rollout,
     people,
     account,
     audit,

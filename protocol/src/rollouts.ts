@@ -493,6 +493,26 @@ export const RolloutPreview = Type.Object(
 )
 export type RolloutPreview = Static<typeof RolloutPreview>
 
+/** Points of the line of one rollout. */
+export const rolloutProgressSlots = 32
+/** Rollouts whose lines are asked for at once. */
+export const rolloutProgressMax = 50
+
+/** Boxes that run the version, from the begin of each rollout to its end or now, in even steps. */
+export const RolloutProgress = Type.Object(
+  {
+    rollouts: Type.Array(
+      Type.Object({
+        rolloutId: RolloutId,
+        confirmed: Type.Array(Type.Integer({ minimum: 0 }), { maxItems: rolloutProgressSlots }),
+      }),
+      { maxItems: rolloutProgressMax },
+    ),
+  },
+  { $id: 'RolloutProgress' },
+)
+export type RolloutProgress = Static<typeof RolloutProgress>
+
 /** What a device runs, and every update that it was offered, newest first. */
 export const DeviceUpdates = Type.Object(
   {
@@ -547,6 +567,23 @@ export const rolloutRoutes = {
       closed,
     ),
     response: Type.Array(RolloutRow),
+  },
+  rolloutProgress: {
+    method: 'GET',
+    path: '/api/rollout-progress',
+    access: 'viewer',
+    summary: 'Gives how many boxes ran the version over the time of a few rollouts, for lists',
+    query: Type.Object(
+      {
+        /** Ids with commas between; unknown ones are left out of the reply. */
+        rollouts: Type.String({
+          pattern: `^[0-9a-f-]{36}(,[0-9a-f-]{36}){0,${rolloutProgressMax - 1}}$`,
+          maxLength: 37 * rolloutProgressMax,
+        }),
+      },
+      closed,
+    ),
+    response: RolloutProgress,
   },
   rolloutShow: {
     method: 'GET',

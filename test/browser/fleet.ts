@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import type { NewEvent } from '@edgeloop/protocol'
 import type { Browser, Cookie } from 'playwright-core'
-import { openTestHub, type TestHub } from '../hub/fixture.ts'
+import { type HubArtifacts, openTestHub, type TestHub } from '../hub/fixture.ts'
 import { type Part, partsAt, pictureOf } from './scene.ts'
 import { type Scene, SimulatedDevice } from './simulated-device.ts'
 
@@ -27,9 +27,16 @@ export const hostileName =
 /** A plain name for a device that comes later. */
 export const strangerName = 'Just arrived'
 
-/** An empty hub that serves the built dashboard. */
-export async function openHubWithDashboard(t: Pick<TestContext, 'after'>): Promise<TestHub> {
-  return await openTestHub(t, { dashboardDir: await buildDashboard() })
+/**
+ * An empty hub that serves the built dashboard.
+ * @param artifacts what devices may be offered, instead of what was published
+ */
+export async function openHubWithDashboard(
+  t: Pick<TestContext, 'after'>,
+  artifacts?: HubArtifacts,
+): Promise<TestHub> {
+  const config = { dashboardDir: await buildDashboard() }
+  return await openTestHub(t, config, undefined, artifacts && { artifacts })
 }
 
 /** @param gateName what people call the second device */

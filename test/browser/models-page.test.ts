@@ -60,6 +60,24 @@ test('models in Chromium', { ...needs('chromium'), timeout: 240_000 }, async (t)
     assert.ok(width <= 390, `${width} pixels wide on a phone`)
   })
 
+  await t.test(
+    'it is published: each way to send it with its size, and on to a rollout',
+    async () => {
+      await page.setViewportSize({ width: 1440, height: 900 })
+      await page.getByText('Not published: no box can be offered it').waitFor()
+      await page.getByRole('button', { name: 'Publish', exact: true }).click()
+      const ways = page.getByRole('region', { name: 'Ways to send it' })
+      await ways.getByText('whole, zstd').first().waitFor({ timeout: waitMs })
+      await page.getByRole('button', { name: 'Publish again' }).waitFor()
+      assert.deepEqual(await complaintsOfAxe(page), [])
+      await page.getByRole('link', { name: 'Roll it out…' }).click()
+      await page.getByRole('heading', { level: 2, name: 'Boxes' }).waitFor()
+      assert.match(page.url(), /name=parts_demo&version=1/)
+      await page.goBack()
+      await ways.waitFor()
+    },
+  )
+
   await t.test('an admin removes it; a viewer only looks', async (t) => {
     await page.setViewportSize({ width: 1440, height: 900 })
     const { cookie } = await hub.signIn('vera', 'viewer')

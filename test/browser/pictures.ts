@@ -7,15 +7,25 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { isOver, isRunOver, type Job, type Run, type RunDetail } from '@edgeloop/protocol'
+import {
+  isOver,
+  isRunOver,
+  type Job,
+  type Run,
+  type RunDetail,
+  writePack,
+} from '@edgeloop/protocol'
 import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
 import { addCorners } from '../hub/corners.ts'
+import { digestOf, sampleOf, sendPack } from '../hub/dataset-parts.ts'
 import { addSnapshots, demoModel, demoModelFile, uploadTo } from '../hub/demo-model.ts'
 import type { TestHub } from '../hub/fixture.ts'
+import { seedDevices, seedRollout } from '../hub/seeded-rollouts.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
 import { addDevices } from './many-devices.ts'
+import { partsAt, pictureOf, sceneSize } from './scene.ts'
 import { sideBySide } from './side-by-side.ts'
 import type { SimulatedDevice } from './simulated-device.ts'
 
@@ -68,6 +78,33 @@ const pages: readonly Shown[] = [
       await page.getByRole('heading', { name: 'Evaluations' }).waitFor()
     },
   },
+  { name: 'datasets', path: '/datasets' },
+  { name: 'dataset', path: '/datasets/parts' },
+  {
+    name: 'augmentation',
+    path: '/datasets/parts/augmentation',
+    prepare: async (page) => {
+      const list = page.getByRole('list', { name: 'Pictures as a run would see them' })
+      await list.waitFor({ timeout: 60_000 })
+    },
+  },
+  { name: 'rollouts', path: '/rollouts' },
+  {
+    name: 'rollout',
+    path: '/rollouts',
+    prepare: async (page) => {
+      await page.getByRole('link', { name: 'parts/3' }).click()
+      await page.getByRole('list', { name: 'Stages' }).waitFor()
+    },
+  },
+  {
+    name: 'new-rollout',
+    path: '/rollouts/new?name=parts&version=1&step=3&all=true',
+  },
+  {
+    name: 'device-models',
+    path: '/devices/box-014/models',
+  },
   { name: 'models', path: '/models' },
   { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },
@@ -101,8 +138,10 @@ const after = {
 const [fleet, browser] = await Promise.all([openFleet(after, 'Gate 1'), openBrowser(after)])
 const cookies = await fleet.cookies(browser)
 await fill(fleet.hub)
-if (values.only === undefined || values.only.startsWith('model')) await fillModels(fleet.hub)
-if (values.only === undefined || values.only.startsWith('run')) await fillRuns(fleet.hub)
+if (isWanted('model', 'new-rollout')) await fillModels(fleet.hub)
+if (isWanted('run')) await fillRuns(fleet.hub)
+if (isWanted('dataset', 'augmentation')) await fillDatasets(fleet.hub)
+if (isWanted('rollout', 'device-models')) await fillRollouts(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
@@ -123,6 +162,65 @@ for (const shown of [...pages, fleetPage]) {
   console.error(`${file}: ${Math.round(size / 1000)} KB`)
 }
 
+/** True where a page whose name begins so is drawn. */
+function isWanted(...names: readonly string[]): boolean {
+  const { only } = values
+  return only === undefined || names.some((name) => only.startsWith(name))
+}
+
+/** Pictures of the conveyor with what is to be seen in them, looked at and frozen. */
+async function fillDatasets(hub: TestHub): Promise<void> {
+  const scenes = Array.from({ length: 36 }, (_, n) => partsAt(n * 0.07, n % 5))
+  const sent = await Promise.all(
+    scenes.map(async (parts) => {
+      const bytes = await pictureOf(parts)
+      return { digest: digestOf(bytes), bytes, ...sceneSize, form: 'image/jpeg' as const }
+    }),
+  )
+  await sendPack(hub, writePack(sent))
+  const samples = sent.map((one, at) => ({
+    ...sampleOf(
+      one,
+      `belt/${at}.jpg`,
+      (scenes[at] ?? []).map(({ label, box }) => ({ kind: 'box', label, box: [...box] })),
+    ),
+    ...{ site: 'plant', stream: at % 3 === 0 ? 'packing' : 'belt' },
+  }))
+  const labels = ['gear', 'bracket', 'washer', 'nut']
+  await send(hub, 'POST', '/api/datasets', {
+    name: 'parts',
+    description: 'Conveyor, week 46',
+    labels,
+  })
+  await send(hub, 'PUT', '/api/datasets/parts/samples', { samples })
+  await send(hub, 'POST', '/api/datasets/parts/inspection')
+  await send(hub, 'POST', '/api/datasets/parts/versions', {
+    split: { holdout: 0.25 },
+    note: 'week 46',
+  })
+  const open = async () => {
+    const jobs = (await (await hub.api('GET', '/api/jobs?subject=datasets/parts')).json()) as Job[]
+    return jobs.some((job) => !isOver(job))
+  }
+  while (await open()) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
+/** Rollouts of three versions: one that goes on, one that stopped by itself, one that is through. */
+async function fillRollouts(hub: TestHub): Promise<void> {
+  const devices = await seedDevices(hub, 60)
+  await seedRollout(hub, devices, 'complete', { version: 1 })
+  await seedRollout(hub, devices, 'stopped', {
+    version: 2,
+    why: 'Stopped in stage 2: 4 of 15 boxes failed, allowed are 2; the boxes that took it up go back',
+  })
+  await seedRollout(hub, devices, 'running', { version: 3, note: 'trained on week 46' })
+}
+
+async function send(hub: TestHub, method: string, path: string, body?: object): Promise<void> {
+  const reply = await hub.api(method, path, body)
+  if (!reply.ok) throw new Error(`Cannot ${method} ${path}: ${await reply.text()}`)
+}
+
 /** A model that was added and compiled with pictures of the fleet. */
 async function fillModels(hub: TestHub): Promise<void> {
   const post = async (path: string, body: object): Promise<unknown> => {
@@ -134,9 +232,13 @@ async function fillModels(hub: TestHub): Promise<void> {
   await post('/api/models', { name: 'parts', note: 'of the demo', uploadId, ...demoModel })
   await addSnapshots(hub, await hub.enrol('press-1'), 48)
   const job = (await post('/api/models/parts/1/compile', {})) as Job
-  while (!isOver((await (await hub.api('GET', `/api/jobs/${job.jobId}`)).json()) as Job)) {
-    await new Promise((resolve) => setTimeout(resolve, 500))
+  const wait = async ({ jobId }: Job): Promise<void> => {
+    while (!isOver((await (await hub.api('GET', `/api/jobs/${jobId}`)).json()) as Job)) {
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    }
   }
+  await wait(job)
+  await wait((await post('/api/models/parts/1/publish', {})) as Job)
 }
 
 /** Two runs on one dataset, and what they became. */
@@ -158,10 +260,6 @@ async function fillRuns(hub: TestHub): Promise<void> {
 
 /** What people would have set and who they are. */
 async function fill(hub: TestHub): Promise<void> {
-  const send = async (method: string, path: string, body: object): Promise<void> => {
-    const reply = await hub.api(method, path, body)
-    if (!reply.ok) throw new Error(`Cannot ${method} ${path}: ${await reply.text()}`)
-  }
   const belt = {
     ...{ streamId: 'belt', name: 'Belt', source: 'demo:1', model: 'demo-parts' },
     zones: [
@@ -186,9 +284,9 @@ async function fill(hub: TestHub): Promise<void> {
     ],
   }
   const streams = [belt, { ...{ streamId: 'packing', name: 'Packing', source: 'demo:2' } }]
-  await send('PUT', '/api/devices/line-4/desired', { version: 0, config: { streams } })
-  await send('POST', '/api/users', { user: 'anna', role: 'operator' })
-  await send('POST', '/api/users', { user: 'ben', role: 'viewer' })
+  await send(hub, 'PUT', '/api/devices/line-4/desired', { version: 0, config: { streams } })
+  await send(hub, 'POST', '/api/users', { user: 'anna', role: 'operator' })
+  await send(hub, 'POST', '/api/users', { user: 'ben', role: 'viewer' })
 }
 
 /** Lines as an agent writes them. */

@@ -14,6 +14,7 @@ export type Part = {
 
 const width = 640
 const height = 360
+export const sceneSize = { width, height } as const
 
 const kinds = [
   { label: 'gear', colour: '#b9772c' },

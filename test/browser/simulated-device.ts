@@ -112,6 +112,7 @@ export class SimulatedDevice implements AsyncDisposable {
       startedAt: now(),
       agentVersion: '0.1.0',
       platform: 'linux x64',
+      targets: ['any'],
       cpu: cpus()[0]?.model ?? 'unknown',
       cores: cpus().length,
       memoryBytes: 8e9,

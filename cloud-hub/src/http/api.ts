@@ -37,6 +37,7 @@ import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
+import { readProgress } from '../rollouts/progress.ts'
 import type { RolloutDesk } from '../rollouts/rollouts.ts'
 import type { Sites } from '../rollouts/sites.ts'
 import type { Backups } from '../store/backups.ts'
@@ -463,6 +464,7 @@ export function apiHandlers(rooms: Rooms): Handlers {
     rolloutCreate: ({ body, person, note }) =>
       rooms.rollouts.create(body, signedIn(person).user, note),
     rolloutList: ({ query }) => rooms.rollouts.list(query),
+    rolloutProgress: ({ query }) => readProgress(rooms.store, query.rollouts.split(','), clock()),
     rolloutShow: ({ params }) => rooms.rollouts.show(params.rolloutId),
     rolloutBoxList: ({ params, query }) => rooms.rollouts.boxes(params.rolloutId, query),
     rolloutPause: ({ params, person, note }) =>

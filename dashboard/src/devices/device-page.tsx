@@ -25,6 +25,7 @@ const route = getRouteApi('/in/devices/$deviceId')
 const tabs = [
   { to: '/devices/$deviceId', word: 'Overview' },
   { to: '/devices/$deviceId/metrics', word: 'Metrics' },
+  { to: '/devices/$deviceId/models', word: 'Models' },
   { to: '/devices/$deviceId/config', word: 'Config' },
   { to: '/devices/$deviceId/history', word: 'History' },
   { to: '/devices/$deviceId/logs', word: 'Logs' },
@@ -158,6 +159,7 @@ function Facts(props: { detail: DeviceDetail }) {
         Site {device.site}
         {certificate.site !== device.site && ` (its certificate and topics: ${certificate.site})`}
       </li>
+      {device.tags.length > 0 && <li>Tags {device.tags.join(', ')}</li>}
       <li>
         {device.lastSeenAt ? (
           <>

@@ -1,6 +1,6 @@
-/** The name and the site that people see of a device. Nothing changes on the box. */
-import { type DevicePlace, type DeviceRow, isName } from '@edgeloop/protocol'
-import { Autocomplete, Button, Group, Modal, TextInput } from '@mantine/core'
+/** The name, the site and the tags that people see of a device. Nothing changes on the box. */
+import { type DevicePlace, type DeviceRow, deviceTagsMax, isName } from '@edgeloop/protocol'
+import { Autocomplete, Button, Group, Modal, TagsInput, TextInput } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
@@ -16,8 +16,14 @@ export function EditDevice(props: { device: DeviceRow; onClose: () => void }) {
   const { data: rows = [] } = useQuery(deviceListQuery)
   const [name, setName] = useState(device.name)
   const [site, setSite] = useState(device.site)
+  const [tags, setTags] = useState<string[]>([...device.tags])
   const edit = useMutation({
-    mutationFn: (body: DevicePlace) => call('deviceEdit', { params: { deviceId }, body }),
+    mutationFn: async (body: DevicePlace) => {
+      const params = { deviceId }
+      if (newTags) await call('deviceTagsSet', { params, body: { tags } })
+      const row = Object.keys(body).length > 0 && (await call('deviceEdit', { params, body }))
+      return row || { ...device, tags }
+    },
     onSuccess: (row) => {
       queryClient.setQueryData(
         deviceQuery(deviceId).queryKey,
@@ -28,6 +34,8 @@ export function EditDevice(props: { device: DeviceRow; onClose: () => void }) {
     },
   })
   const wrongSite = !isName(site)
+  const newTags = tags.join(' ') !== device.tags.join(' ')
+  const wrongTag = tags.find((tag) => !/^[a-z0-9][a-z0-9_.-]{0,39}$/.test(tag))
   // Only what was changed here: somebody else may have changed the other.
   const body: DevicePlace = {
     ...(name.trim() !== device.name && { name: name.trim() }),
@@ -65,6 +73,21 @@ export function EditDevice(props: { device: DeviceRow; onClose: () => void }) {
           onChange={setSite}
           error={wrongSite ? 'Only lower case letters, digits, - and _, at most 63' : undefined}
         />
+        <TagsInput
+          label="Tags"
+          description="Words to choose it by, for rollouts"
+          data={[...new Set(rows.flatMap((row) => row.tags))].sort()}
+          maxTags={deviceTagsMax}
+          limit={8}
+          maxDropdownHeight={360}
+          value={tags}
+          onChange={setTags}
+          error={
+            wrongTag === undefined
+              ? undefined
+              : `“${wrongTag}” is no tag: lower case letters, digits and . _ -, at most 40`
+          }
+        />
         <p className="dim">
           1 device moves in lists and filters, at once and with its history. Nothing changes on the
           box: its id, its certificate and its topics stay.
@@ -80,7 +103,12 @@ export function EditDevice(props: { device: DeviceRow; onClose: () => void }) {
           </Button>
           <Button
             type="submit"
-            disabled={wrongSite || name.trim() === '' || Object.keys(body).length === 0}
+            disabled={
+              wrongSite ||
+              wrongTag !== undefined ||
+              name.trim() === '' ||
+              (Object.keys(body).length === 0 && !newTags)
+            }
             loading={edit.isPending}
           >
             Save

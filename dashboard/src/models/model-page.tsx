@@ -25,6 +25,7 @@ import { CandidatePlot } from './candidate-plot.tsx'
 import { Compile } from './compile.tsx'
 import { jobListQuery, modelQuery, useModelChanges } from './model-queries.ts'
 import classes from './models.module.css'
+import { Publish } from './publish.tsx'
 import { Standing, Versions } from './standing.tsx'
 
 const route = getRouteApi('/in/models/$name/$version')
@@ -93,6 +94,7 @@ export function ModelPage() {
           <>
             <Facts detail={detail} />
             <Standing model={detail.model} mayChange={mayChange} />
+            <Publish model={detail.model} mayChange={mayChange} />
             <Work subject={`${name}/${version}`} mayChange={mayChange} detail={detail} />
             {detail.artifacts.map((artifact) => (
               <ArtifactSection key={artifact.artifactId} artifact={artifact} />
@@ -149,8 +151,9 @@ function Work(props: { subject: string; mayChange: boolean; detail: ModelVersion
       <h2 id="compilations">Compilations</h2>
       {props.mayChange && <Compile model={props.detail.model} />}
       <QueryState query={jobs} skeleton={<Skeleton height={60} />}>
-        {(rows) =>
-          rows.length === 0 ? (
+        {(all) => {
+          const rows = all.filter(({ kind }) => kind === 'compile')
+          return rows.length === 0 ? (
             <p className="dim">Nothing was compiled of this version yet.</p>
           ) : (
             <ul className={classes.jobs}>
@@ -159,7 +162,7 @@ function Work(props: { subject: string; mayChange: boolean; detail: ModelVersion
               ))}
             </ul>
           )
-        }
+        }}
       </QueryState>
     </section>
   )

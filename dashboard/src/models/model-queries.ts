@@ -27,6 +27,21 @@ export const modelVersionsQuery = (name: string) =>
     queryFn: ({ signal }) => call('modelVersionList', { params: { name }, signal }),
   })
 
+/** What boxes may be offered of a version, per kind of box. */
+export const publishedQuery = (name: string, version: number) =>
+  queryOptions({
+    queryKey: ['models', name, version, 'published'],
+    queryFn: ({ signal }) => call('modelPublished', { params: { name, version }, signal }),
+  })
+
+/** What boxes may be offered of all versions of a model, newest first. */
+export const publishedListQuery = (name: string) =>
+  queryOptions({
+    queryKey: ['models', name, 'published'],
+    queryFn: ({ signal }) => call('modelPublishedList', { params: { name }, signal }),
+    enabled: name !== '',
+  })
+
 /** @param subject `NAME/VERSION` */
 export const jobListQuery = (subject: string) =>
   queryOptions({

@@ -11,6 +11,7 @@ export type KeyAction =
   | 'goDatasets'
   | 'goRuns'
   | 'goModels'
+  | 'goRollouts'
   | 'goPeople'
   | 'goAudit'
   | 'focusFilter'
@@ -43,6 +44,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDatasets', keys: ['g', 't'], does: 'Go to Datasets' },
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
+  { action: 'goRollouts', keys: ['g', 'o'], does: 'Go to Rollouts' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },

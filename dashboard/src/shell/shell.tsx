@@ -12,6 +12,7 @@ import {
   IconPhoto,
   IconSearch,
   IconServer2,
+  IconTruckDelivery,
   IconUser,
   IconUsers,
 } from '@tabler/icons-react'
@@ -42,6 +43,7 @@ const places = [
   { to: '/datasets', word: 'Datasets', icon: IconPhoto },
   { to: '/runs', word: 'Runs', icon: IconChartLine },
   { to: '/models', word: 'Models', icon: IconCube },
+  { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
 ] as const
 
 /** Places that answer only to admins. */
@@ -79,6 +81,7 @@ function Frame() {
     goDatasets: () => void router.navigate({ to: '/datasets' }),
     goRuns: () => void router.navigate({ to: '/runs' }),
     goModels: () => void router.navigate({ to: '/models' }),
+    goRollouts: () => void router.navigate({ to: '/rollouts' }),
     ...(session.role === 'admin'
       ? {
           goPeople: () => void router.navigate({ to: '/people' }),
@@ -152,6 +155,7 @@ function Frame() {
               word: `Go to ${word}`,
               act: () => void router.navigate({ to }),
             })),
+            { word: 'New rollout', act: () => void router.navigate({ to: '/rollouts/new' }) },
             { word: 'Add a device', act: () => void router.navigate({ to: '/add-device' }) },
             { word: 'Show keys', act: () => setSheet(true) },
           ]}
