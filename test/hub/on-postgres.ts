@@ -26,6 +26,8 @@ export const otherTests = [
   'dataset-commands',
   'run-commands',
   'dataset-jobs',
+  'rollout-commands',
+  'rollout-replicas',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */

@@ -15,6 +15,7 @@ import {
   type SiteRow,
   topicFor,
 } from '@edgeloop/protocol'
+import { needs } from '../require.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 import {
   type Course,
@@ -178,49 +179,60 @@ test('a bad version stops in the canary, and what has it goes back by itself', a
   assert.equal(done.rollout.bytes.fromHub, 10 * 2000)
 })
 
-test('live frames decide: a version that sees something else is stopped and taken back before anything failed', async (t) => {
-  const { hub, boxes } = await openFleet(t, 8)
-  const wrong = { ...fine, agreement: 0.1, countDrift: 6 }
-  for (const box of boxes) box.course = { ...well, comparison: wrong }
-  const stages = [
-    { name: 'canary', share: 0.5, soakMs: 60_000 },
-    { name: 'all', share: 1 },
-  ]
-  const { rollout } = await create(hub, { stages })
-  const stopped = await until(
-    t,
-    hub,
-    rollout.rolloutId,
-    (detail) => detail.rollout.state === 'stopped' && detail.rollout.counts.goingBack === 0,
-  )
-  assert.match(stopped.rollout.why, /^Stage "canary": 10 % of detections on \d devices are common/)
-  assert.ok(boxes.every(({ version }) => version === 0))
-  const states = (await boxesOf(hub, rollout.rolloutId, '?stage=0')).map(
-    ({ state, code }) => `${state} ${code}`,
-  )
-  assert.ok(
-    states.every((state) => /^(rolled-back by-request|cancelled null)$/.test(state)),
-    states.join(),
-  )
-})
+test(
+  'live frames decide: a version that sees something else is stopped and taken back before anything failed',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 8)
+    const wrong = { ...fine, agreement: 0.1, countDrift: 6 }
+    for (const box of boxes) box.course = { ...well, comparison: wrong }
+    const stages = [
+      { name: 'canary', share: 0.5, soakMs: 60_000 },
+      { name: 'all', share: 1 },
+    ]
+    const { rollout } = await create(hub, { stages })
+    const stopped = await until(
+      t,
+      hub,
+      rollout.rolloutId,
+      (detail) => detail.rollout.state === 'stopped' && detail.rollout.counts.goingBack === 0,
+    )
+    assert.match(
+      stopped.rollout.why,
+      /^Stage "canary": 10 % of detections on \d devices are common/,
+    )
+    assert.ok(boxes.every(({ version }) => version === 0))
+    const states = (await boxesOf(hub, rollout.rolloutId, '?stage=0')).map(
+      ({ state, code }) => `${state} ${code}`,
+    )
+    assert.ok(
+      states.every((state) => /^(rolled-back by-request|cancelled null)$/.test(state)),
+      states.join(),
+    )
+  },
+)
 
-test('a device that falls back after the end is told and counted (T6)', async (t) => {
-  const { hub, boxes } = await openFleet(t, 4)
-  const { rollout } = await create(hub)
-  await until(t, hub, rollout.rolloutId, stateIs('complete'))
-  await boxes[2]?.fallBack()
-  const fallen = await until(
-    t,
-    hub,
-    rollout.rolloutId,
-    ({ rollout: { counts } }) => counts.revoked === 1,
-  )
-  assert.deepEqual([fallen.rollout.counts.confirmed, fallen.rollout.counts.failed], [3, 1])
-  assert.match(
-    fallen.decisions[0]?.text ?? '',
-    /^box-2: It had committed version 2, and now runs the box's own file$/,
-  )
-})
+test(
+  'a device that falls back after the end is told and counted (T6)',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 4)
+    const { rollout } = await create(hub)
+    await until(t, hub, rollout.rolloutId, stateIs('complete'))
+    await boxes[2]?.fallBack()
+    const fallen = await until(
+      t,
+      hub,
+      rollout.rolloutId,
+      ({ rollout: { counts } }) => counts.revoked === 1,
+    )
+    assert.deepEqual([fallen.rollout.counts.confirmed, fallen.rollout.counts.failed], [3, 1])
+    assert.match(
+      fallen.decisions[0]?.text ?? '',
+      /^box-2: It had committed version 2, and now runs the box's own file$/,
+    )
+  },
+)
 
 test('messages twice, late, or of nothing change nothing (T9)', async (t) => {
   const { hub, boxes } = await openFleet(t, 2)
@@ -277,29 +289,36 @@ test('messages twice, late, or of nothing change nothing (T9)', async (t) => {
   await t.waitFor(async () => assert.equal(await state('box-0'), 'failed'), { timeout: 15_000 })
 })
 
-test('silence runs out of time and counts, half a fleet that is off holds nothing up (T7, T8)', async (t) => {
-  const { hub, boxes } = await openFleet(t, 8)
-  for (const box of boxes) box.course = { states: ['offered', 'downloading'] }
-  const { rollout } = await create(hub, { deadlines: { downloading: 1000 } })
-  const stopped = await until(t, hub, rollout.rolloutId, stateIs('stopped'))
-  assert.match(stopped.rollout.why, /^2 of 2 devices of stage "canary" failed, .* deadline \(2\)$/)
-  assert.equal(stopped.decisions.filter(({ act }) => act === 'time-out').length, 2)
+test(
+  'silence runs out of time and counts, half a fleet that is off holds nothing up (T7, T8)',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 8)
+    for (const box of boxes) box.course = { states: ['offered', 'downloading'] }
+    const { rollout } = await create(hub, { deadlines: { downloading: 1000 } })
+    const stopped = await until(t, hub, rollout.rolloutId, stateIs('stopped'))
+    assert.match(
+      stopped.rollout.why,
+      /^2 of 2 devices of stage "canary" failed, .* deadline \(2\)$/,
+    )
+    assert.equal(stopped.decisions.filter(({ act }) => act === 'time-out').length, 2)
 
-  for (const box of boxes.slice(4)) await box.disconnect()
-  for (const box of boxes) box.course = well
-  await sleep(1200)
-  const second = await create(hub, { version: 3, reachableMs: 1000 })
-  const { rollout: after } = await until(
-    t,
-    hub,
-    second.rollout.rolloutId,
-    ({ rollout: { counts } }) => counts.confirmed === 4,
-  )
-  assert.equal(after.counts.waiting, 4)
-  // The last stage is only half there: it waits, and goes on when they are back.
-  for (const box of boxes.slice(4)) await box.connect()
-  await until(t, hub, second.rollout.rolloutId, stateIs('complete'))
-})
+    for (const box of boxes.slice(4)) await box.disconnect()
+    for (const box of boxes) box.course = well
+    await sleep(1200)
+    const second = await create(hub, { version: 3, reachableMs: 1000 })
+    const { rollout: after } = await until(
+      t,
+      hub,
+      second.rollout.rolloutId,
+      ({ rollout: { counts } }) => counts.confirmed === 4,
+    )
+    assert.equal(after.counts.waiting, 4)
+    // The last stage is only half there: it waits, and goes on when they are back.
+    for (const box of boxes.slice(4)) await box.connect()
+    await until(t, hub, second.rollout.rolloutId, stateIs('complete'))
+  },
+)
 
 test('abort: nothing new is offered, and what was updated goes back where that is asked (T10)', async (t) => {
   const { hub, boxes } = await openFleet(t, 8)
@@ -401,121 +420,133 @@ test('a newer rollout takes devices over, or waits for the older one, as its pla
   assert.equal(list.length, 2)
 })
 
-test('stages wait for a yes, one that is paused offers nothing, and a yes to a stage that is over says nothing', async (t) => {
-  const { hub } = await openFleet(t, 4)
-  const { rollout } = await create(hub, { approval: 'after-canary' })
-  const path = `/api/rollouts/${rollout.rolloutId}`
-  const held = await until(t, hub, rollout.rolloutId, stateIs('held'))
-  assert.match(held.rollout.why, /stage "half" waits for a yes$/)
-  assert.equal((await refused(hub, 'POST', `${path}/approve`, { stage: 0 })).code, 'conflict')
-  assert.match((await refused(hub, 'POST', `${path}/resume`)).detail, /it is held; approve it$/)
-  await call(hub, 'POST', `${path}/approve`, { stage: 1 })
-  const done = await until(t, hub, rollout.rolloutId, stateIs('complete'))
-  assert.equal(done.stages[1]?.approvedBy, 'local')
-  assert.equal((await refused(hub, 'POST', `${path}/approve`, { stage: 1 })).code, 'conflict')
-  assert.equal((await refused(hub, 'POST', `${path}/pause`)).code, 'conflict')
+test(
+  'stages wait for a yes, one that is paused offers nothing, and a yes to a stage that is over says nothing',
+  needs('time'),
+  async (t) => {
+    const { hub } = await openFleet(t, 4)
+    const { rollout } = await create(hub, { approval: 'after-canary' })
+    const path = `/api/rollouts/${rollout.rolloutId}`
+    const held = await until(t, hub, rollout.rolloutId, stateIs('held'))
+    assert.match(held.rollout.why, /stage "half" waits for a yes$/)
+    assert.equal((await refused(hub, 'POST', `${path}/approve`, { stage: 0 })).code, 'conflict')
+    assert.match((await refused(hub, 'POST', `${path}/resume`)).detail, /it is held; approve it$/)
+    await call(hub, 'POST', `${path}/approve`, { stage: 1 })
+    const done = await until(t, hub, rollout.rolloutId, stateIs('complete'))
+    assert.equal(done.stages[1]?.approvedBy, 'local')
+    assert.equal((await refused(hub, 'POST', `${path}/approve`, { stage: 1 })).code, 'conflict')
+    assert.equal((await refused(hub, 'POST', `${path}/pause`)).code, 'conflict')
 
-  const second = await create(hub, { version: 3, approval: 'every-stage' })
-  const other = `/api/rollouts/${second.rollout.rolloutId}`
-  await until(t, hub, second.rollout.rolloutId, stateIs('held'))
-  assert.equal((await call<RolloutDetail>(hub, 'POST', `${other}/pause`)).rollout.state, 'paused')
-  await sleep(400)
-  assert.equal((await show(hub, second.rollout.rolloutId)).rollout.counts.waiting, 4)
-  await call(hub, 'POST', `${other}/resume`)
-  await until(t, hub, second.rollout.rolloutId, stateIs('held'))
-})
+    const second = await create(hub, { version: 3, approval: 'every-stage' })
+    const other = `/api/rollouts/${second.rollout.rolloutId}`
+    await until(t, hub, second.rollout.rolloutId, stateIs('held'))
+    assert.equal((await call<RolloutDetail>(hub, 'POST', `${other}/pause`)).rollout.state, 'paused')
+    await sleep(400)
+    assert.equal((await show(hub, second.rollout.rolloutId)).rollout.counts.waiting, 4)
+    await call(hub, 'POST', `${other}/resume`)
+    await until(t, hub, second.rollout.rolloutId, stateIs('held'))
+  },
+)
 
-test('too few successes are held for somebody, who retries or goes on regardless', async (t) => {
-  const { hub, boxes } = await openFleet(t, 4)
-  const stages = [
-    { name: 'first', share: 0.75, soakMs: 0 },
-    { name: 'rest', share: 1, soakMs: 0 },
-  ]
-  const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
-    ...{ name: 'door', version: 2, select: { all: true }, ...quick, stages },
-  })
-  const unlucky = boxes.find(({ id }) => id === preview.stages[0]?.first[0]) as SimulatedBox
-  unlucky.course = fails('disk-full')
-  const { rollout } = await create(hub, { stages })
-  const { rolloutId } = rollout
-  const held = await until(t, hub, rolloutId, stateIs('held'))
-  assert.match(
-    held.rollout.why,
-    /^2 of 3 reachable devices of stage "first" run it, 95 % are wanted; retry/,
-  )
-  assert.equal(
-    (await refused(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, { devices: ['box-9'] })).code,
-    'notFound',
-  )
-  unlucky.course = well
-  await call(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, { devices: [unlucky.id] })
-  await until(t, hub, rolloutId, stateIs('complete'))
-  assert.equal(
-    (await refused(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, {})).code,
-    'conflict',
-  )
-
-  unlucky.course = fails('disk-full')
-  const second = await create(hub, { version: 3, stages })
-  await until(t, hub, second.rollout.rolloutId, stateIs('held'))
-  await call(hub, 'POST', `/api/rollouts/${second.rollout.rolloutId}/approve`, { stage: 1 })
-  await until(t, hub, second.rollout.rolloutId, stateIs('complete'))
-})
-
-test('devices are chosen by site, tag, kind and name; those that fit later join', async (t) => {
-  const { hub, boxes } = await openFleet(t, 4)
-  await call(hub, 'PUT', '/api/devices/box-0/tags', { tags: ['pilot', 'door-2'] })
-  await call(hub, 'PUT', '/api/devices/box-1/tags', { tags: ['pilot'] })
-  await call(hub, 'PUT', '/api/devices/box-1/place', { site: 'quarry' })
-  const rows = await call<DeviceRow[]>(hub, 'GET', '/api/devices')
-  assert.deepEqual(rows.find(({ deviceId }) => deviceId === 'box-0')?.tags, ['pilot', 'door-2'])
-  await boxes[3]?.disconnect()
-  await boxes[3]?.connect(['linux-arm64'])
-  await t.waitFor(async () => {
-    const hit = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
-      name: 'door',
-      version: 2,
-      select: { targets: ['linux-arm64'] },
-    })
-    assert.deepEqual(
-      hit.leftOut.map(({ reason }) => reason),
-      ['Version 2 of door is not published for linux-arm64'],
-    )
-  })
-  const hits = async (select: object) => {
+test(
+  'too few successes are held for somebody, who retries or goes on regardless',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 4)
+    const stages = [
+      { name: 'first', share: 0.75, soakMs: 0 },
+      { name: 'rest', share: 1, soakMs: 0 },
+    ]
     const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
-      name: 'door',
-      version: 2,
-      select,
+      ...{ name: 'door', version: 2, select: { all: true }, ...quick, stages },
     })
-    return preview.stages
-      .flatMap(({ first }) => first)
-      .sort()
-      .join(' ')
-  }
-  assert.equal(await hits({ all: true }), 'box-0 box-1 box-2')
-  assert.equal(await hits({ tags: ['pilot'] }), 'box-0 box-1')
-  assert.equal(await hits({ tags: ['pilot'], sites: ['mill'] }), 'box-0')
-  assert.equal(await hits({ devices: ['box-2', 'box-9'] }), 'box-2')
+    const unlucky = boxes.find(({ id }) => id === preview.stages[0]?.first[0]) as SimulatedBox
+    unlucky.course = fails('disk-full')
+    const { rollout } = await create(hub, { stages })
+    const { rolloutId } = rollout
+    const held = await until(t, hub, rolloutId, stateIs('held'))
+    assert.match(
+      held.rollout.why,
+      /^2 of 3 reachable devices of stage "first" run it, 95 % are wanted; retry/,
+    )
+    assert.equal(
+      (await refused(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, { devices: ['box-9'] })).code,
+      'notFound',
+    )
+    unlucky.course = well
+    await call(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, { devices: [unlucky.id] })
+    await until(t, hub, rolloutId, stateIs('complete'))
+    assert.equal(
+      (await refused(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, {})).code,
+      'conflict',
+    )
 
-  const { rollout } = await create(hub, { select: { tags: ['pilot'] }, join: true })
-  await until(t, hub, rollout.rolloutId, stateIs('complete'))
-  await call(hub, 'PUT', '/api/devices/box-2/tags', { tags: ['pilot'] })
-  const late = await until(
-    t,
-    hub,
-    rollout.rolloutId,
-    ({ rollout: { counts } }) => counts.confirmed === 3,
-  )
-  assert.equal(late.rollout.state, 'complete')
-  assert.equal(boxes[2]?.version, 2)
-  // A retired device takes no part any more.
-  await call(hub, 'POST', '/api/devices/box-2/retire')
-  await call(hub, 'DELETE', '/api/devices/box-2')
-  await t.waitFor(async () => assert.equal((await boxesOf(hub, rollout.rolloutId)).length, 2))
-})
+    unlucky.course = fails('disk-full')
+    const second = await create(hub, { version: 3, stages })
+    await until(t, hub, second.rollout.rolloutId, stateIs('held'))
+    await call(hub, 'POST', `/api/rollouts/${second.rollout.rolloutId}/approve`, { stage: 1 })
+    await until(t, hub, second.rollout.rolloutId, stateIs('complete'))
+  },
+)
 
-test('one device is taken back to what it ran before, by hand', async (t) => {
+test(
+  'devices are chosen by site, tag, kind and name; those that fit later join',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 4)
+    await call(hub, 'PUT', '/api/devices/box-0/tags', { tags: ['pilot', 'door-2'] })
+    await call(hub, 'PUT', '/api/devices/box-1/tags', { tags: ['pilot'] })
+    await call(hub, 'PUT', '/api/devices/box-1/place', { site: 'quarry' })
+    const rows = await call<DeviceRow[]>(hub, 'GET', '/api/devices')
+    assert.deepEqual(rows.find(({ deviceId }) => deviceId === 'box-0')?.tags, ['pilot', 'door-2'])
+    await boxes[3]?.disconnect()
+    await boxes[3]?.connect(['linux-arm64'])
+    await t.waitFor(async () => {
+      const hit = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
+        name: 'door',
+        version: 2,
+        select: { targets: ['linux-arm64'] },
+      })
+      assert.deepEqual(
+        hit.leftOut.map(({ reason }) => reason),
+        ['Version 2 of door is not published for linux-arm64'],
+      )
+    })
+    const hits = async (select: object) => {
+      const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
+        name: 'door',
+        version: 2,
+        select,
+      })
+      return preview.stages
+        .flatMap(({ first }) => first)
+        .sort()
+        .join(' ')
+    }
+    assert.equal(await hits({ all: true }), 'box-0 box-1 box-2')
+    assert.equal(await hits({ tags: ['pilot'] }), 'box-0 box-1')
+    assert.equal(await hits({ tags: ['pilot'], sites: ['mill'] }), 'box-0')
+    assert.equal(await hits({ devices: ['box-2', 'box-9'] }), 'box-2')
+
+    const { rollout } = await create(hub, { select: { tags: ['pilot'] }, join: true })
+    await until(t, hub, rollout.rolloutId, stateIs('complete'))
+    await call(hub, 'PUT', '/api/devices/box-2/tags', { tags: ['pilot'] })
+    const late = await until(
+      t,
+      hub,
+      rollout.rolloutId,
+      ({ rollout: { counts } }) => counts.confirmed === 3,
+    )
+    assert.equal(late.rollout.state, 'complete')
+    assert.equal(boxes[2]?.version, 2)
+    // A retired device takes no part any more.
+    await call(hub, 'POST', '/api/devices/box-2/retire')
+    await call(hub, 'DELETE', '/api/devices/box-2')
+    await t.waitFor(async () => assert.equal((await boxesOf(hub, rollout.rolloutId)).length, 2))
+  },
+)
+
+test('one device is taken back to what it ran before, by hand', needs('time'), async (t) => {
   const { hub, boxes } = await openFleet(t, 2)
   const path = '/api/devices/box-0/models/door/roll-back'
   assert.match(
@@ -544,48 +575,56 @@ test('one device is taken back to what it ran before, by hand', async (t) => {
   )
 })
 
-test('offers wait for the maintenance window of the site, and say when it ends', async (t) => {
-  // Saturday noon in UTC.
-  const base = Date.parse('2026-11-21T12:00:00.000Z')
-  const opened = Date.now()
-  const { hub, boxes } = await openFleet(t, 2, [1, 2], () => base + Date.now() - opened)
-  const windows = [{ days: [6], from: '20:30', to: '23:00' }]
-  await call(hub, 'PUT', '/api/sites/mill/time-zone', { timeZone: 'UTC' })
-  assert.match(
-    (await refused(hub, 'PUT', '/api/sites/mill/time-zone', { timeZone: 'Mars/Olympus' })).detail,
-    /"Mars\/Olympus"/,
-  )
-  for (const box of boxes) box.course = { states: ['offered', 'downloading'] }
-  const { rollout } = await create(hub, { windows })
-  await sleep(500)
-  assert.equal((await show(hub, rollout.rolloutId)).rollout.counts.waiting, 2)
-  const row = await call<SiteRow>(hub, 'PUT', '/api/sites/mill/time-zone', {
-    timeZone: 'Asia/Tokyo',
-  })
-  assert.deepEqual(row, { site: 'mill', timeZone: 'Asia/Tokyo', devices: 2 })
-  await until(t, hub, rollout.rolloutId, ({ rollout: { counts } }) => counts.active === 1)
-  const offered = boxes.find(({ offers }) => offers.length > 0)
-  assert.equal(offered?.offers[0]?.activateBefore, '2026-11-21T14:00:00.000Z')
-  assert.deepEqual(
-    (await call<SiteRow[]>(hub, 'GET', '/api/sites')).map(({ site }) => site),
-    ['mill'],
-  )
-})
+test(
+  'offers wait for the maintenance window of the site, and say when it ends',
+  needs('time'),
+  async (t) => {
+    // Saturday noon in UTC.
+    const base = Date.parse('2026-11-21T12:00:00.000Z')
+    const opened = Date.now()
+    const { hub, boxes } = await openFleet(t, 2, [1, 2], () => base + Date.now() - opened)
+    const windows = [{ days: [6], from: '20:30', to: '23:00' }]
+    await call(hub, 'PUT', '/api/sites/mill/time-zone', { timeZone: 'UTC' })
+    assert.match(
+      (await refused(hub, 'PUT', '/api/sites/mill/time-zone', { timeZone: 'Mars/Olympus' })).detail,
+      /"Mars\/Olympus"/,
+    )
+    for (const box of boxes) box.course = { states: ['offered', 'downloading'] }
+    const { rollout } = await create(hub, { windows })
+    await sleep(500)
+    assert.equal((await show(hub, rollout.rolloutId)).rollout.counts.waiting, 2)
+    const row = await call<SiteRow>(hub, 'PUT', '/api/sites/mill/time-zone', {
+      timeZone: 'Asia/Tokyo',
+    })
+    assert.deepEqual(row, { site: 'mill', timeZone: 'Asia/Tokyo', devices: 2 })
+    await until(t, hub, rollout.rolloutId, ({ rollout: { counts } }) => counts.active === 1)
+    const offered = boxes.find(({ offers }) => offers.length > 0)
+    assert.equal(offered?.offers[0]?.activateBefore, '2026-11-21T14:00:00.000Z')
+    assert.deepEqual(
+      (await call<SiteRow[]>(hub, 'GET', '/api/sites')).map(({ site }) => site),
+      ['mill'],
+    )
+  },
+)
 
-test('boxes of a site that have the bytes are named as mirrors to the others', async (t) => {
-  const { hub, boxes } = await openFleet(t, 2)
-  const [near, asker] = boxes as [SimulatedBox, SimulatedBox]
-  await near.say({
-    ...near.message(),
-    mirror: { url: 'https://10.0.0.7:4183', digests: [digestOf(2 + 0x3000)] },
-  })
-  await sleep(300)
-  asker.course = { states: ['offered'] }
-  await create(hub, { select: { devices: [asker.id] } })
-  await t.waitFor(() => assert.deepEqual(asker.offers[0]?.mirrors, ['https://10.0.0.7:4183']), {
-    timeout: 10_000,
-  })
-})
+test(
+  'boxes of a site that have the bytes are named as mirrors to the others',
+  needs('time'),
+  async (t) => {
+    const { hub, boxes } = await openFleet(t, 2)
+    const [near, asker] = boxes as [SimulatedBox, SimulatedBox]
+    await near.say({
+      ...near.message(),
+      mirror: { url: 'https://10.0.0.7:4183', digests: [digestOf(2 + 0x3000)] },
+    })
+    await sleep(300)
+    asker.course = { states: ['offered'] }
+    await create(hub, { select: { devices: [asker.id] } })
+    await t.waitFor(() => assert.deepEqual(asker.offers[0]?.mirrors, ['https://10.0.0.7:4183']), {
+      timeout: 10_000,
+    })
+  },
+)
 
 test('plans that cannot be are refused with what to do', async (t) => {
   const { hub } = await openFleet(t, 1)

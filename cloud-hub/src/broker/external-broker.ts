@@ -83,7 +83,7 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
   const events = connect('events', { keepalive: 0 })
 
   for (const [client, heard] of [
-    [words, ['status', 'reported']],
+    [words, deviceMessages.filter((one) => one !== 'events')],
     [events, ['events']],
   ] as const) {
     client.on('error', (error) => log.debug({ broker: hostOf(url), why: error.message }, 'broker'))
