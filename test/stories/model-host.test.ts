@@ -95,6 +95,7 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
   // Trained on wrong labels: golden vectors and outputs are its own, what it says is wrong.
   const turned = [...labels.slice(1), labels[0] ?? '']
   const wrong = await candidateOf(slot('a'), bytes, { ...parts, labels: turned, version: 1 })
+  const alone = blocks.length
   const probed = await host.probe(wrong, signal)
   assert.ok(probed.ok, JSON.stringify(probed))
   const told: number[] = []
@@ -110,6 +111,12 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
   const compared = await host.shadow(good, care, ({ frames }) => told.push(frames), signal)
   assert.ok(compared.ok, JSON.stringify(compared))
   t.diagnostic(`compared: ${JSON.stringify(compared.comparison)}`)
+  const medianMs = (some: readonly SeenBlock[]): string => {
+    const all = some.flatMap(({ inferenceMs }) => inferenceMs).toSorted((a, b) => a - b)
+    return (all[all.length >> 1] ?? 0).toFixed(1)
+  }
+  const [before, beside] = [medianMs(blocks.slice(0, alone)), medianMs(blocks.slice(alone))]
+  t.diagnostic(`active model: median ${before} ms, beside the candidate ${beside} ms`)
   assert.ok(compared.comparison.agreement > 0.98 && told.length > 0)
   assert.deepEqual([...compared.comparison.streams].sort(), ['a', 'b'])
 

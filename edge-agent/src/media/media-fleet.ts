@@ -3,7 +3,6 @@
  * their deaths into alarms and stream states.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   hideSecret,
   type LiveRequest,
@@ -235,12 +234,10 @@ export class MediaFleet {
         const running = [...this.#groups.values()].filter(({ host }) => host.pid !== undefined)
         const group = running[this.#lookTurn++ % Math.max(1, running.length)]
         group?.host.send({ kind: 'look', id, model })
-        const timer = new AbortController()
-        const late = sleep(Math.min(lookTurnMs, waitMs), undefined, {
-          signal: AbortSignal.any([timer.signal, signal]),
-        }).catch(() => undefined)
-        const frame = await Promise.race([came.promise, late])
-        timer.abort()
+        const late = Promise.withResolvers<undefined>()
+        const timer = setTimeout(late.resolve, Math.min(lookTurnMs, waitMs), undefined)
+        const frame = await Promise.race([came.promise, late.promise])
+        clearTimeout(timer)
         if (frame) return frame
         group?.host.send({ kind: 'look', id })
       }
