@@ -7,6 +7,9 @@ export type Box = {
   readonly agentVersion: string
 }
 
+/** What a model is for that was published as it was added: every box is of this kind. */
+const anyTarget = 'any'
+
 export type Refusal = { readonly code: UpdateCode; readonly reason: string }
 
 /** Why an offer's manifest cannot be for this box, whatever is in it. */
@@ -14,7 +17,8 @@ export function pathRefusal(
   { name, version, manifest }: Offer,
   { targets }: Box,
 ): Refusal | undefined {
-  if (targets.some((target) => manifestPath(name, version, target) === manifest.path)) return
+  const kinds = [...targets, anyTarget]
+  if (kinds.some((target) => manifestPath(name, version, target) === manifest.path)) return
   return {
     code: 'wrong-target',
     reason: `"${manifest.path}" is for another kind of box than ${targets.join(', ')}`,
@@ -41,7 +45,7 @@ export function manifestRefusal(
     const reason = `It is for fleet "${manifest.fleet}", and this box is of "${fleet}"`
     return { code: 'wrong-target', reason }
   }
-  if (!manifest.targets.some((target) => box.targets.includes(target))) {
+  if (!manifest.targets.some((target) => target === anyTarget || box.targets.includes(target))) {
     const reason = `It is for ${manifest.targets.join(', ')}, and this box is ${box.targets.join(', ')}`
     return { code: 'wrong-target', reason }
   }
