@@ -12,6 +12,10 @@ export type HubOrder = {
   readonly store?: string
   /** An external broker, as in the hub's configuration. */
   readonly broker?: object
+  /** How fast boxes may fetch models, as in the hub's configuration. */
+  readonly downloads?: object
+  /** It can look into models and publish them. */
+  readonly models?: boolean
 }
 export type HubReady = {
   readonly browser: string
@@ -46,7 +50,7 @@ process.once('disconnect', async () => {
 })
 
 async function open(order: HubOrder): Promise<void> {
-  const { dataDir, dashboardDir = '', ports, broker = {}, store = '' } = order
+  const { dataDir, dashboardDir = '', ports, broker = {}, downloads = {}, store = '' } = order
   const config = readHubConfig({
     dataDir,
     store,
@@ -55,14 +59,22 @@ async function open(order: HubOrder): Promise<void> {
     device: { port: ports?.device ?? 0 },
     mqtt: { port: ports?.mqtt ?? 0 },
     broker,
+    downloads,
   })
-  hub = await openHub(config, { log: pino({ level: 'warn' }, pino.destination(2)) })
+  const log = pino({ level: 'warn' }, pino.destination(2))
+  const compiler = order.models && (await hubCompiler())
+  hub = await openHub(config, { log, ...(compiler && { compiler }) })
   const { urls, localTokenFile } = hub
   process.send?.({
     ...urls,
     localTokenFile,
     signInLink: await hub.signInLink(),
   } satisfies HubReady)
+}
+
+async function hubCompiler() {
+  const { openHubCompiler } = await import('../../cli/src/model/hub-compiler.ts')
+  return openHubCompiler({ measureSeconds: 0.2 })
 }
 
 async function tell(): Promise<void> {

@@ -12,23 +12,18 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { buildDashboard } from '@edgeloop/dashboard/build'
-import type { EnrolmentToken } from '@edgeloop/protocol'
 import type { Page } from 'playwright-core'
 import { openBrowser, openPage } from '../browser/browser.ts'
-import { makeRequest, send } from '../hub/fixture.ts'
+import { enrolAll, untilOnline } from '../fleet/enrolled.ts'
 import { chromiumPath } from '../require.ts'
 import type { Bench, BenchResult } from './bench.ts'
 import type { HubOrder, HubReady } from './bench-hub.ts'
 import { answer, figuresOf, start, stop } from './bench-process.ts'
 import type { AgentsAnswer, AgentsOrder } from './fleet-agents.ts'
-import type { Credentials } from './ingest-load.ts'
 
 /** What the issue asks for. */
 const target = { connectedSeconds: 60, fleetP95Ms: 300, screenP95Ms: 500, hubRssMb: 600 }
 const agentsPerProcess = 1000
-const enrolmentsAtOnce = 8
-/** The hub bounds enrolments per address; all of 127/8 is this machine. */
-const addresses = 8
 const requests = 50
 const probeIntervalMs = 250
 
@@ -183,41 +178,6 @@ export async function measureFleet(options: FleetOptions): Promise<FleetFigures>
     told: totals.reduce((sum, { told }) => sum + told, 0),
     acknowledged: totals.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
     stored: eventsStored,
-  }
-}
-
-async function enrolAll(ready: HubReady, token: string, agents: number): Promise<Credentials[]> {
-  const { key, csr } = await makeRequest()
-  const enrol = async (number: number): Promise<Credentials> => {
-    const deviceId = `agent-${number}`
-    const made = await fetch(`${ready.browser}/api/enrolment-tokens`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ deviceId, site: `site-${number % 8}` }),
-    })
-    const offer = (await made.json()) as EnrolmentToken
-    const localAddress = `127.0.0.${2 + (number % addresses)}`
-    const body = { token: offer.token, csr }
-    const reply = await send(`${ready.device}/enrol`, 'POST', { localAddress }, body)
-    if (reply.status !== 201) throw new Error(`Cannot enrol "${deviceId}": ${reply.text}`)
-    return { deviceId, key, ...(JSON.parse(reply.text) as Omit<Credentials, 'deviceId' | 'key'>) }
-  }
-  const credentials: Credentials[] = []
-  for (let i = 0; i < agents; i += enrolmentsAtOnce) {
-    const some = Array.from({ length: Math.min(enrolmentsAtOnce, agents - i) }, (_, k) => i + k + 1)
-    credentials.push(...(await Promise.all(some.map(enrol))))
-  }
-  return credentials
-}
-
-async function untilOnline(url: string, agents: number, signal: AbortSignal): Promise<void> {
-  const deadline = performance.now() + 180_000
-  for (let online = -1; online < agents; await sleep(100, undefined, { signal })) {
-    if (performance.now() > deadline) {
-      throw new Error(`Cannot measure: ${online} of ${agents} agents are online after 180 s`)
-    }
-    const reply = await fetch(`${url}/api/health`).catch(() => undefined)
-    if (reply) online = ((await reply.json()) as { devicesOnline: number }).devicesOnline
   }
 }
 

@@ -27,6 +27,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: '2,000 agents on one hub: back after a restart, pages, events to the screen, memory',
     load: async () => (await import('./fleet.ts')).bench,
   },
+  rollout: {
+    says: 'a staged rollout to 2,000 simulated boxes: cut transfers, lost messages, a killed hub',
+    load: async () => (await import('./rollout.ts')).bench,
+  },
   'rollout-gates': {
     says: 'simulated rollouts: how often a good model is stopped, and where a bad one is',
     load: async () => (await import('./rollout-gates.ts')).bench,

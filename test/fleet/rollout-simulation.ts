@@ -36,7 +36,7 @@ export type Simulated = {
 }
 
 /** The hub looks after time that has gone by so often. */
-const lookMs = 30_000
+const lookMs = 120_000
 /** Whatever is not over by then is not going to be. */
 const endlessMs = 7 * 86_400_000
 const [oldDigest, newDigest] = ['0'.repeat(64), '1'.repeat(64)]
