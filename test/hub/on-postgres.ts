@@ -5,7 +5,7 @@ import { needs } from '../require.ts'
 /** Each list is one process of its own, so that none takes too long. */
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
-  configurations: ['config-versions', 'retirement', 'installs', 'retention', 'clips'],
+  configurations: ['config-versions', 'retirement', 'installs', 'retention', 'trust', 'artifacts'],
   connections: ['connections', 'device-acts', 'clips', 'models', 'datasets', 'runs'],
   people: ['access', 'accounts', 'audit', 'people', 'people-commands', 'rollouts'],
 } as const
@@ -28,6 +28,9 @@ export const otherTests = [
   'dataset-jobs',
   'rollout-commands',
   'rollout-replicas',
+  'dataset-pictures',
+  'bundles',
+  'keys-commands',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */
