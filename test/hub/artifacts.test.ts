@@ -1,6 +1,6 @@
 /** Publishing: a model version becomes signed manifests and encodings, and devices fetch them in ranges. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
@@ -17,7 +17,15 @@ import {
   readManifest,
 } from '@edgeloop/model-compiler/artifact'
 import { openSession, type Value } from '@edgeloop/model-compiler/compile'
-import type { Job, ModelVersion, Problem, Published } from '@edgeloop/protocol'
+import {
+  type Job,
+  type ModelVersion,
+  type Problem,
+  type Published,
+  topicFor,
+  type Updates,
+} from '@edgeloop/protocol'
+import { openFolderBlobs } from '../../cloud-hub/src/blobs/folder-blobs.ts'
 import { runCommand } from './command.ts'
 import { demoDescriptionFile, demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
@@ -185,6 +193,67 @@ test(
   },
 )
 
+test(
+  'what was compiled is published for its kind of box, against the file that boxes run',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const own = await readFile(demoModelFile)
+    await add(hub, own)
+    // A box runs this file by its own configuration; nobody has published it.
+    const device = await hub.enrol('gate')
+    const client = await device.connect()
+    const said: Updates = {
+      ...{ at: new Date().toISOString(), bootId: randomUUID(), sequence: 1, updates: [] },
+      running: [{ name: 'parts', version: 0, digest: digestOf(own) }],
+    }
+    const topic = topicFor('updates', device)
+    await client.publishAsync(topic, JSON.stringify(said), { qos: 1, retain: true })
+    // As a compilation leaves it: the model, and a manifest that says how it is fed and read.
+    const compiled = changed(own)
+    const labels = ['bolt', 'nut', 'gear', 'washer', 'bracket', 'defect']
+    const input = { fit: 'letterbox-topleft', pad: 114, type: 'uint8', layout: 'nhwc' }
+    const described = { layout: 'yolox', strides: [8], input }
+    const stated = { description: { ...described, labels } }
+    const manifest = Buffer.from(JSON.stringify(stated))
+    const files = await openFolderBlobs(join(hub.dataDir, 'models'))
+    for (const bytes of [compiled, manifest]) {
+      await files.put(digestOf(bytes), pieces(bytes), { bytesMax: 10_000_000 })
+    }
+    await hub.inStore(({ writer }) =>
+      writer
+        .insertInto('artifact')
+        .values({
+          ...{ artifact_id: randomUUID(), name: 'parts', version: 1, target: 'linux-x64-vnni' },
+          ...{ chosen: 'fp32', digest: digestOf(compiled), size_bytes: compiled.length },
+          ...{ manifest_digest: digestOf(manifest), report_digest: digestOf(manifest) },
+          ...{ candidates: '[]', job_id: randomUUID(), created_at: 1 },
+        })
+        .execute(),
+    )
+    await t.waitFor(
+      async () => {
+        const { running } = await json<{ running: unknown[] }>(
+          ...([hub, 'GET', '/api/devices/gate/updates'] as const),
+        )
+        assert.equal(running.length, 1)
+      },
+      { interval: 50, timeout: 30_000 },
+    )
+    assert.equal((await publish(t, hub, 1)).error, '')
+    const [one, ...more] = await json<Published[]>(hub, 'GET', '/api/models/parts/1/published')
+    assert.equal(more.length, 0)
+    assert.deepEqual([one!.target, one!.targets], ['linux-x64-vnni', ['linux-x64-vnni']])
+    assert.equal(one!.file.digest, digestOf(compiled))
+    const [difference] = one!.encodings
+    assert.deepEqual([difference!.baseDigest, difference!.baseVersion], [digestOf(own), 1])
+    const read = readManifest((await get(device, `/artifacts/${one!.manifest.digest}`)).bytes)
+    assert.deepEqual(JSON.parse(read.description), described)
+    assert.deepEqual(read.labels, labels)
+    assert.equal(read.layout, 'yolox')
+  },
+)
+
 // Below: a model version, its publication, and a device that fetches.
 
 async function json<T>(hub: TestHub, method: string, path: string, body?: unknown): Promise<T> {
@@ -238,6 +307,10 @@ async function get(
   const parts: Buffer[] = []
   for await (const part of reply) parts.push(part)
   return { status: reply.statusCode, headers: reply.headers, bytes: Buffer.concat(parts) }
+}
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -159,7 +159,7 @@ export function publishAct(deps: {
 
   /** The files that boxes run, then those that were published last, as far as they are models that are here. */
   async function layBases(
-    { name, version, publication }: { name: string; version: number; publication: Publication },
+    { name, publication }: { name: string; publication: Publication },
     earlier: readonly Selectable<ArtifactPublicationTable>[],
     work: string,
   ) {
@@ -176,7 +176,7 @@ export function publishAct(deps: {
       const file = join(work, `base-${digest}`)
       if (await files.lay(digest, file)) bases.push(file)
     }
-    for (const [digest, number] of known) if (number < version) versions.set(digest, number)
+    for (const [digest, number] of known) if (!versions.has(digest)) versions.set(digest, number)
     return { bases, versions }
   }
 
