@@ -67,7 +67,7 @@ const one = (decisions: readonly Decision[]): Decision => {
 }
 
 test('a commitment alone is no success: the device is seen running it afterwards', () => {
-  const committed = { state: 'committed', since: now - 10_000, afterSequence: 7 } as const
+  const committed = { state: 'committed', since: now - 5000, afterSequence: 7 } as const
   const running = (digest: string, sequence: number) => ({ digest, version: 2, sequence })
   const seen = (change: Partial<Box>) =>
     actsOf(decide(rolloutWith(), [boxWith({ ...committed, ...change }), ...many(9)], now)).filter(
@@ -79,7 +79,8 @@ test('a commitment alone is no success: the device is seen running it afterwards
   // A device says what changes: heard later and silent about it, it still runs it.
   const late = { since: now - 2 * confirmMs, running: running(wanted, 7) }
   assert.deepEqual(seen({ ...late, lastSeenAt: now - 1000 }), ['confirm'])
-  assert.deepEqual(seen({ ...late, lastSeenAt: now - 2 * confirmMs + 1 }), [])
+  assert.deepEqual(seen({ ...late, online: false, lastSeenAt: now - confirmMs }), ['confirm'])
+  assert.deepEqual(seen({ ...late, online: false, lastSeenAt: now - confirmMs - 1 }), [])
   // What it said before it committed says nothing.
   assert.deepEqual(seen({ running: running(other, 6) }), [])
   assert.deepEqual(seen({ running: running(other, 8) }), ['revoke'])

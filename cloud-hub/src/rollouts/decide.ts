@@ -98,8 +98,8 @@ export type Decision = { readonly why: string } & (
 
 /** Devices with an integrity failure at which everything stops: one may have a bad disk, two point at the hub or a mirror. */
 export const integrityMax = 2
-/** A committed device that was heard this long after, and has not said that it runs anything else, still runs it. */
-export const confirmMs = 60_000
+/** A committed device that is there so long after, and has not said that it runs anything else, still runs it. */
+export const confirmMs = 10_000
 
 const kindOf = (state: BoxState) => (state === 'waiting' ? 'waiting' : updateStates[state].kind)
 export const isActive = ({ state }: Pick<Box, 'state'>): boolean => kindOf(state) === 'active'
@@ -191,7 +191,8 @@ function decideBox(
     }
     if (box.confirmedAt === null && running?.digest === box.digest) {
       const saidAgain = running.sequence > box.afterSequence
-      const heardSince = box.lastSeenAt !== null && box.lastSeenAt >= box.since + confirmMs
+      const heardAt = box.online ? now : (box.lastSeenAt ?? 0)
+      const heardSince = heardAt >= box.since + confirmMs
       if (saidAgain || heardSince) {
         return {
           act: 'confirm',

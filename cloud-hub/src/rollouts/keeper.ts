@@ -65,6 +65,8 @@ const roundsMax = 30
 const integrityMs = 86_400_000
 /** Mirrors in one offer: the device tries one after the other. */
 const mirrorsMax = 3
+/** Boxes of a site that are asked for what they have, for one offer. */
+const mirrorsLookedAt = 100
 /** Messages of one device that wait, the newest. */
 const waitingMax = 4
 /** A rollout is told to pages at most so often, while only figures change. */
@@ -255,18 +257,19 @@ export function openRolloutKeeper(deps: {
 
   // ---- decisions
 
-  function shownBoxes(one: Held): ShownBox[] {
-    return [...one.boxes.values()].map((box) => {
-      const device = fleet.byKey(box.deviceKey)
-      return {
-        ...box,
-        deviceId: device?.deviceId ?? `#${box.deviceKey}`,
-        online: device?.online ?? false,
-        lastSeenAt: device?.lastSeenAt ?? null,
-        zone: device ? sites.zoneOf(siteOf(device)) : 'UTC',
-        running: runningOf(said.get(box.deviceKey), one.rollout.name) ?? null,
-      }
-    })
+  const shownBoxes = (one: Held): ShownBox[] =>
+    [...one.boxes.values()].map((box) => shownBox(one, box))
+
+  function shownBox({ rollout }: Held, box: KeptBox): ShownBox {
+    const device = fleet.byKey(box.deviceKey)
+    return {
+      ...box,
+      deviceId: device?.deviceId ?? `#${box.deviceKey}`,
+      online: device?.online ?? false,
+      lastSeenAt: device?.lastSeenAt ?? null,
+      zone: device ? sites.zoneOf(siteOf(device)) : 'UTC',
+      running: runningOf(said.get(box.deviceKey), rollout.name) ?? null,
+    }
   }
 
   function factsOf({ rollout }: Held, now: number): Rollout {
@@ -436,11 +439,12 @@ export function openRolloutKeeper(deps: {
   }
 
   function carryOutBox(one: Held, decision: Decision & { deviceId: string }, now: number): void {
-    const found = shownBoxes(one).find(({ deviceId }) => deviceId === decision.deviceId)
-    const kept = found && one.boxes.get(found.deviceKey)
-    if (!found || !kept) return
+    // Of a device that this hub does not know, the key stands for the id.
+    const key = fleet.find(decision.deviceId)?.deviceKey ?? Number(decision.deviceId.slice(1))
+    const kept = one.boxes.get(key)
+    if (!kept) return
     const { state, code, since, confirmedAt, goingBack, afterSequence } = changedBy(
-      found,
+      shownBox(one, kept),
       decision,
       now,
     )
@@ -652,17 +656,19 @@ export function openRolloutKeeper(deps: {
     { name, version }: KeptRollout,
     bySite: ReadonlyMap<string, readonly Mirror[]>,
   ): Promise<string[]> {
-    const near = (bySite.get(siteOf(device)) ?? []).filter((mirror) => mirror.device !== device)
+    const near = bySite.get(siteOf(device)) ?? []
     if (near.length === 0) return []
     const newest = await artifacts.artifactFor(name, version, targetsOf(device))
     const wanted = new Set(newest?.encodings.map(({ digest }) => digest))
-    const chance = (mirror: Mirror) =>
-      createHash('sha256').update(`${device.deviceId} ${mirror.url}`).digest('hex')
-    return near
-      .filter(({ digests }) => digests.some((digest) => wanted.has(digest)))
-      .sort((a, b) => (chance(a) < chance(b) ? -1 : 1))
-      .slice(0, mirrorsMax)
-      .map(({ url }) => url)
+    // Each device begins elsewhere in the list, so that not all ask the same box.
+    const begin = createHash('sha256').update(device.deviceId).digest().readUInt32BE() % near.length
+    const urls: string[] = []
+    for (let i = 0; i < Math.min(near.length, mirrorsLookedAt) && urls.length < mirrorsMax; i++) {
+      const mirror = near[(begin + i) % near.length]
+      if (!mirror || mirror.device === device) continue
+      if (mirror.digests.some((digest) => wanted.has(digest))) urls.push(mirror.url)
+    }
+    return urls
   }
 
   /** Tells pages of rollouts that changed: at once where their state did, else once in a while. */
@@ -801,6 +807,7 @@ export function openRolloutKeeper(deps: {
     take: (device, payload) => {
       try {
         const updates = parsePayload('updates', payload)
+        fleet.change(device, { lastSeenAt: clock() })
         const waiting = pending.get(device.deviceKey) ?? []
         // Each is the whole truth: where there are too many, the oldest are not missed.
         pending.set(device.deviceKey, [...waiting, updates].slice(-waitingMax))
