@@ -6,7 +6,7 @@ import { Graph } from '../graph/graph.ts'
 import { model, node, value } from '../onnx/build.ts'
 import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
-import { tensor } from '../onnx/tensor.ts'
+import { tensor, valuesOf } from '../onnx/tensor.ts'
 import { frozenScalesOf } from '../quantize/frozen-scales.ts'
 import { medianSqnrDb } from '../quantize/sqnr.ts'
 import { toInt8 } from '../quantize/to-int8.ts'
@@ -31,14 +31,19 @@ const samples = samplesFrom([{ x }])
 const own = (float: ModelProto) => toInt8(float, samples, { target, strengths: [0] })
 
 /** The metric is how near a model is to the float one: 1 at 60 dB. */
-function keep(float: ModelProto, champion: ModelProto, more: Partial<Champion> = {}) {
+function keep(
+  float: ModelProto,
+  champion: ModelProto,
+  more: Partial<Champion> = {},
+  seen = samples,
+) {
   return int8Keeping(
     {
       ...{ model: champion, deltaAware: false, original: () => 1 },
       valueOf: async (made) => Math.min(1, (await medianSqnrDb(float, made, samples)) / 60),
       ...more,
     },
-    { ...{ float, reference: float, samples, target }, own: () => own(float) },
+    { ...{ float, reference: float, samples: seen, target }, own: () => own(float) },
   )
 }
 const scaleOf = (made: ModelProto) => frozenScalesOf(made).weights.get('w')
@@ -50,6 +55,27 @@ test('weights that fit keep the scales of the champion and its epoch', async () 
   assert.equal(scales.epoch, 0)
   assert.deepEqual(scaleOf(int8.model), scaleOf(champion))
   assert.ok(frozen)
+})
+
+test('biases that moved by less than the output can show stay, others move', async () => {
+  const champion = (await own(net(1, 0))).model
+  const codesOf = (made: ModelProto) => {
+    const graph = new Graph(made)
+    const conv = graph.nodes.find(({ opType }) => opType === 'Conv')!
+    return valuesOf(graph.constantOf(graph.producerOf(conv.input[2]!)!.input[0]!)!)
+  }
+  const before = codesOf(champion)
+  // One bias of eight is another; samples are others too, so that corrections are.
+  const float = net(1, 0)
+  const bias = wave(8, 0.9)
+  bias[3]! += 0.5
+  const other = new Graph(float)
+  other.setInitializer(tensor('b', [8], bias))
+  const x: Sample[string] = { type: 'float32', dims: [1, 4, 8, 8], data: wave(256, 0.31) }
+  const more = { valueOf: async () => 1 }
+  const { int8 } = await keep(other.toModel(), champion, more, samplesFrom([{ x }]))
+  const changed = [...codesOf(int8.model)].flatMap((code, i) => (code === before[i] ? [] : [i]))
+  assert.deepEqual(changed, [3])
 })
 
 test('clipped weights begin a new epoch, which the file and the next version of it know', async () => {

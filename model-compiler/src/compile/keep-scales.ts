@@ -9,6 +9,7 @@ import { OnnxError } from '../onnx/read.ts'
 import type { ModelProto } from '../onnx/schema.ts'
 import { correctBias } from '../quantize/correct-bias.ts'
 import { clippedShare, type FrozenScales, frozenScalesOf } from '../quantize/frozen-scales.ts'
+import { keepBiases } from '../quantize/keep-biases.ts'
 import { quantize } from '../quantize/quantize.ts'
 import { medianSqnrDb } from '../quantize/sqnr.ts'
 import { fedWithBytes, type Int8, rangesWithBytes } from '../quantize/to-int8.ts'
@@ -86,7 +87,7 @@ export async function int8Keeping(
       `${percent(clipped)} of the weights are beyond the champion's codes, at most ${percent(clippedMax)} may be`,
     )
   }
-  const made = await quantizedWith(frozen, options)
+  const made = await quantizedWith(frozen, champion.model, options)
   const value = await champion.valueOf(made.model)
   const drop = champion.original() - value
   if (drop > dropMax) {
@@ -118,19 +119,24 @@ async function withHysteresis(
   options: KeepOptions,
 ) {
   for (const hysteresis of hystereses) {
-    const made = await quantizedWith({ ...frozen, hysteresis }, options)
+    const made = await quantizedWith({ ...frozen, hysteresis }, champion.model, options)
     if (value - (await champion.valueOf(made.model)) <= awareDropMax) return { made, hysteresis }
   }
   return undefined
 }
 
-async function quantizedWith(frozen: FrozenScales, options: KeepOptions): Promise<Int8> {
+async function quantizedWith(
+  frozen: FrozenScales,
+  champion: ModelProto,
+  options: KeepOptions,
+): Promise<Int8> {
   const { float, reference, samples, target, signal } = options
   const passing = { ...(signal && { signal }) }
   const seen = await calibrate(float, samples, { method: 'minmax', ...passing })
   const ranges = rangesWithBytes(float, seen)
   const plain = quantize(float, ranges, { target, frozen })
-  const corrected = await correctBias(float, plain, samples, { how: 'fast', ...passing })
+  const shifted = await correctBias(float, plain, samples, { how: 'fast', ...passing })
+  const corrected = keepBiases(shifted, champion)
   const sqnrDb = await medianSqnrDb(reference, corrected, samples, signal)
   const chosen = { strength: 0, method: 'kept', sqnrDb }
   return { model: await fedWithBytes(corrected), float, ranges, chosen, trials: [chosen] }
