@@ -1,6 +1,7 @@
 /** Rollouts through a real hub, with boxes that speak the protocol over real connections. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -88,6 +89,21 @@ async function until(
   )
   return last as RolloutDetail
 }
+/** What an open page hears from now on. */
+async function changesOf(t: TestContext, hub: TestHub): Promise<() => string> {
+  const gone = new AbortController()
+  t.after(() => gone.abort())
+  const token = (await readFile(hub.hub.localTokenFile, 'utf8')).trim()
+  const headers = { authorization: `Bearer ${token}` }
+  const { signal } = gone
+  const { body } = await fetch(`${hub.hub.urls.browser}/api/changes`, { headers, signal })
+  let text = ''
+  const read = async (): Promise<void> => {
+    for await (const part of body?.pipeThrough(new TextDecoderStream()) ?? []) text += part
+  }
+  void read().catch(() => {})
+  return () => text
+}
 const stateIs = (state: string) => (detail: RolloutDetail) => detail.rollout.state === state
 
 test('a rollout goes stage by stage to its end, and says what it cost', async (t) => {
@@ -102,8 +118,13 @@ test('a rollout goes stage by stage to its end, and says what it cost', async (t
   assert.deepEqual([preview.devices, preview.refused, preview.busy], [8, '', []])
   assert.equal(preview.bytes.whole, 8 * 80_000)
 
+  const told = await changesOf(t, hub)
   const { rollout } = await create(hub)
   const done = await until(t, hub, rollout.rolloutId, stateIs('complete'))
+  // Open pages hear of it.
+  await t.waitFor(() => assert.match(told(), /"kind":"rollout".*"state":"complete"/), {
+    timeout: 10_000,
+  })
   assert.deepEqual(
     done.stages.map(({ state }) => state),
     ['passed', 'passed', 'passed'],
