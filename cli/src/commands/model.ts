@@ -32,7 +32,8 @@ Examples:
   $ ./edgeloop model inspect detector.onnx
   $ ./edgeloop model graph detector.onnx | less -S
   $ ./edgeloop model add detector.onnx --layout yolox --labels coco      to the hub
-  $ ./edgeloop model list`,
+  $ ./edgeloop model list
+  $ ./edgeloop model publish detector                                    for boxes, signed`,
     )
   model
     .command('inspect')
