@@ -1,5 +1,5 @@
 /** What is fetched about datasets, and how it stays current. */
-import { isOver } from '@edgeloop/protocol'
+import { CallFailed, isOver } from '@edgeloop/protocol'
 import { infiniteQueryOptions, queryOptions, useQueryClient } from '@tanstack/react-query'
 import { call } from '../api/call.ts'
 import { useChanges } from '../api/changes.tsx'
@@ -7,6 +7,8 @@ import { jobListQuery } from '../models/model-queries.ts'
 import type { SampleFilter } from './sample-filter.ts'
 
 const pageSamples = 100
+const previewTriesMax = 30
+const previewWaitMs = 1000
 
 export const datasetListQuery = queryOptions({
   queryKey: ['datasets'],
@@ -62,7 +64,10 @@ export const augmentationQuery = (dataset: string, augment: string, seed: number
     queryFn: ({ signal }) =>
       call('datasetAugmentation', { params: { dataset }, query: { augment, seed }, signal }),
     staleTime: Number.POSITIVE_INFINITY,
-    retry: false,
+    // The hub makes one at a time: whoever comes second waits for the first.
+    retry: (failures, error) =>
+      error instanceof CallFailed && error.code === 'tooManyRequests' && failures < previewTriesMax,
+    retryDelay: previewWaitMs,
   })
 
 /** Subject of the jobs of a dataset. */

@@ -23,7 +23,7 @@ import { Status } from '../shell/status.tsx'
 import tables from '../shell/tables.module.css'
 import { CandidatePlot } from './candidate-plot.tsx'
 import { Compile } from './compile.tsx'
-import { jobListQuery, modelQuery, useModelChanges } from './model-queries.ts'
+import { jobListQuery, modelQuery, publishedQuery, useModelChanges } from './model-queries.ts'
 import classes from './models.module.css'
 import { Publish } from './publish.tsx'
 import { Standing, Versions } from './standing.tsx'
@@ -39,6 +39,8 @@ export function ModelPage() {
   const query = useQuery(modelQuery(name, number))
   const [act, setAct] = useState<Act>()
   const mayChange = session.role !== 'viewer'
+  const { data: published } = useQuery(publishedQuery(name, number))
+  const isPublished = (published?.length ?? 0) > 0
   const remove = (): Act => ({
     title: 'Remove a version',
     text: (
@@ -82,7 +84,14 @@ export function ModelPage() {
             Download
           </Button>
           {session.role === 'admin' && (
-            <Button size="xs" color="bad" variant="default" onClick={() => setAct(remove())}>
+            <Button
+              size="xs"
+              color="bad"
+              variant="default"
+              disabled={isPublished}
+              title={isPublished ? 'It is published, and boxes may run it' : undefined}
+              onClick={() => setAct(remove())}
+            >
               Remove…
             </Button>
           )}
