@@ -135,9 +135,11 @@ export class MixedBit {
     const weight2 = weights[first + 2]!
     const weight3 = weights[first + 3]!
     const weight4 = weights[first + 4]!
-    const probability = probabilityOf(
-      weight0 * logit0 + weight1 * logit1 + weight2 * logit2 + weight3 * logit3 + weight4 * logit4,
-    )
+    const sum =
+      weight0 * logit0 + weight1 * logit1 + weight2 * logit2 + weight3 * logit3 + weight4 * logit4
+    // Not handed to a function: each double that is would be garbage until the compiler has come.
+    const logit = sum > logitMax ? logitMax : sum < -logitMax ? -logitMax : sum | 0
+    const probability = squashed[logit + 2048]!
     const bit = coder.bit(probability, value)
     const target = bit === 0 ? 0 : 65535
     const miss = (target - probability) * this.#rate
