@@ -8,6 +8,8 @@ export type AgentOrder = {
   readonly mqttUrl: string
   /** `agent.yaml`, as data. */
   readonly file: object
+  /** Its own media processes in place of producers of events. */
+  readonly ownMedia?: true
 }
 
 if (import.meta.main) {
@@ -20,7 +22,7 @@ if (import.meta.main) {
   await runAgent({
     config: await readAgentConfig(order.dataDir, order.file),
     identity: { ...identity, mqttUrl: order.mqttUrl },
-    mediaModule: new URL('./media-program.ts', import.meta.url),
+    ...(!order.ownMedia && { mediaModule: new URL('./media-program.ts', import.meta.url) }),
     signal: stop.signal,
     log,
   })
