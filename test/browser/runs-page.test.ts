@@ -147,7 +147,10 @@ test('runs that are over, in Chromium', {
     await champion.getByRole('link').click()
     await page.getByRole('button', { name: 'Demote' }).click()
     await page.getByRole('button', { name: 'Promote to champion' }).waitFor()
-    await page.getByRole('list', { name: 'Lineage' }).getByRole('link', { name: /^run / }).click()
+    const [, name = '', version = ''] = /models\/([^/]+)\/(\d+)$/.exec(page.url()) ?? []
+    const result = { version: Number(version), champion: true, why: 'not worse' }
+    const runId = await seedRun(hub, 'ended', { model: name, result: JSON.stringify(result) })
+    await page.goto(new URL(`/runs/${runId}`, hub.hub.urls.browser).href)
     await page.getByText('was champion', { exact: true }).waitFor()
     await page.goBack()
     await page.getByRole('button', { name: 'Promote to champion' }).click()
