@@ -314,9 +314,11 @@ export function windowOf(text: string): MaintenanceWindow {
   return { days: [...new Set(numbers)].sort(), from, to: end }
 }
 
+const devicesText = (count: number): string => (count === 1 ? '1 device' : `${count} devices`)
+
 function describe(preview: RolloutPreview): string[] {
   const { plan, devices, stages, leftOut, busy, bytes: cost } = preview
-  const lines = [`Version ${plan.version} of ${plan.name} for ${devices} devices:`]
+  const lines = [`Version ${plan.version} of ${plan.name} for ${devicesText(devices)}:`]
   for (const { name, devices: count, reachable, first } of stages) {
     const some = first.slice(0, 5).join(', ')
     const more = count > 5 ? `, and ${count - 5} more` : ''
@@ -333,7 +335,7 @@ function describe(preview: RolloutPreview): string[] {
   for (const { rolloutId, version, devices: count } of busy) {
     const what = plan.whenBusy === 'wait' ? 'waits for' : 'takes over from'
     lines.push(
-      `It ${what} rollout ${rolloutId.slice(0, 8)} of version ${version}, on ${count} devices`,
+      `It ${what} rollout ${rolloutId.slice(0, 8)} of version ${version}, on ${devicesText(count)}`,
     )
   }
   if (preview.refused !== '') lines.push(preview.refused)
@@ -344,7 +346,9 @@ async function isConfirmed(devices: number): Promise<boolean> {
   if (!process.stdin.isTTY) return false
   const asking = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return /^y(es)?$/i.test((await asking.question(`Begin, on ${devices} devices? [y/N] `)).trim())
+    return /^y(es)?$/i.test(
+      (await asking.question(`Begin, on ${devicesText(devices)}? [y/N] `)).trim(),
+    )
   } finally {
     asking.close()
   }
