@@ -114,7 +114,11 @@ test('models that are tampered with, meant for others, or offered unsigned run n
     manifestRefusal({ ...manifest, ...change }, offer, box, fleet, Date.now())?.code
   assert.equal(judge({}), undefined)
   assert.equal(judge({}, here, 'fleet-of-others'), 'wrong-target')
-  assert.equal(judge({}, { ...here, targets: ['jetson-orin'] }), 'wrong-target')
+  assert.equal(judge({ targets: ['linux-arm64'] }), 'wrong-target')
+  assert.equal(
+    judge({ targets: ['linux-x64'] }, { ...here, targets: ['openvino'] }),
+    'wrong-target',
+  )
   assert.equal(judge({ agentMin: '10.0.0' }), 'agent-too-old')
   assert.equal(judge({ expiresAt: '2020-01-01T00:00:00.000Z' }), 'trust')
   assert.equal(judge({ version: 2 }), 'integrity')
