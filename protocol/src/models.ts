@@ -194,6 +194,11 @@ export const CompileRequest = Type.Object(
     images: Type.Optional(
       Type.Integer({ minimum: compileImages.min, maximum: compileImages.max, default: 64 }),
     ),
+    /**
+     * Codes take scales of their own, though an earlier version was compiled for the target. Otherwise they keep those as
+     * long as that costs nothing, because the delta to the next version is then small.
+     */
+    newScales: Type.Optional(Type.Boolean({ default: false })),
   },
   { $id: 'CompileRequest', ...closed },
 )

@@ -13,6 +13,7 @@ import type {
 } from '@edgeloop/protocol'
 import { InferenceSession } from 'onnxruntime-node'
 import { openHubCompiler } from '../../cli/src/model/hub-compiler.ts'
+import { needs } from '../require.ts'
 import { addSnapshots, demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 
@@ -172,6 +173,36 @@ test(
     assert.deepEqual(await json(hub, 'GET', '/api/models'), [])
   },
 )
+
+test('the next version keeps the scales of what was compiled before it, unless new ones are asked for', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addSnapshots(hub, await hub.enrol('gate'), 16)
+  const compiled = async (version: number, more: object = {}) => {
+    const body = { precision: 'int8', maxDrop: 1, ...more }
+    const path = `/api/models/parts/${version}`
+    const job = await ended(t, hub, await json<Job>(hub, 'POST', `${path}/compile`, body))
+    assert.equal(job.error, '')
+    const { artifacts } = await json<ModelVersionDetail>(hub, 'GET', path)
+    const [artifact = assert.fail()] = artifacts
+    return await json<{
+      model: { digest: string; candidate: string }
+      scales?: { championDigest: string }
+    }>(hub, 'GET', `/api/artifacts/${artifact.artifactId}/manifest`)
+  }
+  await addDemoModel(hub)
+  const first = await compiled(1)
+  assert.match(first.model.candidate, /^int8/)
+  assert.equal(first.scales, undefined, 'there was nothing before it')
+  const uploadId = await uploadTo(hub, await readFile(demoModelFile))
+  const labels = ['a', 'b', 'c', 'd', 'e', 'f']
+  const next = { name: 'parts', uploadId, ...demoModel, labels }
+  assert.equal((await json<ModelVersion>(hub, 'POST', '/api/models', next)).version, 2)
+  assert.equal((await compiled(2)).scales?.championDigest, first.model.digest)
+  assert.equal((await compiled(2, { newScales: true })).scales, undefined)
+})
 
 test(
   'a compilation ends when somebody asks, and a model that is being compiled stays',

@@ -157,11 +157,13 @@ Examples:
         'newest snapshots to work with (default: 64)',
         integer(compileImages.min, compileImages.max),
       )
+      .option('--new-scales', 'do not keep the scales of what was compiled of an earlier version')
       .option('--wait', 'stay until it is over; Ctrl-C leaves the job running'),
   ).action(
     async (
       named: string,
       options: Options & {
+        newScales?: true
         target?: string
         precision: (typeof precisions)[number]
         maxDrop?: number
@@ -171,7 +173,7 @@ Examples:
     ) => {
       const hub = await connectHub(options)
       const params = await versionOf(hub, named)
-      const { target, precision, maxDrop, pictures } = options
+      const { target, precision, maxDrop, pictures, newScales } = options
       const job = await hub.call('modelCompile', {
         params,
         body: {
@@ -179,6 +181,7 @@ Examples:
           ...(target === undefined ? {} : { target }),
           ...(maxDrop === undefined ? {} : { maxDrop }),
           ...(pictures === undefined ? {} : { images: pictures }),
+          ...(newScales === undefined ? {} : { newScales }),
         },
       })
       const end = options.wait ? await followJob(hub, job) : job

@@ -47,6 +47,7 @@ export function openHubCompiler(
     layouts: layoutNames,
     cocoLabels,
     targets: Object.values(targets).map(({ name, verified }) => ({ name, verified })),
+    ownTarget: ownTarget(),
     inspect: async (model, signal) => {
       await using said = await writeDown(model)
       const order: InspectOrder = { ...said.files, file: model.file, layout: model.layout }
@@ -65,6 +66,7 @@ export function openHubCompiler(
         ...{ file: given.file, layout: given.layout, calibrate: given.images },
         ...{ precision: given.precision, maxDrop: given.maxDrop, keep: [], seed, measureSeconds },
         target: given.target ?? ownTarget(),
+        ...(given.against !== undefined && { against: given.against }),
         folder: output.draft,
       }
       const { report } = await runInChild<CompileOrder, OrderProgress, Compiled>({

@@ -27,7 +27,8 @@ export function compileAct(deps: {
 }): JobAct {
   const { store, blobs, models, compiler, folder } = deps
   return async ({ job, request }, progress, signal) => {
-    const { target, precision = 'auto', maxDrop = 0.01, images } = request as CompileRequest
+    const { precision = 'auto', maxDrop = 0.01, images, newScales } = request as CompileRequest
+    const { target = compiler.ownTarget } = request as CompileRequest
     const [name = '', version = ''] = job.subject.split('/')
     const { model } = await models.show(name, Number(version))
     await mkdir(folder, { recursive: true })
@@ -41,10 +42,15 @@ export function compileAct(deps: {
       await layOut(pictures, images ?? imagesDefault, signal)
       const out = join(work, 'out')
       const { layout, labels, description } = model
+      const before = newScales
+        ? undefined
+        : await models.compiledBefore(name, Number(version), target)
+      const against = before && join(work, `${name}-${before.version}-compiled.onnx`)
+      if (before && against) await writeFile(against, before.bytes)
       const compiled = await compiler.compile(
         {
           ...{ file, name, layout, labels, description, images: pictures },
-          ...{ out, target, precision, maxDrop },
+          ...{ out, target, precision, maxDrop, against },
         },
         progress,
         signal,

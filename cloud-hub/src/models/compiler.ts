@@ -46,6 +46,8 @@ export type CompileOrder = DescribedModel & {
   readonly target: string | undefined
   readonly precision: (typeof precisions)[number]
   readonly maxDrop: number
+  /** File that was compiled of an earlier version, whose scales are kept where that costs nothing. */
+  readonly against: string | undefined
 }
 
 /** A model that is to be made ready for boxes. */
@@ -73,6 +75,8 @@ export type Compiler = {
   readonly layouts: readonly string[]
   /** What it compiles for. */
   readonly targets: CompilerShown['targets']
+  /** The one of this machine. */
+  readonly ownTarget: string
   /** What `coco` stands for as labels. */
   readonly cocoLabels: readonly string[]
   /** @throws {Error} when the file is no model, with what it is instead; or when it does not fit what was said of it */

@@ -33,6 +33,8 @@ import type { Compiler, Inspected } from './compiler.ts'
 /** Names at most; each has as many versions as there is room for. */
 const namesMax = 500
 const inspectMs = 60_000
+/** Candidates whose activations have scales, which another version can keep. */
+const withScales = ['int8', 'int8-qoperator', 'int8-search'] as const
 
 /** What a finished compilation leaves. */
 export type NewArtifact = Omit<Artifact, 'createdAt' | 'digest' | 'sizeBytes'> & {
@@ -97,6 +99,12 @@ export type ModelDesk = {
     by: string,
     note: AuditNote,
   ): Promise<Job>
+  /** What was compiled last for a target, in int8, of the newest version before this one. */
+  compiledBefore(
+    name: string,
+    version: number,
+    target: string,
+  ): Promise<{ readonly version: number; readonly bytes: Uint8Array } | undefined>
   /** @throws {Refusal} notFound */
   part(artifactId: string, part: 'file' | 'manifest' | 'report'): Promise<Uint8Array>
   /** Keeps what a job has made. @throws {Error} when the model is gone */
@@ -393,6 +401,21 @@ export function openModelDesk(deps: {
     champion: async (name) => {
       const row = await championIn(store.writer, name)
       return row && versionOf(row)
+    },
+
+    compiledBefore: async (name, version, target) => {
+      const row = await store.writer
+        .selectFrom('artifact')
+        .select(['version', 'digest'])
+        .where('name', '=', name)
+        .where('target', '=', target)
+        .where('version', '<', version)
+        .where('chosen', 'in', [...withScales])
+        .orderBy('version', 'desc')
+        .orderBy('created_at', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row && { version: row.version, bytes: await bytesOf(row.digest) }
     },
 
     keepTrained: async (trained, then) => {
