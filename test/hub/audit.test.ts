@@ -23,8 +23,23 @@ import { seedRun, seedVersions } from './seeded-runs.ts'
 const wide = { timeout: 120_000 }
 const dayMs = 86_400_000
 
-/** Routes that need a device which answers: their entries are looked at there. */
-const elsewhere = { eventClipAsk: './clips.test.ts' }
+/** Routes that need devices which answer, or signed models: their entries are looked at there. */
+const elsewhere: { readonly [N in RouteName]?: string } = {
+  eventClipAsk: './clips.test.ts',
+  datasetEventPut: './dataset-pictures.test.ts',
+  trustKeyMake: './trust.test.ts',
+  trustRoot: './trust.test.ts',
+  trustTargets: './keys-commands.test.ts',
+  bundleMake: './bundles.test.ts',
+  bundleTake: './bundles.test.ts',
+  rolloutCreate: './rollouts.test.ts',
+  rolloutPause: './rollouts.test.ts',
+  rolloutResume: './rollouts.test.ts',
+  rolloutAbort: './rollouts.test.ts',
+  rolloutApprove: './rollouts.test.ts',
+  rolloutRetry: './rollouts.test.ts',
+  deviceModelRollBack: './rollouts.test.ts',
+}
 
 /** What makes a route that changes something succeed. One that is missing here fails the walk below. */
 type Given = { params?: Record<string, string>; body?: object; target?: string }
@@ -94,6 +109,13 @@ test(
       // Not of the version that is being compiled then.
       modelRemove: { params: { name: 'other', version: '1' }, target: 'other/1' },
       modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
+      modelPublish: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
+      deviceTagsSet: { params: device, body: { tags: ['pilot'] }, target: 'gate' },
+      siteTimeZoneSet: {
+        params: { site: 'yard' },
+        body: { timeZone: 'Europe/Berlin' },
+        target: 'yard',
+      },
       modelPromote: { params: { name: 'ranked', version: '2' }, target: 'ranked/2' },
       modelDemote: { params: { name: 'ranked', version: '2' }, target: 'ranked/2' },
       runAdd: {
@@ -142,6 +164,10 @@ test(
       },
       signOut: { target: 'anna' },
     }
+    for (const [name, file] of Object.entries(elsewhere)) {
+      const text = await readFile(new URL(file, import.meta.url), 'utf8')
+      assert.ok(text.includes(`'${name}'`), `${file} does not look for the entry of ${name}`)
+    }
     const changing = Object.entries(routes as Record<string, Route>).filter(
       ([name, route]) => route.method !== 'GET' && !route.unaudited && !(name in elsewhere),
     )
@@ -188,6 +214,8 @@ test(
       .map(([name]) => name)
     assert.deepEqual(unaudited.sort(), [
       ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
+      // It says what would be, and changes nothing.
+      'rolloutPreview',
       ...['sampleMissing', 'samplePack', 'telemetry', 'uploadBegin', 'uploadPart'],
     ])
 

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import type { BundleTaken, Problem, Published } from '@edgeloop/protocol'
 import { json, publishModel } from '../attacks/published-model.ts'
 import { needs } from '../require.ts'
+import { assertAudited } from './audited.ts'
 import { runCommand } from './command.ts'
 import { uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
@@ -65,6 +66,8 @@ test('what one hub has published another of the same root publishes', long, asyn
   assert.deepEqual(there?.file, published.file)
   const again = (await (await take(other, bundle)).json()) as BundleTaken
   assert.equal(again.taken[0]?.isNew, false)
+  await assertAudited(hub, 'bundleMake')
+  await assertAudited(other, 'bundleTake')
 
   // A hub of another root believes nothing of it; nor does one whose clock says that it is too late.
   const stranger = await openTestHub(t)

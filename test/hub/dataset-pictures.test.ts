@@ -15,6 +15,7 @@ import sharp from 'sharp'
 import { jpegSize } from '../../cloud-hub/src/datasets/jpeg-size.ts'
 import { appeared } from '../browser/fleet.ts'
 import { SimulatedDevice } from '../browser/simulated-device.ts'
+import { assertAudited } from './audited.ts'
 import { addDataset, digestOf, picture, sampleOf, sendPack } from './dataset-parts.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 
@@ -97,6 +98,7 @@ test(
     const put = (eventIds: number[]) =>
       json(hub, 'POST', '/api/datasets/parts/events', { eventIds })
     assert.deepEqual(await put([idOf(1), idOf(2)]), { added: 1, already: 0 })
+    await assertAudited(hub, 'datasetEventPut')
     const { dataset } = await json<DatasetDetail>(hub, 'GET', '/api/datasets/parts')
     assert.deepEqual([dataset.samples, dataset.labels], [1, ['bolt', 'nut']])
     const path = `/api/datasets/parts/samples/${snapshot}`

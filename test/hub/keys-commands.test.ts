@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { digestOf } from '@edgeloop/model-compiler/artifact'
 import type { TrustShown } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
+import { assertAudited } from './audited.ts'
 import { runCommand } from './command.ts'
 import { openTestHub } from './fixture.ts'
 
@@ -94,6 +95,7 @@ test('keys are rotated and taken elsewhere from the terminal', long, async (t) =
   assert.equal(await run('sign', '--key', targetsKey), `1 manifests are signed\n  ${path}`)
   const { targets, staged } = await shown()
   assert.deepEqual([targets, staged.length], [1, 0])
+  await assertAudited(hub, 'trustTargets')
   const root = await run('export-root')
   assert.equal(JSON.parse(root).signed.version, 4)
 })

@@ -17,6 +17,7 @@ import {
   topicFor,
 } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
+import { assertAudited } from './audited.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 import {
   type Course,
@@ -197,6 +198,7 @@ test('a bad version stops in the canary, and what has it goes back by itself', a
   assert.equal(done.rollout.counts.confirmed, 8)
   const [first] = await boxesOf(hub, rolloutId)
   assert.equal(first?.attempt, 2)
+  await assertAudited(hub, 'rolloutRetry')
   assert.equal(done.rollout.bytes.fromHub, 10 * 2000)
 })
 
@@ -371,6 +373,7 @@ test('abort: nothing new is offered, and what was updated goes back where that i
     (await refused(hub, 'POST', `/api/rollouts/${rolloutId}/retry`, {})).detail,
     'Cannot retry the rollout: it is aborted; make a new one',
   )
+  await assertAudited(hub, 'rolloutCreate', 'rolloutAbort')
 })
 
 test('a hub that was killed in the middle goes on from its rows, and says again what is offered (T11)', async (t) => {
@@ -466,6 +469,7 @@ test(
     assert.equal((await show(hub, second.rollout.rolloutId)).rollout.counts.waiting, 4)
     await call(hub, 'POST', `${other}/resume`)
     await until(t, hub, second.rollout.rolloutId, stateIs('held'))
+    await assertAudited(hub, 'rolloutApprove', 'rolloutPause', 'rolloutResume')
   },
 )
 
@@ -589,6 +593,7 @@ test('one device is taken back to what it ran before, by hand', needs('time'), a
   )
   assert.equal(boxes[0]?.version, 0)
   await t.waitFor(() => assert.equal(boxes[0]?.offers.length, 0), { timeout: 10_000 })
+  await assertAudited(hub, 'deviceModelRollBack')
   assert.match((await refused(hub, 'POST', path)).detail, /its update is rolled-back$/)
   assert.match(
     (await refused(hub, 'POST', '/api/devices/box-0/models/dor/roll-back')).detail,
