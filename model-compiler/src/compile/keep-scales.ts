@@ -62,7 +62,7 @@ export type KeepOptions = {
 
 /**
  * @returns the int8 model, what became of the scales, and the scales where they were kept
- * @throws {OnnxError} when the champion has no codes of these weights
+ * @throws {OnnxError} when the champion has no codes at all
  */
 export async function int8Keeping(
   champion: Champion,
@@ -71,17 +71,23 @@ export async function int8Keeping(
   const { float } = options
   const frozen = frozenScalesOf(champion.model)
   const graph = new Graph(float)
-  if (![...frozen.weights.keys()].some((name) => graph.constantOf(name) !== undefined)) {
+  if (frozen.weights.size === 0) {
     throw new OnnxError(
-      'Cannot keep the scales of the champion: no weights of this model have codes in it; name the int8 model.onnx that runs now',
+      'Cannot keep the scales of the champion: it has no codes; name the int8 model.onnx that runs now',
     )
   }
+  const isKnown = [...frozen.weights.keys()].some((name) => graph.constantOf(name) !== undefined)
   const epoch = epochOf(champion.model)
-  const clipped = clippedShare(float, frozen)
+  const clipped = isKnown ? clippedShare(float, frozen) : 0
   const anew = async (why: string) => ({
     int8: marked(await options.own(), epoch + 1),
     scales: { epoch: epoch + 1, kept: false, why, clipped, hysteresis: 0 },
   })
+  if (!isKnown) {
+    return await anew(
+      'none of its weights have codes in the champion, which is equalized or another net',
+    )
+  }
   if (clipped > clippedMax) {
     return await anew(
       `${percent(clipped)} of the weights are beyond the champion's codes, at most ${percent(clippedMax)} may be`,
