@@ -189,18 +189,27 @@ test('the next version keeps the scales of what was compiled before it, unless n
     const [artifact = assert.fail()] = artifacts
     return await json<{
       model: { digest: string; candidate: string }
-      scales?: { championDigest: string }
+      scales?: { championDigest: string; kept: boolean; epoch: number }
     }>(hub, 'GET', `/api/artifacts/${artifact.artifactId}/manifest`)
   }
   await addDemoModel(hub)
   const first = await compiled(1)
   assert.match(first.model.candidate, /^int8/)
   assert.equal(first.scales, undefined, 'there was nothing before it')
-  const uploadId = await uploadTo(hub, await readFile(demoModelFile))
-  const labels = ['a', 'b', 'c', 'd', 'e', 'f']
-  const next = { name: 'parts', uploadId, ...demoModel, labels }
-  assert.equal((await json<ModelVersion>(hub, 'POST', '/api/models', next)).version, 2)
-  assert.equal((await compiled(2)).scales?.championDigest, first.model.digest)
+  for (const version of [2, 3]) {
+    const uploadId = await uploadTo(hub, await readFile(demoModelFile))
+    const labels = ['a', 'b', 'c', 'd', 'e', `f${version}`]
+    const next = { name: 'parts', uploadId, ...demoModel, labels }
+    assert.equal((await json<ModelVersion>(hub, 'POST', '/api/models', next)).version, version)
+  }
+  // The first may be equalized, and then has codes of weights that no later one has.
+  const second = await compiled(2)
+  assert.equal(second.scales?.championDigest, first.model.digest)
+  const third = await compiled(3)
+  assert.deepEqual(
+    [third.scales?.championDigest, third.scales?.kept, third.scales?.epoch],
+    [second.model.digest, true, second.scales?.epoch],
+  )
   assert.equal((await compiled(2, { newScales: true })).scales, undefined)
 })
 
