@@ -12,6 +12,7 @@ import {
   type ModelVersion,
   type Published,
   type RolloutDetail,
+  type RolloutPreview,
   type RolloutRow,
   type Upload,
 } from '@edgeloop/protocol'
@@ -65,6 +66,8 @@ const target = 'linux-x64'
 /** Not a fleet's: one waits for the end. */
 const care = { shadowMs: 500, shadowFramesMin: 0, probationMs: 2000 }
 const timeoutMs = 20 * 60_000
+/** How long boxes may take to say what they are, which a lost message delays. */
+const toldMs = 180_000
 
 export async function runRollout(options: RunOptions): Promise<RunFigures> {
   const { boxes, say, signal } = options
@@ -102,10 +105,22 @@ export async function runRollout(options: RunOptions): Promise<RunFigures> {
   }
   await untilOnline(hub.ready.browser, boxes, signal)
   say('all boxes are online')
+  // Whose first word got lost says only later what kind of box it is, and would be left out.
+  const { version } = next.version
+  const deadline = performance.now() + toldMs
+  for (;;) {
+    const body = { name: fleetModel.name, version, select: { all: true } }
+    const preview = await hub.api<RolloutPreview>('POST', '/api/rollout-previews', body)
+    if (preview.devices === boxes) break
+    if (performance.now() > deadline) {
+      throw new Error(`Only ${preview.devices} of ${boxes} boxes have said what they are`)
+    }
+    await sleep(500, undefined, { signal })
+  }
 
   const startedAt = performance.now()
   const { rollout } = await hub.api<RolloutDetail>('POST', '/api/rollouts', {
-    ...{ name: fleetModel.name, version: next.version.version, select: { all: true }, care },
+    ...{ name: fleetModel.name, version, select: { all: true }, care },
     stages: [
       { name: 'canary', share: 0.01, devicesMin: 10, soakMs: 2000 },
       { name: '5 %', share: 0.05, soakMs: 2000 },
