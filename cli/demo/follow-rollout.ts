@@ -59,6 +59,7 @@ function detailOf(box: RolloutBox, state: string): string {
   }
   if (state === 'activating' && box.shadow) {
     const { agreement, frames } = box.shadow
+    if (frames === 0) return 'was not compared with the model before'
     return `agreed with the model before in ${(agreement * 100).toFixed(0)} % on ${frames} frames`
   }
   return state === box.state ? box.reason : ''

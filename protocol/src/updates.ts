@@ -187,6 +187,17 @@ export const Comparison = Type.Object(
 )
 export type Comparison = Static<typeof Comparison>
 
+/** Differences of latency below it are of the clock and the scheduler, ms. */
+export const latencySlackMs = 1
+
+/** p95 of the candidate over that of the model before; null where either was not measured. */
+export function latencyRatio(comparison: Comparison): number | null {
+  const { frames, latencyP95Ms, activeLatencyP95Ms } = comparison
+  if (frames === 0 || activeLatencyP95Ms === 0) return null
+  const ratio = Math.max(latencyP95Ms, 0.001) / activeLatencyP95Ms
+  return latencyP95Ms - activeLatencyP95Ms < latencySlackMs ? Math.min(1, ratio) : ratio
+}
+
 /** Where one update stands, and how it came there. */
 export const Update = Type.Object(
   {

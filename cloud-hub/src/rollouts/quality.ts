@@ -2,7 +2,12 @@
  * How a model does on many devices, beside the model before on the same devices. A rollout is only stopped for what is sure:
  * what devices differ in among themselves is measured with it, and little data makes the bound wide (docs/decisions/0046).
  */
-import type { Comparison, StageGate, StageQuality } from '@edgeloop/protocol'
+import {
+  type Comparison,
+  latencyRatio,
+  type StageGate,
+  type StageQuality,
+} from '@edgeloop/protocol'
 
 /** What one device has compared: beside the active model, and after it took its place. */
 export type Compared = {
@@ -14,8 +19,6 @@ export type Compared = {
 export const comparedMin = 3
 /** A share of fewer detections is none. */
 const detectionsMin = 5
-/** Differences of latency below it are of the clock and the scheduler, ms. */
-const latencySlackMs = 1
 /** Weight of what is assumed of how devices differ, in devices, before they have shown it. */
 const assumedDevices = 8
 /** How devices are assumed to differ: standard deviations of drift, of agreement, and of the logarithm of latency. */
@@ -46,10 +49,9 @@ export function judgeQuality(boxes: readonly Compared[], gate: StageGate): Judge
       counts.push(newest.countDrift)
       confidences.push(newest.confidenceDrift)
     }
-    const timed = [shadow, probation].find(
-      (one) => one && one.frames > 0 && one.activeLatencyP95Ms > 0,
-    )
-    if (timed) latencies.push(Math.log(latencyRatio(timed)))
+    // Beside each other both were timed under the same load.
+    const ratio = (shadow && latencyRatio(shadow)) ?? (probation && latencyRatio(probation))
+    if (ratio !== null) latencies.push(Math.log(ratio))
   }
   const agreement = bounded(agreements, assumed.agreement)
   const count = bounded(counts, assumed.drift)
@@ -104,11 +106,6 @@ export function judgeQuality(boxes: readonly Compared[], gate: StageGate): Judge
 
 const seen = ({ frames, detections, activeDetections }: Comparison): number =>
   frames * Math.max(detections, activeDetections)
-
-function latencyRatio({ latencyP95Ms, activeLatencyP95Ms }: Comparison): number {
-  const ratio = Math.max(latencyP95Ms, 0.001) / activeLatencyP95Ms
-  return latencyP95Ms - activeLatencyP95Ms < latencySlackMs ? Math.min(1, ratio) : ratio
-}
 
 const percent = (share: number): string => `${(share * 100).toFixed(0)} %`
 

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BoxCounts } from '@edgeloop/protocol'
+import type { BoxCounts, Comparison } from '@edgeloop/protocol'
 import {
+  agreementOf,
   donePercent,
+  driftOf,
   heldStage,
   hitsOf,
+  latencyRatioOf,
   sayBox,
   sayRollout,
   saySaved,
@@ -70,4 +73,26 @@ test('who is meant is said in words', () => {
     saySelection({ sites: ['a', 'b'], tags: ['pilot'], devices: ['1', '2', '3', '4'] }),
     'sites a, b; tag pilot; 4 devices',
   )
+})
+
+test('what was not measured has no figure, and latency is that of both models beside each other', () => {
+  const seen: Comparison = {
+    ...{ frames: 100, agreement: 0.9, latencyP95Ms: 22, activeLatencyP95Ms: 20 },
+    ...{ detections: 3, activeDetections: 3, confidence: 0.8, activeConfidence: 0.8 },
+    ...{ countDrift: 1, confidenceDrift: -2, memoryBytes: 1, crashes: 0, streams: [] },
+  }
+  // What an update without a shadow says of it, and of its probation.
+  const unseen = { ...seen, frames: 0, agreement: 1, latencyP95Ms: 0, activeLatencyP95Ms: 0 }
+  const late = { ...seen, agreement: 1, latencyP95Ms: 60 }
+  const figures = (shadow: Comparison | null, probation: Comparison | null) => {
+    const box = { shadow, probation }
+    return [agreementOf(box), latencyRatioOf(box), driftOf(box)]
+  }
+  assert.deepEqual(figures(null, null), [null, null, null])
+  assert.deepEqual(figures(unseen, null), [null, null, null])
+  assert.deepEqual(figures(unseen, late), [null, 3, -2])
+  assert.deepEqual(figures(seen, late), [0.9, 1.1, -2])
+  // Less than a millisecond is of the clock.
+  const quick = { ...seen, latencyP95Ms: 0.9, activeLatencyP95Ms: 0.3 }
+  assert.deepEqual(figures(quick, null)[1], 1)
 })

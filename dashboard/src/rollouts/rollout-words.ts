@@ -2,6 +2,7 @@
 import {
   type BoxCounts,
   type BoxState,
+  latencyRatio,
   type MaintenanceWindow,
   type RolloutBox,
   type RolloutRow,
@@ -145,27 +146,23 @@ export function saySaved(sent: number, whole: number): string {
   return `${sayBytes(sent)} instead of ${sayBytes(whole)}${sent < whole ? times : ''}`
 }
 
-/** p95 of the candidate over that of the model before; null where either is not known. */
-export function latencyRatioOf({ probation, shadow }: Pick<RolloutBox, 'probation' | 'shadow'>) {
-  const found = probation ?? shadow
-  if (!found || found.activeLatencyP95Ms === 0) return null
-  return found.latencyP95Ms / found.activeLatencyP95Ms
-}
+type BoxComparisons = Pick<RolloutBox, 'probation' | 'shadow'>
 
-export const agreementOf = ({
-  probation,
-  shadow,
-}: Pick<RolloutBox, 'probation' | 'shadow'>): number | null =>
-  // On probation the model before does not run any more: only beside it can they agree.
-  shadow?.agreement ?? probation?.agreement ?? null
+/** As the gate looks at it: beside each other both models were timed under the same load. Null where neither was. */
+export const latencyRatioOf = ({ probation, shadow }: BoxComparisons): number | null =>
+  (shadow && latencyRatio(shadow)) ?? (probation && latencyRatio(probation))
+
+/** Null where they were not compared: on probation the model before does not run any more. */
+export const agreementOf = ({ shadow }: Pick<RolloutBox, 'shadow'>): number | null =>
+  shadow && shadow.frames > 0 ? shadow.agreement : null
 
 /** One digit, and no minus before nothing. */
 export const sayDrift = (drift: number): string => (Math.round(drift * 10) / 10 || 0).toFixed(1)
 
 /** The larger of both drifts, in standard errors. */
-export function driftOf({ probation, shadow }: Pick<RolloutBox, 'probation' | 'shadow'>) {
+export function driftOf({ probation, shadow }: BoxComparisons): number | null {
   const found = probation ?? shadow
-  if (!found) return null
+  if (!found || found.frames === 0) return null
   const { countDrift, confidenceDrift } = found
   return Math.abs(countDrift) > Math.abs(confidenceDrift) ? countDrift : confidenceDrift
 }

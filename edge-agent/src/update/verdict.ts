@@ -1,5 +1,5 @@
 /** When a comparison speaks against a candidate. Pure; shadow and probation ask it with every frame they hear of. */
-import type { Comparison, UpdateCare } from '@edgeloop/protocol'
+import { type Comparison, latencySlackMs, type UpdateCare } from '@edgeloop/protocol'
 import type { Refused } from './model-host.ts'
 
 /** Fewest frames on which anything is said of agreement, drift and speed, whatever the care asks for. */
@@ -78,8 +78,6 @@ export function objection(
 
 /** Frames that are enough for anything, however many are asked for. */
 const framesEnough = 100
-/** Differences below this are of the clock and the scheduler. */
-const latencySlackMs = 1
 
 /** One object is seen so often: its detections agree or disagree together, and count as one. */
 const sightings = 5
