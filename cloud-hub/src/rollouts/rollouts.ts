@@ -208,7 +208,7 @@ export function openRolloutDesk(deps: {
 
   const nothing = ({ name, version, join }: RolloutPlan, hits: readonly Hit[]): string =>
     hits.length === 0 && !join
-      ? `Cannot roll out version ${version} of ${name}: no device is hit; its preview says why each was left out (in a terminal: --dry-run)`
+      ? `Cannot roll out version ${version} of ${name}: no device is hit; its preview says why each was left out`
       : ''
 
   async function detailOf(rollout: KeptRollout): Promise<RolloutDetail> {
