@@ -50,10 +50,10 @@ export function Publish({ model, mayChange }: { model: ModelVersion; mayChange: 
           {there && (
             <Button
               size="xs"
-              component={Link}
-              to="/rollouts/new"
-              {...{ search: { name, version, step: 2 } }}
               disabled={!mayChange}
+              renderRoot={(rest) => (
+                <Link {...rest} to="/rollouts/new" search={{ name, version, step: 2 }} />
+              )}
             >
               Roll it out…
             </Button>

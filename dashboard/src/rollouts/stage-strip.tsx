@@ -53,6 +53,7 @@ function Stage(props: {
       <div className={classes.stageHead}>
         <h3>
           <Link
+            from="/rollouts/$rolloutId"
             to="/rollouts/$rolloutId"
             params={{ rolloutId }}
             search={({ stage: _, ...rest }) => (chosen === at ? rest : { ...rest, stage: at })}
