@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox'
 import { areasMax, areasMisfit, Line, Mask, Zone } from './areas.ts'
 import { Label, StreamId } from './names.ts'
+import { RedactionConfig, SamplingConfig } from './samples.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -128,6 +129,10 @@ export const StreamConfig = Type.Object(
     ),
     /** Off when left out. A stream with masks has none: what is not decoded cannot be blanked. */
     clips: Type.Optional(ClipConfig),
+    /** Frames that are kept for learning; none when left out. */
+    sampling: Type.Optional(SamplingConfig),
+    /** What is made unreadable before any picture is written or sent. */
+    redact: Type.Optional(RedactionConfig),
     motionGate: Type.Optional(MotionGate),
     /**
      * While nothing moves, decode key frames only, where they come at least this often (ms): motion may

@@ -1,0 +1,237 @@
+/**
+ * Frames that boxes keep for learning. A box says first what it has, the hub says what it wants of it, and the bytes
+ * follow under their digest, in parts. What left the box had everything taken out that must not be seen; the box
+ * signs what that was.
+ */
+import { type Static, Type } from 'typebox'
+import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+
+const closed = { additionalProperties: false } as const
+const Score = Type.Number({ minimum: 0, maximum: 1 })
+
+/**
+ * Why a frame was kept. `uncertain`: scores near their threshold, or two labels alike; `inconsistent`: a track
+ * with gaps, flicker or a jump in size; `motion`: something moved and nothing was found; `disagreement`: candidate
+ * and active model differ; `rare`: a label seldom seen; `novel`: unlike what was sent before; `asked`: a person
+ * or a rule wants it; `random`: so that figures stay unbiased.
+ */
+export const sampleReasons = [
+  'uncertain',
+  'inconsistent',
+  'motion',
+  'disagreement',
+  'rare',
+  'novel',
+  'asked',
+  'random',
+] as const
+export const SampleReason = Type.Enum(sampleReasons)
+export type SampleReason = (typeof sampleReasons)[number]
+
+/** How a region is made unreadable: squares of one colour each, or one colour. */
+export const redactionMethods = ['pixelate', 'fill'] as const
+
+/** What is made unreadable on the box before a picture is written or sent, snapshots and live pictures included. */
+export const RedactionConfig = Type.Object(
+  {
+    /** Objects of these labels, whichever model finds them, at however low a score. */
+    labels: Type.Array(Label, { minItems: 1, maxItems: 100 }),
+    /** A detector of the device that looks for them, such as one of faces; the stream's own where left out. */
+    model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+    /** Low, because what is missed is seen. */
+    scoreMin: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1, default: 0.2 })),
+    /** By how much of its size a region is widened on each side. */
+    margin: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.15 })),
+    method: Type.Optional(Type.Enum(redactionMethods, { default: 'pixelate' })),
+  },
+  closed,
+)
+export type RedactionConfig = Static<typeof RedactionConfig>
+
+/** Frames that a stream keeps for learning. Every bound is for one stream and one day (UTC). */
+export const SamplingConfig = Type.Object(
+  {
+    framesPerDay: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, default: 200 })),
+    bytesPerDay: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 100_000_000_000, default: 40_000_000 }),
+    ),
+    /** Samplers that are used; all where left out. */
+    reasons: Type.Optional(
+      Type.Array(SampleReason, { minItems: 1, maxItems: 8, uniqueItems: true }),
+    ),
+    /** Share of the budget that is spent at random. */
+    randomShare: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: 0.1 })),
+    /** Labels that are looked out for; without it, those that are seldom seen here. */
+    rareLabels: Type.Optional(Type.Array(Label, { maxItems: 100 })),
+    /** At least so long between two samples of one stream. */
+    intervalMinMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000, default: 2000 })),
+    /** Longer side of the picture; the camera's own where smaller. */
+    widthMax: Type.Optional(Type.Integer({ minimum: 64, maximum: 4096, default: 1280 })),
+  },
+  closed,
+)
+export type SamplingConfig = Static<typeof SamplingConfig>
+
+/** What was made unreadable in one picture, said by the box that did it. */
+export const Redaction = Type.Object(
+  {
+    /** Masks of the stream that were blanked. */
+    masks: Type.Integer({ minimum: 0, maximum: 1000 }),
+    method: Type.Union([Type.Literal('none'), ...redactionMethods.map((one) => Type.Literal(one))]),
+    /** Labels that were looked for, and the file of the model that looked; empty where nothing was. */
+    labels: Type.Array(Label, { maxItems: 100 }),
+    modelDigest: Type.Optional(Digest),
+    regions: Type.Array(Type.Object({ label: Label, box: Box }, closed), { maxItems: 1000 }),
+    /**
+     * By the key of the device's certificate, over `redactionStatement()`: SHA-256 with its algorithm, base64.
+     */
+    signature: Type.String({ minLength: 1, maxLength: 1000 }),
+  },
+  closed,
+)
+export type Redaction = Static<typeof Redaction>
+
+/**
+ * The bytes that a redaction is signed over: names device, stream, time and picture, so that it fits no other.
+ * Keys in this order, no spaces.
+ */
+export const redactionStatement = (
+  of: { deviceId: string; streamId: string; capturedAt: string; digest: string },
+  { masks, method, labels, modelDigest, regions }: Omit<Redaction, 'signature'>,
+): string =>
+  JSON.stringify({
+    ...{ deviceId: of.deviceId, streamId: of.streamId, capturedAt: of.capturedAt },
+    ...{ digest: of.digest, masks, method, labels, modelDigest: modelDigest ?? '' },
+    regions: regions.map(({ label, box }) => ({ label, box })),
+  })
+
+/** Longest embedding of a sample. */
+export const sampleEmbeddingMax = 256
+export const sampleDetectionsMax = 200
+/** One picture; a box makes none that is larger. */
+export const sampleBytesMax = 4 * 1024 * 1024
+/** Part of a picture in one request. */
+export const samplePartBytes = 256 * 1024
+export const sampleOffersMax = 50
+
+/** What the active model found in the frame, above the score from which it is worth a look. */
+export const SampleDetection = Type.Object({ label: Label, score: Score, box: Box }, closed)
+export type SampleDetection = Static<typeof SampleDetection>
+
+/** What a box says of a sample that it has. */
+export const SampleOffer = Type.Object(
+  {
+    digest: Digest,
+    sizeBytes: Type.Integer({ minimum: 1, maximum: sampleBytesMax }),
+    width: Type.Integer({ minimum: 1, maximum: 16_384 }),
+    height: Type.Integer({ minimum: 1, maximum: 16_384 }),
+    streamId: StreamId,
+    capturedAt: Timestamp,
+    reason: SampleReason,
+    /** In words, with the figures that decided: `score 0.41 of "cup", threshold 0.40`. */
+    why: Type.String({ maxLength: 300 }),
+    /** With which a frame like this one is kept: what weighs it in an unbiased figure. */
+    probability: Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
+    model: Type.Object(
+      {
+        name: Type.String({ maxLength: 120 }),
+        /** 0 for the box's own file. */
+        version: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
+        digest: Digest,
+      },
+      closed,
+    ),
+    detections: Type.Array(SampleDetection, { maxItems: sampleDetectionsMax }),
+    /** 64 bits of what it looks like (difference hash of the gate picture), in hex. */
+    looks: Type.String({ pattern: '^[0-9a-f]{16}$', maxLength: 16 }),
+    /** Of length 1; from the model where it gives one, otherwise of colours and edges. */
+    embedding: Type.Optional(
+      Type.Array(Type.Number({ minimum: -1, maximum: 1 }), {
+        minItems: 2,
+        maxItems: sampleEmbeddingMax,
+      }),
+    ),
+    redaction: Redaction,
+  },
+  { $id: 'SampleOffer', ...closed },
+)
+export type SampleOffer = Static<typeof SampleOffer>
+
+export const SampleOffers = Type.Object(
+  {
+    offers: Type.Array(SampleOffer, { minItems: 1, maxItems: sampleOffersMax }),
+    /** Frames of each stream that its samplers would have kept since the last time, budgets apart: what the fleet's budget is divided by. */
+    wishes: Type.Array(
+      Type.Object({ streamId: StreamId, frames: Type.Integer({ minimum: 0 }) }, closed),
+      { maxItems: 256 },
+    ),
+  },
+  { $id: 'SampleOffers', ...closed },
+)
+export type SampleOffers = Static<typeof SampleOffers>
+
+/** What a box may send until `until`, of all its streams together. */
+export const SampleAllowance = Type.Object({
+  frames: Type.Integer({ minimum: 0 }),
+  bytes: Type.Integer({ minimum: 0 }),
+  until: Timestamp,
+})
+export type SampleAllowance = Static<typeof SampleAllowance>
+
+/** One answer for each offer, in their order. */
+export const SampleAnswers = Type.Object(
+  {
+    answers: Type.Array(
+      Type.Union([
+        /** Send the bytes from here on. */
+        Type.Object({
+          digest: Digest,
+          act: Type.Literal('send'),
+          from: Type.Integer({ minimum: 0 }),
+        }),
+        /** The hub has it: drop it. */
+        Type.Object({ digest: Digest, act: Type.Literal('have') }),
+        /** Never: drop it. */
+        Type.Object({
+          digest: Digest,
+          act: Type.Literal('refuse'),
+          reason: Type.String({ maxLength: 300 }),
+        }),
+        /** Not before `after`: keep it while there is room. */
+        Type.Object({
+          digest: Digest,
+          act: Type.Literal('wait'),
+          after: Timestamp,
+          reason: Type.String({ maxLength: 300 }),
+        }),
+      ]),
+      { maxItems: sampleOffersMax },
+    ),
+    allowance: SampleAllowance,
+  },
+  { $id: 'SampleAnswers' },
+)
+export type SampleAnswers = Static<typeof SampleAnswers>
+
+/** How far the bytes of a sample have come. */
+export const SampleReceived = Type.Object(
+  { next: Type.Integer({ minimum: 0 }), complete: Type.Boolean() },
+  { $id: 'SampleReceived' },
+)
+export type SampleReceived = Static<typeof SampleReceived>
+
+/** A sample of a box as people and programs of the hub see it. */
+export const FieldSample = Type.Object(
+  {
+    /** Order in which they came. */
+    sampleId: Type.Integer({ minimum: 1 }),
+    deviceId: DeviceId,
+    site: SiteId,
+    ...SampleOffer.properties,
+    receivedAt: Timestamp,
+    /** Whether the redaction's signature is the device's. */
+    signatureValid: Type.Boolean(),
+  },
+  { $id: 'FieldSample' },
+)
+export type FieldSample = Static<typeof FieldSample>
