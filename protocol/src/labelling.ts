@@ -127,6 +127,8 @@ export type LabelTask = Static<typeof LabelTask>
 
 /** Tasks that are given at once. */
 export const tasksTakenMax = 20
+/** Tasks that one person has ahead: enough to go on for a while without the hub. */
+export const tasksHeldMax = 60
 /** How long a task that was taken is kept from others; taking it again prolongs it. */
 export const taskHoldMs = 10 * 60_000
 
@@ -135,7 +137,7 @@ export const TasksTake = Type.Object(
     /** How many the asker wants to have ahead. */
     count: Type.Integer({ minimum: 1, maximum: tasksTakenMax }),
     /** Tasks that it has already: prolonged, and not given again. */
-    have: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { maxItems: tasksTakenMax })),
+    have: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { maxItems: tasksHeldMax })),
     for: Type.Optional(Type.Union([Type.Literal('label'), Type.Literal('review')])),
     /** By use over everything, or one camera after the other so that the scene stays the same. */
     order: Type.Optional(Type.Union([Type.Literal('use'), Type.Literal('camera')])),
