@@ -7,6 +7,7 @@ import { type Static, Type } from 'typebox'
 import { AreaName } from './areas.ts'
 import { StreamState } from './device.ts'
 import { BootId, Box, DeviceId, Digest, Label, StreamId, Timestamp } from './names.ts'
+import { Sketch } from './sketch.ts'
 import { clipBytesMax, clipKinds, furtherModelsMax } from './stream.ts'
 
 const Sequence = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
@@ -274,6 +275,7 @@ export const eventSchemas = {
   zone: ZoneEvent,
   line: LineEvent,
   counts: Counts,
+  sketch: Sketch,
   stream: StreamChanged,
   alarm: Alarm,
   clip: ClipRecorded,
@@ -291,7 +293,7 @@ export type NewEvent = {
 }[Exclude<EventKind, 'loss'>]
 
 /** Kinds that sum up an interval. They come all the time: lists show them only when asked for. */
-export const aggregateKinds = ['health', 'counts'] as const
+export const aggregateKinds = ['health', 'counts', 'sketch'] as const
 
 /** True for a kind that sums up an interval. */
 export const isAggregate = (kind: EventKind): kind is (typeof aggregateKinds)[number] =>

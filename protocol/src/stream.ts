@@ -127,6 +127,10 @@ export const StreamConfig = Type.Object(
     countsIntervalMs: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
     ),
+    /** How often a sketch says what pictures and answers looked like, for drift to be seen; 0 turns it off. */
+    sketchIntervalMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
+    ),
     /** Off when left out. A stream with masks has none: what is not decoded cannot be blanked. */
     clips: Type.Optional(ClipConfig),
     /** Frames that are kept for learning; none when left out. */

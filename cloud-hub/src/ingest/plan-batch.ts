@@ -137,6 +137,7 @@ function take(draft: Draft, event: Event, text: string, at: number): void {
     case 'stream':
     case 'alarm':
     case 'counts':
+    case 'sketch':
     case 'clip':
       eventCells.push(event.streamId ?? null, null, null, null)
       break

@@ -10,6 +10,7 @@ export const kindWords: Record<EventKind, string> = {
   zone: 'Zone',
   line: 'Line',
   counts: 'Counts',
+  sketch: 'Sketch',
   stream: 'Stream',
   alarm: 'Alarm',
   loss: 'Loss',
@@ -72,6 +73,12 @@ export function factsOf(stored: StoredEvent): EventFacts {
     }
     case 'counts':
       return { status: 'info', title: 'Counts', text: countsText(event) }
+    case 'sketch':
+      return {
+        status: 'info',
+        title: 'Sketch',
+        text: `Of ${sayOf(event.pictures, 'picture')} and ${sayOf(event.analysed, 'analysed frame')}`,
+      }
     case 'stream': {
       const { kind, word } = streamStateWord(event.state)
       const gap = event.gapMs ? `${sayDuration(event.gapMs)} without a frame` : ''
