@@ -1,24 +1,32 @@
 /**
  * Test files that share a process. To start one costs more than most files of plain functions compute, so those that
- * touch nothing beyond themselves are imported by turns into one; every other file has a process of its own.
+ * touch nothing beyond themselves are imported by turns into one, and so are those with a hub in their process; every other file has a process of its own.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /**
- * What keeps a file by itself: other processes and threads, what belongs to the whole process, hooks (which would be those
- * of all), and what depends on the machine.
+ * What keeps a file by itself: other processes and threads, what belongs to the whole process, and hooks (which would be
+ * those of all).
  */
 const alone =
-  /child_process|worker_threads|process\.(?:env|chdir|on|once|exit|kill|memoryUsage)|\bneeds\(|^(?:before|after|beforeEach|afterEach|suite|describe)\(|\bgc\(|mock\.(?:timers|module)/m
+  /child_process|worker_threads|process\.(?:env|chdir|on|once|exit|kill|memoryUsage)|^(?:before|after|beforeEach|afterEach|suite|describe)\(|\bgc\(|mock\.(?:timers|module)|hub-process|on-postgres/m
+/** What depends on the machine does more than plain functions do. */
+const dependent = /\bneeds\(/
+
+/** Tests with a hub of their own each, in their process: what they import costs more than most of them do. */
+const hubFolder = 'test/hub/'
 
 /** So many that a process is worth it, so few that the last one is not waited for. */
-const filesTogether = 20
+const filesTogether = { plain: 20, hub: 5 } as const
 
-/** Whether a test can share a process: it lies beside what it tests, and its source says nothing against it. */
-export const canShare = (file: string, source: string): boolean =>
-  !file.startsWith('test/') && !alone.test(source)
+/** With which others a test can share a process; undefined where it has to be alone. */
+export function sharesWith(file: string, source: string): keyof typeof filesTogether | undefined {
+  if (alone.test(source)) return undefined
+  if (file.startsWith(hubFolder)) return 'hub'
+  return file.startsWith('test/') || dependent.test(source) ? undefined : 'plain'
+}
 
 /**
  * Finds the test files of `patterns` and joins those that can share a process.
@@ -34,17 +42,22 @@ export function joinFiles(
     cwd: repository,
     exclude: (name) => name.split('/').includes('node_modules'),
   }).sort()
-  const { shared = [], own = [] } = Object.groupBy(files, (file) =>
-    canShare(file, readFileSync(join(repository, file), 'utf8')) ? 'shared' : 'own',
+  const {
+    plain = [],
+    hub = [],
+    own = [],
+  } = Object.groupBy(
+    files,
+    (file) => sharesWith(file, readFileSync(join(repository, file), 'utf8')) ?? 'own',
   )
-  const joined: string[] = []
-  for (let from = 0; from < shared.length; from += filesTogether) {
-    const path = join(folder, `joined-${joined.length + 1}.test.ts`)
-    const lines = shared
-      .slice(from, from + filesTogether)
-      .map((file) => `import ${JSON.stringify(pathToFileURL(join(repository, file)).href)}`)
-    writeFileSync(path, `${lines.join('\n')}\n`)
-    joined.push(path)
-  }
-  return [...joined, ...own]
+  const together = (kind: keyof typeof filesTogether, shared: readonly string[]): string[] =>
+    Array.from({ length: Math.ceil(shared.length / filesTogether[kind]) }, (_, part) => {
+      const path = join(folder, `joined-${kind}-${part + 1}.test.ts`)
+      const lines = shared
+        .slice(part * filesTogether[kind], (part + 1) * filesTogether[kind])
+        .map((file) => `import ${JSON.stringify(pathToFileURL(join(repository, file)).href)}`)
+      writeFileSync(path, `${lines.join('\n')}\n`)
+      return path
+    })
+  return [...together('plain', plain), ...together('hub', hub), ...own]
 }

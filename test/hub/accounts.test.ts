@@ -10,6 +10,7 @@ import type {
   SessionRow,
   UserRow,
 } from '@edgeloop/protocol'
+import { needs } from '../require.ts'
 import {
   cookieOf,
   openTestHub,
@@ -282,17 +283,16 @@ test('a token that may only look ends no session and makes no token', wide, asyn
   assert.equal((await as(hub, anna, 'GET', '/api/session')).status, 200)
 })
 
-test(
-  'what another hub on the same store has ended is cut off here within seconds',
-  wide,
-  async (t) => {
-    const hub = await openTestHub(t)
-    const anna = await hub.signIn('anna', 'viewer')
-    const changes = await as(hub, anna, 'GET', '/api/changes')
-    await hub.inStore(({ writer }) => writer.deleteFrom('session').execute())
-    for await (const chunk of changes.body ?? []) void chunk // until it ends
-  },
-)
+test('what another hub on the same store has ended is cut off here within seconds', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  const anna = await hub.signIn('anna', 'viewer')
+  const changes = await as(hub, anna, 'GET', '/api/changes')
+  await hub.inStore(({ writer }) => writer.deleteFrom('session').execute())
+  for await (const chunk of changes.body ?? []) void chunk // until it ends
+})
 
 test('who loses the right to be here is cut off from what is open', wide, async (t) => {
   const hub = await openTestHub(t)

@@ -16,6 +16,7 @@ import {
   type Reported,
   topicFor,
 } from '@edgeloop/protocol'
+import { needs } from '../require.ts'
 import { runCommand } from './command.ts'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
 
@@ -135,52 +136,56 @@ test('the oldest versions give way, and say so', async (t) => {
   assert.deepEqual([newest?.version, newest?.changes], [count, undefined])
 })
 
-test('device config on the command line: show, set from a file, diff, history, rollback', async (t) => {
-  const hub = await openTestHub(t)
-  const device = await hub.enrol('gate')
-  await put(hub, 0, { streams: [camera] })
-  const file = join(hub.dataDir, 'gate.yaml')
-  const run = async (...words: string[]) => {
-    const result = await runCommand(hub, 'device', 'config', ...words)
-    assert.equal(result.code, 0, result.stderr)
-    return result.stdout
-  }
-  const shown = await run('show', 'gate')
-  assert.doesNotMatch(shown, /secret/)
-  // What was shown, with one more line, goes back: the password survives.
-  await writeFile(file, shown.replace('streamId: one', 'streamId: one\n      analysisFps: 3'))
-  const diffed = await run('diff', 'gate', '--file', file)
-  assert.match(diffed, /\/streams\/one\/analysisFps.*3/)
-  const set = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
-  assert.equal(set.code, 0, set.stderr)
-  assert.deepEqual((await desiredOf(device)).config.streams, [{ ...camera, analysisFps: 3 }])
-  // The file says version 1, which is no longer the newest.
-  const again = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
-  assert.equal(again.code, 1)
-  assert.match(again.stderr, /Cannot replace version 1: the newest is 2/)
-  assert.match(again.stderr, /\/streams\/one\/analysisFps/)
-  await writeFile(file, JSON.stringify({ streams: [] }))
-  assert.equal(JSON.parse(await run('set', 'gate', file, '--json')).version, 3)
-  assert.match(await run('history', 'gate'), /3\s+\S+.*local\s+sent/)
-  assert.match(await run('diff', 'gate', '1', '2'), /\/streams\/one\/analysisFps/)
-  assert.equal(JSON.parse(await run('rollback', 'gate', '2', '--json')).version, 4)
-  assert.match(await run('show', 'gate', '--version', '3'), /version: 3/)
+test(
+  'device config on the command line: show, set from a file, diff, history, rollback',
+  needs('time'),
+  async (t) => {
+    const hub = await openTestHub(t)
+    const device = await hub.enrol('gate')
+    await put(hub, 0, { streams: [camera] })
+    const file = join(hub.dataDir, 'gate.yaml')
+    const run = async (...words: string[]) => {
+      const result = await runCommand(hub, 'device', 'config', ...words)
+      assert.equal(result.code, 0, result.stderr)
+      return result.stdout
+    }
+    const shown = await run('show', 'gate')
+    assert.doesNotMatch(shown, /secret/)
+    // What was shown, with one more line, goes back: the password survives.
+    await writeFile(file, shown.replace('streamId: one', 'streamId: one\n      analysisFps: 3'))
+    const diffed = await run('diff', 'gate', '--file', file)
+    assert.match(diffed, /\/streams\/one\/analysisFps.*3/)
+    const set = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
+    assert.equal(set.code, 0, set.stderr)
+    assert.deepEqual((await desiredOf(device)).config.streams, [{ ...camera, analysisFps: 3 }])
+    // The file says version 1, which is no longer the newest.
+    const again = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
+    assert.equal(again.code, 1)
+    assert.match(again.stderr, /Cannot replace version 1: the newest is 2/)
+    assert.match(again.stderr, /\/streams\/one\/analysisFps/)
+    await writeFile(file, JSON.stringify({ streams: [] }))
+    assert.equal(JSON.parse(await run('set', 'gate', file, '--json')).version, 3)
+    assert.match(await run('history', 'gate'), /3\s+\S+.*local\s+sent/)
+    assert.match(await run('diff', 'gate', '1', '2'), /\/streams\/one\/analysisFps/)
+    assert.equal(JSON.parse(await run('rollback', 'gate', '2', '--json')).version, 4)
+    assert.match(await run('show', 'gate', '--version', '3'), /version: 3/)
 
-  const wrong: [string, RegExp][] = [
-    ['{ streams: [{ streamId: one, sauce: x }] }', /did you mean "source"/],
-    ['{ streems: [] }', /streems/],
-    ['a: [', /no YAML/],
-  ]
-  for (const [text, reason] of wrong) {
-    await writeFile(file, text)
-    const { code, stderr } = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
-    assert.equal(code, 1)
-    assert.match(stderr, reason)
-  }
-  const missing = await runCommand(hub, 'device', 'config', 'set', 'gate', `${file}.not`)
-  assert.match(missing.stderr, /no such file/)
-  assert.ok(await readFile(file))
-})
+    const wrong: [string, RegExp][] = [
+      ['{ streams: [{ streamId: one, sauce: x }] }', /did you mean "source"/],
+      ['{ streems: [] }', /streems/],
+      ['a: [', /no YAML/],
+    ]
+    for (const [text, reason] of wrong) {
+      await writeFile(file, text)
+      const { code, stderr } = await runCommand(hub, 'device', 'config', 'set', 'gate', file)
+      assert.equal(code, 1)
+      assert.match(stderr, reason)
+    }
+    const missing = await runCommand(hub, 'device', 'config', 'set', 'gate', `${file}.not`)
+    assert.match(missing.stderr, /no such file/)
+    assert.ok(await readFile(file))
+  },
+)
 
 const soon = { timeout: 15_000, interval: 50 }
 const now = () => new Date().toISOString()

@@ -58,7 +58,7 @@ const meanOf = (all: readonly { readonly analysedFps: number }[]): number =>
   all.reduce((sum, { analysedFps }) => sum + analysedFps, 0) / all.length
 
 test('four streams on a slow model share it fairly, say so, and the last one recovers', {
-  ...needs('node-av'),
+  ...needs('node-av', 'time'),
   timeout: 180_000,
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-shedding-'))

@@ -287,7 +287,7 @@ test('a removed stream tells that its objects left, and the others run on', able
 
 test(
   'a still scene is decoded by key frames only, and watched whole when it moves',
-  able,
+  needs('node-av', 'time'),
   async (t) => {
     const clip = { width: 320, height: 180, fps: 15, seconds: 12, stillPictures: 120 }
     await using camera = await RtspServer.open({ clip: await readClip(await makeClip(clip)) })
