@@ -133,3 +133,21 @@ export const Sketch = Type.Object({
   ),
 })
 export type Sketch = Static<typeof Sketch>
+
+/** Values of 0..15 as `Background` holds them. */
+export function packNibbles(values: ArrayLike<number>): string {
+  let bytes = ''
+  for (let i = 0; i < values.length; i += 2) {
+    bytes += String.fromCharCode((values[i]! << 4) | (values[i + 1] ?? 0))
+  }
+  return btoa(bytes)
+}
+
+/** The first `count` values of `packed`. */
+export function unpackNibbles(packed: string, count: number): Uint8Array {
+  const bytes = atob(packed)
+  return Uint8Array.from({ length: count }, (_, i) => {
+    const byte = bytes.charCodeAt(i >> 1) || 0
+    return i % 2 === 0 ? byte >> 4 : byte & 15
+  })
+}

@@ -32,6 +32,7 @@ export type StreamSettings = {
   readonly zones: readonly ZoneSettings[]
   readonly lines: readonly LineSettings[]
   readonly countsIntervalMs: number
+  readonly sketchIntervalMs: number
   readonly furtherModels: readonly {
     readonly model: string
     readonly labels: readonly string[] | undefined
@@ -71,6 +72,7 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       points: points.map(pointOf),
     })),
     countsIntervalMs: config.countsIntervalMs ?? defaultOf(StreamConfig, 'countsIntervalMs'),
+    sketchIntervalMs: config.sketchIntervalMs ?? defaultOf(StreamConfig, 'sketchIntervalMs'),
     furtherModels: (config.furtherModels ?? []).map(({ model, labels, scoreMin }) => ({
       ...{ model, labels },
       scoreMin: scoreMin ?? defaultOf(FurtherModel, 'scoreMin'),

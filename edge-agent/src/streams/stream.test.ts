@@ -13,6 +13,7 @@ import {
   type NewEvent,
   type StreamConfig,
   type StreamFigures,
+  sketchBytesMax,
 } from '@edgeloop/protocol'
 import { checkEvent } from '@edgeloop/protocol/check'
 import pino from 'pino'
@@ -410,6 +411,7 @@ test('parts on the conveyor cross a line, stay in a zone and are counted', able,
       },
     ],
     countsIntervalMs: 3000,
+    sketchIntervalMs: 2000,
   })
   // The scene is rendered first, on a busy machine for long.
   const patience = { timeout: 180_000, interval: 200 }
@@ -446,6 +448,17 @@ test('parts on the conveyor cross a line, stay in a zone and are counted', able,
   const counted = box.of('counts', 'belt').flatMap(({ lines }) => lines)
   const sum = counted.reduce((total, { toRight }) => total + toRight, 0)
   assert.equal(sum, crossed.length)
+  // Sketches say how it looked and what the model said, small enough to be sent always.
+  const inAll = (bins: readonly number[]) => bins.reduce((all, count) => all + count, 0)
+  const sketches = box.of('sketch', 'belt')
+  assert.ok(sketches.length >= 2)
+  const whole = sketches.find(({ pictures, labels }) => pictures > 3 && labels.length > 0)
+  assert.ok(whole?.light && whole.colour?.sharpness && whole.background && whole.modelDigest)
+  for (const sketch of sketches) {
+    assert.ok(JSON.stringify({ ...sketch, sequence: 1 }).length <= sketchBytesMax)
+    assert.equal(inAll(sketch.objects), sketch.analysed)
+    assert.equal(inAll(sketch.sizes), inAll(sketch.places))
+  }
   const entered = box.of('counts', 'belt').flatMap(({ zones }) => zones)
   assert.equal(
     entered.reduce((total, each) => total + each.entered, 0),

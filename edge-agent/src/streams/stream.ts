@@ -13,6 +13,7 @@ import type { OpenedModel } from '../media/inference-protocol.ts'
 import type { Snapshots } from '../media/snapshots.ts'
 import type { DetectOptions } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
+import { type SketchSummary, StreamSketch } from '../sketches/stream-sketch.ts'
 import { type AreaAct, AreaWatch } from './area-watch.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
 import { Cascade, classesMax, type Step } from './cascade.ts'
@@ -406,6 +407,7 @@ class Watch {
   readonly #areas: AreaWatch
   readonly #cascade: Cascade
   readonly #counts: IntervalCounts
+  readonly #sketch: StreamSketch
   readonly #gate: MotionGate
   readonly #steady: (at: number) => number
   readonly #holdMs: number
@@ -436,6 +438,9 @@ class Watch {
     this.#events = events
     this.#areas = new AreaWatch(settings.zones, settings.lines)
     this.#counts = new IntervalCounts(settings.countsIntervalMs)
+    const { thresholds, scoreMin } = settings
+    const scoreMinOf = (label: string): number => thresholds.get(label) ?? scoreMin
+    this.#sketch = new StreamSketch(settings.sketchIntervalMs, scoreMinOf)
     this.#gate = new MotionGate(settings.motionGate)
     const intervalMs = 1000 / settings.analysisFps
     this.#steady = steadyTime(intervalMs)
@@ -456,13 +461,17 @@ class Watch {
   async look(frame: Frame): Promise<void> {
     this.large?.watch(this.#deps.live.isWatched(this.#settings.streamId))
     const steadyAt = this.#steady(frame.at)
+    const sketched = this.#sketch.picture(frame.gate(), frame.at)
+    if (sketched) await this.#recordSketch(sketched)
     const { analyse, because } = this.#gate.look(frame.gate(), steadyAt)
     this.#isStill = because === 'still' || because === 'idle'
     // An object that is not yet believed, or was missed, is looked for even in a still picture.
     if (!analyse && !this.#tracker.unsettled) return this.#rest(frame, steadyAt)
 
     const before = this.#late
-    const detecting = this.#lane.detect(frame.input(this.#lane.canvas)).then(async (detected) => {
+    const view = frame.input(this.#lane.canvas)
+    this.#sketch.canvas(this.#lane.canvas, view, frame.at)
+    const detecting = this.#lane.detect(view).then(async (detected) => {
       await before
       return detected
     })
@@ -520,6 +529,7 @@ class Watch {
     const { figures, now } = this.#deps
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
     this.#modelDigest = detected.digest
+    this.#sketch.answer(detected.detections, detected.digest)
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
     const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
     const pictured = this.#events.toPicture(changes, at)
@@ -554,6 +564,8 @@ class Watch {
     await this.#record(changes, acts, at)
     const summary = this.#counts.end(at)
     if (summary) await this.#recordCounts(summary)
+    const sketched = this.#sketch.end(at)
+    if (sketched) await this.#recordSketch(sketched)
   }
 
   /** Records what happened to tracks, each event after the picture it names. */
@@ -573,6 +585,8 @@ class Watch {
     const there = acts.map((act) => areaEvent(this.#settings.streamId, act, at, snapshot))
     for (const event of [...appeared, ...there, ...left]) {
       const known = 'trackId' in event ? this.#cascade.attributesOf(event.trackId) : []
+      const embedding = known.find((each) => each.embedding !== undefined)?.embedding
+      if (event.kind === 'left' && embedding) this.#sketch.embed(embedding)
       await record(await this.#withPicture(withAttributes(this.#withModel(event), known)))
     }
     for (const { kind, track } of changes) if (kind === 'lost') this.#cascade.forget(track.trackId)
@@ -592,6 +606,16 @@ class Watch {
       at: new Date(at).toISOString(),
       streamId,
       ...counted,
+    })
+  }
+
+  async #recordSketch({ at, ...sketched }: SketchSummary): Promise<void> {
+    const { streamId } = this.#settings
+    await this.#deps.record({
+      kind: 'sketch',
+      at: new Date(at).toISOString(),
+      streamId,
+      ...sketched,
     })
   }
 
