@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import onBox from '@edgeloop/edge-agent/supervisor-node.json' with { type: 'json' }
 import { digestOf, encodings } from '@edgeloop/model-compiler/artifact'
 import { otherTools } from '../../cli/src/delta/other-tools.ts'
 import type { BenchResult } from './bench.ts'
@@ -84,7 +85,12 @@ async function measure(
   await writeFile(baseFile, base)
   await writeFile(nextFile, next)
   const run = async (...args: string[]): Promise<Run> => {
-    const { stdout } = await promisify(execFile)(process.execPath, [worker, ...args], { signal })
+    // A hub makes deltas, and a box applies them, which runs Node for little memory.
+    const [flags, env] = args[0] === 'apply' ? [onBox.flags, onBox.env] : [[], {}]
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, worker, ...args], {
+      signal,
+      env: { ...process.env, ...env },
+    })
     return JSON.parse(stdout)
   }
   const make = await run('make', baseFile, nextFile, patchFile)

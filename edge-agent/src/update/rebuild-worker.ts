@@ -4,7 +4,10 @@ import { ArtifactError, checkModelFile, decode } from '@edgeloop/model-compiler/
 import type { RebuildAnswer, RebuildOrder } from './rebuild.ts'
 
 const { encoding, bytes, base, bounds } = workerData as RebuildOrder
-parentPort?.postMessage(answerOf())
+const answer = answerOf()
+// Handed over, not copied, where it has its memory to itself.
+const own = 'bytes' in answer && answer.bytes.length === answer.bytes.buffer.byteLength
+parentPort?.postMessage(answer, own ? [answer.bytes.buffer as ArrayBuffer] : [])
 
 function answerOf(): RebuildAnswer {
   try {

@@ -13,6 +13,8 @@ export type RebuildAnswer =
   | { readonly bytes: Uint8Array }
   | { readonly code: ArtifactErrorCode | undefined; readonly text: string }
 
+/** Of what a thread drops at once, as little is kept as goes: a decoder makes a small object for every few numbers, and a box has little memory. */
+const youngMb = 1
 /** A thread that takes longer is ended. */
 const timeoutMs = 300_000
 
@@ -25,7 +27,10 @@ export const rebuildInThread: UpdateParts['rebuild'] = async (
 ) => {
   signal.throwIfAborted()
   const workerData: RebuildOrder = { encoding, bytes, base, bounds }
-  const worker = new Worker(new URL('./rebuild-worker.ts', import.meta.url), { workerData })
+  const worker = new Worker(new URL('./rebuild-worker.ts', import.meta.url), {
+    workerData,
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+  })
   const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
   const { promise, resolve, reject } = Promise.withResolvers<RebuildAnswer>()
   const stop = () => reject(ended.reason)
