@@ -60,6 +60,7 @@ import { openIngest } from './ingest/ingest.ts'
 import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openJobWorker } from './jobs/job-worker.ts'
 import { openJobQueue } from './jobs/jobs.ts'
+import { openLabelling } from './labelling/labelling.ts'
 import { openLive } from './live/live.ts'
 import { compileAct } from './models/compile-job.ts'
 import type { Compiler } from './models/compiler.ts'
@@ -465,6 +466,12 @@ export async function openHub(
     queued: () => datasetWorker.wake(),
     folder: workFolder,
   })
+  const labelling = opened.use(
+    openLabelling({
+      ...{ store, datasets, clock, failed, datasetChanged },
+      queueChanged: (name) => changes.publish({ kind: 'labelQueue', name }),
+    }),
+  )
   // Apart from compilations: neither stands before the other.
   const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
   let schedules: ScheduleDesk | undefined
@@ -551,6 +558,7 @@ export async function openHub(
     versions,
     samples,
     datasetJobs,
+    labelling,
     eventSamples: openEventSamples({
       ...{ events, datasets, samples, blobs },
       siteOf: (deviceId) => {

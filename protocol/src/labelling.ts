@@ -4,9 +4,16 @@
  * made, and the same answer sent twice is one.
  */
 import { type Static, Type } from 'typebox'
-import { DatasetName, SampleAnnotation, sampleAnnotationsMax } from './datasets.ts'
+import {
+  DatasetName,
+  SampleAnnotation,
+  SampleQuery,
+  sampleAnnotationsMax,
+  samplesBatchMax,
+} from './datasets.ts'
 import { ModelName } from './models.ts'
 import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import type { Route } from './routes.ts'
 import { SampleReason } from './samples.ts'
 
 const closed = { additionalProperties: false } as const
@@ -14,6 +21,9 @@ const Share = Type.Number({ minimum: 0, maximum: 1 })
 
 /** Same alphabet as the name of a dataset. */
 export const QueueName = DatasetName
+
+/** What people draw or choose; other annotations of a sample stay as they are. */
+export const labelKinds = ['class', 'box', 'polygon'] as const
 
 /** What people are asked to do, and where tasks come from. */
 export const LabelQueueConfig = Type.Object(
@@ -23,6 +33,10 @@ export const LabelQueueConfig = Type.Object(
     models: Type.Array(Type.String({ minLength: 1, maxLength: 120 }), { maxItems: 20 }),
     /** Only of these streams, as `device/stream`; all where left out. */
     streams: Type.Optional(Type.Array(Type.String({ maxLength: 127 }), { maxItems: 1000 })),
+    /** Annotations that are asked for, and no others are taken; all where left out. */
+    kinds: Type.Optional(
+      Type.Array(Type.Enum(labelKinds), { minItems: 1, maxItems: 3, uniqueItems: true }),
+    ),
     /** Who proposes annotations: the champion of this model, and where there is one, a larger teacher. */
     suggestBy: Type.Optional(ModelName),
     teacher: Type.Optional(ModelName),
@@ -69,7 +83,7 @@ export const LabelQueueRow = Type.Object(
 )
 export type LabelQueueRow = Static<typeof LabelQueueRow>
 
-/** An annotation that a model proposes. */
+/** An annotation that is proposed. */
 export const Suggestion = Type.Object(
   {
     label: Label,
@@ -78,7 +92,10 @@ export const Suggestion = Type.Object(
     points: Type.Optional(
       Type.Array(Type.Tuple([Share, Share]), { minItems: 3, maxItems: 10_000 }),
     ),
-    /** `box:NAME@VERSION`, `champion:NAME@VERSION`, `teacher:NAME@VERSION`, `track`: from a neighbouring frame. */
+    /**
+     * `box:NAME@VERSION`, `champion:NAME@VERSION`, `teacher:NAME@VERSION`; `track`: from a neighbouring frame;
+     * `dataset`: said of it before.
+     */
     from: Type.String({ maxLength: 200 }),
   },
   closed,
@@ -223,3 +240,178 @@ export const AnnotatorFigures = Type.Object(
   { $id: 'AnnotatorFigures' },
 )
 export type AnnotatorFigures = Static<typeof AnnotatorFigures>
+
+/** What a queue has brought, and how much people agree. */
+export const QueueStatistics = Type.Object(
+  {
+    queue: QueueName,
+    /** Answers that count now, skipped ones not among them. */
+    answers: Type.Integer({ minimum: 0 }),
+    /** Of all that were annotated, the share whose suggestions were taken as they were; null before the first. */
+    untouched: Type.Union([Share, Type.Null()]),
+    /** Tasks a minute while people were looking; 0 before the first. */
+    perMinute: Type.Number({ minimum: 0 }),
+    /** How alike two people are who saw the same tasks; null where no two did. */
+    agreement: Type.Union([
+      Type.Object({
+        /** Tasks that were seen by two or more. */
+        tasks: Type.Integer({ minimum: 1 }),
+        /** Share of annotations that another one has as well, at the overlap of the queue. */
+        matched: Share,
+        /** Cohen's kappa of the labels of what two people have both drawn; null where there is one label only. */
+        kappa: Type.Union([Type.Number({ minimum: -1, maximum: 1 }), Type.Null()]),
+      }),
+      Type.Null(),
+    ]),
+    /** Most answers first. */
+    people: Type.Array(AnnotatorFigures),
+    /** Answers of each of the last 30 days (UTC), oldest first. */
+    days: Type.Array(Type.Object({ day: Type.String(), answers: Type.Integer({ minimum: 0 }) })),
+  },
+  { $id: 'QueueStatistics' },
+)
+export type QueueStatistics = Static<typeof QueueStatistics>
+
+export const TaskQuery = Type.Object(
+  {
+    state: Type.Optional(Type.Enum(taskStates)),
+    /** `device/stream`, or a stream alone. */
+    stream: Type.Optional(Type.String({ minLength: 1, maxLength: 127 })),
+    reason: Type.Optional(SampleReason),
+    /** Answered by this person. */
+    by: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    /** `new`: the last come first; `use`: the most useful first. */
+    order: Type.Optional(Type.Union([Type.Literal('new'), Type.Literal('use')])),
+    /** Rows to leave out from the beginning. */
+    offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 50 })),
+  },
+  closed,
+)
+export type TaskQuery = Static<typeof TaskQuery>
+
+export const TaskPage = Type.Object(
+  {
+    tasks: Type.Array(LabelTask),
+    /** All that fit the query, on every page together. */
+    total: Type.Integer({ minimum: 0 }),
+  },
+  { $id: 'TaskPage' },
+)
+export type TaskPage = Static<typeof TaskPage>
+
+const { label, annotated, site, stream, problem } = SampleQuery.properties
+
+/** Samples that are to be looked at: these, or those of the queue's dataset that fit. */
+export const TasksAdd = Type.Object(
+  {
+    digests: Type.Optional(Type.Array(Digest, { minItems: 1, maxItems: samplesBatchMax })),
+    fitting: Type.Optional(Type.Object({ label, annotated, site, stream, problem }, closed)),
+    why: Type.Optional(Type.String({ maxLength: 300 })),
+  },
+  { $id: 'TasksAdd', minProperties: 1, ...closed },
+)
+export type TasksAdd = Static<typeof TasksAdd>
+
+export const TasksAdded = Type.Object(
+  {
+    added: Type.Integer({ minimum: 0 }),
+    /** That were in the queue before. */
+    already: Type.Integer({ minimum: 0 }),
+    /** That were less useful than the queue has room for; the least useful of all gave way. */
+    dropped: Type.Integer({ minimum: 0 }),
+  },
+  { $id: 'TasksAdded' },
+)
+export type TasksAdded = Static<typeof TasksAdded>
+
+const queuePath = Type.Object({ queue: QueueName }, closed)
+
+export const labelRoutes = {
+  queueList: {
+    method: 'GET',
+    path: '/api/label-queues',
+    access: 'viewer',
+    summary: 'Lists label queues with what waits in each, by name',
+    response: Type.Array(LabelQueueRow),
+  },
+  queuePut: {
+    method: 'PUT',
+    path: '/api/label-queues/:queue',
+    access: 'operator',
+    summary: 'Makes a label queue, or says anew what is asked in it; its dataset stays',
+    params: queuePath,
+    body: LabelQueueConfig,
+    response: LabelQueueRow,
+  },
+  queueShow: {
+    method: 'GET',
+    path: '/api/label-queues/:queue',
+    access: 'viewer',
+    summary: 'Shows a label queue with what waits in it',
+    params: queuePath,
+    response: LabelQueueRow,
+  },
+  queueStatistics: {
+    method: 'GET',
+    path: '/api/label-queues/:queue/statistics',
+    access: 'viewer',
+    summary: 'Gives how fast people answer in a queue, and how much they agree',
+    params: queuePath,
+    response: QueueStatistics,
+  },
+  tasksTake: {
+    method: 'POST',
+    path: '/api/label-queues/:queue/take',
+    access: 'operator',
+    summary: 'Gives the next tasks of a queue, kept from others for ten minutes',
+    params: queuePath,
+    body: TasksTake,
+    response: TasksTaken,
+    unaudited: true,
+  },
+  labelAnswer: {
+    method: 'POST',
+    path: '/api/label-queues/:queue/answers',
+    access: 'operator',
+    summary: 'Takes answers to tasks, each once; says of each what came of it',
+    params: queuePath,
+    body: LabelAnswers,
+    bytesMax: 16 * 1024 * 1024,
+    response: LabelOutcomes,
+  },
+  taskList: {
+    method: 'GET',
+    path: '/api/label-queues/:queue/tasks',
+    access: 'viewer',
+    summary: 'Lists tasks of a queue',
+    params: queuePath,
+    query: TaskQuery,
+    response: TaskPage,
+  },
+  tasksAdd: {
+    method: 'POST',
+    path: '/api/label-queues/:queue/tasks',
+    access: 'operator',
+    summary: 'Puts samples into a queue, by digest or those of its dataset that fit',
+    params: queuePath,
+    body: TasksAdd,
+    response: TasksAdded,
+  },
+  taskShow: {
+    method: 'GET',
+    path: '/api/label-tasks/:taskId',
+    access: 'viewer',
+    summary: 'Shows a task with what is proposed and what was said of it',
+    params: Type.Object({ taskId: Type.Integer({ minimum: 1 }) }, closed),
+    response: LabelTask,
+  },
+  queueRemove: {
+    method: 'DELETE',
+    path: '/api/label-queues/:queue',
+    access: 'operator',
+    summary: 'Removes a label queue with its tasks and answers; what is in the dataset stays',
+    params: queuePath,
+    status: 204,
+  },
+} as const satisfies Record<string, Route>

@@ -47,6 +47,7 @@ import {
 } from './device-log.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
 import { Job, JobId } from './jobs.ts'
+import { labelRoutes, QueueName } from './labelling.ts'
 import { PictureAbsent } from './live.ts'
 import {
   CompileRequest,
@@ -1628,6 +1629,7 @@ export const routes = {
     produces: 'text/plain',
   },
   ...rolloutRoutes,
+  ...labelRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1805,7 +1807,8 @@ export function pathOf(
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
- * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now; `counts`: figures for the header. The client ignores a patch whose
+ * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
+ * `labelQueue`: tasks of a queue came, went or were answered; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1824,6 +1827,7 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('runRemoved'), runId: RunId }),
   Type.Object({ kind: Type.Literal('trainingSchedules') }),
   Type.Object({ kind: Type.Literal('rollout'), rollout: RolloutRow }),
+  Type.Object({ kind: Type.Literal('labelQueue'), name: QueueName }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

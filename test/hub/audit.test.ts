@@ -141,6 +141,25 @@ test(
       datasetAdd: { body: { name: 'spare' }, target: 'spare' },
       datasetEdit: { params: { dataset: 'set' }, body: { addLabels: ['x'] }, target: 'set' },
       datasetRemove: { params: { dataset: 'spare' }, target: 'spare' },
+      queuePut: {
+        params: { queue: 'parts' },
+        body: { dataset: 'kept', models: [] },
+        target: 'parts',
+      },
+      tasksAdd: { params: { queue: 'parts' }, body: { fitting: {} }, target: 'parts' },
+      labelAnswer: {
+        params: { queue: 'parts' },
+        body: {
+          answers: [
+            {
+              ...{ answerId: randomUUID(), taskId: 1, revision: 0, verdict: 'skip' },
+              ...{ annotations: [], lookedMs: 0, edits: 0 },
+            },
+          ],
+        },
+        target: 'parts',
+      },
+      queueRemove: { params: { queue: 'parts' }, target: 'parts' },
       datasetImport: {
         params: { dataset: 'set' },
         body: { uploadId: await uploadTo(hub, demo, anna) },

@@ -78,6 +78,22 @@ export type DatasetDesk = {
     by: string,
     note?: AuditNote,
   ): Promise<SamplesPut>
+  /**
+   * The same as part of a change of somebody else, who tells of it when it is committed.
+   * @throws {Refusal} as `put`
+   */
+  putWithin(
+    tx: Transaction<Tables>,
+    name: string,
+    samples: readonly DatasetSample[],
+    by: string,
+  ): Promise<SamplesPut>
+  /** As `takeOut`, as part of a change of somebody else. @throws {Refusal} notFound */
+  takeOutWithin(
+    tx: Transaction<Tables>,
+    name: string,
+    digests: readonly string[],
+  ): Promise<{ removed: number }>
   /** @throws {Refusal} notFound */
   takeOut(name: string, digests: readonly string[], note: AuditNote): Promise<{ removed: number }>
   /** @throws {Refusal} notFound */
@@ -221,92 +237,29 @@ export function openDatasetDesk(deps: {
 
     put: async (name, samples, by, note) => {
       const put = await store.writer.transaction().execute(async (tx) => {
-        const dataset = await begin(tx, name)
-        checkLabels(name, labelsOf(dataset), samples)
-        await checkPictures(tx, samples)
-        const known = await membersOf(
-          tx,
-          name,
-          samples.map(({ digest }) => digest),
-        )
-        const rows = samples.map((sample) => rowOf(name, sample, known.get(sample.digest)))
-        const fresh = rows.filter(({ digest }) => !known.has(digest))
-        const other = rows.filter((row) => {
-          const before = known.get(row.digest)
-          return before !== undefined && facts.some((fact) => before[fact] !== row[fact])
-        })
-        const { count: before, last } = await tx
-          .selectFrom('dataset_sample')
-          .select(({ fn }) => [
-            fn.countAll<number>().as('count'),
-            fn.max<number | null>('position').as('last'),
-          ])
-          .where('dataset', '=', name)
-          .executeTakeFirstOrThrow()
-        if (Number(before) + fresh.length > datasetSamplesMax) {
-          throw new Refusal(
-            'tooLarge',
-            `Cannot put ${fresh.length} more samples into "${name}": it has ${before}, at most ${datasetSamplesMax} are kept`,
-          )
-        }
-        const now = { author: by, at: clock() }
-        await keepEarlier(tx, name, [...other.map(({ digest }) => known.get(digest)!)])
-        await withoutMarks(
-          tx,
-          name,
-          other.map(({ digest }) => digest),
-        )
-        for (const row of other) {
-          const { position, digest, dataset: _, ...said } = row
-          await tx
-            .updateTable('dataset_sample')
-            .set({ ...said, ...now })
-            .where('dataset', '=', name)
-            .where('digest', '=', digest)
-            .execute()
-        }
-        const written = fresh.map((row, at) => ({
-          ...{ ...row, ...now },
-          position: Number(last ?? 0) + 1 + at,
-        }))
-        if (written.length > 0) await tx.insertInto('dataset_sample').values(written).execute()
-        await writeMarks(tx, name, [...fresh, ...other])
-        if (fresh.length + other.length > 0) await count(tx, name)
-        note?.about({ detail: `${fresh.length} added, ${other.length} changed` })
+        const put = await putWithin(tx, name, samples, by)
+        note?.about({ detail: `${put.added} added, ${put.changed} changed` })
         await note?.within(tx)
-        return {
-          added: fresh.length,
-          changed: other.length,
-          unchanged: samples.length - fresh.length - other.length,
-        }
+        return put
       })
       changed(name)
       return put
     },
 
+    putWithin,
+
     takeOut: async (name, digests, note) => {
-      const removed = await store.writer.transaction().execute(async (tx) => {
-        await begin(tx, name)
-        for (const table of ['dataset_mark', 'annotation_revision'] as const) {
-          await tx
-            .deleteFrom(table)
-            .where('dataset', '=', name)
-            .where('digest', 'in', [...digests])
-            .execute()
-        }
-        const { numDeletedRows } = await tx
-          .deleteFrom('dataset_sample')
-          .where('dataset', '=', name)
-          .where('digest', 'in', [...digests])
-          .executeTakeFirst()
-        if (Number(numDeletedRows) > 0) await count(tx, name)
-        note.about({ detail: `${numDeletedRows} taken out` })
+      const taken = await store.writer.transaction().execute(async (tx) => {
+        const taken = await takeOutWithin(tx, name, digests)
+        note.about({ detail: `${taken.removed} taken out` })
         await note.within(tx)
-        return Number(numDeletedRows)
+        return taken
       })
       changed(name)
-      return { removed }
+      return taken
     },
+
+    takeOutWithin,
 
     samples: async (name, query) => {
       const dataset = await find(store.reader, name)
@@ -452,6 +405,18 @@ export function openDatasetDesk(deps: {
     remove: async (name, note) => {
       await store.writer.transaction().execute(async (tx) => {
         await begin(tx, name)
+        const queue = await tx
+          .selectFrom('label_queue')
+          .select('name')
+          .where('dataset', '=', name)
+          .orderBy('name')
+          .executeTakeFirst()
+        if (queue) {
+          throw new Refusal(
+            'conflict',
+            `Cannot remove the dataset "${name}": the label queue "${queue.name}" fills it; remove that first`,
+          )
+        }
         for (const table of tablesOfDataset) {
           await tx.deleteFrom(table).where('dataset', '=', name).execute()
         }
@@ -460,6 +425,92 @@ export function openDatasetDesk(deps: {
       })
       changed(name)
     },
+  }
+
+  async function putWithin(
+    tx: Transaction<Tables>,
+    name: string,
+    samples: readonly DatasetSample[],
+    by: string,
+  ): Promise<SamplesPut> {
+    const dataset = await begin(tx, name)
+    checkLabels(name, labelsOf(dataset), samples)
+    await checkPictures(tx, samples)
+    const known = await membersOf(
+      tx,
+      name,
+      samples.map(({ digest }) => digest),
+    )
+    const rows = samples.map((sample) => rowOf(name, sample, known.get(sample.digest)))
+    const fresh = rows.filter(({ digest }) => !known.has(digest))
+    const other = rows.filter((row) => {
+      const before = known.get(row.digest)
+      return before !== undefined && facts.some((fact) => before[fact] !== row[fact])
+    })
+    const { count: before, last } = await tx
+      .selectFrom('dataset_sample')
+      .select(({ fn }) => [
+        fn.countAll<number>().as('count'),
+        fn.max<number | null>('position').as('last'),
+      ])
+      .where('dataset', '=', name)
+      .executeTakeFirstOrThrow()
+    if (Number(before) + fresh.length > datasetSamplesMax) {
+      throw new Refusal(
+        'tooLarge',
+        `Cannot put ${fresh.length} more samples into "${name}": it has ${before}, at most ${datasetSamplesMax} are kept`,
+      )
+    }
+    const now = { author: by, at: clock() }
+    await keepEarlier(tx, name, [...other.map(({ digest }) => known.get(digest)!)])
+    await withoutMarks(
+      tx,
+      name,
+      other.map(({ digest }) => digest),
+    )
+    for (const row of other) {
+      const { position, digest, dataset: _, ...said } = row
+      await tx
+        .updateTable('dataset_sample')
+        .set({ ...said, ...now })
+        .where('dataset', '=', name)
+        .where('digest', '=', digest)
+        .execute()
+    }
+    const written = fresh.map((row, at) => ({
+      ...{ ...row, ...now },
+      position: Number(last ?? 0) + 1 + at,
+    }))
+    if (written.length > 0) await tx.insertInto('dataset_sample').values(written).execute()
+    await writeMarks(tx, name, [...fresh, ...other])
+    if (fresh.length + other.length > 0) await count(tx, name)
+    return {
+      added: fresh.length,
+      changed: other.length,
+      unchanged: samples.length - fresh.length - other.length,
+    }
+  }
+
+  async function takeOutWithin(
+    tx: Transaction<Tables>,
+    name: string,
+    digests: readonly string[],
+  ): Promise<{ removed: number }> {
+    await begin(tx, name)
+    for (const table of ['dataset_mark', 'annotation_revision'] as const) {
+      await tx
+        .deleteFrom(table)
+        .where('dataset', '=', name)
+        .where('digest', 'in', [...digests])
+        .execute()
+    }
+    const { numDeletedRows } = await tx
+      .deleteFrom('dataset_sample')
+      .where('dataset', '=', name)
+      .where('digest', 'in', [...digests])
+      .executeTakeFirst()
+    if (Number(numDeletedRows) > 0) await count(tx, name)
+    return { removed: Number(numDeletedRows) }
   }
 
   async function found(name: string): Promise<Found | undefined> {

@@ -32,6 +32,7 @@ import { readDensity } from '../events/density.ts'
 import type { Events } from '../events/events.ts'
 import { setMark } from '../events/marks.ts'
 import type { JobQueue } from '../jobs/jobs.ts'
+import type { Labelling } from '../labelling/labelling.ts'
 import type { Live } from '../live/live.ts'
 import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
@@ -85,6 +86,7 @@ export type Rooms = {
   readonly exports: DatasetExports
   readonly eventSamples: EventSamples
   readonly previews: AugmentationPreviews
+  readonly labelling: Labelling
   readonly runs: RunDesk
   readonly schedules: ScheduleDesk
   readonly rollouts: RolloutDesk
@@ -428,6 +430,22 @@ export function apiHandlers(rooms: Rooms): Handlers {
       return reply.send(tar)
     },
     datasetVersionShow: ({ params }) => rooms.versions.show(params.dataset, params.version),
+
+    queueList: () => rooms.labelling.queues.list(),
+    queuePut: ({ params, body, person, note }) =>
+      rooms.labelling.queues.put(params.queue, body, signedIn(person).user, note),
+    queueShow: ({ params }) => rooms.labelling.queues.show(params.queue),
+    queueRemove: ({ params, note }) => rooms.labelling.queues.remove(params.queue, note),
+    queueStatistics: ({ params }) => rooms.labelling.statistics(params.queue),
+    tasksTake: ({ params, body, person }) =>
+      rooms.labelling.tasks.take(params.queue, body, signedIn(person).user),
+    labelAnswer: ({ params, body, person, note }) =>
+      rooms.labelling.answer(params.queue, body.answers, signedIn(person).user, note),
+    taskList: ({ params, query, person }) =>
+      rooms.labelling.tasks.list(params.queue, query, signedIn(person).user),
+    tasksAdd: ({ params, body, note }) => rooms.labelling.tasks.add(params.queue, body, note),
+    taskShow: ({ params, person }) =>
+      rooms.labelling.tasks.show(params.taskId, signedIn(person).user),
 
     jobList: ({ query }) => rooms.jobs.list(query.subject),
     jobShow: ({ params }) => rooms.jobs.get(params.jobId),

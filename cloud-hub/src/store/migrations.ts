@@ -22,6 +22,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0040-trust': { up: trust },
   '0041-publications': { up: publications },
   '0042-rollouts': { up: rollouts },
+  '0051-labelling': { up: labelling },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -646,6 +647,89 @@ async function rollouts(db: Kysely<unknown>): Promise<void> {
     .addColumn('name', 'text', (c) => c.primaryKey().notNull())
     .addColumn('worker', 'text', (c) => c.notNull())
     .addColumn('until', 'integer', (c) => c.notNull())
+    .execute()
+}
+
+/** Queues of samples that wait for people, who has which open, and what people said. */
+async function labelling(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('label_queue'))
+    .addColumn('name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('dataset', 'text', (c) => c.notNull())
+    .addColumn('config', 'text', (c) => c.notNull())
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('label_task'))
+    .addColumn('task_id', 'integer', (c) => c.primaryKey())
+    .addColumn('queue', 'text', (c) => c.notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('width', 'integer', (c) => c.notNull())
+    .addColumn('height', 'integer', (c) => c.notNull())
+    .addColumn('site', 'text')
+    .addColumn('device_id', 'text')
+    .addColumn('stream_id', 'text')
+    .addColumn('captured_at', 'integer')
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('reason', 'text', (c) => c.notNull())
+    .addColumn('why', 'text', (c) => c.notNull())
+    .addColumn('suggestions', 'text', (c) => c.notNull())
+    .addColumn('suggested_by', 'text', (c) => c.notNull())
+    .addColumn('doubt', 'real', (c) => c.notNull())
+    .addColumn('novelty', 'real', (c) => c.notNull())
+    .addColumn('use_share', 'real', (c) => c.notNull())
+    .addColumn('looks', 'text', (c) => c.notNull())
+    .addColumn('embedding', 'text', (c) => c.notNull())
+    .addColumn('before', 'text')
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .addColumn('added_at', 'integer', (c) => c.notNull())
+    .addColumn('changed_at', 'integer', (c) => c.notNull())
+    .addUniqueConstraint('label_task_of', ['queue', 'digest'])
+    .execute()
+  await db.schema
+    .createIndex('label_task_use')
+    .on('label_task')
+    .columns(['queue', 'state', 'use_share'])
+    .execute()
+  await db.schema
+    .createIndex('label_task_camera')
+    .on('label_task')
+    .columns(['queue', 'state', 'device_id', 'stream_id', 'captured_at'])
+    .execute()
+  await db.schema.createIndex('label_task_digest').on('label_task').column('digest').execute()
+  await strict(db.schema.createTable('label_hold'))
+    .addColumn('task_id', 'integer', (c) => c.notNull())
+    .addColumn('person', 'text', (c) => c.notNull())
+    .addColumn('until', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('label_hold_of', ['task_id', 'person'])
+    .execute()
+  await strict(db.schema.createTable('label_answer'))
+    .addColumn('answer_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('task_id', 'integer', (c) => c.notNull())
+    .addColumn('queue', 'text', (c) => c.notNull())
+    .addColumn('person', 'text', (c) => c.notNull())
+    .addColumn('part', 'text', (c) => c.notNull())
+    .addColumn('verdict', 'text', (c) => c.notNull())
+    .addColumn('annotations', 'text', (c) => c.notNull())
+    .addColumn('note', 'text', (c) => c.notNull())
+    .addColumn('looked_ms', 'integer', (c) => c.notNull())
+    .addColumn('edits', 'integer', (c) => c.notNull())
+    .addColumn('suggested', 'integer', (c) => c.notNull())
+    .addColumn('counts', 'integer', (c) => c.notNull())
+    .addColumn('made_for', 'integer', (c) => c.notNull())
+    .addColumn('led_to', 'integer', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('label_answer_task')
+    .on('label_answer')
+    .columns(['task_id', 'counts'])
+    .execute()
+  await db.schema
+    .createIndex('label_answer_queue')
+    .on('label_answer')
+    .columns(['queue', 'at'])
     .execute()
 }
 

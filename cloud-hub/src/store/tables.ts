@@ -453,6 +453,82 @@ export type DatasetVersionTable = {
   created_at: number
 }
 
+/** A queue of samples that wait for people. */
+export type LabelQueueTable = {
+  name: string
+  dataset: string
+  /** `LabelQueueConfig` as JSON. */
+  config: string
+  /** Moved by whoever gives or takes tasks, so that two never do at once. */
+  revision: number
+  author: string
+  created_at: number
+}
+
+/** A sample in a queue, with all that is known of it, so that it outlives what it came from. */
+export type LabelTaskTable = {
+  task_id: Generated<number>
+  queue: string
+  digest: string
+  /** Of the sample in the dataset. */
+  name: string
+  width: number
+  height: number
+  site: string | null
+  device_id: string | null
+  stream_id: string | null
+  captured_at: number | null
+  state: string
+  /** Of the box that kept it; empty where none did. */
+  reason: string
+  why: string
+  /** `Suggestion[]` as JSON. */
+  suggestions: string
+  /** Models that proposed, with spaces between: `champion:parts@3 teacher:large@1`. */
+  suggested_by: string
+  /** 0 to 1: how unsure models are of it; what `use_share` follows from. */
+  doubt: number
+  /** 0 to 1: how unlike it is to what was answered. */
+  novelty: number
+  use_share: number
+  /** 64 bits in hex; empty where nobody looked. */
+  looks: string
+  /** `number[]` as JSON; empty where there is none. */
+  embedding: string
+  /** What the dataset said of it before this task did, as JSON; null where it was not in the dataset. */
+  before: string | null
+  revision: number
+  added_at: number
+  changed_at: number
+}
+
+/** Somebody has a task open until then. */
+export type LabelHoldTable = { task_id: number; person: string; until: number }
+
+/** What somebody said of a task. */
+export type LabelAnswerTable = {
+  answer_id: string
+  task_id: number
+  queue: string
+  person: string
+  /** `label`, or `review`: one that decides. */
+  part: string
+  verdict: string
+  /** `SampleAnnotation[]` as JSON. */
+  annotations: string
+  note: string
+  looked_ms: number
+  edits: number
+  /** How many suggestions there were. */
+  suggested: number
+  /** 1 until something else was said in its place. */
+  counts: number
+  /** Revisions of the task: when it was looked at, and after this answer. */
+  made_for: number
+  led_to: number
+  at: number
+}
+
 /** A file of the trust repository, such as `timestamp.json`. */
 export type TrustFileTable = {
   name: string
@@ -608,4 +684,8 @@ export type Tables = {
   rollout_decision: RolloutDecisionTable
   device_update: DeviceUpdateTable
   lease: LeaseTable
+  label_queue: LabelQueueTable
+  label_task: LabelTaskTable
+  label_hold: LabelHoldTable
+  label_answer: LabelAnswerTable
 }
