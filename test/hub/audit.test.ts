@@ -235,7 +235,7 @@ test(
       ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
       // It says what would be, and changes nothing.
       'rolloutPreview',
-      ...['sampleMissing', 'samplePack', 'telemetry', 'uploadBegin', 'uploadPart'],
+      ...['sampleMissing', 'samplePack', 'tasksTake', 'telemetry', 'uploadBegin', 'uploadPart'],
     ])
 
     // Nothing that was secret in all this is in the log.
