@@ -312,11 +312,10 @@ function built(
 ): { readonly model: ModelProto; readonly canvas: CanvasSpec } {
   const { pictures } = dataset
   const raw = pictures.kind === 'raw' ? pictures : undefined
-  const side = size ?? builders[name]!.size
-  const { multiple = 1 } = builders[name]!
+  const { multiple = 1, size: side } = builders[name]!
   const fitting = (pixels: number) => Math.ceil(pixels / multiple) * multiple
-  const height = size === undefined && raw ? fitting(raw.height) : side
-  const width = size === undefined && raw ? fitting(raw.width) : side
+  const height = size?.height ?? (raw ? fitting(raw.height) : side)
+  const width = size?.width ?? (raw ? fitting(raw.width) : side)
   const colours = channels ?? raw?.channels ?? 3
   const model = buildNet(name, { classes, channels: colours, height, width, scale, seed })
   const canvas: CanvasSpec = {

@@ -53,8 +53,11 @@ test('nets have the sizes that they are known by', () => {
 test('wantedNet() reads a name with settings and refuses unknown ones', () => {
   assert.equal(wantedNet('models/new.onnx'), undefined)
   assert.deepEqual(wantedNet('new:mobilenet-v2?width=0.5&size=64'), {
-    ...{ name: 'mobilenet-v2', scale: 0.5, size: 64, channels: undefined },
+    ...{ name: 'mobilenet-v2', scale: 0.5, channels: undefined },
+    size: { width: 64, height: 64 },
   })
+  const wide = wantedNet('new:relu-detector?size=256x144')?.size
+  assert.deepEqual(wide, { width: 256, height: 144 })
   const hint = (text: string): string | undefined => {
     try {
       wantedNet(text)
@@ -66,6 +69,9 @@ test('wantedNet() reads a name with settings and refuses unknown ones', () => {
   assert.equal(hint('new:mnist_cnn'), 'did you mean "mnist-cnn"?')
   assert.equal(hint('new:lenet?widht=1'), 'did you mean "width"?')
   assert.match(hint('new:lenet?width=x') ?? '', /width is "x", not a number/)
+  for (const size of ['7', '96x', 'x96', '96x4', '2049', '96x96x96', '1e2', '']) {
+    assert.match(hint(`new:lenet?size=${size}`) ?? '', /size=256x144/, size)
+  }
 })
 
 test('buildNet() refuses pictures that are too small for the net', () => {

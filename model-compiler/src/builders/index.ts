@@ -65,15 +65,15 @@ export const builders: Readonly<Record<string, Builder>> = {
 export type Wanted = {
   readonly name: string
   readonly scale: number
-  /** Pixels of a side. */
-  readonly size: number | undefined
+  /** Pixels. */
+  readonly size: { readonly width: number; readonly height: number } | undefined
   readonly channels: 1 | 3 | undefined
 }
 
 const settingNames = ['width', 'size', 'channels'] as const
 
 /**
- * Reads `new:NAME?width=0.5&size=96&channels=1`.
+ * Reads `new:NAME?width=0.5&size=96&channels=1`; `size=256x144` is one that is wider than high.
  * @returns undefined where `text` does not begin with `new:`
  * @throws {TrainError} when there is no such net or setting
  */
@@ -109,13 +109,27 @@ export function wantedNet(text: string): Wanted | undefined {
       `Cannot build a net "${name}": ${key} is "${given}", not a number from ${least} to ${most}`,
     )
   }
-  const size = number('size', 8, 2048)
   return {
     name,
     scale: number('width', 0.05, 4) ?? 1,
-    size: size === undefined ? undefined : Math.round(size),
+    size: sizeOf(name, settings.get('size')),
     channels: number('channels', 1, 3) as 1 | 3 | undefined,
   }
+}
+
+const sideMin = 8
+const sideMax = 2048
+
+/** One number for a square, or width and height. */
+function sizeOf(name: string, given: string | null): Wanted['size'] {
+  if (given === null) return undefined
+  const [, width = '', height = width] = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(given) ?? []
+  const isSide = (side: string): boolean => Number(side) >= sideMin && Number(side) <= sideMax
+  if (isSide(width) && isSide(height)) return { width: Number(width), height: Number(height) }
+  throw new TrainError(
+    `Cannot build a net "${name}": size is "${given}", not a number from ${sideMin} to ${sideMax}, nor two of them`,
+    'for example size=96, or size=256x144 for pictures that are wider than high',
+  )
 }
 
 /**
