@@ -71,6 +71,9 @@ import { openRolloutKeeper } from './rollouts/keeper.ts'
 import type { PublishedArtifacts } from './rollouts/published-cache.ts'
 import { openRolloutDesk } from './rollouts/rollouts.ts'
 import { openSites } from './rollouts/sites.ts'
+import { openFieldSamples } from './samples/field-samples.ts'
+import { openPictureCheck } from './samples/picture-check.ts'
+import { openSamplePurse } from './samples/sample-purse.ts'
 import { openBackups } from './store/backups.ts'
 import { openStore } from './store/open-store.ts'
 import { openRetention } from './store/retention-desk.ts'
@@ -300,6 +303,19 @@ export async function openHub(
       request: (device, request) => broker?.publish('clipRequest', device, request),
     }),
   )
+  const samplePurse = openSamplePurse({
+    ...{ store, fleet, clock },
+    known: { labelled: async () => new Map(), alarms: async () => new Set() },
+  })
+  const fieldSamples = opened.use(
+    await openFieldSamples({
+      ...{ store, fleet, audit, changes, clock, log, failed },
+      files: sampleFiles,
+      purse: samplePurse,
+      check: openPictureCheck(),
+      folder: join(dataDir, 'samples-coming'),
+    }),
+  )
   const offered: PublishedArtifacts = {
     artifactFor: (...asked) => (deps.artifacts ?? artifacts).artifactFor(...asked),
   }
@@ -406,6 +422,7 @@ export async function openHub(
     live,
     logs,
     clips,
+    fieldSamples,
     trust,
     downloads,
     bundles: deps.bundles,
@@ -595,6 +612,8 @@ export async function openHub(
     desired,
     logs,
     clips,
+    fieldSamples,
+    samplePurse,
     places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
     events,

@@ -96,6 +96,7 @@ import {
   TrainerShown,
   TrainingSchedule,
 } from './runs.ts'
+import { fieldSampleRoutes, sampleDeviceRoutes } from './samples.ts'
 import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
 import {
   BundleImport,
@@ -1630,6 +1631,7 @@ export const routes = {
   },
   ...rolloutRoutes,
   ...labelRoutes,
+  ...fieldSampleRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1767,6 +1769,7 @@ export const deviceRoutes = {
     status: 204,
     unaudited: true,
   },
+  ...sampleDeviceRoutes,
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof routes
@@ -1828,6 +1831,12 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('trainingSchedules') }),
   Type.Object({ kind: Type.Literal('rollout'), rollout: RolloutRow }),
   Type.Object({ kind: Type.Literal('labelQueue'), name: QueueName }),
+  /** Samples of a stream have come, or are gone. */
+  Type.Object({
+    kind: Type.Literal('samples'),
+    deviceId: DeviceId,
+    streamId: Type.Union([StreamId, Type.Null()]),
+  }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

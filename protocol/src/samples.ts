@@ -5,6 +5,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
+import type { Route } from './routes.ts'
 
 const closed = { additionalProperties: false } as const
 const Score = Type.Number({ minimum: 0, maximum: 1 })
@@ -77,7 +78,7 @@ export const Redaction = Type.Object(
   {
     /** Masks of the stream that were blanked. */
     masks: Type.Integer({ minimum: 0, maximum: 1000 }),
-    method: Type.Union([Type.Literal('none'), ...redactionMethods.map((one) => Type.Literal(one))]),
+    method: Type.Enum(['none', ...redactionMethods]),
     /** Labels that were looked for, and the file of the model that looked; empty where nothing was. */
     labels: Type.Array(Label, { maxItems: 100 }),
     modelDigest: Type.Optional(Digest),
@@ -235,3 +236,155 @@ export const FieldSample = Type.Object(
   { $id: 'FieldSample' },
 )
 export type FieldSample = Static<typeof FieldSample>
+
+/** Most samples of one page. */
+export const fieldSamplesPageMax = 200
+
+/** Which samples: those that fit everything that is given. */
+export const FieldSampleQuery = Type.Object(
+  {
+    device: Type.Optional(DeviceId),
+    stream: Type.Optional(StreamId),
+    site: Type.Optional(SiteId),
+    reason: Type.Optional(SampleReason),
+    /** Name of the model that was active. */
+    model: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+    /** Captured from then on, and before. */
+    from: Type.Optional(Timestamp),
+    to: Type.Optional(Timestamp),
+    /** Older than this one. */
+    before: Type.Optional(Type.Integer({ minimum: 1 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: fieldSamplesPageMax, default: 60 })),
+  },
+  closed,
+)
+export type FieldSampleQuery = Static<typeof FieldSampleQuery>
+
+export const FieldSamplePage = Type.Object(
+  {
+    samples: Type.Array(FieldSample),
+    /** `before` of the next page; null after the last. */
+    next: Type.Union([Type.Integer(), Type.Null()]),
+  },
+  { $id: 'FieldSamplePage' },
+)
+export type FieldSamplePage = Static<typeof FieldSamplePage>
+
+/** What all boxes together may send in a day (UTC). */
+export const SampleBudget = Type.Object(
+  {
+    framesPerDay: Type.Integer({ minimum: 0, maximum: 10_000_000 }),
+    bytesPerDay: Type.Integer({ minimum: 0, maximum: 100_000_000_000_000 }),
+  },
+  { $id: 'SampleBudget', ...closed },
+)
+export type SampleBudget = Static<typeof SampleBudget>
+
+const Count = Type.Integer({ minimum: 0 })
+
+/** The budget, how it is dealt out to streams, and what was spent. */
+export const SampleBudgetShown = Type.Object(
+  {
+    ...SampleBudget.properties,
+    /** Who set it, and when; null where nobody has. */
+    by: Type.Union([Type.String(), Type.Null()]),
+    at: Type.Union([Timestamp, Type.Null()]),
+    streams: Type.Array(
+      Type.Object({
+        deviceId: DeviceId,
+        streamId: StreamId,
+        /** Its share of a day. */
+        framesPerDay: Count,
+        bytesPerDay: Count,
+        /** Sent today. */
+        frames: Count,
+        bytes: Count,
+        /** Frames that it would keep in a day. */
+        wishedPerDay: Type.Number({ minimum: 0 }),
+        /** What its wish counts: 1 where nothing is known of it. */
+        weight: Type.Number({ minimum: 0 }),
+        /** Share of its samples that were kept because the model is unsure or wrong. */
+        doubt: Score,
+        /** A drift alarm is on. */
+        alarm: Type.Boolean(),
+        /** Samples of it that people answered, and those of them in which something was to be mended. */
+        labelled: Count,
+        mended: Count,
+      }),
+    ),
+    /** The last 30 days in which there was anything, oldest first. */
+    days: Type.Array(
+      Type.Object({
+        day: Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$' }),
+        frames: Count,
+        bytes: Count,
+        wished: Count,
+      }),
+    ),
+  },
+  { $id: 'SampleBudgetShown' },
+)
+export type SampleBudgetShown = Static<typeof SampleBudgetShown>
+
+/** Routes of people. Pictures are those of the samples of datasets: `/api/samples/DIGEST/picture`. */
+export const fieldSampleRoutes = {
+  fieldSampleList: {
+    method: 'GET',
+    path: '/api/field-samples',
+    access: 'viewer',
+    summary: 'Lists what boxes sent to be learned from, newest first',
+    query: FieldSampleQuery,
+    response: FieldSamplePage,
+  },
+  fieldSampleShow: {
+    method: 'GET',
+    path: '/api/field-samples/:sampleId',
+    access: 'viewer',
+    summary: 'Shows one sample of a box',
+    params: Type.Object({ sampleId: Type.Integer({ minimum: 1 }) }, closed),
+    response: FieldSample,
+  },
+  sampleBudgetShow: {
+    method: 'GET',
+    path: '/api/sample-budget',
+    access: 'viewer',
+    summary:
+      'Says what boxes may send to be learned from in a day, to whom it goes, what was spent',
+    response: SampleBudgetShown,
+  },
+  sampleBudgetPut: {
+    method: 'PUT',
+    path: '/api/sample-budget',
+    access: 'admin',
+    summary: 'Sets what all boxes together may send to be learned from in a day',
+    body: SampleBudget,
+    response: SampleBudgetShown,
+  },
+} as const satisfies Record<string, Route>
+
+/** Routes of devices. */
+export const sampleDeviceRoutes = {
+  sampleOffer: {
+    method: 'POST',
+    path: '/samples',
+    access: 'device',
+    summary: 'Takes what a device says of samples that it has; answers which are wanted',
+    body: SampleOffers,
+    bytesMax: 4 * 1024 * 1024,
+    response: SampleAnswers,
+    unaudited: true,
+  },
+  samplePart: {
+    method: 'PUT',
+    path: '/samples/:digest',
+    access: 'device',
+    summary:
+      'Takes the bytes of a wanted sample from an offset on; answers where the next part begins, whatever this one was',
+    params: Type.Object({ digest: Digest }, closed),
+    query: Type.Object({ from: Type.Integer({ minimum: 0, maximum: sampleBytesMax }) }, closed),
+    consumes: 'application/octet-stream',
+    bytesMax: samplePartBytes,
+    response: SampleReceived,
+    unaudited: true,
+  },
+} as const satisfies Record<string, Route>

@@ -111,6 +111,7 @@ test(
       modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
       modelPublish: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
       deviceTagsSet: { params: device, body: { tags: ['pilot'] }, target: 'gate' },
+      sampleBudgetPut: { body: { framesPerDay: 10, bytesPerDay: 10_000 } },
       siteTimeZoneSet: {
         params: { site: 'yard' },
         body: { timeZone: 'Europe/Berlin' },
@@ -235,7 +236,8 @@ test(
       ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
       // It says what would be, and changes nothing.
       'rolloutPreview',
-      ...['sampleMissing', 'samplePack', 'tasksTake', 'telemetry', 'uploadBegin', 'uploadPart'],
+      ...['sampleMissing', 'sampleOffer', 'samplePack', 'samplePart'],
+      ...['tasksTake', 'telemetry', 'uploadBegin', 'uploadPart'],
     ])
 
     // Nothing that was secret in all this is in the log.

@@ -41,6 +41,8 @@ import { type Bought, sessionMs } from '../people/sessions.ts'
 import { readProgress } from '../rollouts/progress.ts'
 import type { RolloutDesk } from '../rollouts/rollouts.ts'
 import type { Sites } from '../rollouts/sites.ts'
+import type { FieldSamples } from '../samples/field-samples.ts'
+import type { SamplePurse } from '../samples/sample-purse.ts'
 import type { Backups } from '../store/backups.ts'
 import type { RetentionDesk } from '../store/retention-desk.ts'
 import type { Store } from '../store/store.ts'
@@ -91,6 +93,8 @@ export type Rooms = {
   readonly schedules: ScheduleDesk
   readonly rollouts: RolloutDesk
   readonly sites: Sites
+  readonly fieldSamples: FieldSamples
+  readonly samplePurse: SamplePurse
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -505,6 +509,14 @@ export function apiHandlers(rooms: Rooms): Handlers {
     siteList: async () => rooms.sites.list(),
     siteTimeZoneSet: ({ params, body, note }) =>
       rooms.sites.setZone(params.site, body.timeZone, note),
+
+    fieldSampleList: ({ query }) => rooms.fieldSamples.list(query),
+    fieldSampleShow: ({ params }) => rooms.fieldSamples.show(params.sampleId),
+    sampleBudgetShow: () => rooms.samplePurse.show(),
+    sampleBudgetPut: ({ body, person, note }) => {
+      note.about({ detail: `${body.framesPerDay} frames and ${body.bytesPerDay} bytes a day` })
+      return rooms.samplePurse.set(body, signedIn(person).user, note)
+    },
 
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),

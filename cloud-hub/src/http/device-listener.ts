@@ -12,6 +12,7 @@ import {
   type Platform,
   Refusal,
   type Route,
+  type SampleOffers,
 } from '@edgeloop/protocol'
 import rateLimit from '@fastify/rate-limit'
 import fastifyStatic from '@fastify/static'
@@ -28,6 +29,7 @@ import type { EnrolmentDesk } from '../devices/enrolment.ts'
 import { identityOf } from '../identity/device-identity.ts'
 import type { AgentBundle, AgentBundles } from '../installs/installs.ts'
 import type { Live } from '../live/live.ts'
+import type { FieldSamples } from '../samples/field-samples.ts'
 import { type TrustDesk, trustFile } from '../trust/trust-desk.ts'
 import { logRequests, tooMany } from './browser-listener.ts'
 import { answerAudited, isAudited, limitOf, schemaOf } from './mount.ts'
@@ -56,6 +58,7 @@ export type DeviceListenerOptions = {
   readonly live: Live
   readonly logs: DeviceLogs
   readonly clips: Clips
+  readonly fieldSamples: FieldSamples
   readonly trust: TrustDesk
   readonly downloads: Downloads
   /** Agents for new boxes; undefined where this hub has none to give. */
@@ -195,6 +198,19 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   mount('clipGone', async (request) => {
     const { digest } = request.params as { digest: string }
     options.clips.gone(deviceOf(request, options), digest)
+  })
+  mount('sampleOffer', (request) => {
+    const device = deviceOf(request, options)
+    const certificate = (request.raw.socket as TLSSocket).getPeerX509Certificate()
+    if (!certificate) throw new Error('A device was let in without a certificate')
+    const by = { publicKey: certificate.publicKey, address: request.ip }
+    return options.fieldSamples.offer(device, request.body as SampleOffers, by)
+  })
+  mount('samplePart', (request) => {
+    const { digest } = request.params as { digest: string }
+    const { from } = request.query as { from: number }
+    const bytes = (request.body as Buffer | undefined) ?? Buffer.alloc(0)
+    return options.fieldSamples.take(deviceOf(request, options), digest, from, bytes)
   })
   mount('logPut', async (request) => {
     const { requestId } = request.params as { requestId: string }

@@ -22,6 +22,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0040-trust': { up: trust },
   '0041-publications': { up: publications },
   '0042-rollouts': { up: rollouts },
+  '0050-field-samples': { up: fieldSamples },
   '0051-labelling': { up: labelling },
 }
 
@@ -730,6 +731,69 @@ async function labelling(db: Kysely<unknown>): Promise<void> {
     .createIndex('label_answer_queue')
     .on('label_answer')
     .columns(['queue', 'at'])
+    .execute()
+}
+
+/** Samples that boxes sent, those that come, what they cost, and what must not come again. */
+async function fieldSamples(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('field_sample'))
+    .addColumn('sample_id', 'integer', (c) => c.primaryKey())
+    .addColumn('digest', 'text', (c) => c.notNull().unique())
+    .addColumn('device_id', 'text', (c) => c.notNull())
+    .addColumn('site', 'text', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('captured_at', 'integer', (c) => c.notNull())
+    .addColumn('received_at', 'integer', (c) => c.notNull())
+    .addColumn('reason', 'text', (c) => c.notNull())
+    .addColumn('model_name', 'text', (c) => c.notNull())
+    .addColumn('looks', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'integer', (c) => c.notNull())
+    .addColumn('signature_valid', 'integer', (c) => c.notNull())
+    .addColumn('offer', 'text', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('field_sample_time')
+    .on('field_sample')
+    .columns(['device_id', 'stream_id', 'captured_at'])
+    .execute()
+  await db.schema
+    .createIndex('field_sample_received')
+    .on('field_sample')
+    .columns(['received_at'])
+    .execute()
+  await strict(db.schema.createTable('sample_offer'))
+    .addColumn('digest', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('device_id', 'text', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'integer', (c) => c.notNull())
+    .addColumn('signature_valid', 'integer', (c) => c.notNull())
+    .addColumn('offer', 'text', (c) => c.notNull())
+    .addColumn('heard_at', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('sample_spend'))
+    .addColumn('day', 'integer', (c) => c.notNull())
+    .addColumn('device_id', 'text', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('wished', 'integer', (c) => c.notNull())
+    .addColumn('frames', 'integer', (c) => c.notNull())
+    .addColumn('bytes', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('sample_spend_of', ['day', 'device_id', 'stream_id'])
+    .execute()
+  await strict(db.schema.createTable('sample_budget'))
+    .addColumn('id', 'integer', (c) => c.primaryKey())
+    .addColumn('frames_per_day', 'integer', (c) => c.notNull())
+    .addColumn('bytes_per_day', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('forgotten'))
+    .addColumn('forgotten_id', 'integer', (c) => c.primaryKey())
+    .addColumn('device_id', 'text', (c) => c.notNull())
+    .addColumn('stream_id', 'text')
+    .addColumn('from_at', 'integer', (c) => c.notNull())
+    .addColumn('to_at', 'integer', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
     .execute()
 }
 

@@ -645,6 +645,69 @@ export type LeaseTable = {
   until: number
 }
 
+/** A sample that a box sent; its picture is the `sample` of that digest. */
+export type FieldSampleTable = {
+  sample_id: Generated<number>
+  digest: string
+  device_id: string
+  /** Where the device stood. */
+  site: string
+  stream_id: string
+  captured_at: number
+  received_at: number
+  reason: string
+  model_name: string
+  looks: string
+  size_bytes: number
+  /** 1 where the redaction was signed by the device. */
+  signature_valid: number
+  /** `SampleOffer` as JSON. */
+  offer: string
+}
+
+/** A sample that a box was told to send; its bytes lie in the hub's data folder as far as they have come. */
+export type SampleOfferTable = {
+  digest: string
+  device_id: string
+  stream_id: string
+  size_bytes: number
+  signature_valid: number
+  offer: string
+  heard_at: number
+}
+
+/** What samples of one stream cost in one day (UTC), and what its box would have sent. */
+export type SampleSpendTable = {
+  /** Days since the epoch. */
+  day: number
+  device_id: string
+  stream_id: string
+  wished: number
+  frames: number
+  bytes: number
+}
+
+/** One row, once somebody has set it: what all boxes together may send in a day. */
+export type SampleBudgetTable = {
+  id: number
+  frames_per_day: number
+  bytes_per_day: number
+  author: string
+  at: number
+}
+
+/** A time of a stream that was forgotten: samples of it are not taken any more. */
+export type ForgottenTable = {
+  forgotten_id: Generated<number>
+  device_id: string
+  /** Null: of every stream of the device. */
+  stream_id: string | null
+  from_at: number
+  to_at: number
+  author: string
+  at: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -688,4 +751,9 @@ export type Tables = {
   label_task: LabelTaskTable
   label_hold: LabelHoldTable
   label_answer: LabelAnswerTable
+  field_sample: FieldSampleTable
+  sample_offer: SampleOfferTable
+  sample_spend: SampleSpendTable
+  sample_budget: SampleBudgetTable
+  forgotten: ForgottenTable
 }
