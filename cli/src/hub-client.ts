@@ -154,5 +154,4 @@ function failureOf(cause: CallFailed): Failure {
 const hints: Readonly<Record<string, string>> = {
   notSignedIn: 'the token is missing or no longer valid; give another with --token',
   forbidden: 'ask an admin of the hub for a token with that role',
-  conflict: 'somebody else changed it first; look again and repeat',
 }

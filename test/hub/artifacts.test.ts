@@ -100,6 +100,9 @@ test(
     assert.deepEqual(await json(hub, 'GET', '/api/models/parts/1/published'), [one])
     const signed = (await json(hub, 'GET', '/api/trust')) as { targets: number }
     assert.equal(signed.targets, 1)
+    const mistyped = { name: 'prats', version: 1, select: { all: true } }
+    const { detail } = (await (await hub.api('POST', '/api/rollouts', mistyped)).json()) as Problem
+    assert.match(detail, /nothing of "prats" is published; did you mean "parts"\?$/)
     const kept = await hub.api('DELETE', '/api/models/parts/1')
     assert.equal(kept.status, 409)
     assert.match(((await kept.json()) as Problem).detail, /is published for any/)

@@ -438,9 +438,11 @@ function stepOf(rollout: Rollout, boxes: readonly Box[], now: number): Decision 
       const text = `${gate.wants}; retry those that failed, or say yes to go on regardless`
       return { act: 'hold', stage: next, regardless: true, why: text }
     }
-    why = gate.open
-      ? `${facts.confirmed} of ${facts.heard} reachable devices of stage "${name}" run it well`
-      : `Somebody said yes: ${gate.wants}`
+    const passed =
+      facts.devices === 0
+        ? `Stage "${name}" has no device left`
+        : `${facts.confirmed} of ${facts.heard} reachable devices of stage "${name}" run it well`
+    why = gate.open ? passed : `Somebody said yes: ${gate.wants}`
   }
   const isAsked =
     next < plan.stages.length &&

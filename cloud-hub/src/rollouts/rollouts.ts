@@ -206,10 +206,24 @@ export function openRolloutDesk(deps: {
 
   const seedOf = ({ name, version }: { name: string; version: number }) => `${name} ${version}`
 
-  const nothing = ({ name, version, join }: RolloutPlan, hits: readonly Hit[]): string =>
-    hits.length === 0 && !join
-      ? `Cannot roll out version ${version} of ${name}: no device is hit; its preview says why each was left out`
-      : ''
+  /** Why a plan that hits nobody cannot begin; empty where it can. */
+  async function nothing(
+    { name, version, join }: RolloutPlan,
+    hits: readonly Hit[],
+  ): Promise<string> {
+    if (hits.length > 0 || join) return ''
+    const refused = `Cannot roll out version ${version} of ${name}: no device is hit`
+    const published = await store.reader
+      .selectFrom('artifact_publication')
+      .select('name')
+      .distinct()
+      .execute()
+    const names = published.map((one) => one.name)
+    const near = names.includes(name) ? undefined : nearestName(name, names)
+    return near === undefined
+      ? `${refused}; its preview says why each was left out`
+      : `${refused}, and nothing of "${name}" is published; did you mean "${near}"?`
+  }
 
   async function detailOf(rollout: KeptRollout): Promise<RolloutDetail> {
     const decisions = await store.reader
@@ -349,14 +363,14 @@ export function openRolloutDesk(deps: {
           expected: sum(hits.map(({ expectedBytes }) => expectedBytes)),
           whole: sum(hits.map(({ wholeBytes }) => wholeBytes)),
         },
-        refused: nothing(plan, hits),
+        refused: await nothing(plan, hits),
       }
     },
 
     create: async (request, by, note) => {
       note.about({ target: `${request.name}/${request.version}` })
       const { hits, leftOut, plan } = await hitsOf(request)
-      const refused = nothing(plan, hits)
+      const refused = await nothing(plan, hits)
       if (refused !== '') throw new Refusal('badRequest', refused)
       const rolloutId = randomUUID()
       const now = clock()
