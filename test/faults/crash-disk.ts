@@ -76,6 +76,22 @@ export class CrashDisk implements UpdateDisk {
     return disk
   }
 
+  /** Every file that is there. */
+  get files(): readonly string[] {
+    return [...this.#names.keys()].sort()
+  }
+
+  /** What time does to a disk: bytes of a file are others than were written. Undefined: the file is gone. */
+  damage(path: string, how: (bytes: Uint8Array) => Uint8Array | undefined): void {
+    const file = this.#names.get(path)
+    if (!file) throw absent(path)
+    const bytes = how(Uint8Array.from(file.bytes))
+    if (!bytes) {
+      this.#names.delete(path)
+      this.#syncedNames.delete(path)
+    } else Object.assign(file, { bytes, synced: bytes })
+  }
+
   async read(path: string) {
     this.#live()
     // Bytes are never changed in place.
