@@ -30,6 +30,7 @@ type Options = {
   trace?: boolean
   against?: string
   deltaAware?: boolean
+  successors?: boolean
   progress: ProgressForm
   json?: boolean
 }
@@ -76,6 +77,10 @@ export function compileCommand(): Command {
     .option(
       '--delta-aware',
       'with --against: codes change only where the metric notices, for a smaller delta',
+    )
+    .option(
+      '--successors',
+      'versions will follow: int8 takes scales that they can keep, where those are right enough',
     )
     .option('--trace', 'write trace.txt too: the graph after each pass that has changed something')
     .addOption(progressOption())
@@ -124,6 +129,7 @@ async function compile(file: string, given: Options): Promise<void> {
     ...(description !== undefined && { description }),
     ...(evaluate !== undefined && { evaluate }),
     ...(given.trace && { trace: true }),
+    ...(given.successors && { successors: true }),
     ...(against !== undefined && { against, deltaAware: deltaAware ?? false }),
     target: given.target ?? compiler.ownTarget(),
   }

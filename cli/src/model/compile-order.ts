@@ -22,6 +22,8 @@ export type CompileOrder = {
   /** The int8 file that runs in the field. */
   readonly against?: string
   readonly deltaAware?: boolean
+  /** Versions will follow that should keep its scales. */
+  readonly successors?: boolean
   readonly maxDrop: number
   readonly keep: readonly CandidateName[]
   readonly seed: number

@@ -52,6 +52,7 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     ...{ target: order.target, precision: order.precision, maxDrop: order.maxDrop },
     ...{ measureSeconds: order.measureSeconds, keep: order.keep, description, folder, onProgress },
     ...(order.trace && { trace: true }),
+    ...(order.successors && { successors: true }),
     ...(order.against !== undefined && {
       against: new Uint8Array(await readFile(order.against)),
       deltaAware: order.deltaAware ?? false,

@@ -67,6 +67,8 @@ export function openHubCompiler(
         ...{ precision: given.precision, maxDrop: given.maxDrop, keep: [], seed, measureSeconds },
         target: given.target ?? ownTarget(),
         ...(given.against !== undefined && { against: given.against }),
+        // Versions of a hub follow each other.
+        successors: true,
         folder: output.draft,
       }
       const { report } = await runInChild<CompileOrder, OrderProgress, Compiled>({

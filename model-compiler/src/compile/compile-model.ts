@@ -58,6 +58,8 @@ export type CompileOptions = {
   readonly against?: Uint8Array
   /** With `against`: codes change only where that matters to the metric. */
   readonly deltaAware?: boolean
+  /** Versions will follow this one: where int8 is right without equalizing it stays so, as they can then keep its scales. */
+  readonly successors?: boolean
   /** Candidates that are kept beside the chosen one. */
   readonly keep?: readonly CandidateName[]
   /** What the agent has to know to feed and read the model; goes into the manifest as it is. */
@@ -116,6 +118,7 @@ export async function compileModel(
       return measured[0]!.evaluation!.value - value <= maxDrop
     },
     ...(options.against && { champion: championOf(options, measured) }),
+    ...(options.successors && { successors: true }),
     onCalibrate: (done, total) => teller.at('calibrate', 'int8', done, total),
     onSearch: (done, total) => teller.at('search', 'int8-search', done, total),
     measureSeconds: options.measureSeconds ?? measureSecondsDefault,

@@ -12,6 +12,7 @@ import { medianSqnrDb } from '../quantize/sqnr.ts'
 import { toInt8 } from '../quantize/to-int8.ts'
 import { targets } from '../targets/index.ts'
 import { type Champion, epochOf, int8Keeping } from './keep-scales.ts'
+import { Workshop } from './recipes.ts'
 
 const target = targets['linux-x64-vnni']
 const wave = (size: number, by: number) =>
@@ -126,4 +127,29 @@ test('a champion without codes of these weights is refused', async () => {
     return true
   })
   assert.equal(new Graph(net(1, 0)).metadata('edgeloop.scaleEpoch'), undefined)
+})
+
+test('a model with successors is equalized only where it is wrong without', async () => {
+  // Channels that differ a hundredfold: what equalizing is for.
+  const uneven = wave(32, 0.7).map((one, i) => one * (Math.floor(i / 4) % 2 === 0 ? 1 : 0.01))
+  const float = model({
+    ...{ name: 'two', inputs: [value('x', 'float32', [1, 4, 8, 8])] },
+    outputs: [value('y', 'float32', [1, 4, 8, 8])],
+    initializers: [tensor('w', [8, 4, 1, 1], uneven), tensor('v', [4, 8, 1, 1], wave(32, 2.3))],
+    nodes: [
+      node('Conv', ['x', 'w'], ['hidden']),
+      node('Relu', ['hidden'], ['seen']),
+      node('Conv', ['seen', 'v'], ['y']),
+    ],
+  })
+  const strengthOf = async (more: { successors?: boolean; isRight?: () => Promise<boolean> }) => {
+    const workshop = new Workshop({
+      ...{ original: float, samples, first: { x }, target, measureSeconds: 0.05 },
+      ...{ onCalibrate: () => {}, onSearch: () => {}, ...more },
+    })
+    return (await workshop.int8()).chosen.strength
+  }
+  assert.ok((await strengthOf({})) > 0, 'it is nearer when it is equalized')
+  assert.equal(await strengthOf({ successors: true, isRight: async () => true }), 0)
+  assert.ok((await strengthOf({ successors: true, isRight: async () => false })) > 0)
 })

@@ -45,6 +45,7 @@ export class Workshop {
   /** What became of the champion's scales, where there is a champion. */
   scales: KeptScales | undefined
   readonly #champion: Champion | undefined
+  readonly #successors: boolean
   #frozen: FrozenScales | undefined
   readonly #first: Sample
   readonly #isRight: ((model: ModelProto) => Promise<boolean>) | undefined
@@ -68,6 +69,8 @@ export class Workshop {
     readonly isRight?: (model: ModelProto) => Promise<boolean>
     /** The model in the field, whose scales int8 keeps where it can. */
     readonly champion?: Champion
+    /** Versions will follow: int8 takes scales that they can keep, where those are right enough. */
+    readonly successors?: boolean
     /** Is shown the graph that becomes `float`, as it is and after each pass that has changed something. */
     readonly trace?: (step: string, graph: Graph) => void
   }) {
@@ -81,6 +84,7 @@ export class Workshop {
     this.#onSearch = options.onSearch
     this.#isRight = options.isRight
     this.#champion = options.champion
+    this.#successors = options.successors ?? false
     this.#trace = options.trace
   }
 
@@ -135,11 +139,20 @@ export class Workshop {
   }
 
   async #calibrated(): Promise<Int8> {
+    if (this.#champion) return await this.#calibratedWith([0])
+    if (this.#successors && this.#isRight) {
+      const plain = await this.#calibratedWith([0])
+      if (await this.#isRight(plain.model)) return plain
+    }
+    return await this.#calibratedWith()
+  }
+
+  /** @param strengths of equalizing. What is equalized has weights of its own: the version after it cannot keep its scales */
+  async #calibratedWith(strengths?: readonly number[]): Promise<Int8> {
     return await toInt8(await this.forCodes(), this.samples, {
       target: this.target,
       progress: ({ done, of }) => this.#onCalibrate(done, of),
-      // What is equalized has weights of its own: the version after it could not keep its scales.
-      ...(this.#champion && { strengths: [0] }),
+      ...(strengths && { strengths }),
       ...(this.signal && { signal: this.signal }),
     })
   }
