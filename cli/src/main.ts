@@ -16,7 +16,9 @@ import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
 import { keysCommand } from './commands/keys.ts'
 import { modelCommand } from './commands/model.ts'
+import { receiverCommand } from './commands/receiver.ts'
 import { rolloutCommand } from './commands/rollout.ts'
+import { ruleCommand } from './commands/rule.ts'
 import { runCommand } from './commands/run.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
@@ -68,6 +70,8 @@ for (const command of [
   rolloutCommand(),
   streamCommand(),
   eventsCommand(),
+  ruleCommand(),
+  receiverCommand(),
   userCommand(),
   tokenCommand(),
   keysCommand(),

@@ -67,10 +67,15 @@ import type { Compiler } from './models/compiler.ts'
 import { openModelDesk } from './models/models.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
+import { openCourier } from './receivers/courier.ts'
+import { openReceiverDesk } from './receivers/receivers.ts'
+import { openSend } from './receivers/send.ts'
 import { openRolloutKeeper } from './rollouts/keeper.ts'
 import type { PublishedArtifacts } from './rollouts/published-cache.ts'
 import { openRolloutDesk } from './rollouts/rollouts.ts'
 import { openSites } from './rollouts/sites.ts'
+import { openDeliveryDesk } from './rules/queue.ts'
+import { openRuleDesk } from './rules/rules.ts'
 import { openFieldSamples } from './samples/field-samples.ts'
 import { openPictureCheck } from './samples/picture-check.ts'
 import { openSamplePurse } from './samples/sample-purse.ts'
@@ -336,6 +341,24 @@ export async function openHub(
     log,
     isConnected: (deviceId) => broker?.isConnected(deviceId) ?? false,
   })
+  const rulesChanged = () => changes.publish({ kind: 'rules' })
+  const send = openSend({ clock, readPicture: (digest) => blobs.read(digest) })
+  const courier = opened.use(
+    openCourier({
+      ...{ store, clock, send, failed, changed: rulesChanged },
+      told: (outcome) => metrics.ruleDeliveries.inc({ outcome }),
+    }),
+  )
+  const deliveries = openDeliveryDesk({ store, clock, queued: courier.wake })
+  const rules = opened.use(
+    openRuleDesk({
+      ...{ store, fleet, clock, deliveries, failed },
+      zoneOf: sites.zoneOf,
+      queued: courier.wake,
+      changed: rulesChanged,
+    }),
+  )
+  const receivers = openReceiverDesk({ store, clock, send, changed: rulesChanged })
   const ingest = opened.use(
     openIngest({
       store,
@@ -347,6 +370,7 @@ export async function openHub(
       stored: (stored) => {
         tellStored(stored, { fleet, changes, metrics })
         clips.stored(stored.device, stored.events)
+        rules.wake()
       },
     }),
   )
@@ -592,6 +616,9 @@ export async function openHub(
     schedules,
     rollouts,
     sites,
+    rules,
+    receivers,
+    deliveries,
     models,
     artifacts,
     trust,

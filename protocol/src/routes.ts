@@ -46,6 +46,7 @@ import {
   logLinesMax,
 } from './device-log.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
+import { ruleRoutes } from './event-rules.ts'
 import { Job, JobId } from './jobs.ts'
 import { labelRoutes, QueueName } from './labelling.ts'
 import { PictureAbsent } from './live.ts'
@@ -1632,6 +1633,7 @@ export const routes = {
   ...rolloutRoutes,
   ...labelRoutes,
   ...fieldSampleRoutes,
+  ...ruleRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1811,7 +1813,7 @@ export function pathOf(
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
  * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
- * `labelQueue`: tasks of a queue came, went or were answered; `counts`: figures for the header. The client ignores a patch whose
+ * `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1837,6 +1839,7 @@ export const Change = Type.Union([
     deviceId: DeviceId,
     streamId: Type.Union([StreamId, Type.Null()]),
   }),
+  Type.Object({ kind: Type.Literal('rules') }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -68,6 +68,9 @@ test(
     })
     const jobId = await addRunningJob(hub)
     const samples = await addDataset(hub, 'set', 2)
+    await json(hub, '/api/receivers/signed', 'PUT', {
+      receiver: { kind: 'webhook', url: 'https://nobody.invalid/' },
+    })
     await addDataset(hub, 'kept', 2)
     await addCorners(hub, 'learned', 12)
     await seedVersions(hub, 'ranked', 2)
@@ -129,6 +132,22 @@ test(
       runResume: { params: { runId: paused ?? '' }, target: paused ?? '' },
       runCancel: { params: { runId: waiting ?? '' }, target: waiting ?? '' },
       runRemove: { params: { runId: over ?? '' }, target: over ?? '' },
+      receiverPut: {
+        params: { name: 'hook' },
+        body: { receiver: { kind: 'webhook', url: 'https://hooks.example/' } },
+        target: 'hook',
+      },
+      receiverSecretRotate: { params: { name: 'signed' }, body: {}, target: 'signed' },
+      // A name that nobody has: it is not reached, and that is an answer.
+      receiverTest: { params: { name: 'signed' }, target: 'signed' },
+      receiverRemove: { params: { name: 'hook' }, target: 'hook' },
+      rulePut: {
+        params: { name: 'dock' },
+        body: { when: { labels: ['person'] }, tell: ['signed'] },
+        target: 'dock',
+      },
+      ruleRemove: { params: { name: 'dock' }, target: 'dock' },
+      deliveryRetry: { body: { receiver: 'signed' } },
       trainingSchedulePut: {
         params: { name: 'weekly' },
         body: {
@@ -235,7 +254,7 @@ test(
     assert.deepEqual(unaudited.sort(), [
       ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
       // It says what would be, and changes nothing.
-      'rolloutPreview',
+      ...['rolloutPreview', 'ruleTest'],
       ...['sampleMissing', 'sampleOffer', 'samplePack', 'samplePart'],
       ...['tasksTake', 'telemetry', 'uploadBegin', 'uploadPart'],
     ])

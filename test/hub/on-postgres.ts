@@ -31,6 +31,8 @@ export const otherTests = [
   'dataset-pictures',
   'bundles',
   'keys-commands',
+  // Its rooms are tested on each store beside them.
+  'rules',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */

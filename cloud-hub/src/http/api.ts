@@ -38,9 +38,12 @@ import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
+import type { ReceiverDesk } from '../receivers/receivers.ts'
 import { readProgress } from '../rollouts/progress.ts'
 import type { RolloutDesk } from '../rollouts/rollouts.ts'
 import type { Sites } from '../rollouts/sites.ts'
+import type { DeliveryDesk } from '../rules/queue.ts'
+import type { RuleDesk } from '../rules/rules.ts'
 import type { FieldSamples } from '../samples/field-samples.ts'
 import type { SamplePurse } from '../samples/sample-purse.ts'
 import type { Backups } from '../store/backups.ts'
@@ -95,6 +98,9 @@ export type Rooms = {
   readonly sites: Sites
   readonly fieldSamples: FieldSamples
   readonly samplePurse: SamplePurse
+  readonly rules: RuleDesk
+  readonly receivers: ReceiverDesk
+  readonly deliveries: DeliveryDesk
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -107,6 +113,8 @@ export type Rooms = {
 }
 
 const dayMs = 86_400_000
+/** A trial of a rule or of a receiver. */
+const trialTimeoutMs = 45_000
 
 /** Exhaustive: a row of the route table without a handler is a type error. */
 export function apiHandlers(rooms: Rooms): Handlers {
@@ -517,6 +525,24 @@ export function apiHandlers(rooms: Rooms): Handlers {
       note.about({ detail: `${body.framesPerDay} frames and ${body.bytesPerDay} bytes a day` })
       return rooms.samplePurse.set(body, signedIn(person).user, note)
     },
+    ruleList: () => rooms.rules.list(),
+    rulePut: ({ params, body, person, note }) =>
+      rooms.rules.put(params.name, body, signedIn(person).user, note),
+    ruleRemove: ({ params, note }) => rooms.rules.remove(params.name, note),
+    ruleTest: ({ body }) =>
+      rooms.rules.test(body.rule, body.hours ?? 24, AbortSignal.timeout(trialTimeoutMs)),
+    deliveryList: ({ query }) => rooms.deliveries.list(query),
+    deliveryRetry: async ({ body, note }) => ({
+      retried: await rooms.deliveries.retry(body, note),
+    }),
+    receiverList: () => rooms.receivers.list(),
+    receiverPut: ({ params, body, person, note }) =>
+      rooms.receivers.put(params.name, body, signedIn(person).user, note),
+    receiverRemove: ({ params, note }) => rooms.receivers.remove(params.name, note),
+    receiverSecretRotate: ({ params, body, note }) =>
+      rooms.receivers.rotate(params.name, body.overlapHours ?? 24, note),
+    receiverTest: ({ params }) =>
+      rooms.receivers.test(params.name, AbortSignal.timeout(trialTimeoutMs)),
 
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),

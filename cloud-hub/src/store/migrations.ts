@@ -24,6 +24,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0042-rollouts': { up: rollouts },
   '0050-field-samples': { up: fieldSamples },
   '0051-labelling': { up: labelling },
+  '0054-rules': { up: rules },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -794,6 +795,79 @@ async function fieldSamples(db: Kysely<unknown>): Promise<void> {
     .addColumn('to_at', 'integer', (c) => c.notNull())
     .addColumn('author', 'text', (c) => c.notNull())
     .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+}
+
+/** Rules on events, whom they tell, and what is on its way. */
+async function rules(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('event_rule'))
+    .addColumn('name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('enabled', 'integer', (c) => c.notNull())
+    .addColumn('rule', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('changed_at', 'integer', (c) => c.notNull())
+    .addColumn('since_event', 'integer', (c) => c.notNull())
+    .addColumn('fired_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('rule_cursor'))
+    .addColumn('id', 'integer', (c) => c.primaryKey())
+    .addColumn('event_id', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('rule_memory'))
+    .addColumn('rule', 'text', (c) => c.notNull())
+    .addColumn('group_key', 'text', (c) => c.notNull())
+    .addColumn('memory', 'text', (c) => c.notNull())
+    .addColumn('gather_until', 'integer', (c) => c.notNull())
+    .addColumn('touched_at', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('rule_memory_of', ['rule', 'group_key'])
+    .execute()
+  await strict(db.schema.createTable('receiver'))
+    .addColumn('name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('receiver', 'text', (c) => c.notNull())
+    .addColumn('password', 'text', (c) => c.notNull())
+    .addColumn('secret', 'text', (c) => c.notNull())
+    .addColumn('earlier_secret', 'text', (c) => c.notNull())
+    .addColumn('earlier_until', 'integer')
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('changed_at', 'integer', (c) => c.notNull())
+    .addColumn('failures', 'integer', (c) => c.notNull())
+    .addColumn('paused_until', 'integer', (c) => c.notNull())
+    .addColumn('ok_at', 'integer')
+    .addColumn('error', 'text', (c) => c.notNull())
+    .addColumn('worker', 'text', (c) => c.notNull())
+    .addColumn('lease_until', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('delivery'))
+    .addColumn('delivery_id', 'integer', (c) => c.primaryKey())
+    .addColumn('message_id', 'text', (c) => c.notNull())
+    .addColumn('rule', 'text', (c) => c.notNull())
+    .addColumn('receiver', 'text', (c) => c.notNull())
+    .addColumn('group_key', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('events', 'text', (c) => c.notNull())
+    .addColumn('event_count', 'integer', (c) => c.notNull())
+    .addColumn('first_event_id', 'integer')
+    .addColumn('silenced', 'integer', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('gather_until', 'integer', (c) => c.notNull())
+    .addColumn('due_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .addColumn('attempts', 'integer', (c) => c.notNull())
+    .addColumn('outcome', 'text', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('delivery_due')
+    .on('delivery')
+    .columns(['state', 'receiver', 'due_at'])
+    .execute()
+  // Whatever goes wrong, one event is told once by a rule to a receiver.
+  await db.schema
+    .createIndex('delivery_once')
+    .on('delivery')
+    .columns(['rule', 'receiver', 'first_event_id'])
+    .unique()
     .execute()
 }
 

@@ -638,6 +638,82 @@ export type DeviceUpdateTable = {
   mirror: string
 }
 
+/** A rule on events. */
+export type EventRuleTable = {
+  name: string
+  enabled: number
+  /** `EventRule` as JSON. */
+  rule: string
+  author: string
+  created_at: number
+  changed_at: number
+  /** The newest event when it was set: it looks at later ones only. */
+  since_event: number
+  fired_at: number | null
+}
+
+/** One row: events up to here were looked at by all rules. */
+export type RuleCursorTable = {
+  id: number
+  event_id: number
+}
+
+/** What a rule remembers of a group. Bounded: what was not touched for two days goes. */
+export type RuleMemoryTable = {
+  rule: string
+  group_key: string
+  /** `GroupMemory` as JSON. */
+  memory: string
+  /** Until when matches join the deliveries of the last firing. */
+  gather_until: number
+  touched_at: number
+}
+
+/** Whom rules can tell. */
+export type ReceiverTable = {
+  name: string
+  /** `Receiver` as JSON. */
+  receiver: string
+  password: string
+  /** Signs webhooks; empty for other kinds. */
+  secret: string
+  /** Signs beside it until then. */
+  earlier_secret: string
+  earlier_until: number | null
+  author: string
+  created_at: number
+  changed_at: number
+  failures: number
+  paused_until: number
+  ok_at: number | null
+  error: string
+  /** Which hub sends to it now. */
+  worker: string
+  lease_until: number
+}
+
+/** One thing that one receiver is told once; a queue that outlives the hub. Bounded: the oldest that are over give way. */
+export type DeliveryTable = {
+  delivery_id: Generated<number>
+  message_id: string
+  rule: string
+  receiver: string
+  group_key: string
+  state: string
+  /** `ToldEvent[]` as JSON. */
+  events: string
+  event_count: number
+  /** Null of a trial. */
+  first_event_id: number | null
+  silenced: number
+  created_at: number
+  gather_until: number
+  due_at: number
+  ended_at: number | null
+  attempts: number
+  outcome: string
+}
+
 /** Something that one hub of several does; it is free when its time is over. */
 export type LeaseTable = {
   name: string
@@ -746,6 +822,11 @@ export type Tables = {
   rollout_box: RolloutBoxTable
   rollout_decision: RolloutDecisionTable
   device_update: DeviceUpdateTable
+  event_rule: EventRuleTable
+  rule_cursor: RuleCursorTable
+  rule_memory: RuleMemoryTable
+  receiver: ReceiverTable
+  delivery: DeliveryTable
   lease: LeaseTable
   label_queue: LabelQueueTable
   label_task: LabelTaskTable

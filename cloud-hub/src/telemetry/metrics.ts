@@ -81,6 +81,9 @@ export function openMetrics(figures: {
     rolloutDecisions: counter('edgeloop_rollout_decisions_total', 'Decisions about rollouts', [
       'act',
     ]),
+    ruleDeliveries: counter('edgeloop_rule_deliveries_total', 'Tries to tell receivers of rules', [
+      'outcome',
+    ]),
     webVitals: new Histogram({
       name: 'edgeloop_web_vital',
       help: 'Web vitals of the dashboard: seconds, and CLS as it is',
