@@ -61,6 +61,7 @@ import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openJobWorker } from './jobs/job-worker.ts'
 import { openJobQueue } from './jobs/jobs.ts'
 import { openLabelling } from './labelling/labelling.ts'
+import type { Proposer } from './labelling/proposer.ts'
 import { openLive } from './live/live.ts'
 import { compileAct } from './models/compile-job.ts'
 import type { Compiler } from './models/compiler.ts'
@@ -141,6 +142,8 @@ export async function openHub(
     compiler?: Compiler
     /** Trains and evaluates models; without it, or without a compiler, no run can be asked for. */
     trainer?: Trainer
+    /** Proposes annotations for samples that wait; without it only boxes and people do. */
+    proposer?: Proposer
     /** What devices may be offered, instead of what was published and signed here. */
     artifacts?: PublishedArtifacts
   },
@@ -470,6 +473,7 @@ export async function openHub(
     tell: (job) => {
       changes.publish({ kind: 'job', job })
       void runs.heard(job).catch(failed)
+      labelling.heard(job)
     },
   })
   const models = openModelDesk({
@@ -477,7 +481,10 @@ export async function openHub(
     files: modelFiles,
     queue: jobs,
     queued: () => worker?.wake(),
-    changed: () => changes.publish({ kind: 'models' }),
+    changed: () => {
+      changes.publish({ kind: 'models' })
+      labelling.modelsChanged()
+    },
   })
   const artifacts = openArtifactDesk({
     ...{ store, models, signer: trust, queue: jobs },
@@ -509,10 +516,16 @@ export async function openHub(
   })
   const labelling = opened.use(
     openLabelling({
-      ...{ store, datasets, clock, failed, datasetChanged },
+      ...{ store, datasets, models, jobs, audit, clock, failed, datasetChanged },
+      ...{ proposer: deps.proposer, files: sampleFiles, folder: workFolder },
       queueChanged: (name) => changes.publish({ kind: 'labelQueue', name }),
+      queued: () => labelWorker?.wake(),
     }),
   )
+  opened.defer(fieldSamples.onArrived(labelling.arrived))
+  // People wait for what is proposed, not for archives.
+  const labelWorker =
+    deps.proposer && opened.use(openJobWorker({ queue: jobs, failed, acts: labelling.acts }))
   // Apart from compilations: neither stands before the other.
   const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
   let schedules: ScheduleDesk | undefined

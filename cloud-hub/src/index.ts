@@ -9,6 +9,12 @@ export { type Hub, type HubUrls, openHub } from './hub.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'
 export type { JobProgress } from './jobs/job-worker.ts'
 export type {
+  ProposedSample,
+  ProposedThing,
+  ProposeOrder,
+  Proposer,
+} from './labelling/proposer.ts'
+export type {
   Compiled,
   CompileOrder,
   Compiler,

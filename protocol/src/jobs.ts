@@ -8,6 +8,7 @@ export const jobKinds = [
   'dataset-import',
   'dataset-freeze',
   'dataset-inspect',
+  'label-suggest',
   'train',
 ] as const
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
@@ -19,7 +20,7 @@ export const Job = Type.Object(
   {
     jobId: JobId,
     kind: Type.Enum(jobKinds),
-    /** What it is about: `NAME/VERSION` of a model, `datasets/NAME`, `run/ID`. */
+    /** What it is about: `NAME/VERSION` of a model, `datasets/NAME`, `label-queues/NAME`, `run/ID`. */
     subject: Type.String(),
     state: Type.Enum(jobStates),
     /** Share (0..1) that is done. */

@@ -11,6 +11,7 @@ import {
   sampleAnnotationsMax,
   samplesBatchMax,
 } from './datasets.ts'
+import { Job } from './jobs.ts'
 import { ModelName } from './models.ts'
 import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import type { Route } from './routes.ts'
@@ -397,6 +398,15 @@ export const labelRoutes = {
     params: queuePath,
     body: TasksAdd,
     response: TasksAdded,
+  },
+  queueSuggest: {
+    method: 'POST',
+    path: '/api/label-queues/:queue/suggestions',
+    access: 'operator',
+    summary: 'Queues the making of proposals for what waits, by the models of the queue',
+    params: queuePath,
+    response: Job,
+    status: 201,
   },
   taskShow: {
     method: 'GET',

@@ -167,6 +167,7 @@ test(
         target: 'parts',
       },
       tasksAdd: { params: { queue: 'parts' }, body: { fitting: {} }, target: 'parts' },
+      queueSuggest: { params: { queue: 'parts' }, target: 'parts' },
       labelAnswer: {
         params: { queue: 'parts' },
         body: {

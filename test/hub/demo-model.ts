@@ -99,7 +99,7 @@ export async function addSnapshots(hub: TestHub, device: TestDevice, count: numb
 }
 
 /** Moments of the conveyor, spread over its loop, as JPEG. */
-async function demoPictures(count: number): Promise<Buffer[]> {
+export async function demoPictures(count: number): Promise<Buffer[]> {
   const scene = createScene({ seed: 11, seconds: 24 })
   const { width, height } = scene
   const rgb = new Uint8Array(width * height * 3)

@@ -21,6 +21,7 @@ import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/pro
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { type DestinationStream, pino } from 'pino'
+import { openHubProposer } from '../../cli/src/label/hub-proposer.ts'
 import { openHubCompiler } from '../../cli/src/model/hub-compiler.ts'
 import { openHubTrainer } from '../../cli/src/train/hub-trainer.ts'
 import { openPostgresStore } from '../../cloud-hub/src/store/postgres-store.ts'
@@ -113,7 +114,7 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    const able = { compiler, trainer: openHubTrainer() }
+    const able = { compiler, trainer: openHubTrainer(), proposer: openHubProposer() }
     const chosen = { ...(bundles && { bundles }), ...(artifacts && { artifacts }) }
     return openHub(config, { log, clock, ...able, ...chosen })
   }

@@ -7,7 +7,16 @@ export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
   configurations: ['config-versions', 'retirement', 'installs', 'retention', 'trust', 'artifacts'],
   connections: ['connections', 'device-acts', 'clips', 'models', 'datasets', 'runs'],
-  people: ['access', 'accounts', 'audit', 'people', 'people-commands', 'rollouts', 'labelling'],
+  people: [
+    'access',
+    'accounts',
+    'audit',
+    'people',
+    'people-commands',
+    'rollouts',
+    'labelling',
+    'label-arrivals',
+  ],
 } as const
 
 /** What works the same with any store. */

@@ -158,7 +158,11 @@ async function runHub(options: Options): Promise<void> {
   })
   const { openHubCompiler } = await import('../model/hub-compiler.ts')
   const { openHubTrainer } = await import('../train/hub-trainer.ts')
-  const able = { compiler: openHubCompiler(), trainer: openHubTrainer() }
+  const { openHubProposer } = await import('../label/hub-proposer.ts')
+  const able = {
+    ...{ compiler: openHubCompiler(), trainer: openHubTrainer() },
+    proposer: openHubProposer(),
+  }
   await using hub = await openHub(config, { log, bundles, ...able })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls
   const address = hubAddressFile(data)

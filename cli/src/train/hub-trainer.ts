@@ -106,7 +106,7 @@ export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {
 }
 
 /** What a box would be told of the model: its description, with layout and labels where it lacks them. */
-function described({ layout, labels, description }: DescribedModel): object {
+export function described({ layout, labels, description }: DescribedModel): object {
   const said: unknown = description === '' ? {} : parse(description)
   return {
     ...(layout === '' ? {} : { layout }),

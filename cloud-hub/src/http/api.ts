@@ -449,6 +449,8 @@ export function apiHandlers(rooms: Rooms): Handlers {
     queueShow: ({ params }) => rooms.labelling.queues.show(params.queue),
     queueRemove: ({ params, note }) => rooms.labelling.queues.remove(params.queue, note),
     queueStatistics: ({ params }) => rooms.labelling.statistics(params.queue),
+    queueSuggest: ({ params, person, note }) =>
+      rooms.labelling.suggest(params.queue, signedIn(person).user, note),
     tasksTake: ({ params, body, person }) =>
       rooms.labelling.tasks.take(params.queue, body, signedIn(person).user),
     labelAnswer: ({ params, body, person, note }) =>

@@ -26,6 +26,9 @@ export type QueueDesk = {
   remove(name: string, note: AuditNote): Promise<void>
 }
 
+const sourceOf = ({ models, streams }: LabelQueueConfig): string =>
+  JSON.stringify([models, streams ?? null])
+
 /** @param changed is told the name of a queue that changed */
 export function openQueueDesk(deps: {
   store: Store
@@ -89,7 +92,7 @@ export function openQueueDesk(deps: {
         await findDataset(tx, config.dataset)
         const before = await tx
           .selectFrom('label_queue')
-          .select('dataset')
+          .select(['dataset', 'config'])
           .where('name', '=', name)
           .executeTakeFirst()
         if (before && before.dataset !== config.dataset) {
@@ -111,13 +114,16 @@ export function openQueueDesk(deps: {
           }
         }
         const text = JSON.stringify(config)
+        const taken = before && sourceOf(JSON.parse(before.config) as LabelQueueConfig)
+        // Where samples come from elsewhere now, those that are here already are looked at again.
+        const again = taken === sourceOf(config) ? {} : { taken_through: 0 }
         await tx
           .insertInto('label_queue')
           .values({
             ...{ name, dataset: config.dataset, config: text, revision: 0, author: by },
             created_at: clock(),
           })
-          .onConflict((on) => on.column('name').doUpdateSet({ config: text }))
+          .onConflict((on) => on.column('name').doUpdateSet({ config: text, ...again }))
           .execute()
         await note.within(tx)
       })

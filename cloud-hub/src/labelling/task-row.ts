@@ -13,6 +13,9 @@ import type { Looks } from './use.ts'
 export type TaskRow = Selectable<LabelTaskTable>
 export type AnswerRow = Selectable<LabelAnswerTable>
 
+/** Looks of a picture that cannot be read, or is gone. */
+export const unknowable = '?'
+
 /** Rows in one query. */
 export const queryRowsMax = 500
 
@@ -23,7 +26,7 @@ export const annotationsOf = ({ annotations }: Pick<AnswerRow, 'annotations'>) =
   JSON.parse(annotations) as SampleAnnotation[]
 
 export const looksOf = ({ looks, embedding }: Pick<TaskRow, 'looks' | 'embedding'>): Looks => ({
-  hash: looks,
+  hash: looks === unknowable ? '' : looks,
   embedding:
     embedding === '' ? new Float32Array() : new Float32Array(JSON.parse(embedding) as number[]),
 })

@@ -22,9 +22,10 @@ import type { AuditNote } from '../audit/audit.ts'
 import type { DatasetDesk } from '../datasets/datasets.ts'
 import type { Store } from '../store/store.ts'
 import type { LabelTaskTable, Tables } from '../store/tables.ts'
+import { fieldSamplesOf } from './arrivals.ts'
 import { beginQueue, findQueue, type Queue } from './queue-row.ts'
 import { ruleDefaults } from './settle.ts'
-import { looksOf, queryRowsMax, shownTasks, type TaskRow } from './task-row.ts'
+import { looksOf, queryRowsMax, shownTasks, type TaskRow, unknowable } from './task-row.ts'
 import { doubtOf, type Looks, unlikeness, useOf } from './use.ts'
 
 const openTasksDefault = 5000
@@ -56,8 +57,12 @@ export type TaskDesk = {
   show(taskId: number, person: string): Promise<LabelTask>
   /** @throws {Refusal} notFound; badRequest for a sample that is not here */
   add(queue: string, wish: TasksAdd, note: AuditNote): Promise<TasksAdded>
-  /** Puts samples in that came some other way. @throws {Refusal} notFound */
-  enqueue(queue: string, sources: readonly TaskSource[]): Promise<TasksAdded>
+  /** Puts samples in as part of a change of somebody else, who has begun it and tells of it. */
+  enqueueWithin(
+    tx: Transaction<Tables>,
+    queue: Queue,
+    sources: readonly TaskSource[],
+  ): Promise<TasksAdded>
 }
 
 /** @param changed is told the name of a queue whose tasks changed */
@@ -66,10 +71,8 @@ export function openTaskDesk(deps: {
   datasets: DatasetDesk
   clock: () => number
   changed: (name: string) => void
-  /** Samples that are in no dataset yet, of boxes; those that are not known are left out. */
-  fieldSamples: (digests: readonly string[]) => Promise<readonly TaskSource[]>
 }): TaskDesk {
-  const { store, datasets, clock, changed, fieldSamples } = deps
+  const { store, datasets, clock, changed } = deps
 
   async function enqueueWithin(
     tx: Transaction<Tables>,
@@ -208,8 +211,11 @@ export function openTaskDesk(deps: {
           sources.set(digest, ofDataset(sample, why))
         } else others.push(digest)
       }
-      for (const source of others.length > 0 ? await fieldSamples(others) : []) {
-        sources.set(source.sample.digest, { ...source, why })
+      if (others.length > 0) {
+        const labels = new Set((await datasets.show(config.dataset)).labels)
+        for (const source of await fieldSamplesOf(store.writer, others, labels)) {
+          sources.set(source.sample.digest, { ...source, reason: '', why })
+        }
       }
       const unknown = others.find((digest) => !sources.has(digest))
       if (unknown !== undefined) {
@@ -229,13 +235,7 @@ export function openTaskDesk(deps: {
       return added
     },
 
-    enqueue: async (name, sources) => {
-      const added = await store.writer
-        .transaction()
-        .execute(async (tx) => await enqueueWithin(tx, await beginQueue(tx, name), sources))
-      if (added.added > 0) changed(name)
-      return added
-    },
+    enqueueWithin,
   }
 }
 
@@ -265,7 +265,7 @@ async function answeredLooks(tx: Transaction<Tables>, queue: string): Promise<Lo
     .select(['looks', 'embedding'])
     .where('queue', '=', queue)
     .where('state', 'in', ['done', 'review'])
-    .where('looks', '<>', '')
+    .where('looks', 'not in', ['', unknowable])
     .orderBy('changed_at', 'desc')
     .limit(comparedMax)
     .execute()

@@ -483,7 +483,14 @@ export async function openFieldSamples(deps: {
 
 type Row = Omit<FieldSampleTable, 'sample_id'> & { sample_id: number }
 
-function fieldSampleOf({ sample_id, device_id, site, received_at, ...row }: Row): FieldSample {
+/** A row as people and programs see it. */
+export function fieldSampleOf({
+  sample_id,
+  device_id,
+  site,
+  received_at,
+  ...row
+}: Row): FieldSample {
   return {
     ...{ sampleId: sample_id, deviceId: device_id, site },
     // Checked against its schema before it was stored.

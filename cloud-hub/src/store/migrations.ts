@@ -25,6 +25,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0050-field-samples': { up: fieldSamples },
   '0051-labelling': { up: labelling },
   '0054-rules': { up: rules },
+  '0058-labelling-arrivals': { up: labellingArrivals },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -868,6 +869,20 @@ async function rules(db: Kysely<unknown>): Promise<void> {
     .on('delivery')
     .columns(['rule', 'receiver', 'first_event_id'])
     .unique()
+    .execute()
+}
+
+/** How far a queue has seen the samples of boxes, and what pictures look like that no box has told of. */
+async function labellingArrivals(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('label_queue')
+    .addColumn('taken_through', 'integer', (c) => c.notNull().defaultTo(0))
+    .execute()
+  await strict(db.schema.createTable('sample_looks'))
+    .addColumn('digest', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('hash', 'text', (c) => c.notNull())
+    .addColumn('embedding', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
     .execute()
 }
 

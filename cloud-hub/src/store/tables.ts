@@ -461,6 +461,8 @@ export type LabelQueueTable = {
   config: string
   /** Moved by whoever gives or takes tasks, so that two never do at once. */
   revision: number
+  /** Samples of boxes up to this one were looked at for it. */
+  taken_through: Generated<number>
   author: string
   created_at: number
 }
@@ -491,7 +493,7 @@ export type LabelTaskTable = {
   /** 0 to 1: how unlike it is to what was answered. */
   novelty: number
   use_share: number
-  /** 64 bits in hex; empty where nobody looked. */
+  /** 64 bits in hex; empty where nobody looked, `?` where it cannot be known. */
   looks: string
   /** `number[]` as JSON; empty where there is none. */
   embedding: string
@@ -500,6 +502,16 @@ export type LabelTaskTable = {
   revision: number
   added_at: number
   changed_at: number
+}
+
+/** What a picture looks like that was looked at here. */
+export type SampleLooksTable = {
+  digest: string
+  /** 64 bits in hex; empty where the picture cannot be read. */
+  hash: string
+  /** `number[]` as JSON; empty where it cannot be read. */
+  embedding: string
+  at: number
 }
 
 /** Somebody has a task open until then. */
@@ -832,6 +844,7 @@ export type Tables = {
   label_task: LabelTaskTable
   label_hold: LabelHoldTable
   label_answer: LabelAnswerTable
+  sample_looks: SampleLooksTable
   field_sample: FieldSampleTable
   sample_offer: SampleOfferTable
   sample_spend: SampleSpendTable

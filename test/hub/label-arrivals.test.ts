@@ -1,0 +1,170 @@
+/** Samples of boxes become tasks by themselves, and models say what is in them before a person looks. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  isOver,
+  type Job,
+  type LabelTask,
+  type ModelVersion,
+  type TaskPage,
+} from '@edgeloop/protocol'
+import { needs } from '../require.ts'
+import { digestOf } from './dataset-parts.ts'
+import { demoModel, demoModelFile, demoPictures, uploadTo } from './demo-model.ts'
+import { offer, offerOf, putAll, type TakenPicture } from './field-box.ts'
+import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
+
+const wide = { timeout: 180_000 }
+/** Each look at pictures is a process of its own. */
+const patient = { ...wide, ...needs('time') }
+const labels = ['box', 'bolt', 'gear']
+
+async function json<T>(hub: TestHub, method: string, path: string, body?: unknown): Promise<T> {
+  const reply = await hub.api(method, path, body)
+  const text = await reply.text()
+  assert.ok(reply.ok, `${method} ${path}: ${reply.status} ${text}`)
+  return JSON.parse(text) as T
+}
+
+const tasksOf = (hub: TestHub, queue: string, query = ''): Promise<TaskPage> =>
+  json(hub, 'GET', `/api/label-queues/${queue}/tasks${query}`)
+
+async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  for (let left = 600; left > 0; left--) {
+    const found = await look()
+    if (found !== undefined) return found
+    await sleep(100)
+  }
+  throw new Error(`Waited in vain for ${what}`)
+}
+
+async function conveyorPictures(count: number): Promise<TakenPicture[]> {
+  const jpegs = await demoPictures(count)
+  const { default: sharp } = await import('sharp')
+  return await Promise.all(
+    jpegs.map(async (bytes) => {
+      const { width, height } = await sharp(bytes).metadata()
+      return { digest: digestOf(bytes), bytes, width, height }
+    }),
+  )
+}
+
+async function send(
+  gate: TestDevice,
+  picture: TakenPicture,
+  more: Parameters<typeof offerOf>[2] = {},
+): Promise<void> {
+  const { answers } = await offer(gate, [offerOf(gate, picture, more)])
+  assert.equal(answers[0]?.act, 'send', JSON.stringify(answers))
+  assert.equal((await putAll(gate, picture)).status, 200)
+}
+
+test(
+  'what a box sent becomes a task with what the box found, once, also after a restart',
+  wide,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const gate = await hub.enrol('gate')
+    const [first, second, third] = await conveyorPictures(3)
+    const model = { name: 'conveyor', version: 2, digest: '1'.repeat(64) }
+    const detections = [
+      { label: 'bolt', score: 0.42, box: [0.1, 0.1, 0.2, 0.2] as const },
+      { label: 'zebra', score: 0.9, box: [0.5, 0.5, 0.2, 0.2] as const },
+    ].map((one) => ({ ...one, box: [...one.box] }))
+    // Came before there was a queue.
+    await send(gate, first!, { model, detections, reason: 'uncertain', looks: '0'.repeat(16) })
+    await json(hub, 'POST', '/api/datasets', { name: 'parts', labels })
+    const config = { dataset: 'parts', models: ['conveyor'] }
+    await json(hub, 'PUT', '/api/label-queues/parts', config)
+    await json(hub, 'PUT', '/api/label-queues/other', { ...config, models: ['cups'] })
+    await json(hub, 'PUT', '/api/label-queues/hall', { ...config, streams: ['gate/hall'] })
+    const [task] = await until('the task of the first sample', async () => {
+      const { tasks } = await tasksOf(hub, 'parts')
+      return tasks.length > 0 ? tasks : undefined
+    })
+    assert.deepEqual(
+      [task?.sample.digest, task?.sample.deviceId, task?.sample.streamId, task?.reason],
+      [first!.digest, 'gate', 'cam', 'uncertain'],
+    )
+    // Labels that the dataset does not have are nobody's to accept.
+    assert.deepEqual(task?.suggestions, [
+      { label: 'bolt', score: 0.42, box: [0.1, 0.1, 0.2, 0.2], from: 'box:conveyor@2' },
+    ])
+    await send(gate, second!, { model, looks: '00ff00ff00ff00ff' })
+    await until('the second task', async () => (await tasksOf(hub, 'parts')).tasks[1])
+    await hub.reopen()
+    await send(gate, third!, { model, looks: 'ffffffff00000000' })
+    await until('the third task', async () => (await tasksOf(hub, 'parts')).tasks[2])
+    assert.equal((await tasksOf(hub, 'parts')).total, 3)
+    for (const queue of ['other', 'hall']) assert.equal((await tasksOf(hub, queue)).total, 0)
+
+    // What is answered is in the dataset, with where it was taken.
+    const [taken] = (
+      await json<{ tasks: LabelTask[] }>(hub, 'POST', '/api/label-queues/parts/take', { count: 1 })
+    ).tasks
+    const { outcomes } = await json<{ outcomes: { outcome: string }[] }>(
+      ...([hub, 'POST', '/api/label-queues/parts/answers'] as const),
+      {
+        answers: [
+          {
+            ...{ answerId: randomUUID(), taskId: taken?.taskId, revision: 0, verdict: 'annotated' },
+            annotations: [{ kind: 'box', label: 'gear', box: [0.1, 0.1, 0.2, 0.2] }],
+            ...{ lookedMs: 1000, edits: 1 },
+          },
+        ],
+      },
+    )
+    assert.equal(outcomes[0]?.outcome, 'kept')
+    const { sample } = await json<{ sample: Record<string, unknown> }>(
+      ...([hub, 'GET', `/api/datasets/parts/samples/${taken?.sample.digest}`] as const),
+    )
+    assert.deepEqual([sample.site, sample.stream], [gate.site, 'cam'])
+    assert.equal(sample.capturedAt, taken?.sample.capturedAt)
+  },
+)
+
+test('the champion looks at what waits, and so does the next one', patient, async (t) => {
+  const hub = await openTestHub(t)
+  const gate = await hub.enrol('gate')
+  const pictures = await conveyorPictures(3)
+  const addModel = async (file: URL): Promise<void> => {
+    const { readFile } = await import('node:fs/promises')
+    const uploadId = await uploadTo(hub, await readFile(file))
+    const added = await json<ModelVersion>(hub, 'POST', '/api/models', {
+      ...{ name: 'conveyor', ...demoModel, uploadId },
+    })
+    if (!added.champion) await json(hub, 'POST', `/api/models/conveyor/${added.version}/promote`)
+  }
+  await addModel(demoModelFile)
+  const known = (await json<ModelVersion[]>(hub, 'GET', '/api/models/conveyor'))[0]!
+  await json(hub, 'POST', '/api/datasets', { name: 'parts', labels: known.labels.slice(0, 2) })
+  const model = { name: 'conveyor', version: 1, digest: '1'.repeat(64) }
+  const looks = ['0'.repeat(16), '00ff00ff00ff00ff', 'ffffffff00000000']
+  for (const [at, one] of pictures.entries()) {
+    await send(gate, one, { model, detections: [], looks: looks[at]! })
+  }
+  const config = { dataset: 'parts', models: ['conveyor'], suggestBy: 'conveyor' }
+  await json(hub, 'PUT', '/api/label-queues/parts', config)
+  const suggested = (version: number) => async () => {
+    const { tasks } = await tasksOf(hub, 'parts')
+    const from = tasks.flatMap(({ suggestions }) => suggestions.map((one) => one.from))
+    return from.includes(`champion:conveyor@${version}`) ? tasks : undefined
+  }
+  const tasks = await until('what the champion found', suggested(1))
+  const all = tasks.flatMap(({ suggestions }) => suggestions)
+  assert.ok(all.every(({ label }) => known.labels.slice(0, 2).includes(label)))
+  assert.ok(all.every(({ box }) => box?.length === 4))
+  const jobs = async () =>
+    (await json<Job[]>(hub, 'GET', '/api/jobs')).filter(({ kind }) => kind === 'label-suggest')
+  await until('its end', async () => ((await jobs()).every(isOver) ? true : undefined))
+  assert.deepEqual(
+    (await jobs()).map(({ state, by, error }) => [state, by, error]),
+    [['done', 'hub', '']],
+  )
+  // Another champion, other proposals: nobody has to ask.
+  await addModel(new URL('conveyor.onnx', demoModelFile))
+  const again = await until('what the next champion found', suggested(2))
+  assert.ok(again.every(({ suggestions }) => suggestions.every(({ from }) => from.endsWith('@2'))))
+})
