@@ -59,6 +59,7 @@ async function agentOf(t: TestContext, dataDir: string) {
       return {
         report: (reported) => reports.push(reported),
         offerSnapshot: () => {},
+        wishSamples: () => {},
         showLive: (_, bytes) => live.push(bytes),
         async [Symbol.asyncDispose]() {
           const batch = await deps.outbox.peekBatch()

@@ -27,6 +27,7 @@ import { LogRing } from './log/log-ring.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
+import { openSamples, type Samples } from './sampling/open-samples.ts'
 import { AgentUpdates, type UpdateLink } from './update/agent-updates.ts'
 import { FleetModelHost } from './update/fleet-model-host.ts'
 
@@ -36,6 +37,8 @@ export interface AgentLink extends AsyncDisposable {
   report(reported: Reported): void
   /** A picture is complete in the snapshot folder. */
   offerSnapshot(digest: string, sizeBytes: number): void
+  /** Frames of a stream that its samplers would have kept, budgets apart. */
+  wishSamples(streamId: string, frames: number): void
   /** A live picture, for whoever looks now. */
   showLive(streamId: string, bytes: Uint8Array): void
   /** Where models come from; absent where there is no such way. */
@@ -49,6 +52,8 @@ export type LinkDeps = {
   readonly snapshotFolder: string
   /** Clips that are on this box. */
   readonly clips: Pick<ClipFolder, 'find' | 'keep'>
+  /** Frames kept for learning that are on this box, and what may be sent of them today. */
+  readonly samples: Samples
   readonly log: Logger
   readonly record: (event: NewEvent) => Promise<number | undefined>
   /** A wish as it came: not checked yet. */
@@ -85,6 +90,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const startedAt = new Date().toISOString()
   const snapshotFolder = join(config.dataDir, 'snapshots')
   const clipFolder = join(config.dataDir, 'clips')
+  const sampleFolder = join(config.dataDir, 'samples')
   const cacheFolder = join(config.dataDir, 'cache')
   for (const folder of [snapshotFolder, clipFolder, cacheFolder]) {
     await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -121,13 +127,15 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       ...{ log, now: Date.now },
     }),
   )
+  const samples = await openSamples(sampleFolder, config.samples, log)
   const parts = {
-    ...{ signal, logRing, snapshotFolder, clipFolder, cacheFolder, clips, models, updates },
+    ...{ signal, logRing, snapshotFolder, clipFolder, sampleFolder, cacheFolder },
+    ...{ clips, models, updates, samples },
   }
   const identified = { bootId, startedAt, ...machine }
   const agent = new Agent({ ...options, ...parts }, outbox, identified)
   const link = await options.connect({
-    ...{ outbox, config, snapshotFolder, clips, log },
+    ...{ outbox, config, snapshotFolder, clips, samples, log },
     record: (event) => outbox.append(event),
     onDesired: (value) => {
       // Before anything can be said about it.
@@ -149,8 +157,10 @@ type AgentParts = {
   readonly logRing: LogRing
   readonly snapshotFolder: string
   readonly clipFolder: string
+  readonly sampleFolder: string
   readonly cacheFolder: string
   readonly clips: ClipFolder
+  readonly samples: Samples
   readonly models: FleetModelHost
   readonly updates: AgentUpdates
 }
@@ -171,8 +181,8 @@ class Agent {
   #wishing: Promise<void> = Promise.resolve()
 
   constructor(options: AgentOptions & AgentParts, outbox: Outbox, identified: Identified) {
-    const { config, deviceId, log, signal, models, clips } = options
-    const { snapshotFolder, clipFolder, cacheFolder } = options
+    const { config, deviceId, log, signal, models, clips, samples } = options
+    const { snapshotFolder, clipFolder, sampleFolder, cacheFolder } = options
     this.#options = options
     this.#outbox = outbox
     this.#identified = identified
@@ -181,7 +191,8 @@ class Agent {
     this.fleet = new MediaFleet({
       module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
       start: {
-        ...{ deviceId, snapshotFolder, clipFolder, cacheFolder, heartbeatIntervalMs },
+        ...{ deviceId, snapshotFolder, clipFolder, sampleFolder, cacheFolder },
+        heartbeatIntervalMs,
         models: models.sources,
         figuresIntervalMs: config.healthIntervalMs,
       },
@@ -192,6 +203,8 @@ class Agent {
       record: (event) => outbox.append(event),
       onSnapshot: (digest, sizeBytes) => this.#link?.offerSnapshot(digest, sizeBytes),
       onClip: (digest, sizeBytes) => clips.add(digest, sizeBytes),
+      onSample: (digest) => void samples.folder.add(digest),
+      onWish: (streamId, frames) => this.#link?.wishSamples(streamId, frames),
       onLive: (streamId, bytes) => this.live.take(streamId, bytes),
       onSeen: (block) => models.saw(block),
       onDown: (code, streams) => models.fell(code, streams),

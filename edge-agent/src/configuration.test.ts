@@ -23,6 +23,7 @@ test('readAgentConfig() without a file gives the defaults', async (t) => {
     snapshotsBytesMax: 268_435_456,
     clipsBytesMax: 2_147_483_648,
     clipsKeptDays: 7,
+    samples: { bytesMax: 256 * 1024 * 1024, framesPerDay: 2_000, bytesPerDay: 400_000_000 },
     linkBytesPerSecondMax: 0,
     streamsPerProcess: 8,
     heartbeatTimeoutMs: 5000,

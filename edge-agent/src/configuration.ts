@@ -96,6 +96,35 @@ export const AgentFile = Type.Object(
         closed,
       ),
     ),
+    samples: Type.Optional(
+      Type.Object(
+        {
+          bytesMax: Type.Optional(
+            Type.Integer({
+              minimum: mebibyte,
+              default: 256 * mebibyte,
+              description:
+                'Disk for frames kept for learning that the hub does not have yet, in bytes; the least useful give way',
+            }),
+          ),
+          framesPerDay: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              default: 2_000,
+              description: 'Frames for learning that are sent in a day, of all streams together',
+            }),
+          ),
+          bytesPerDay: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              default: 400_000_000,
+              description: 'Their bytes in a day',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     link: Type.Optional(
       Type.Object(
         {
@@ -232,6 +261,12 @@ export type AgentConfig = {
   readonly snapshotsBytesMax: number
   readonly clipsBytesMax: number
   readonly clipsKeptDays: number
+  /** Frames kept for learning: disk for them, and what is sent of them in a day. */
+  readonly samples: {
+    readonly bytesMax: number
+    readonly framesPerDay: number
+    readonly bytesPerDay: number
+  }
   /** 0: no limit. */
   readonly linkBytesPerSecondMax: number
   readonly processesMax: number
@@ -260,7 +295,10 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     ),
     ...modelsOf(wish, process.cwd(), 'the command line'),
   ]
-  const { outbox, snapshots, clips, link, media, health, local, updates } = { ...file, ...wish }
+  const { outbox, snapshots, clips, samples, link, media, health, local, updates } = {
+    ...file,
+    ...wish,
+  }
   return {
     dataDir: folder,
     models,
@@ -268,6 +306,11 @@ export async function readAgentConfig(dataDir: string, given: object = {}): Prom
     snapshotsBytesMax: snapshots?.bytesMax ?? 256 * mebibyte,
     clipsBytesMax: clips?.bytesMax ?? 2048 * mebibyte,
     clipsKeptDays: clips?.keptDays ?? 7,
+    samples: {
+      bytesMax: samples?.bytesMax ?? 256 * mebibyte,
+      framesPerDay: samples?.framesPerDay ?? 2_000,
+      bytesPerDay: samples?.bytesPerDay ?? 400_000_000,
+    },
     linkBytesPerSecondMax: link?.bytesPerSecondMax ?? 0,
     processesMax: media?.processesMax ?? availableParallelism(),
     streamsPerProcess: media?.streamsPerProcess ?? 8,

@@ -9,6 +9,7 @@ import { readAgentConfig } from '../../edge-agent/src/configuration.ts'
 import { enrol } from '../../edge-agent/src/identity/enrol.ts'
 import { openLink } from '../../edge-agent/src/link/link.ts'
 import { openOutbox } from '../../edge-agent/src/outbox/outbox.ts'
+import { openSamples } from '../../edge-agent/src/sampling/open-samples.ts'
 import type { AgentOrder } from './agent-program.ts'
 import type { HubProcess } from './hub-process.ts'
 import { livingWriters, type MediaOrder, mediaOrderVariable, stopFile } from './ledger.ts'
@@ -80,12 +81,14 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
 
   async function drain(timeoutMs: number): Promise<number> {
     const config = await readAgentConfig(dataDir, file)
+    const log = pino({ level: 'silent' })
     await using outbox = await openOutbox({ file: outboxFile, bootId: randomUUID() })
     await using _link = await openLink({
       ...{ identity: { ...identity, mqttUrl }, config, outbox },
       snapshotFolder: join(dataDir, 'snapshots'),
       clips: { find: () => undefined, keep: async () => false },
-      log: pino({ level: 'silent' }),
+      samples: await openSamples(join(dataDir, 'samples'), config.samples, log),
+      log,
       record: (event) => outbox.append(event),
       onDesired: () => {},
       onLiveRequest: () => {},

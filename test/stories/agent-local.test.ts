@@ -52,6 +52,7 @@ async function startAgent(t: TestContext, local: object) {
         report: () => {},
         offerSnapshot: () => {},
         showLive: () => {},
+        wishSamples: () => {},
         [Symbol.asyncDispose]: async () => {},
       }
     },

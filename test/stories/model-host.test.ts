@@ -47,6 +47,7 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
     module: new URL('../../edge-agent/src/media/media-process.ts', import.meta.url),
     start: {
       ...{ deviceId: 'box', snapshotFolder: join(folder, 'snapshots'), cacheFolder },
+      sampleFolder: join(folder, 'samples'),
       ...{ clipFolder: join(folder, 'clips'), models: host.sources },
       ...{ heartbeatIntervalMs: 500, figuresIntervalMs: 1000 },
     },

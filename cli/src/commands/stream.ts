@@ -1,8 +1,15 @@
 /** `edgeloop stream …`: which cameras a device looks at. */
-import { hardwareDecodes, hideSecret } from '@edgeloop/protocol'
-import { Command, Option } from 'commander'
+import {
+  hardwareDecodes,
+  hideSecret,
+  nearestName,
+  type SampleReason,
+  type SamplingConfig,
+  sampleReasons,
+} from '@edgeloop/protocol'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { connectHub, type HubOptions } from '../hub-client.ts'
-import { gather, number, withHub } from '../options.ts'
+import { gather, integer, number, withHub } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -17,6 +24,26 @@ type AddOptions = Options & {
   hardwareDecode?: string
   detectSource?: string
   clips?: true
+  sampling?: true | number
+  samplingReason?: SampleReason[]
+}
+
+/** What is to be kept for learning; undefined where nothing was said of it. */
+function samplingOf({ sampling, samplingReason }: AddOptions): SamplingConfig | undefined {
+  if (sampling === undefined && samplingReason === undefined) return undefined
+  return {
+    ...(typeof sampling === 'number' && { framesPerDay: sampling }),
+    ...(samplingReason && { reasons: samplingReason }),
+  }
+}
+
+/** Gathers reasons to keep a frame. */
+function reasons(text: string, before: readonly SampleReason[] | undefined): SampleReason[] {
+  const reason = sampleReasons.find((one) => one === text)
+  if (reason) return [...(before ?? []), reason]
+  const near = nearestName(text, sampleReasons)
+  const hint = near === undefined ? '' : `; did you mean "${near}"?`
+  throw new InvalidArgumentError(`it must be one of ${sampleReasons.join(', ')}${hint}`)
 }
 
 export function streamCommand(): Command {
@@ -28,6 +55,7 @@ export function streamCommand(): Command {
 Examples:
   $ ./edgeloop stream add demo --id gate --source rtsp://user:secret@camera/stream1
   $ ./edgeloop stream add demo --id street --source clips/street.mp4 --label car --label person --clips
+  $ ./edgeloop stream add demo --id belt --source demo:7 --sampling 300 --sampling-reason uncertain
   $ ./edgeloop stream list demo
   $ ./edgeloop stream remove demo gate`,
     )
@@ -47,6 +75,12 @@ Examples:
       .option('--analysis-fps <n>', 'frames per second to look at', number(0.01, 60))
       .option('--score-min <n>', 'ignore detections below this score', number(0, 1))
       .option('--label <label>', 'only this label; may be repeated', gather)
+      .option(
+        '--sampling [frames]',
+        'keep frames for learning: so many in a day, 200 where no number is given',
+        integer(0, 100_000),
+      )
+      .option('--sampling-reason <reason>', 'only for this reason; may be repeated', reasons)
       .option('--clips', 'record clips of events, from 5 s before to 10 s after (H.264 only)')
       .addOption(
         new Option('--hardware-decode <method>', 'hardware that decodes, through ffmpeg').choices(
@@ -69,6 +103,7 @@ Examples:
       detectSource,
       // What the device takes when nothing is said.
       clips: options.clips && {},
+      sampling: samplingOf(options),
     }
     // JSON leaves out what was not given, so that the device's defaults hold.
     const body = JSON.parse(JSON.stringify(wanted)) as { streamId: string; source: string }

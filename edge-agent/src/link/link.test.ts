@@ -21,6 +21,7 @@ import { readAgentConfig } from '../configuration.ts'
 import { enrol } from '../identity/enrol.ts'
 import { type Identity, readIdentity } from '../identity/identity.ts'
 import { type Outbox, openOutbox } from '../outbox/outbox.ts'
+import { openSamples } from '../sampling/open-samples.ts'
 import { openLink } from './link.ts'
 
 const { signal } = new AbortController()
@@ -68,7 +69,8 @@ async function openRig(t: TestContext, stack: AsyncDisposableStack): Promise<Rig
   const readLog = () => ({ bootId: outbox.bootId, lines: [], omitted: 0 })
   const clips = { find: () => undefined, keep: async () => false }
   const asked = { onDesired, onLiveRequest, onOffers, readLog }
-  const deps = { outbox, config, snapshotFolder, clips, log, record, ...asked }
+  const samples = await openSamples(join(dataDir, 'samples'), config.samples, log)
+  const deps = { outbox, config, snapshotFolder, clips, samples, log, record, ...asked }
   return { hub, identity, outbox, deps, folder }
 }
 

@@ -16,6 +16,7 @@ import type { Identity } from '../identity/identity.ts'
 import { IdentityKeeper } from '../identity/identity-keeper.ts'
 import { endedText, keepRenewing } from '../identity/renewal.ts'
 import { hasEnded } from '../identity/validity.ts'
+import { signRedaction } from '../privacy/sign-redaction.ts'
 import { openHubTrust } from '../update/box-trust.ts'
 import { openHubArtifacts, openMirrorArtifacts } from '../update/hub-artifacts.ts'
 import { reconnectBackoff, waitMs } from './backoff.ts'
@@ -25,6 +26,7 @@ import { watchClock } from './clock-watch.ts'
 import { openDeviceHttps } from './device-https.ts'
 import { LiveUpload } from './live-upload.ts'
 import { LogUpload } from './log-upload.ts'
+import { SampleUpload } from './sample-upload.ts'
 import { Acknowledgements, sendEvents } from './sender.ts'
 import { type FromHub, isRefusal, openSession, type Session } from './session.ts'
 import { openUploadBudget } from './upload-budget.ts'
@@ -88,10 +90,17 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     ...{ https, budget, log, random, signal },
     turn: () => connection.snapshotsTurn(),
   })
+  const samples = new SampleUpload({
+    ...{ samples: options.samples.folder, day: options.samples.day },
+    ...{ https, budget, log, random, now, signal, monotonicMs: () => performance.now() },
+    turn: () => connection.snapshotsTurn(),
+    signed: (sample) => signRedaction(keeper.current, sample, sample.redaction),
+  })
   const running = [
     connection.run(),
     blobs.run(),
     clips.run(),
+    samples.run(),
     watchClock({
       read: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
       ...{ record, signal },
@@ -105,6 +114,7 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   return {
     report: (reported) => connection.report(reported),
     offerSnapshot: (digest, sizeBytes) => blobs.offer(digest, sizeBytes),
+    wishSamples: (streamId, frames) => samples.wish(streamId, frames),
     showLive: (streamId, bytes) => live.show(streamId, bytes),
     updates: {
       ...{ trust, hub, mirror: mirrors.source, identity: () => keeper.current },

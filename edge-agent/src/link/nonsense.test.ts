@@ -15,6 +15,7 @@ import { pino } from 'pino'
 import { needs } from '../../../test/require.ts'
 import { readAgentConfig } from '../configuration.ts'
 import { openOutbox } from '../outbox/outbox.ts'
+import { openSamples } from '../sampling/open-samples.ts'
 import { openLink } from './link.ts'
 
 /** Starts mosquitto on a port that was free a moment ago. */
@@ -54,12 +55,15 @@ test(
     await hub.subscribeAsync(`${root}/${messages.events.topic}`)
 
     const desired: unknown[] = []
+    const config = await readAgentConfig(folder)
+    const log = pino({ level: 'silent' })
     const identity = { site: 'main', deviceId: 'box', mqttUrl, deviceUrl: 'https://127.0.0.1:1' }
     await using _link = await openLink({
-      ...{ outbox, snapshotFolder: folder, log: pino({ level: 'silent' }), random: () => 0 },
+      ...{ outbox, snapshotFolder: folder, log, random: () => 0 },
       identity: { ...identity, key: '', certificate: '', ca: '' },
       clips: { find: () => undefined, keep: async () => false },
-      config: await readAgentConfig(folder),
+      config,
+      samples: await openSamples(join(folder, 'samples'), config.samples, log),
       record: (event) => outbox.append(event),
       onDesired: (value) => desired.push(value),
       onLiveRequest: () => assert.fail('nobody asked for pictures'),

@@ -1,13 +1,13 @@
 /**
  * Who may send when the way to the hub is narrow. Events come first, then pictures somebody looks at
- * now, then snapshots. Status messages are few and small and do not wait at all. Among events the
+ * now, then snapshots, then frames kept for learning. Status messages are few and small and do not wait at all. Among events the
  * order is that of their numbers, as delivery exactly once needs; alarms do not overtake
  * (docs/decisions/0005-outbox.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What is sent, most urgent first. */
-export const uploads = ['events', 'live', 'snapshots'] as const
+export const uploads = ['events', 'live', 'snapshots', 'samples'] as const
 export type Upload = (typeof uploads)[number]
 
 export type UploadBudget = {
@@ -28,7 +28,7 @@ export function openUploadBudget(
 ): UploadBudget {
   if (bytesPerSecondMax === 0) return { take: async () => {} }
   let bucket: Bucket = { bytes: bytesPerSecondMax, atMs: monotonicMs() }
-  const waiting: Record<Upload, number> = { events: 0, live: 0, snapshots: 0 }
+  const waiting: Record<Upload, number> = { events: 0, live: 0, snapshots: 0, samples: 0 }
 
   return {
     async take(upload, bytes, signal) {

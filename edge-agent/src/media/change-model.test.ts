@@ -119,6 +119,7 @@ async function fleetOf(t: TestContext, models: readonly ModelSource[], folder: s
     module: new URL('./media-process.ts', import.meta.url),
     start: {
       ...{ deviceId: 'box', snapshotFolder: join(folder, 'snapshots'), models },
+      sampleFolder: join(folder, 'samples'),
       ...{ clipFolder: join(folder, 'clips'), cacheFolder: join(folder, 'cache') },
       ...{ heartbeatIntervalMs: 500, figuresIntervalMs: 1000 },
     },

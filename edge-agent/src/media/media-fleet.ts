@@ -15,6 +15,7 @@ import {
 import type { Logger } from 'pino'
 import type { ModelSignature, ModelSource } from '../models/model.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
+import type { Ask } from '../sampling/chooser.ts'
 import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'
 import { type GroupBounds, overfill, planGroups } from './groups.ts'
 import type { SeenBlock, SeenFrame } from './lane-watch.ts'
@@ -37,6 +38,10 @@ export type MediaFleetOptions = GroupBounds & {
   readonly onSnapshot: (digest: string, sizeBytes: number) => void
   /** A clip is complete in the clip folder. */
   readonly onClip: (digest: string, sizeBytes: number) => void
+  /** A frame that was kept for learning is complete in the sample folder. */
+  readonly onSample?: (digest: string) => void
+  /** Frames that samplers of a stream would have kept in the last interval, budgets apart. */
+  readonly onWish?: (streamId: string, frames: number) => void
   readonly onLive: (streamId: string, bytes: Uint8Array) => void
   /** What a model saw on a stream in the last interval. */
   readonly onSeen?: (block: SeenBlock) => void
@@ -320,6 +325,14 @@ export class MediaFleet {
     for (const { host } of this.#groups.values()) host.setLive(request)
   }
 
+  /** Tells a stream what was learned elsewhere of its next frames; nobody hears it where it does not run. */
+  ask(streamId: string, ask: Ask): void {
+    for (const { host, streams } of this.#groups.values()) {
+      if (streams.some((one) => one.streamId === streamId))
+        host.send({ kind: 'ask', streamId, ask })
+    }
+  }
+
   #placement(): Map<string, number> {
     return new Map(
       [...this.#groups].flatMap(([number, { streams }]) =>
@@ -378,6 +391,9 @@ export class MediaFleet {
       case 'clip':
         onClip(message.digest, message.sizeBytes)
         return
+      case 'sample':
+        this.#options.onSample?.(message.digest)
+        return
       case 'stream':
         if (!group.streams.some(({ streamId }) => streamId === message.stream.streamId)) return
         this.#streams.set(message.stream.streamId, message.stream)
@@ -405,6 +421,9 @@ export class MediaFleet {
       case 'figures':
         group.figures = message.streams
         for (const block of message.seen ?? []) this.#options.onSeen?.(block)
+        for (const { streamId, frames } of message.wishes ?? []) {
+          this.#options.onWish?.(streamId, frames)
+        }
         return
       case 'looked':
         if (this.#look?.id === message.id) this.#look.give(message.frame)

@@ -11,6 +11,7 @@ const start: Start = {
   kind: 'start',
   deviceId: 'box',
   snapshotFolder: '/nowhere',
+  sampleFolder: '/nowhere',
   clipFolder: '/nowhere',
   cacheFolder: '/nowhere',
   models: [],

@@ -108,6 +108,9 @@ class Media {
       case 'look':
         this.#look(message)
         return
+      case 'ask':
+        this.#streams.get(message.streamId)?.stream.ask(message.ask)
+        return
       case 'models':
         this.#changingModels = this.#changingModels.then(() => this.#setModels(message))
         return
@@ -135,7 +138,11 @@ class Media {
       const taken = figures.take(intervalMs, stream.objects)
       return { ...taken, shedding: stream.judgeLoad({ ...taken, intervalMs }, this.#streams.size) }
     })
-    this.#channel.send({ kind: 'figures', intervalMs, streams, seen: this.#watch.take() })
+    const wishes = [...this.#streams].flatMap(([streamId, { stream }]) => {
+      const frames = stream.takeWishes()
+      return frames > 0 ? [{ streamId, frames }] : []
+    })
+    this.#channel.send({ kind: 'figures', intervalMs, streams, seen: this.#watch.take(), wishes })
   }
 
   /** Stops what is no longer wanted as it is, then starts what is new; the rest runs on untouched. */
@@ -168,6 +175,11 @@ class Media {
       clips: {
         folder: this.#start.clipFolder,
         announce: (digest, sizeBytes) => this.#channel.send({ kind: 'clip', digest, sizeBytes }),
+      },
+      samples: {
+        folder: this.#start.sampleFolder,
+        announce: (digest) => this.#channel.send({ kind: 'sample', digest }),
+        versionOf: (model) => this.#models.models.find(({ name }) => name === model)?.version ?? 0,
       },
       log: (level, text) =>
         this.#channel.send({ kind: 'log', level, text, fields: { streamId: config.streamId } }),

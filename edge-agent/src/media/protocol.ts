@@ -13,6 +13,7 @@ import type {
 } from '@edgeloop/protocol'
 import type { ModelSignature, ModelSource } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
+import type { Ask } from '../sampling/chooser.ts'
 import type { SeenBlock, SeenFrame } from './lane-watch.ts'
 
 /** The models of the device. */
@@ -30,6 +31,8 @@ export type Start = ModelSet & {
   readonly snapshotFolder: string
   /** Clips of events are written here, named `DIGEST.mp4`, before they are announced. */
   readonly clipFolder: string
+  /** Frames kept for learning are written here, with what is known of them, before they are announced. */
+  readonly sampleFolder: string
   /** Where rendered demo clips are kept. */
   readonly cacheFolder: string
   /** Open every model once to say what it is, also those that no stream uses. */
@@ -53,6 +56,8 @@ export type ToMedia =
   | (ModelSet & { readonly kind: 'models'; readonly id: number })
   /** A frame that goes through this model is wanted; answered by `looked`. Without a model: none any more. */
   | { readonly kind: 'look'; readonly id: number; readonly model?: string }
+  /** What was learned elsewhere of a stream's next frames. */
+  | { readonly kind: 'ask'; readonly streamId: string; readonly ask: Ask }
   /** Live pictures wanted of its streams, whole; an empty list stops them. */
   | { readonly kind: 'live'; readonly request: LiveRequest }
   /**
@@ -81,6 +86,8 @@ export type FromMedia =
   | { readonly kind: 'snapshot'; readonly digest: string; readonly sizeBytes: number }
   /** A clip is complete in the clip folder; sent before the event that names it. */
   | { readonly kind: 'clip'; readonly digest: string; readonly sizeBytes: number }
+  /** A frame that was kept for learning is complete in the sample folder. */
+  | { readonly kind: 'sample'; readonly digest: string }
   /** A stream has changed its state. */
   | { readonly kind: 'stream'; readonly stream: ReportedStream }
   /** A model was opened. */
@@ -105,6 +112,8 @@ export type FromMedia =
       readonly streams: readonly StreamFigures[]
       /** What models saw in the interval. */
       readonly seen: readonly SeenBlock[]
+      /** Frames that samplers would have kept in the interval, budgets apart. */
+      readonly wishes: readonly { readonly streamId: string; readonly frames: number }[]
     }
   | { readonly kind: 'looked'; readonly id: number; readonly frame: SeenFrame }
   /** A message made by `encodeLiveFrame`. */

@@ -8,6 +8,18 @@ import { gateHeight, gateWidth } from '../cameras/camera.ts'
 
 export type MotionGateOptions = Required<MotionGateConfig>
 
+/** Gate pixels of one side of a cell of `moving()`. */
+const cellPixels = 10
+/** Share of a cell's pixels that makes it a moving one. */
+const cellShare = 0.12
+
+/** A coarse grid over the picture; a cell is 1 where a good part of it differs from the background. */
+export type MovingCells = {
+  readonly columns: number
+  readonly rows: number
+  readonly cells: Uint8Array
+}
+
 export type GateDecision = {
   /** Whether the frame should be analysed. */
   readonly analyse: boolean
@@ -38,6 +50,7 @@ export class MotionGate {
   readonly #options: MotionGateOptions
   #background: Float32Array | undefined
   readonly #changed = new Uint8Array(pixels)
+  #isCompared = false
   #at = 0
   #movedAt = Number.NEGATIVE_INFINITY
   #analysedAt = Number.NEGATIVE_INFINITY
@@ -68,11 +81,27 @@ export class MotionGate {
     return { analyse: because !== 'still', because, area }
   }
 
+  /** Where the last picture differed from the background; undefined where that is not known, or all of it did. */
+  get moving(): MovingCells | undefined {
+    if (!this.#isCompared) return undefined
+    const [columns, rows] = [gateWidth / cellPixels, gateHeight / cellPixels]
+    const counts = new Uint8Array(columns * rows)
+    for (let y = 0, i = 0; y < gateHeight; y++) {
+      const row = Math.floor(y / cellPixels) * columns
+      for (let x = 0; x < gateWidth; x++, i++) {
+        if (this.#changed[i]) counts[row + Math.floor(x / cellPixels)]!++
+      }
+    }
+    const enough = cellPixels ** 2 * cellShare
+    return { columns, rows, cells: counts.map((changed) => (changed >= enough ? 1 : 0)) }
+  }
+
   /** Share of pixels that differ from the background, which then takes in the picture. */
   #compare(grey: Uint8Array, at: number): number {
     const background = this.#background
     const elapsedMs = Math.max(0, at - this.#at)
     this.#at = at
+    this.#isCompared = false
     if (!background) {
       this.#background = Float32Array.from(grey)
       return 0
@@ -85,6 +114,7 @@ export class MotionGate {
       for (let i = 0; i < pixels; i++) background[i] = grey[i]!
       return count / pixels
     }
+    this.#isCompared = true
     const still = 1 - Math.exp(-elapsedMs / stillSettlesMs)
     const changed = 1 - Math.exp(-elapsedMs / changedSettlesMs)
     for (let i = 0; i < pixels; i++) {

@@ -7,10 +7,13 @@ import {
   hideSecret,
   MotionGate,
   type Point,
+  SamplingConfig,
   StreamConfig,
+  sampleReasons,
 } from '@edgeloop/protocol'
 import type { MaskPolygon } from '../cameras/picture-mask.ts'
 import type { ClipSettings } from '../clips/stream-clips.ts'
+import type { SamplingSettings } from '../sampling/stream-sampler.ts'
 import type { LineSettings, ZoneSettings } from './area-watch.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
 
@@ -41,6 +44,8 @@ export type StreamSettings = {
   readonly masks: readonly MaskPolygon[]
   /** Undefined: none are recorded. */
   readonly clips: ClipSettings | undefined
+  /** Undefined: no frames are kept for learning. */
+  readonly sampling: SamplingSettings | undefined
   readonly motionGate: MotionGateOptions
   readonly stallTimeoutMs: number
   readonly idleLatencyMaxMs: number
@@ -79,6 +84,8 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     })),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
     clips: config.clips && clipsOf(config.clips),
+    // What must not be seen is not kept either, where nobody makes it unreadable.
+    sampling: config.sampling && !config.redact ? samplingOf(config.sampling) : undefined,
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),
       levelMin: gate.levelMin ?? defaultOf(MotionGate, 'levelMin'),
@@ -102,6 +109,20 @@ function clipsOf(clips: ClipConfig): ClipSettings {
     lengthMaxMs: seconds('lengthMaxSeconds') * 1000,
     kinds: clips.kinds ?? clipKinds,
     labels: clips.labels,
+  }
+}
+
+function samplingOf(sampling: SamplingConfig): SamplingSettings {
+  const value = <K extends keyof SamplingConfig>(key: K): NonNullable<SamplingConfig[K]> =>
+    sampling[key] ?? defaultOf(SamplingConfig, key)
+  return {
+    framesPerDay: value('framesPerDay'),
+    bytesPerDay: value('bytesPerDay'),
+    randomShare: value('randomShare'),
+    intervalMinMs: value('intervalMinMs'),
+    widthMax: value('widthMax'),
+    reasons: sampling.reasons ?? sampleReasons,
+    rareLabels: sampling.rareLabels,
   }
 }
 

@@ -108,6 +108,7 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
       },
       snapshots: new Snapshots(folder, () => {}),
       clips: { folder, announce: () => {} },
+      samples: { folder, announce: () => {}, versionOf: () => 0 },
       log: (_, text) => assert.fail(text),
       report: (report) => reported.set(report.streamId, report),
       live: new LiveTap('box', Date.now, async () => {}),

@@ -26,6 +26,7 @@ import { type CameraFaults, RtspServer } from '../../../test/rtsp/rtsp-server.ts
 import { regionOf } from '../cameras/crop.ts'
 import { demoModel } from '../demo/demo-model.ts'
 import { MediaFleet } from '../media/media-fleet.ts'
+import { readSample, readState } from '../sampling/sample-disk.ts'
 
 /** YOLOX cells of a 64×64 canvas: 8² + 4² + 2². */
 const cells = 84
@@ -45,6 +46,7 @@ class Box {
   readonly folder: string
   readonly events: NewEvent[] = []
   readonly snapshots: string[] = []
+  readonly samples: string[] = []
   readonly live: Uint8Array[] = []
   readonly fleet: MediaFleet
   readonly #abort = new AbortController()
@@ -54,6 +56,7 @@ class Box {
   static async open(): Promise<Box> {
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-streams-'))
     await mkdir(join(folder, 'snapshots'))
+    await mkdir(join(folder, 'samples'))
     const model = await put(folder, 'square.onnx', squareDetector())
     const labels = await put(folder, 'labels.txt', 'square\n')
     const html = await put(folder, 'page.onnx', '<!doctype html><html></html>')
@@ -71,6 +74,7 @@ class Box {
         deviceId: 'box',
         snapshotFolder: join(folder, 'snapshots'),
         clipFolder: join(folder, 'clips'),
+        sampleFolder: join(folder, 'samples'),
         cacheFolder: join(folder, 'cache'),
         models: [
           { name: 'square', file: model, layout: 'yolox', labels },
@@ -91,6 +95,7 @@ class Box {
       record: async (event) => this.events.push(event),
       onSnapshot: (digest) => this.snapshots.push(digest),
       onClip: () => {},
+      onSample: (digest) => this.samples.push(digest),
       onLive: (_, bytes) => this.live.push(bytes),
       onChange: () => {},
       log: pino({ level: 'silent' }),
@@ -176,6 +181,47 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
     const { state, model, decoder, width, height } = box.stream('good') ?? {}
     assert.deepEqual([state, model, width, height], ['live', 'square', 320, 180])
     assert.ok(decoder)
+  })
+
+  story('that samples keeps pictures with all that is known of them', async () => {
+    const { url } = await box.camera()
+    const masks = [
+      {
+        name: 'door',
+        polygon: [
+          [0, 0],
+          [0.1, 0],
+          [0.1, 0.1],
+        ],
+      },
+    ]
+    const sampling = { intervalMinMs: 0, widthMax: 200 }
+    box.add({ streamId: 'sampled', source: url, model: 'square', analysisFps: 5, masks, sampling })
+    await t.waitFor(() => assert.ok(box.samples.length > 0), soon)
+    const folder = join(box.folder, 'samples')
+    const [digest = ''] = box.samples
+    const sample = await readSample(folder, digest)
+    const jpeg = await readFile(join(folder, `${digest}.jpg`))
+    const { width, height } = await sharp(jpeg).metadata()
+    assert.deepEqual(
+      [sample?.sizeBytes, sample?.width, sample?.height],
+      [jpeg.length, width, height],
+    )
+    assert.equal(width, 200)
+    // Nothing was sent of this stream before.
+    assert.deepEqual([sample?.streamId, sample?.reason], ['sampled', 'novel'])
+    assert.deepEqual(
+      [sample?.detections[0]?.label, sample?.model.name, sample?.redaction.masks],
+      ['square', 'square', 1],
+    )
+    assert.equal(sample?.model.digest, box.fleet.models.find((m) => m.name === 'square')?.digest)
+    assert.equal((await readState(folder, 'sampled'))?.spent.frames, box.samples.length)
+    box.fleet.ask('sampled', { reason: 'asked', frames: 1, why: 'anna', withinMs: 10_000 })
+    await t.waitFor(async () => {
+      const there = await Promise.all(box.samples.map((one) => readSample(folder, one)))
+      assert.ok(there.some((one) => one?.reason === 'asked' && one.why === 'anna'))
+    }, soon)
+    box.remove('sampled')
   })
 
   story('that is refused is offline, and comes back when it is let in', async () => {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Detection, NewEvent, ReportedStream, StreamState } from '@edgeloop/protocol'
-import type { Camera, CameraInfo, Frame } from '../cameras/camera.ts'
+import type { Camera, CameraInfo, Frame, InputView } from '../cameras/camera.ts'
 import { CameraError, type CameraFault } from '../cameras/camera.ts'
 import type { OpenCameraOptions } from '../cameras/open-camera.ts'
 import { StreamClips } from '../clips/stream-clips.ts'
@@ -13,6 +13,9 @@ import type { OpenedModel } from '../media/inference-protocol.ts'
 import type { Snapshots } from '../media/snapshots.ts'
 import type { DetectOptions } from '../models/model.ts'
 import { ModelError } from '../runtimes/runtime.ts'
+import type { Ask } from '../sampling/chooser.ts'
+import type { FrameFacts } from '../sampling/facts.ts'
+import { StreamSampler } from '../sampling/stream-sampler.ts'
 import { type SketchSummary, StreamSketch } from '../sketches/stream-sketch.ts'
 import { type AreaAct, AreaWatch } from './area-watch.ts'
 import { Backoff, type BackoffOptions } from './backoff.ts'
@@ -51,6 +54,13 @@ export type StreamDeps = {
   readonly clips: {
     readonly folder: string
     readonly announce: (digest: string, sizeBytes: number) => void
+  }
+  /** Where frames that are kept for learning are written, and who is told of one that is complete. */
+  readonly samples: {
+    readonly folder: string
+    readonly announce: (digest: string) => void
+    /** The version of a model that a rollout delivered; 0 where it is the box's own. */
+    readonly versionOf: (model: string) => number
   }
   readonly log: (level: 'warn' | 'error', text: string) => void
   readonly report: (stream: ReportedStream) => void
@@ -100,6 +110,10 @@ export interface RunningStream {
    * @returns whether it sheds load
    */
   judgeLoad(load: Load, streams: number): boolean
+  /** Takes what was learned elsewhere of its next frames; does nothing where it keeps none. */
+  ask(ask: Ask): void
+  /** Frames its samplers would have kept since the last call, budgets apart. */
+  takeWishes(): number
   /** Tries again at once, where it waits before its next attempt: the models of the device have changed. */
   wake(): void
   /** Settled when the stream's signal has aborted and everything it held is closed. */
@@ -112,6 +126,8 @@ export function runStream(settings: StreamSettings, deps: StreamDeps): RunningSt
   return {
     done: stream.run(),
     wake: () => stream.wake(),
+    ask: (ask) => stream.sampler?.ask(ask),
+    takeWishes: () => stream.sampler?.takeWishes() ?? 0,
     judgeLoad: (load, streams) => stream.judgeLoad(load, streams),
     get objects() {
       return stream.objects
@@ -131,6 +147,8 @@ class Stream {
   #liveSinceMs: number | undefined
   #modelFailed = false
   #woken = new AbortController()
+  /** Where frames are kept for learning, once what it remembers has been read. */
+  sampler: StreamSampler | undefined
   readonly #load = new LoadJudge()
 
   constructor(settings: StreamSettings, deps: StreamDeps) {
@@ -171,6 +189,7 @@ class Stream {
   async run(): Promise<void> {
     const { signal, monotonicMs } = this.#deps
     this.#deps.report(this.#reported)
+    this.sampler = await this.#openSampler()
     let lane: Lane | undefined
     let cascade: Cascade | undefined
     const close = (): void => {
@@ -194,11 +213,23 @@ class Stream {
       await this.#rest(this.#backoff.next(lastedMs))
     }
     close()
+    await this.sampler?.settle()
     if (this.#load.sheds) await this.#recordOverloaded(false, 'The stream was stopped')
   }
 
   wake(): void {
     this.#woken.abort()
+  }
+
+  async #openSampler(): Promise<StreamSampler | undefined> {
+    const { sampling, streamId } = this.#settings
+    if (!sampling) return undefined
+    const { samples, log, now, monotonicMs, random } = this.#deps
+    const { folder, announce } = samples
+    return await StreamSampler.open(sampling, {
+      ...{ streamId, folder, announce, now, monotonicMs, random },
+      warn: (text) => log('warn', text),
+    })
   }
 
   async #rest(waitMs: number): Promise<void> {
@@ -260,6 +291,7 @@ class Stream {
       ? { ...this.#deps, record: recordWith(clips, this.#deps) }
       : this.#deps
     const watch = new Watch(this.#settings, deps, lane, this.#tracker, this.#events, cascade)
+    watch.sampler = this.sampler
     await using large =
       source === detectSource
         ? undefined
@@ -304,6 +336,7 @@ class Stream {
     clips?: StreamClips,
   ): Promise<Camera> {
     const { analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
+    const widthMax = this.#settings.sampling?.widthMax ?? 0
     return this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
       analysisFps,
@@ -311,7 +344,7 @@ class Stream {
       loop: true,
       inputFor: (width, height) => lane.inputFor(width, height),
       masks,
-      jpegWidthMax: liveWidthMax,
+      jpegWidthMax: Math.max(liveWidthMax, widthMax),
       openTimeoutMs,
       stallTimeoutMs,
       decoder,
@@ -397,6 +430,12 @@ function noClipsOf({ codec, notCoded }: CameraInfo): string | undefined {
   return `No clips are recorded: the camera sends ${codec.slice(0, 40)}, and they are made of H.264 only; set the camera to H.264, or take another of its streams`
 }
 
+/** A frame that is still there, and what the model was fed of it. */
+type Held = {
+  readonly frame: Frame
+  readonly canvas: { readonly bytes: Uint8Array; readonly view: InputView }
+}
+
 /** What is remembered between two frames of one connection. */
 class Watch {
   readonly #settings: StreamSettings
@@ -413,6 +452,8 @@ class Watch {
   readonly #holdMs: number
   /** Where pictures for people come from, when it is another source than what is detected on. */
   large: LargeSource | undefined
+  /** Keeps frames for learning, where that is wanted. */
+  sampler: StreamSampler | undefined
   #came = 0
   #isStill = false
   /** Of the model that answered last. */
@@ -469,8 +510,9 @@ class Watch {
     if (!analyse && !this.#tracker.unsettled) return this.#rest(frame, steadyAt)
 
     const before = this.#late
-    const view = frame.input(this.#lane.canvas)
-    this.#sketch.canvas(this.#lane.canvas, view, frame.at)
+    const canvas = this.#lane.canvas
+    const view = frame.input(canvas)
+    this.#sketch.canvas(canvas, view, frame.at)
     const detecting = this.#lane.detect(view).then(async (detected) => {
       await before
       return detected
@@ -478,7 +520,8 @@ class Watch {
     const detected = await within(detecting, this.#holdMs)
     if (detected !== tooLate) {
       this.#late = undefined
-      return this.#take(detected, frame.at, steadyAt, frame)
+      // Nobody fills the canvas again before the next frame.
+      return this.#take(detected, frame.at, steadyAt, { frame, canvas: { bytes: canvas, view } })
     }
     const { at } = frame
     const late = detecting.then((found) => this.#take(found, at, steadyAt))
@@ -518,14 +561,15 @@ class Watch {
     await this.#show(frame, () => this.#believed())
   }
 
-  /** What the model saw becomes tracks, events and pictures; without `frame` no pictures. */
+  /** What the model saw becomes tracks, events and pictures; without `held` no pictures. */
   async #take(
     detected: Detected | undefined,
     at: number,
     steadyAt: number,
-    frame?: Frame,
+    held?: Held,
   ): Promise<void> {
     if (!detected) return
+    const frame = held?.frame
     const { figures, now } = this.#deps
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
     this.#modelDigest = detected.digest
@@ -543,7 +587,8 @@ class Watch {
         this.#cascade.look({ trackId, label, box, jpeg, at })
       }
     }
-    if (!frame) return
+    if (!held || !frame) return
+    await this.#sample(held, detected, trackIds, steadyAt)
     await this.#show(frame, () =>
       detected.detections.flatMap((detection, i): Detection[] => {
         const trackId = trackIds[i]
@@ -551,6 +596,27 @@ class Watch {
         return [trackId === undefined ? detection : { ...detection, trackId }]
       }),
     )
+  }
+
+  /** Keeps the frame for learning, where it is worth it. */
+  async #sample(
+    { frame, canvas }: Held,
+    { detections, digest }: Detected,
+    trackIds: readonly (number | undefined)[],
+    at: number,
+  ): Promise<void> {
+    if (!this.sampler) return
+    const { masks, thresholds, scoreMin } = this.#settings
+    const { name } = this.#lane.model
+    const facts: FrameFacts = {
+      ...{ at, detections, trackIds, tracks: this.#tracker.tracks },
+      scoreMinOf: (label) => thresholds.get(label) ?? scoreMin,
+      moving: this.#gate.moving,
+    }
+    await this.sampler.look(frame, facts, canvas, {
+      model: { name, version: this.#deps.samples.versionOf(name), digest },
+      redaction: { masks: masks.length, method: 'none', labels: [], regions: [] },
+    })
   }
 
   #scoreMinOf({ label }: Detection): number {

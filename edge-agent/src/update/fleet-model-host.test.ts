@@ -31,6 +31,7 @@ async function hostOf(t: TestContext, folder: string, delivered: readonly Candid
     module: new URL('../media/media-process.ts', import.meta.url),
     start: {
       ...{ deviceId: 'box', snapshotFolder: folder, cacheFolder: folder, clipFolder: folder },
+      sampleFolder: folder,
       ...{ models: host.sources, heartbeatIntervalMs: 500, figuresIntervalMs: 1000 },
     },
     ...{ only: 'colour', processesMax: 1, streamsPerProcess: 1, heartbeatTimeoutMs: 20_000 },

@@ -36,6 +36,8 @@ const frameWaitMs = 5_000
 /** How long a media process may take to open a model at its start, starting again after crashes included. */
 const openTimeoutMs = 120_000
 const openPollMs = 100
+/** For so long a stream still shows what two models differed on. */
+const differMs = 1_000
 
 export class FleetModelHost implements ModelHost, AsyncDisposable {
   readonly #options: FleetModelHostOptions
@@ -137,6 +139,10 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
     return await shadowCandidate({
       ...{ candidate, candidateSource, activeSource, care, told, now, monotonicMs, signal },
       nextFrame: (ending) => fleet.frameOf(name, frameWaitMs, ending),
+      // The frame itself has gone: what the stream shows next is most like it.
+      differ: (streamId, why) => {
+        fleet.ask(streamId, { reason: 'disagreement', frames: 1, why, withinMs: differMs })
+      },
       baseline: this.#baseline,
       ...(shadowModule !== undefined && { module: shadowModule }),
       ...(tellIntervalMs !== undefined && { tellIntervalMs }),

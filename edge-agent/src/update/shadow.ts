@@ -27,6 +27,8 @@ export type ShadowOptions = {
   /** What the active model saw in the last day. */
   readonly baseline: Baseline
   readonly told: (comparison: Comparison) => void
+  /** Both differ on what a stream shows: that may be worth learning from. */
+  readonly differ?: (streamId: string, why: string) => void
   readonly module?: string | URL
   /** How often `told` hears, ms. */
   readonly tellIntervalMs?: number
@@ -45,6 +47,8 @@ const pauseMsMin = 20
 /** Blocks that the drift is computed of, as media processes report them. */
 const blockMs = 10_000
 const niceness = 10
+/** Of what either sees on a frame, both see no more than this share: they differ. */
+const differShare = 0.7
 
 /** @throws the signal's reason */
 export async function shadowCandidate(options: ShadowOptions): Promise<Verdict> {
@@ -188,6 +192,12 @@ class ShadowRun {
   #take(frame: SeenFrame, seen: Extract<FromShadow, { kind: 'seen' }>): void {
     const firm = frame.options.scoreFirm ?? frame.options.scoreMin
     const { detections, common } = agreementOf(frame.reading, seen.reading, firm)
+    if (detections > 0 && common / detections <= differShare) {
+      const { name, version } = this.#options.candidate
+      const agreement = Math.round((100 * common) / detections)
+      const why = `version ${version} of "${name}" beside the active one: ${agreement} % agreement`
+      this.#options.differ?.(frame.streamId, why)
+    }
     this.#frames++
     this.#streams.add(frame.streamId)
     this.#activeDigest = frame.digest
