@@ -38,7 +38,8 @@ export type HubClient = {
       | 'artifactFile'
       | 'runFile'
       | 'trustFile'
-      | 'bundleMake',
+      | 'bundleMake'
+      | 'datasetExport',
   >(name: N, options: CallOptions<N>): Promise<ReadableStream<Uint8Array>>
 }
 

@@ -307,7 +307,17 @@ export const FreezeRequest = Type.Object(
 export type FreezeRequest = Static<typeof FreezeRequest>
 
 /** Formats of datasets in and out; `frozen` is our own. */
-export const datasetFormats = ['coco', 'yolo', 'voc', 'folders', 'masks', 'idx', 'frozen'] as const
+export const datasetFormats = [
+  'coco',
+  'yolo',
+  'voc',
+  'cvat',
+  'label-studio',
+  'folders',
+  'masks',
+  'idx',
+  'frozen',
+] as const
 export type DatasetFormat = (typeof datasetFormats)[number]
 
 export const ImportRequest = Type.Object(

@@ -1,13 +1,13 @@
 /** `./edgeloop dataset …` against a real hub. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { DatasetVersion, SamplePage } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
 import { runCommand } from './command.ts'
-import { pictures, vocOf } from './dataset-parts.ts'
+import { addDataset, pictures, vocOf } from './dataset-parts.ts'
 import { openTestHub } from './fixture.ts'
 
 async function vocFolder(t: TestContext, count: number): Promise<string> {
@@ -81,4 +81,64 @@ test('what cannot be sent says why', { timeout: 60_000, ...needs('time') }, asyn
   const share = await run('freeze', 'parts', '--holdout', '2')
   assert.equal(share.code, 2)
   assert.match(share.stderr, /a share from 0\.01 to 0\.9, or last:N/)
+})
+
+test('a frozen version goes to a labelling tool and comes back mended, with where it was taken', {
+  ...{ timeout: 300_000, ...needs('time') },
+}, async (t) => {
+  const hub = await openTestHub(t)
+  const samples = await addDataset(hub, 'parts', 4)
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-tools-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const run = async (...words: string[]) => {
+    const { code, stdout, stderr } = await runCommand(hub, 'dataset', ...words)
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
+  }
+  const unfrozen = await runCommand(
+    ...([
+      hub,
+      'dataset',
+      'export',
+      'parts',
+      '--to',
+      'cvat',
+      '--out',
+      join(folder, 'none'),
+    ] as const),
+  )
+  assert.match(unfrozen.stderr, /there is no frozen of it|dataset freeze parts/)
+  await run('freeze', 'parts', '--json')
+  for (const [format, name, from, to] of [
+    ['cvat', 'annotations.xml', 'label="bolt"', 'label="nut"'],
+    ['label-studio', 'tasks.json', '"bolt"', '"nut"'],
+  ] as const) {
+    const out = join(folder, format)
+    const exported = await run('export', 'parts', '--to', format, '--out', out, '--json')
+    assert.deepEqual([exported.dataset, exported.samples], ['parts', 4])
+    const file = join(out, name)
+    const text = await readFile(file, 'utf8')
+    const mended = text.replace(from, to)
+    assert.notEqual(mended, text)
+    await writeFile(file, mended)
+    const back = await run('import', out, '--name', 'parts', '--json')
+    assert.deepEqual([back.added, back.pictures], [0, 0])
+    const page = await hub.api('GET', '/api/datasets/parts/samples')
+    const { samples: now } = (await page.json()) as SamplePage
+    for (const [at, { digest, stream, site, capturedAt, annotations }] of now.entries()) {
+      const before = samples[at]!
+      assert.deepEqual(
+        [digest, stream, site, capturedAt],
+        [before.digest, before.stream, before.site, before.capturedAt],
+      )
+      const [one] = annotations
+      const [was] = before.annotations
+      assert.ok(one?.kind === 'box' && was?.kind === 'box')
+      assert.equal(one.label, at === 0 ? 'nut' : 'bolt')
+      // To a thousandth of a pixel of 64.
+      for (const [side, share] of one.box.entries()) {
+        assert.ok(Math.abs(share - was.box[side]!) < 1e-5)
+      }
+    }
+  }
 })

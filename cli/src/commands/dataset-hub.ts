@@ -23,7 +23,10 @@ export function addHubDatasetCommands(dataset: Command): void {
       .argument('<dir>', 'folder with pictures and labels')
       .description('send a folder to a hub; what the hub has already is not sent again')
       .requiredOption('--name <name>', 'dataset in the hub; made where there is none')
-      .option('--format <name>', 'coco, yolo, voc, folders, idx or frozen (default: looked for)')
+      .option(
+        '--format <name>',
+        'coco, yolo, voc, cvat, label-studio, folders, masks, idx or frozen (default: looked for)',
+      )
       .option('--labels <names>', 'labels in the order of a model, with commas between')
       .option('--description <text>', 'what a new dataset is for'),
   )

@@ -1,5 +1,5 @@
 /** `edgeloop dataset check|split|export`, and `show` of a folder: labelled pictures where they lie, without a hub. */
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import type {
   Dataset,
@@ -10,13 +10,16 @@ import type {
   SplitOptions,
   SplitUnit,
 } from '@edgeloop/model-compiler/datasets'
+import { datasetFormats } from '@edgeloop/protocol'
 import { type Command, Option } from 'commander'
+import { exportFromHub } from '../dataset/export-from-hub.ts'
 import { Failure, UsageFailure } from '../failure.ts'
-import { integer, jsonOption, number } from '../options.ts'
+import type { HubOptions } from '../hub-client.ts'
+import { integer, jsonOption, number, withHub } from '../options.ts'
 import { formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 
-const formats = ['coco', 'yolo', 'voc', 'folders', 'masks', 'idx', 'frozen'] as const
+const formats = datasetFormats
 
 type Folder = { format?: DatasetFormat; labels?: string; json?: boolean }
 
@@ -65,20 +68,38 @@ export function addLocalDatasetCommands(dataset: Command): void {
     )
     .action(splitFolder)
 
-  withFolder(
+  withHub(
     dataset
       .command('export')
-      .argument('<dir>', 'folder with pictures and labels')
-      .description('write a folder in another form')
-      .addOption(new Option('--to <name>', 'form to write').choices(formats).makeOptionMandatory())
+      .argument('<dir|name>', 'folder with pictures and labels, or a dataset of the hub')
+      .description('write a folder, or a frozen version of a dataset, in another form')
+      .addOption(new Option('--to <name>', 'form to write').choices(formats))
+      .addOption(
+        new Option(
+          '--format <name>',
+          'form of the labels of a folder (default: looked for)',
+        ).choices(formats),
+      )
+      .option('--labels <names>', 'labels in the order of a model, with commas between')
+      .option(
+        '--version <n>',
+        'of a dataset of the hub (default: the newest)',
+        integer(1, 1_000_000),
+      )
       .requiredOption('--out <dir>', 'folder that is not there yet'),
   )
     .addHelpText(
       'after',
-      '\nExample:\n  $ ./edgeloop dataset export photos/ --to coco --out photos-coco/',
+      '\nExamples:\n  $ ./edgeloop dataset export photos/ --to coco --out photos-coco/\n  $ ./edgeloop dataset export parts --to label-studio --out parts-tasks/      from the hub',
     )
     .action(exportFolder)
 }
+
+const isFolder = async (name: string): Promise<boolean> =>
+  await stat(name).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  )
 
 /** Whether the argument of `show` is a folder: names in a hub have no such characters. */
 export const isFolderName = (name: string): boolean => /[/\\]|^\.{1,2}$/.test(name)
@@ -165,17 +186,31 @@ async function splitFolder(folder: string, given: SplitWords): Promise<void> {
 
 async function exportFolder(
   folder: string,
-  given: Folder & { to: DatasetFormat; out: string },
+  given: HubOptions & Folder & { to?: DatasetFormat; out: string; version?: number },
 ): Promise<void> {
+  if (!isFolderName(folder) && !(await isFolder(folder))) {
+    const to = given.to ?? given.format ?? 'frozen'
+    const exported = await exportFromHub(folder, { ...given, to }, stopSignal())
+    if (given.json) printJson(exported)
+    else {
+      const { dataset, version, samples } = exported
+      console.log(`${given.out}: ${dataset}/${version}, ${samples} samples as ${to}`)
+    }
+    return
+  }
+  const { to } = given
+  if (to === undefined) {
+    throw new UsageFailure('Cannot export a folder without --to', `one of ${formats.join(', ')}`)
+  }
   const { exportDataset } = await import('@edgeloop/model-compiler/datasets')
   const signal = stopSignal()
   const dataset = await open(folder, given, signal)
-  const { samples, lost } = await exportDataset(dataset, given.out, { format: given.to, signal })
+  const { samples, lost } = await exportDataset(dataset, given.out, { format: to, signal })
   if (given.json) {
-    printJson({ folder: given.out, format: given.to, samples, lost: problemsOf(lost) })
+    printJson({ folder: given.out, format: to, samples, lost: problemsOf(lost) })
     return
   }
-  console.log(`${given.out}: ${samples} of ${dataset.samples.length} samples as ${given.to}`)
+  console.log(`${given.out}: ${samples} of ${dataset.samples.length} samples as ${to}`)
   printProblems(lost, 5)
 }
 

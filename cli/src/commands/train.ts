@@ -37,6 +37,8 @@ const formats = [
   'coco',
   'yolo',
   'voc',
+  'cvat',
+  'label-studio',
   'folders',
   'masks',
   'idx',

@@ -68,7 +68,8 @@ export type DatasetDesk = {
   /** @throws {Refusal} notFound; badRequest with too many labels */
   edit(name: string, edit: DatasetEdit, note?: AuditNote): Promise<DatasetRow>
   /**
-   * Puts samples in, or changes what is said of those that are in. All of them or none.
+   * Puts samples in, or changes what is said of those that are in. All of them or none. Where and when one of them was
+   * taken stays as it was where it is left out.
    * @param note of the call that does it; a job has told already
    * @throws {Refusal} notFound; badRequest with an unknown label, or a picture that has not come; tooLarge
    */
@@ -621,8 +622,10 @@ async function membersOf(
 function rowOf(dataset: string, sample: DatasetSample, before: Member | undefined) {
   const { digest, name, site, stream, capturedAt, annotations } = sample
   return {
-    ...{ dataset, digest, name, site: site ?? null, stream_id: stream ?? null },
-    captured_at: capturedAt === undefined ? null : Date.parse(capturedAt),
+    ...{ dataset, digest, name },
+    // Tools that labels are mended with know nothing of where and when: what is left out stays as it was.
+    ...{ site: site ?? before?.site ?? null, stream_id: stream ?? before?.stream_id ?? null },
+    captured_at: capturedAt === undefined ? (before?.captured_at ?? null) : Date.parse(capturedAt),
     annotations: JSON.stringify(annotations),
     position: before?.position ?? 0,
     revision: (before?.revision ?? 0) + 1,

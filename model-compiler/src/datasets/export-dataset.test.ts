@@ -105,7 +105,7 @@ const rounded = (annotations: readonly Annotation[]) =>
 const contentOf = ({ samples }: Dataset) =>
   new Map(samples.map(({ digest, annotations }) => [digest, rounded(annotations)] as const).sort())
 
-for (const format of ['coco', 'yolo', 'voc', 'frozen'] as const) {
+for (const format of ['coco', 'yolo', 'voc', 'cvat', 'label-studio', 'frozen'] as const) {
   test(`${format}: boxes, labels and bytes come back, whatever the names are`, async (t) => {
     const folder = await emptyFolder(t)
     let run = 0
@@ -119,7 +119,7 @@ for (const format of ['coco', 'yolo', 'voc', 'frozen'] as const) {
         assert.equal(samples, dataset.samples.length)
         assert.deepEqual(contentOf(back), contentOf(dataset))
         if (format === 'frozen') assert.equal(back.digest, dataset.digest)
-        if (format === 'coco') {
+        if (format === 'coco' || format === 'label-studio') {
           assert.deepEqual(
             back.samples.map(({ stream, capturedAt }) => [stream, capturedAt]).sort(),
             dataset.samples.map(({ stream, capturedAt }) => [stream, capturedAt]).sort(),
@@ -146,7 +146,7 @@ const outline: Annotation = {
 }
 const around: Annotation = { kind: 'box', label: labels[0]!, box: [0.1, 0.1, 0.4, 0.8] }
 
-for (const format of ['coco', 'yolo'] as const) {
+for (const format of ['coco', 'yolo', 'cvat', 'label-studio'] as const) {
   test(`${format}: an outline and its box stay one thing`, async (t) => {
     const folder = await emptyFolder(t)
     const other: Annotation = { kind: 'box', label: labels[1]!, box: [0.1, 0.1, 0.4, 0.8] }

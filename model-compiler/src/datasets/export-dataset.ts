@@ -7,8 +7,10 @@ import sharp from 'sharp'
 import type { Annotation, Dataset, Sample } from './dataset.ts'
 import { DatasetError } from './dataset-error.ts'
 import { cocoText } from './formats/coco-text.ts'
+import { cvatText } from './formats/cvat-text.ts'
 import { classOf } from './formats/folders.ts'
 import { writeFrozen } from './formats/frozen.ts'
+import { labelStudioInterface, labelStudioText } from './formats/label-studio-text.ts'
 import { vocText } from './formats/voc-text.ts'
 import { yoloConfiguration, yoloText } from './formats/yolo-text.ts'
 import { imageEndings, imagesAmong } from './image-names.ts'
@@ -32,6 +34,8 @@ const carried: Readonly<Record<DatasetFormat, readonly Annotation['kind'][]>> = 
   coco: ['box', 'polygon'],
   yolo: ['box', 'polygon'],
   voc: ['box'],
+  cvat: ['box', 'polygon', 'class'],
+  'label-studio': ['box', 'polygon', 'class', 'number'],
   folders: ['class'],
   masks: ['mask'],
   idx: ['class'],
@@ -106,6 +110,13 @@ async function write(writing: Writing): Promise<number> {
   }
   if (format === 'coco') {
     await put(folder, 'annotations/instances.json', cocoText(dataset.labels, written))
+  }
+  if (format === 'cvat') {
+    await put(folder, 'annotations.xml', cvatText(dataset.name, dataset.labels, written))
+  }
+  if (format === 'label-studio') {
+    await put(folder, 'tasks.json', labelStudioText(written))
+    await put(folder, 'interface.xml', labelStudioInterface(dataset.labels))
   }
   if (format === 'yolo') await put(folder, 'data.yaml', yoloConfiguration(dataset.labels))
   if (format === 'masks')
@@ -191,7 +202,9 @@ function listLost({ format, lost }: Writing, sample: Sample): void {
   const kinds = new Set(sample.annotations.map(({ kind }) => kind))
   const others = [...kinds].filter((kind) => !carried[format].includes(kind))
   const said =
-    format !== 'coco' && (sample.stream ?? sample.site ?? sample.capturedAt) !== undefined
+    format !== 'coco' &&
+    format !== 'label-studio' &&
+    (sample.stream ?? sample.site ?? sample.capturedAt) !== undefined
   const what = [...others, ...(said ? ['where and when it was taken'] : [])]
   if (what.length === 0) return
   const text = `${format} does not carry: ${what.join(', ')}`

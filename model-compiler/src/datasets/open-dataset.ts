@@ -5,9 +5,11 @@ import { DatasetError } from './dataset-error.ts'
 import { type Reading, samplesOf } from './draft.ts'
 import { FileTree } from './file-tree.ts'
 import { isCoco, readCoco } from './formats/coco.ts'
+import { isCvat, readCvat } from './formats/cvat.ts'
 import { isFolders, isMasks, readFolders, readMasks } from './formats/folders.ts'
 import { isFrozen, readFrozen } from './formats/frozen.ts'
 import { isIdx, readIdxSet } from './formats/idx.ts'
+import { isLabelStudio, readLabelStudio } from './formats/label-studio.ts'
 import { isVoc, readVoc } from './formats/voc.ts'
 import { isYolo, readYolo } from './formats/yolo.ts'
 import { datasetDigest } from './frozen-list.ts'
@@ -20,7 +22,17 @@ import {
 } from './pictures.ts'
 import type { Problems } from './problems.ts'
 
-export const datasetFormats = ['coco', 'yolo', 'voc', 'folders', 'masks', 'idx', 'frozen'] as const
+export const datasetFormats = [
+  'coco',
+  'yolo',
+  'voc',
+  'cvat',
+  'label-studio',
+  'folders',
+  'masks',
+  'idx',
+  'frozen',
+] as const
 export type DatasetFormat = (typeof datasetFormats)[number]
 
 export type OpenOptions = {
@@ -38,6 +50,8 @@ const readers = {
   coco: readCoco,
   yolo: readYolo,
   voc: readVoc,
+  cvat: readCvat,
+  'label-studio': readLabelStudio,
   folders: readFolders,
   masks: readMasks,
 } satisfies Partial<
@@ -49,7 +63,10 @@ const signs: readonly (readonly [DatasetFormat, (tree: FileTree) => boolean | Pr
   [
     ['frozen', isFrozen],
     ['idx', isIdx],
+    // Its lists are called as COCO's are.
+    ['label-studio', isLabelStudio],
     ['coco', isCoco],
+    ['cvat', isCvat],
     ['voc', isVoc],
     ['yolo', isYolo],
     ['masks', isMasks],

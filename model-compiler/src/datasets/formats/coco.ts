@@ -120,10 +120,10 @@ function categoriesOf({ file, categories }: CocoFile, problems: Problems): Map<I
   return names
 }
 
-type Find = (name: string, json: string) => string | undefined
+export type Find = (name: string, json: string) => string | undefined
 
 /** Where a `file_name` lies: as it is said, or wherever a path ends with it; of several the one in a folder the JSON is named after. */
-function finder(tree: FileTree): Find {
+export function finder(tree: FileTree): Find {
   const byName = Map.groupBy(imagesAmong(tree.files), (file) => basename(file))
   return (name, json) => {
     const said = name.replaceAll('\\', '/').replace(/^\.\//, '')

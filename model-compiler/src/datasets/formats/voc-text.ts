@@ -1,5 +1,6 @@
 /** Labels of one image as Pascal VOC's XML. Pure. */
 import type { Sample } from '../dataset.ts'
+import { escaped } from './xml-text.ts'
 
 /** Boxes in whole pixels from 1, both ends included, as every tool of this form reads them. */
 export function vocText({ width, height, annotations }: Sample, file: string): string {
@@ -28,13 +29,3 @@ ${objects.join('')}</annotation>
 
 const pixel = (value: number, size: number): number =>
   Math.min(size, Math.max(1, Math.round(value) + 1))
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&apos;',
-}
-const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => entities[character]!)

@@ -6,6 +6,7 @@ import type { Reading, Size } from '../draft.ts'
 import type { FileTree } from '../file-tree.ts'
 import { imagesAmong, stemOf } from '../image-names.ts'
 import { Problems } from '../problems.ts'
+import { unescaped } from './xml-text.ts'
 
 /** What one file says. */
 export type VocFile = {
@@ -130,13 +131,3 @@ async function vocOf(
     return undefined
   }
 }
-
-const entities: Readonly<Record<string, string>> = {
-  '&lt;': '<',
-  '&gt;': '>',
-  '&quot;': '"',
-  '&apos;': "'",
-  '&amp;': '&',
-}
-const unescaped = (text: string): string =>
-  text.replace(/&(?:lt|gt|quot|apos|amp);/g, (entity) => entities[entity]!)
