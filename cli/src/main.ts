@@ -11,6 +11,7 @@ import { deltaCommand } from './commands/delta.ts'
 import { detectCommand } from './commands/detect.ts'
 import { deviceCommand } from './commands/device.ts'
 import { siteCommand } from './commands/device-updates.ts'
+import { driftCommand } from './commands/drift.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
@@ -68,6 +69,7 @@ for (const command of [
   deviceCommand(),
   siteCommand(),
   rolloutCommand(),
+  driftCommand(),
   streamCommand(),
   eventsCommand(),
   ruleCommand(),

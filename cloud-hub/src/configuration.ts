@@ -160,6 +160,13 @@ export const HubConfig = Type.Object(
       description:
         'When what is older than it is kept is removed: a cron expression, in the time zone of the hub; also an hour after a start',
     }),
+    driftLearnsFrom: Type.Integer({
+      minimum: 20,
+      maximum: 10_000,
+      default: 120,
+      description:
+        'Sketches of a stream from which is learnt what is usual on it, before drift is told: two hours where one comes a minute',
+    }),
     healthKeptDays: Type.Integer({
       minimum: 1,
       maximum: 3650,

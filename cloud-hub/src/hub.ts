@@ -46,6 +46,8 @@ import { openFleet } from './devices/fleet.ts'
 import { openPlaceDesk } from './devices/places.ts'
 import { openReports } from './devices/reports.ts'
 import { openRetirementDesk } from './devices/retirement.ts'
+import { openDriftDesk } from './drift/drift.ts'
+import { openDriftKeeper } from './drift/drift-keeper.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
@@ -226,6 +228,7 @@ export async function openHub(
     liveClients: () => live.viewers,
     artifactTransfers: () => downloads.open,
     rolloutsOpen: () => keeper.open,
+    driftAlarms: () => driftKeeper.active,
   })
   const beat = setInterval(changes.beat, beatIntervalMs)
   opened.defer(() => clearInterval(beat))
@@ -334,6 +337,14 @@ export async function openHub(
     publish: (device, offers) => broker?.publish('offers', device, offers),
     tell: changes.publish,
   })
+  const learnsFrom = config.driftLearnsFrom
+  const driftKeeper = opened.use(
+    openDriftKeeper({
+      ...{ store, fleet, sites, clock, log, learnsFrom, failed },
+      alone: storeAddress.kind === 'sqlite',
+      tell: changes.publish,
+    }),
+  )
   const reports = openReports({
     fleet,
     heard: (device, reported) => {
@@ -374,6 +385,7 @@ export async function openHub(
         tellStored(stored, { fleet, changes, metrics })
         clips.stored(stored.device, stored.events)
         rules.wake()
+        if (stored.events.some(({ kind }) => kind === 'sketch')) driftKeeper.wake()
       },
     }),
   )
@@ -497,6 +509,7 @@ export async function openHub(
   // What devices said since the broker opened was kept for it.
   opened.use(keeper)
   keeper.begin()
+  driftKeeper.begin()
   const rollouts = openRolloutDesk({ store, fleet, sites, artifacts: offered, keeper, clock })
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
@@ -628,6 +641,10 @@ export async function openHub(
     runs,
     schedules,
     rollouts,
+    drift: openDriftDesk({
+      ...{ store, fleet, clock, learnsFrom },
+      changed: (deviceId, streamId) => changes.publish({ kind: 'drift', deviceId, streamId }),
+    }),
     sites,
     rules,
     receivers,

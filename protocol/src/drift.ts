@@ -157,6 +157,74 @@ export const DriftDetail = Type.Object(
 )
 export type DriftDetail = Static<typeof DriftDetail>
 
+/** Alarms in one list. */
 export const driftAlarmsListed = 200
+const streamOfDevice = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
 
-export const streamOfDevice = Type.Object({ deviceId: DeviceId, streamId: StreamId }, closed)
+export const driftRoutes = {
+  driftStreamList: {
+    method: 'GET',
+    path: '/api/drift/streams',
+    access: 'viewer',
+    summary: 'Lists streams that send sketches, those with alarms first; at most 1,000',
+    query: Type.Object({ device: Type.Optional(DeviceId) }, closed),
+    response: Type.Array(DriftStream),
+  },
+  driftStreamShow: {
+    method: 'GET',
+    path: '/api/drift/streams/:deviceId/:streamId',
+    access: 'viewer',
+    summary: 'Shows a stream beside what is usual for it: figures over time, histograms, alarms',
+    params: streamOfDevice,
+    query: Type.Object(
+      {
+        /** Hours up to the newest sketch. */
+        hours: Type.Optional(Type.Integer({ minimum: 1, maximum: 192, default: 24 })),
+      },
+      closed,
+    ),
+    response: DriftDetail,
+  },
+  driftAccept: {
+    method: 'POST',
+    path: '/api/drift/streams/:deviceId/:streamId/accept',
+    access: 'operator',
+    summary: 'Says that what a stream shows from now on is the new normal: it is learnt anew',
+    params: streamOfDevice,
+    response: DriftStream,
+  },
+  driftAlarmList: {
+    method: 'GET',
+    path: '/api/drift/alarms',
+    access: 'viewer',
+    summary: `Lists alarms of drift, newest first; at most ${driftAlarmsListed}`,
+    query: Type.Object(
+      {
+        device: Type.Optional(DeviceId),
+        stream: Type.Optional(StreamId),
+        kind: Type.Optional(DriftKind),
+        /** `active`: not over yet. */
+        state: Type.Optional(Type.Enum(['active', 'ended'])),
+        /** Only those before this one. */
+        before: Type.Optional(Type.Integer({ minimum: 1 })),
+      },
+      closed,
+    ),
+    response: Type.Array(DriftAlarm),
+  },
+  driftSnooze: {
+    method: 'POST',
+    path: '/api/drift/alarms/:alarmId/snooze',
+    access: 'operator',
+    summary: 'Tells nobody of an alarm, nor of another of its kind on its stream, for a while',
+    params: Type.Object({ alarmId: Type.Integer({ minimum: 1 }) }, closed),
+    body: Type.Object(
+      {
+        /** 0 takes it back; at most 30 days. */
+        minutes: Type.Integer({ minimum: 0, maximum: 43_200 }),
+      },
+      closed,
+    ),
+    response: DriftAlarm,
+  },
+} as const

@@ -45,6 +45,7 @@ import {
   logAnswerBytesMax,
   logLinesMax,
 } from './device-log.ts'
+import { driftRoutes } from './drift.ts'
 import { eventKinds, Mark, MarkKind, markKinds, StoredEvent } from './event.ts'
 import { ruleRoutes } from './event-rules.ts'
 import { Job, JobId } from './jobs.ts'
@@ -1634,6 +1635,7 @@ export const routes = {
   ...labelRoutes,
   ...fieldSampleRoutes,
   ...ruleRoutes,
+  ...driftRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1813,7 +1815,7 @@ export function pathOf(
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
  * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
- * `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
+ * `drift`: alarms of a stream are others; `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1840,6 +1842,7 @@ export const Change = Type.Union([
     streamId: Type.Union([StreamId, Type.Null()]),
   }),
   Type.Object({ kind: Type.Literal('rules') }),
+  Type.Object({ kind: Type.Literal('drift'), deviceId: DeviceId, streamId: StreamId }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -35,6 +35,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'simulated rollouts: how often a good model is stopped, and where a bad one is',
     load: async () => (await import('./rollout-gates.ts')).bench,
   },
+  drift: {
+    says: 'drift of simulated cameras over days: found, how soon, told apart, false alarms',
+    load: async () => (await import('./drift.ts')).bench,
+  },
   faults: {
     says: 'kills and cuts while 100,000 events flow; full disk: what was lost, what was doubled',
     load: async () => (await import('./faults.ts')).bench,

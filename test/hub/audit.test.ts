@@ -39,6 +39,8 @@ const elsewhere: { readonly [N in RouteName]?: string } = {
   rolloutApprove: './rollouts.test.ts',
   rolloutRetry: './rollouts.test.ts',
   deviceModelRollBack: './rollouts.test.ts',
+  driftAccept: './drift.test.ts',
+  driftSnooze: './drift.test.ts',
 }
 
 /** What makes a route that changes something succeed. One that is missing here fails the walk below. */

@@ -16,6 +16,7 @@ export const storeTests = {
     'rollouts',
     'labelling',
     'label-arrivals',
+    'drift',
   ],
 } as const
 

@@ -143,7 +143,15 @@ export function openRetirementDesk(deps: {
   async function deleteRest({ deviceKey, deviceId }: Device, note: AuditNote | undefined) {
     return await store.writer.transaction().execute(async (tx) => {
       const deleteFrom = async (
-        table: 'quarantine' | 'config_version' | 'boot' | 'rollout_box' | 'device_update',
+        table:
+          | 'quarantine'
+          | 'config_version'
+          | 'boot'
+          | 'rollout_box'
+          | 'device_update'
+          | 'drift_stream'
+          | 'drift_point'
+          | 'drift_alarm',
       ) => {
         const { numDeletedRows } = await tx
           .deleteFrom(table)
@@ -163,6 +171,9 @@ export function openRetirementDesk(deps: {
         .execute()
       await deleteFrom('rollout_box')
       await deleteFrom('device_update')
+      await deleteFrom('drift_stream')
+      await deleteFrom('drift_point')
+      await deleteFrom('drift_alarm')
       const quarantined = await deleteFrom('quarantine')
       const configVersions = await deleteFrom('config_version')
       await deleteFrom('boot')

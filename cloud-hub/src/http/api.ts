@@ -28,6 +28,7 @@ import type { PlaceDesk } from '../devices/places.ts'
 import type { RetirementDesk } from '../devices/retirement.ts'
 import { readSparklines } from '../devices/sparklines.ts'
 import { listStreams } from '../devices/stream-list.ts'
+import type { DriftDesk } from '../drift/drift.ts'
 import { readDensity } from '../events/density.ts'
 import type { Events } from '../events/events.ts'
 import { setMark } from '../events/marks.ts'
@@ -95,6 +96,7 @@ export type Rooms = {
   readonly runs: RunDesk
   readonly schedules: ScheduleDesk
   readonly rollouts: RolloutDesk
+  readonly drift: DriftDesk
   readonly sites: Sites
   readonly fieldSamples: FieldSamples
   readonly samplePurse: SamplePurse
@@ -492,6 +494,12 @@ export function apiHandlers(rooms: Rooms): Handlers {
     },
     trainingScheduleRemove: ({ params, note }) => rooms.schedules.remove(params.name, note),
 
+    driftStreamList: ({ query }) => rooms.drift.list(query),
+    driftStreamShow: ({ params, query }) =>
+      rooms.drift.show(params.deviceId, params.streamId, query.hours ?? 24),
+    driftAccept: ({ params, note }) => rooms.drift.accept(params.deviceId, params.streamId, note),
+    driftAlarmList: ({ query }) => rooms.drift.alarms(query),
+    driftSnooze: ({ params, body, note }) => rooms.drift.snooze(params.alarmId, body.minutes, note),
     rolloutPreview: ({ body }) => rooms.rollouts.preview(body),
     rolloutCreate: ({ body, person, note }) =>
       rooms.rollouts.create(body, signedIn(person).user, note),

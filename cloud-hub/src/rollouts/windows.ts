@@ -46,6 +46,9 @@ function atLocal(zone: string, at: number, minutes: number, local: number): numb
   return guess + off * minuteMs
 }
 
+/** Hour of the day that clocks of the zone show at `at`, 0..24 with its fraction. */
+export const localHour = (zone: string, at: number): number => localTime(zone, at).minute / 60
+
 const formats = new Map<string, Intl.DateTimeFormat>()
 const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
 

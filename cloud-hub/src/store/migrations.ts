@@ -24,6 +24,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0042-rollouts': { up: rollouts },
   '0050-field-samples': { up: fieldSamples },
   '0051-labelling': { up: labelling },
+  '0052-drift': { up: drift },
   '0054-rules': { up: rules },
   '0058-labelling-arrivals': { up: labellingArrivals },
 }
@@ -883,6 +884,54 @@ async function labellingArrivals(db: Kysely<unknown>): Promise<void> {
     .addColumn('hash', 'text', (c) => c.notNull())
     .addColumn('embedding', 'text', (c) => c.notNull())
     .addColumn('at', 'integer', (c) => c.notNull())
+    .execute()
+}
+
+/** What is usual on each stream, its figures over time, and alarms; how far sketches were looked at. */
+async function drift(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('drift_stream'))
+    .addColumn('device_key', 'integer', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('figures', 'text', (c) => c.notNull())
+    .addColumn('learnt', 'integer', (c) => c.notNull())
+    .addColumn('is_night', 'integer', (c) => c.notNull())
+    .addColumn('model_digest', 'text')
+    .addColumn('newest_at', 'integer', (c) => c.notNull())
+    .addColumn('seen_at', 'integer', (c) => c.notNull())
+    .addColumn('interval_ms', 'integer', (c) => c.notNull())
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('drift_stream_of', ['device_key', 'stream_id'])
+    .execute()
+  await strict(db.schema.createTable('drift_point'))
+    .addColumn('device_key', 'integer', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('at', 'integer', (c) => c.notNull())
+    .addColumn('figures', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('drift_point_of', ['device_key', 'stream_id', 'at'])
+    .execute()
+  await strict(db.schema.createTable('drift_alarm'))
+    .addColumn('alarm_id', 'integer', (c) => c.primaryKey())
+    .addColumn('device_key', 'integer', (c) => c.notNull())
+    .addColumn('stream_id', 'text', (c) => c.notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('raised_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .addColumn('ended_by', 'text')
+    .addColumn('why', 'text', (c) => c.notNull())
+    .addColumn('figures', 'text', (c) => c.notNull())
+    .addColumn('model_digest', 'text')
+    .addColumn('snoozed_until', 'integer')
+    .execute()
+  await db.schema
+    .createIndex('drift_alarm_of')
+    .on('drift_alarm')
+    .columns(['device_key', 'stream_id', 'alarm_id'])
+    .execute()
+  await db.schema.createIndex('drift_alarm_open').on('drift_alarm').columns(['ended_at']).execute()
+  await strict(db.schema.createTable('drift_progress'))
+    .addColumn('name', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('event_id', 'integer', (c) => c.notNull())
     .execute()
 }
 

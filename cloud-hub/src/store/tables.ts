@@ -796,6 +796,52 @@ export type ForgottenTable = {
   at: number
 }
 
+/** A stream whose sketches are watched. */
+export type DriftStreamTable = {
+  device_key: number
+  stream_id: string
+  /** `WatchState` as JSON. */
+  state: string
+  /** `DriftFigure[]` of the newest sketch, as JSON. */
+  figures: string
+  learnt: number
+  is_night: number
+  model_digest: string | null
+  newest_at: number
+  /** When the hub took in its newest sketch. */
+  seen_at: number
+  interval_ms: number
+  revision: number
+}
+
+/** Figures of one sketch beside what was usual, for charts: `[name, now, usual, tolerance][]` as JSON. */
+export type DriftPointTable = {
+  device_key: number
+  stream_id: string
+  at: number
+  figures: string
+}
+
+export type DriftAlarmTable = {
+  alarm_id: Generated<number>
+  device_key: number
+  stream_id: string
+  kind: string
+  raised_at: number
+  ended_at: number | null
+  ended_by: string | null
+  why: string
+  figures: string
+  model_digest: string | null
+  snoozed_until: number | null
+}
+
+/** Events up to here were looked at. */
+export type DriftProgressTable = {
+  name: string
+  event_id: number
+}
+
 export type Tables = {
   device: DeviceTable
   config_version: ConfigVersionTable
@@ -850,4 +896,8 @@ export type Tables = {
   sample_spend: SampleSpendTable
   sample_budget: SampleBudgetTable
   forgotten: ForgottenTable
+  drift_stream: DriftStreamTable
+  drift_point: DriftPointTable
+  drift_alarm: DriftAlarmTable
+  drift_progress: DriftProgressTable
 }

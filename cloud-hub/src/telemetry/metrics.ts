@@ -13,6 +13,7 @@ export function openMetrics(figures: {
   liveClients: () => number
   artifactTransfers: () => number
   rolloutsOpen: () => number
+  driftAlarms: () => ReadonlyMap<string, number>
 }) {
   const registry = new Registry()
   const registers = [registry]
@@ -32,6 +33,16 @@ export function openMetrics(figures: {
   gauge('edgeloop_live_clients', 'Open live WebSockets', figures.liveClients)
   gauge('edgeloop_artifact_transfers', 'Transfers of models that go on', figures.artifactTransfers)
   gauge('edgeloop_rollouts_open', 'Rollouts that this hub decides about', figures.rolloutsOpen)
+  new Gauge({
+    name: 'edgeloop_drift_alarms',
+    help: 'Alarms of drift that are not over, by kind; on the hub that watches',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [kind, alarms] of figures.driftAlarms()) this.set({ kind }, alarms)
+    },
+  })
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
     new Counter({ name, help, labelNames, registers })
   return {

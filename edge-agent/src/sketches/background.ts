@@ -18,7 +18,7 @@ const tileHeight = gateHeight / tileRows
 /** Deviation of a tile's pixels, as a share of its light, that counts as flat. */
 const flatShare = 0.01
 /** Grey levels added to a tile's light, so that the noise of darkness is no texture. */
-const darkLevel = 8
+const darkLevel = 16
 const most = 15
 
 /** @param mean 160×90 grey levels, row by row: the mean of several pictures */
