@@ -131,7 +131,7 @@ export const StreamConfig = Type.Object(
     sketchIntervalMs: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 3_600_000, default: 60_000 }),
     ),
-    /** Off when left out. A stream with masks has none: what is not decoded cannot be blanked. */
+    /** Off when left out. A stream with masks or redaction has none: what is not decoded cannot be blanked. */
     clips: Type.Optional(ClipConfig),
     /** Frames that are kept for learning; none when left out. */
     sampling: Type.Optional(SamplingConfig),
@@ -177,6 +177,9 @@ export function configMisfit({ streams }: DeviceConfig): string | undefined {
     if (misfit !== undefined) return `/streams/${i}${misfit}`
     if (stream.clips && (stream.masks ?? []).length > 0) {
       return `/streams/${i}/clips cannot be recorded with masks: a clip is what the camera sent, and nothing in it can be blanked; remove the masks or the clips`
+    }
+    if (stream.clips && stream.redact) {
+      return `/streams/${i}/clips cannot be recorded with redaction: a clip is what the camera sent, and nothing in it can be made unreadable; remove the redaction or the clips`
     }
     const models = (stream.furtherModels ?? []).map(({ model }) => model)
     const twice = models.findIndex((model, at) => models.indexOf(model) !== at)

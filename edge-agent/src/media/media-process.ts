@@ -166,8 +166,9 @@ class Media {
     const stream = runStream(settings, {
       openCamera,
       locate: (source, signal) => this.#locate(source, signal),
-      openLane: async (name, options) => {
+      openLane: async (name, options, use) => {
         const lane = await this.#openLane(name, options)
+        if (use === 'redaction') return lane
         return this.#watch.over(lane, config.streamId, options)
       },
       record: this.#channel.record,

@@ -5,6 +5,7 @@
 import { type SampleReason, sampleBytesMax } from '@edgeloop/protocol'
 import sharp from 'sharp'
 import type { Frame, InputView } from '../cameras/camera.ts'
+import { pictureOf, redactionOf } from '../privacy/redactor.ts'
 import { type Ask, type Choice, Chooser, type ChooserOptions } from './chooser.ts'
 import type { FrameFacts } from './facts.ts'
 import { looksOf } from './looks.ts'
@@ -80,13 +81,13 @@ export class StreamSampler {
   /**
    * Looks at an analysed frame, and keeps it where it is worth it.
    * @param canvas what the model was fed
-   * @param about who said what of the frame
+   * @param about who said what of the frame, and how many masks its camera blanks
    */
   async look(
     frame: Frame,
     facts: FrameFacts,
     canvas: { bytes: Uint8Array; view: InputView },
-    about: Pick<KeptSample, 'model' | 'redaction'>,
+    { model, masks }: Pick<KeptSample, 'model'> & { readonly masks: number },
   ): Promise<void> {
     const choice = this.#chooser.consider(facts, () => looksOf(frame.gate(), canvas))
     const { monotonicMs } = this.#deps
@@ -95,12 +96,14 @@ export class StreamSampler {
       return
     }
     if (this.#writes >= writesMax) return
-    const jpeg = await frame.jpeg({ widthMax: this.#settings.widthMax, quality })
-    if (jpeg.length > sampleBytesMax) return
+    const jpeg = await pictureOf(frame, { widthMax: this.#settings.widthMax, quality })
+    if (!jpeg || jpeg.length > sampleBytesMax) return
     this.#chooser.kept(choice, jpeg.length)
     // As it was made: a decoder may keep fewer pixels than were asked for.
     const { width, height } = await sharp(jpeg).metadata()
-    const record = { ...recordOf(choice, this.#deps.streamId, frame.at), width, height, ...about }
+    const redaction = redactionOf(jpeg, masks)
+    const about = { width, height, model, redaction }
+    const record = { ...recordOf(choice, this.#deps.streamId, frame.at), ...about }
     this.#write(async () => {
       const { folder, announce } = this.#deps
       announce(await writeSample(folder, jpeg, record))

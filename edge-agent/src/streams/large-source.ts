@@ -3,6 +3,7 @@
  * and let go soon after; meanwhile only key frames are decoded, unless somebody watches live.
  */
 import type { Camera, Frame } from '../cameras/camera.ts'
+import { pictureOf } from '../privacy/redactor.ts'
 
 /** The camera stays open this long after the last picture: tracks often want another one. */
 const lingerMs = 10_000
@@ -106,7 +107,8 @@ export class LargeSource implements AsyncDisposable {
       const nowMs = monotonicMs()
       if (this.#wanted !== undefined) {
         this.#usedMs = nowMs
-        this.#wanted.resolve({ jpeg: await frame.jpeg(jpeg), at: frame.at })
+        const picture = await pictureOf(frame, jpeg)
+        this.#wanted?.resolve(picture && { jpeg: picture, at: frame.at })
         this.#wanted = undefined
       }
       if (this.#isWatched) {

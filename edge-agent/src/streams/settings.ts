@@ -7,12 +7,14 @@ import {
   hideSecret,
   MotionGate,
   type Point,
+  RedactionConfig,
   SamplingConfig,
   StreamConfig,
   sampleReasons,
 } from '@edgeloop/protocol'
 import type { MaskPolygon } from '../cameras/picture-mask.ts'
 import type { ClipSettings } from '../clips/stream-clips.ts'
+import type { RedactionSettings } from '../privacy/redactor.ts'
 import type { SamplingSettings } from '../sampling/stream-sampler.ts'
 import type { LineSettings, ZoneSettings } from './area-watch.ts'
 import type { MotionGateOptions } from './motion-gate.ts'
@@ -42,6 +44,8 @@ export type StreamSettings = {
     readonly scoreMin: number
   }[]
   readonly masks: readonly MaskPolygon[]
+  /** Undefined: nothing but the masks is hidden. */
+  readonly redact: RedactionSettings | undefined
   /** Undefined: none are recorded. */
   readonly clips: ClipSettings | undefined
   /** Undefined: no frames are kept for learning. */
@@ -83,9 +87,9 @@ export function settingsOf(config: StreamConfig): StreamSettings {
       scoreMin: scoreMin ?? defaultOf(FurtherModel, 'scoreMin'),
     })),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
+    redact: config.redact && redactOf(config.redact),
     clips: config.clips && clipsOf(config.clips),
-    // What must not be seen is not kept either, where nobody makes it unreadable.
-    sampling: config.sampling && !config.redact ? samplingOf(config.sampling) : undefined,
+    sampling: config.sampling && samplingOf(config.sampling),
     motionGate: {
       enabled: gate.enabled ?? defaultOf(MotionGate, 'enabled'),
       levelMin: gate.levelMin ?? defaultOf(MotionGate, 'levelMin'),
@@ -97,6 +101,15 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     idleLatencyMaxMs: config.idleLatencyMaxMs ?? defaultOf(StreamConfig, 'idleLatencyMaxMs'),
     hardwareDecode: config.hardwareDecode ?? defaultOf(StreamConfig, 'hardwareDecode'),
     decoder: config.decoder ?? 'auto',
+  }
+}
+
+function redactOf({ labels, model, ...given }: RedactionConfig): RedactionSettings {
+  return {
+    ...{ labels, model },
+    scoreMin: given.scoreMin ?? defaultOf(RedactionConfig, 'scoreMin'),
+    margin: given.margin ?? defaultOf(RedactionConfig, 'margin'),
+    method: given.method ?? defaultOf(RedactionConfig, 'method'),
   }
 }
 

@@ -12,6 +12,7 @@ import type { Detected, Lane } from '../media/inference.ts'
 import type { OpenedModel } from '../media/inference-protocol.ts'
 import type { Snapshots } from '../media/snapshots.ts'
 import type { DetectOptions } from '../models/model.ts'
+import { pictureOf, Redactor } from '../privacy/redactor.ts'
 import { ModelError } from '../runtimes/runtime.ts'
 import type { Ask } from '../sampling/chooser.ts'
 import type { FrameFacts } from '../sampling/facts.ts'
@@ -43,10 +44,15 @@ export type StreamDeps = {
   /** The file or address behind a source, which for `demo:SEED` has to be rendered first. */
   readonly locate: (source: string, signal: AbortSignal) => Promise<string>
   /**
-   * Opens a lane to the model of this name; without a name, to the only one.
+   * Opens a lane to the model of this name; without a name, to the only one. What a model says for a redaction is
+   * not among what is known of it: its scores are those of another threshold.
    * @throws {ModelError} when there is no such model or it cannot be opened
    */
-  readonly openLane: (model: string | undefined, options: DetectOptions) => Promise<Lane>
+  readonly openLane: (
+    model: string | undefined,
+    options: DetectOptions,
+    use?: 'redaction',
+  ) => Promise<Lane>
   /** Hands an event on. Waits while too many are not recorded yet. */
   readonly record: (event: NewEvent) => Promise<void>
   readonly snapshots: Snapshots
@@ -192,17 +198,21 @@ class Stream {
     this.sampler = await this.#openSampler()
     let lane: Lane | undefined
     let cascade: Cascade | undefined
+    let redactor: Redactor | undefined
     const close = (): void => {
       lane?.[Symbol.dispose]()
       cascade?.[Symbol.dispose]()
+      redactor?.[Symbol.dispose]()
       lane = undefined
       cascade = undefined
+      redactor = undefined
     }
     while (!signal.aborted) {
       try {
         lane ??= await this.#openLane()
         cascade ??= await this.#openCascade()
-        await this.#watch(lane, cascade)
+        redactor ??= await this.#openRedactor()
+        await this.#watch(lane, cascade, redactor)
       } catch (error) {
         if (signal.aborted) break
         if (error instanceof ModelError) close()
@@ -281,12 +291,25 @@ class Stream {
     return cascade
   }
 
+  async #openRedactor(): Promise<Redactor | undefined> {
+    const { redact, model, masks } = this.#settings
+    const { openLane, monotonicMs, log } = this.#deps
+    const warn = (text: string): void => log('warn', text)
+    return (
+      redact &&
+      (await Redactor.open(redact, {
+        ...{ model, masks: masks.length, monotonicMs, warn },
+        openLane: (name, options) => openLane(name, options, 'redaction'),
+      }))
+    )
+  }
+
   /** One connection, from opening to whatever ends it. */
-  async #watch(lane: Lane, cascade: Cascade): Promise<void> {
+  async #watch(lane: Lane, cascade: Cascade, redactor: Redactor | undefined): Promise<void> {
     const { source, detectSource } = this.#settings
     const { signal, figures, monotonicMs } = this.#deps
-    const clips = this.#openClips()
-    await using camera = await this.#open(detectSource, lane, signal, clips)
+    const clips = redactor ? undefined : this.#openClips()
+    await using camera = await this.#open(detectSource, lane, redactor, signal, clips)
     const deps: StreamDeps = clips
       ? { ...this.#deps, record: recordWith(clips, this.#deps) }
       : this.#deps
@@ -296,13 +319,15 @@ class Stream {
       source === detectSource
         ? undefined
         : new LargeSource({
-            open: (closing) => this.#open(source, lane, AbortSignal.any([signal, closing])),
+            open: (closing) =>
+              this.#open(source, lane, redactor, AbortSignal.any([signal, closing])),
             jpeg: largeJpeg,
             show: (frame) => watch.showLarge(frame),
             warn: (text) => this.#deps.log('warn', text),
             monotonicMs,
           })
     watch.large = large
+    watch.redactor = redactor
     try {
       for await (const frame of camera.frames()) {
         using held = frame
@@ -332,12 +357,13 @@ class Stream {
   async #open(
     source: string,
     lane: Lane,
+    redactor: Redactor | undefined,
     signal: AbortSignal,
     clips?: StreamClips,
   ): Promise<Camera> {
     const { analysisFps, masks, stallTimeoutMs, decoder, hardwareDecode } = this.#settings
     const widthMax = this.#settings.sampling?.widthMax ?? 0
-    return this.#deps.openCamera({
+    const camera = await this.#deps.openCamera({
       source: await this.#deps.locate(source, signal),
       analysisFps,
       pace: 'live',
@@ -353,6 +379,8 @@ class Stream {
       onCoded: clips && ((packet) => clips.packet(packet)),
       signal,
     })
+    // From here on no picture of it is to be had but a redacted one.
+    return redactor?.over(camera) ?? camera
   }
 
   async #goLive({ info }: Camera, model: OpenedModel, { width, height }: Frame): Promise<void> {
@@ -454,6 +482,8 @@ class Watch {
   large: LargeSource | undefined
   /** Keeps frames for learning, where that is wanted. */
   sampler: StreamSampler | undefined
+  /** Where something has to be hidden. */
+  redactor: Redactor | undefined
   #came = 0
   #isStill = false
   /** Of the model that answered last. */
@@ -574,11 +604,12 @@ class Watch {
     figures.analysed(detected.inferenceMs, Math.max(0, now() - at))
     this.#modelDigest = detected.digest
     this.#sketch.answer(detected.detections, detected.digest)
+    this.redactor?.saw(detected.detections)
     const { changes, trackIds } = this.#tracker.update(detected.detections, steadyAt)
     const acts = this.#areas.take(changes, this.#tracker.tracks, steadyAt)
     const pictured = this.#events.toPicture(changes, at)
     const isPictured = pictured.length > 0 || acts.some(deservesPicture)
-    const jpeg = frame && isPictured ? await frame.jpeg(snapshotJpeg) : undefined
+    const jpeg = frame && isPictured ? await pictureOf(frame, snapshotJpeg) : undefined
     const snapshot = jpeg && (await this.#deps.snapshots.hold(jpeg))
     await this.#record(changes, acts, at, snapshot)
     if (snapshot !== undefined) void this.#enlarge(snapshot)
@@ -615,7 +646,7 @@ class Watch {
     }
     await this.sampler.look(frame, facts, canvas, {
       model: { name, version: this.#deps.samples.versionOf(name), digest },
-      redaction: { masks: masks.length, method: 'none', labels: [], regions: [] },
+      masks: masks.length,
     })
   }
 
@@ -732,10 +763,11 @@ class Watch {
     const wanted = this.#deps.live.wanted(this.#settings.streamId, frame.at)
     if (!wanted) return
     const { frame: number, at, width, height } = frame
-    const jpeg = await frame.jpeg({
+    const jpeg = await pictureOf(frame, {
       widthMax: Math.min(wanted.widthMax, liveWidthMax),
       quality: wanted.quality,
     })
+    if (!jpeg) return
     const header = { frame: number, at: new Date(at).toISOString(), width, height }
     this.#deps.live.show(this.#settings.streamId, { ...header, detections: detections() }, jpeg)
   }
