@@ -17,6 +17,7 @@ import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
 import { keysCommand } from './commands/keys.ts'
 import { modelCommand } from './commands/model.ts'
+import { pipelineCommand } from './commands/pipeline.ts'
 import { receiverCommand } from './commands/receiver.ts'
 import { rolloutCommand } from './commands/rollout.ts'
 import { ruleCommand } from './commands/rule.ts'
@@ -70,6 +71,7 @@ for (const command of [
   siteCommand(),
   rolloutCommand(),
   driftCommand(),
+  pipelineCommand(),
   streamCommand(),
   eventsCommand(),
   ruleCommand(),

@@ -70,6 +70,8 @@ import type { Compiler } from './models/compiler.ts'
 import { openModelDesk } from './models/models.ts'
 import { readLocalToken } from './people/local-token.ts'
 import { openPeople } from './people/people.ts'
+import { openPipelineKeeper, type PipelineKeeper } from './pipelines/keeper.ts'
+import { openPipelineDesk } from './pipelines/pipelines.ts'
 import { openCourier } from './receivers/courier.ts'
 import { openReceiverDesk } from './receivers/receivers.ts'
 import { openSend } from './receivers/send.ts'
@@ -486,6 +488,7 @@ export async function openHub(
       changes.publish({ kind: 'job', job })
       void runs.heard(job).catch(failed)
       labelling.heard(job)
+      if (job.endedAt !== null) pipelineKeeper?.wake()
     },
   })
   const models = openModelDesk({
@@ -518,6 +521,7 @@ export async function openHub(
   const datasetChanged = (name: string) => {
     changes.publish({ kind: 'dataset', name })
     schedules?.wake()
+    pipelineKeeper?.datasetChanged(name)
   }
   const datasets = openDatasetDesk({ store, clock, changed: datasetChanged })
   const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
@@ -542,6 +546,7 @@ export async function openHub(
   // Apart from compilations: neither stands before the other.
   const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
   let schedules: ScheduleDesk | undefined
+  let pipelineKeeper: PipelineKeeper | undefined
   const runs = openRunDesk({
     ...{ store, clock, models, datasets: versions },
     files: modelFiles,
@@ -610,15 +615,35 @@ export async function openHub(
         },
       }),
     )
+  const scheduledDatasets = openScheduledDatasets({
+    ...{ store, audit, datasets, versions, queue: jobs, jobs: datasetJobs },
+  })
   schedules = opened.use(
     await openSchedules({
       ...{ store, audit, runs, models, clock, failed },
-      datasets: openScheduledDatasets({
-        ...{ store, audit, datasets, versions, queue: jobs, jobs: datasetJobs },
-      }),
+      datasets: scheduledDatasets,
       changed: () => changes.publish({ kind: 'trainingSchedules' }),
     }),
   )
+  const pipelineRooms = {
+    ...{ store, clock, audit, queue: jobs, datasets, versions, datasetJobs, runs, models },
+    ...{ artifacts, rollouts, fleet },
+    tell: (model: string) => changes.publish({ kind: 'pipeline', model }),
+  }
+  pipelineKeeper = opened.use(
+    openPipelineKeeper({
+      ...{ ...pipelineRooms, log, failed, alone: storeAddress.kind === 'sqlite' },
+      annotatedSince: scheduledDatasets.annotatedSince,
+    }),
+  )
+  const pipelines = openPipelineDesk({
+    ...{ ...pipelineRooms, keeper: pipelineKeeper, trainer: deps.compiler && deps.trainer },
+  })
+  const alarmed = driftKeeper.onAlarm((alarm, change) => {
+    if (change === 'raised') void pipelineKeeper?.alarm(alarm).catch(failed)
+  })
+  opened.defer(alarmed)
+  pipelineKeeper.begin()
   const events = openEvents({ store })
   const rooms = {
     datasets,
@@ -645,6 +670,7 @@ export async function openHub(
       ...{ store, fleet, clock, learnsFrom },
       changed: (deviceId, streamId) => changes.publish({ kind: 'drift', deviceId, streamId }),
     }),
+    pipelines,
     sites,
     rules,
     receivers,

@@ -264,6 +264,12 @@ export const SplitRequest = Type.Object(
     /** Cross-validation with so many parts, instead of one test set. */
     folds: Type.Optional(Type.Integer({ minimum: 2, maximum: 20 })),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+    /**
+     * An earlier version of the same dataset: what was on a side there stays on it, and only what is new since is dealt, so
+     * that what was a test once is never learned from; each stream gives its own share to each side. 0: nothing was before. Not
+     * with folds, nor with `last:N`.
+     */
+    after: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
   },
   { $id: 'SplitRequest', ...closed },
 )

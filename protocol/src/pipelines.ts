@@ -5,6 +5,7 @@
 import { type Static, Type } from 'typebox'
 import { TargetName } from './artifact.ts'
 import { DatasetVersionNumber, SplitRequest } from './datasets.ts'
+import { DriftKind } from './drift.ts'
 import { CompileRequest, ModelName, ModelVersionNumber } from './models.ts'
 import { SiteId, Timestamp } from './names.ts'
 import { PublishRequest } from './publishing.ts'
@@ -31,8 +32,8 @@ export const PipelineTrigger = Type.Object(
     drift: orNull(
       Type.Object(
         {
-          /** Kinds of alarms that count; all where empty. */
-          kinds: Type.Array(Type.String({ minLength: 1, maxLength: 40 }), { maxItems: 20 }),
+          /** Kinds of alarms that count; where empty, those that learning can answer (`learnableDrift`). */
+          kinds: Type.Array(DriftKind, { maxItems: 20, uniqueItems: true }),
           /** The round waits until so much is newly said: without labels there is nothing to learn from. */
           annotationsMin: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
         },
@@ -47,6 +48,9 @@ export const PipelineTrigger = Type.Object(
   closed,
 )
 export type PipelineTrigger = Static<typeof PipelineTrigger>
+
+/** Drift that a model can learn its way out of: a covered or blurred camera has to be cleaned instead. */
+export const learnableDrift: readonly DriftKind[] = ['data', 'output', 'camera-moved']
 
 /** What becomes of a site with too few test samples to tell: it gets the version, or keeps what it has. */
 export const unknownSiteRules = ['ship', 'keep-back'] as const
@@ -332,6 +336,20 @@ export const PipelineCheck = Type.Object({
 })
 export type PipelineCheck = Static<typeof PipelineCheck>
 
+/** An alarm that a round is to answer. */
+export const PipelineAlarm = Type.Object({
+  alarmId: Type.Integer(),
+  at: Timestamp,
+  kind: DriftKind,
+  /** `device/stream`. */
+  stream: Type.String(),
+  text: Type.String(),
+})
+export type PipelineAlarm = Static<typeof PipelineAlarm>
+
+/** Alarms that a pipeline remembers, the newest. */
+export const pipelineAlarmsMax = 100
+
 export const PipelineRow = Type.Object(
   {
     model: ModelName,
@@ -344,7 +362,7 @@ export const PipelineRow = Type.Object(
     /** Samples that something is newly said of since the last round froze the dataset. */
     annotations: Type.Integer({ minimum: 0 }),
     /** Alarms that the next round is to answer. */
-    alarms: Type.Array(Type.Object({ at: Timestamp, kind: Type.String(), text: Type.String() })),
+    alarms: Type.Array(PipelineAlarm),
     /** When its cron expression is due next; null where it has none. */
     nextAt: orNull(Timestamp),
     rounds: Type.Integer({ minimum: 0 }),

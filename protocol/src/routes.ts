@@ -82,6 +82,7 @@ import {
   UserName,
   UserRow,
 } from './people.ts'
+import { pipelineRoutes } from './pipelines.ts'
 import { Published, PublishRequest } from './publishing.ts'
 import { RolloutRow, rolloutRoutes } from './rollouts.ts'
 import {
@@ -1636,6 +1637,7 @@ export const routes = {
   ...fieldSampleRoutes,
   ...ruleRoutes,
   ...driftRoutes,
+  ...pipelineRoutes,
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -1815,7 +1817,7 @@ export function pathOf(
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
  * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
- * `drift`: alarms of a stream are others; `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
+ * `pipeline`: a pipeline, or its newest round, is another; `drift`: alarms of a stream are others; `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
 export const Change = Type.Union([
@@ -1843,6 +1845,7 @@ export const Change = Type.Union([
   }),
   Type.Object({ kind: Type.Literal('rules') }),
   Type.Object({ kind: Type.Literal('drift'), deviceId: DeviceId, streamId: StreamId }),
+  Type.Object({ kind: Type.Literal('pipeline'), model: ModelName }),
   Type.Object({ kind: Type.Literal('event'), event: StoredEvent }),
   Type.Object({
     kind: Type.Literal('marked'),

@@ -48,6 +48,15 @@ export const RunRequest = Type.Object(
     note: Type.Optional(Type.String({ maxLength: 500 })),
     /** Compile the result when it becomes the champion. */
     compile: Type.Optional(CompileRequest),
+    /** It stays a candidate however good it is: who asked for it decides. */
+    candidate: Type.Optional(Type.Boolean()),
+    /** Versions of the model that it is compared with besides the champion. */
+    compareWith: Type.Optional(Type.Array(ModelVersionNumber, { maxItems: 20 })),
+    /**
+     * An earlier version of the dataset: what was learned from there is replayed, as `recipe.replayShare` of each batch, and the rest
+     * of a batch is new.
+     */
+    replay: Type.Optional(ModelVersionNumber),
   },
   { $id: 'RunRequest', ...closed },
 )
@@ -113,8 +122,49 @@ export type Run = Static<typeof Run>
 export const isRunOver = ({ state }: Pick<Run, 'state'>): boolean =>
   state !== 'queued' && state !== 'running'
 
-export const runFileKinds = ['model', 'report', 'data', 'card'] as const
+export const runFileKinds = ['model', 'report', 'data', 'card', 'comparison'] as const
 export type RunFileKind = (typeof runFileKinds)[number]
+
+/** The figure that decides, on the test samples of one stream or site. */
+export const ComparedGroup = Type.Object({
+  by: Type.Enum(['stream', 'site']),
+  name: Type.String(),
+  samples: Type.Integer({ minimum: 0 }),
+  value: Type.Number(),
+  /** Where 95 % of it lies when samples are drawn again. */
+  interval: Type.Optional(Type.Tuple([Type.Number(), Type.Number()])),
+})
+export type ComparedGroup = Static<typeof ComparedGroup>
+
+/** One model on the test samples. */
+export const ComparedModel = Type.Object({
+  /** The figure that decides. */
+  value: Type.Number(),
+  interval: Type.Optional(Type.Tuple([Type.Number(), Type.Number()])),
+  groups: Type.Array(ComparedGroup),
+})
+export type ComparedModel = Static<typeof ComparedModel>
+
+/** What came out of a run beside other versions, on the same test samples. */
+export const RunComparison = Type.Object(
+  {
+    /** Figure that decides, such as `ap50`. */
+    metric: Type.String(),
+    better: Type.Enum(['more', 'less']),
+    trained: ComparedModel,
+    others: Type.Array(
+      Type.Object({
+        version: ModelVersionNumber,
+        champion: Type.Boolean(),
+        /** Null where it could not be evaluated. */
+        model: Type.Union([ComparedModel, Type.Null()]),
+        problem: Type.String(),
+      }),
+    ),
+  },
+  { $id: 'RunComparison' },
+)
+export type RunComparison = Static<typeof RunComparison>
 
 export const RunEvaluation = Type.Object({
   step: Type.Integer(),

@@ -41,6 +41,15 @@ const elsewhere: { readonly [N in RouteName]?: string } = {
   deviceModelRollBack: './rollouts.test.ts',
   driftAccept: './drift.test.ts',
   driftSnooze: './drift.test.ts',
+  pipelinePut: './pipelines.test.ts',
+  pipelineRemove: './pipelines.test.ts',
+  pipelineStart: './pipelines.test.ts',
+  pipelineRetry: './pipelines.test.ts',
+  pipelineApprove: './pipelines.test.ts',
+  pipelineCancel: './pipelines.test.ts',
+  pipelineWaitSkip: './pipelines.test.ts',
+  pipelinePark: './pipelines.test.ts',
+  pipelineResume: './pipelines.test.ts',
 }
 
 /** What makes a route that changes something succeed. One that is missing here fails the walk below. */

@@ -14,8 +14,10 @@ import type { TestHub } from './fixture.ts'
 
 export const cornerLabels = ['north-east', 'north-west', 'south-east', 'south-west'] as const
 const side = 28
+/** Seeds of pictures that look quite otherwise. */
+export const darkSquares = 100_000
 
-/** @param seed differs from that of every other picture */
+/** @param seed differs from that of every other picture; from 100,000 on the square is dark on a bright ground */
 function corner(label: number, seed: number): PackedPicture {
   const bytes = new Uint8Array(side * side)
   // A plain generator: the same pictures on every machine.
@@ -29,22 +31,29 @@ function corner(label: number, seed: number): PackedPicture {
   for (let at = 0; at < bytes.length; at++) {
     const [column, row] = [at % side, Math.floor(at / side)]
     const inside = column >= x + dx && column < x + dx + 8 && row >= y + dy && row < y + dy + 8
-    bytes[at] = Math.floor(next() * 90) + (inside ? 120 : 0)
+    const value = Math.floor(next() * 90) + (inside ? 120 : 0)
+    bytes[at] = seed >= darkSquares ? 255 - value : value
   }
   return { digest: digestOf(bytes), bytes, width: side, height: side, form: 'raw-grey' }
 }
 
-/** Puts samples into a dataset, as many of each label. @param from of the first picture's seed */
+/**
+ * Puts samples into a dataset, as many of each label.
+ * @param from of the first picture's seed
+ * @param facts what else is known of a picture, by its seed
+ */
 export async function putCorners(
   hub: TestHub,
   dataset: string,
   count: number,
   from = 0,
+  facts: (at: number) => Partial<DatasetSample> = () => ({}),
 ): Promise<DatasetSample[]> {
   const sent = Array.from({ length: count }, (_, i) => corner(i % 4, from + i))
   assert.equal((await sendPack(hub, writePack(sent))).status, 200)
   const samples = sent.map((one, i) => ({
     ...sampleOf(one, `${from + i}`, [{ kind: 'class', label: cornerLabels[i % 4] ?? '' }]),
+    ...facts(from + i),
   }))
   const put = await hub.api('PUT', `/api/datasets/${dataset}/samples`, { samples })
   assert.ok(put.ok, await put.text())

@@ -17,6 +17,7 @@ export const storeTests = {
     'labelling',
     'label-arrivals',
     'drift',
+    'pipelines',
   ],
 } as const
 

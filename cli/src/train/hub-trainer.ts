@@ -2,7 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { CompareOrder, DescribedModel, Trainer } from '@edgeloop/cloud-hub'
+import type { CompareOrder, DescribedModel, Judged, Trainer } from '@edgeloop/cloud-hub'
+import { type EvaluationReport, figures } from '@edgeloop/model-compiler'
 import { type ChildLimits, childLimitsDefault, runInChild } from '@edgeloop/model-compiler/compile'
 import {
   builders,
@@ -69,25 +70,30 @@ export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {
     },
 
     compare: async (order, signal) => {
-      const champion = await evaluate(order, 'champion', signal)
-      const trained = await evaluate(order, 'trained', signal)
-      const { metric } = trained.report
-      const interval = champion.report.intervals[metric]
-      return {
-        champion: { ...champion.report.figures },
-        trained: { ...trained.report.figures },
-        ...{ metric, ...(interval ? { interval } : {}) },
+      const { report } = await evaluate(order, order.trained, 'trained', signal)
+      const { metric } = report
+      const rivals: (Judged | { problem: string })[] = []
+      for (const [at, rival] of order.rivals.entries()) {
+        try {
+          const rated = await evaluate(order, rival, `rival-${at}`, signal)
+          rivals.push(judgedBy(rated.report, metric))
+        } catch (error) {
+          signal.throwIfAborted()
+          rivals.push({ problem: (error as Error).message })
+        }
       }
+      const { better } = figures[metric]
+      return { metric, better, trained: judgedBy(report, metric), rivals }
     },
   }
 
   async function evaluate(
     given: CompareOrder,
-    which: 'champion' | 'trained',
+    model: DescribedModel,
+    which: string,
     signal: AbortSignal,
   ): Promise<Evaluated> {
     const { data, folder } = given
-    const model = given[which]
     const limits: ChildLimits = { memoryBytesMax, silenceMs, timeoutMs: compareMs }
     const description = join(folder, `${which}.model.json`)
     await writeFile(description, JSON.stringify(described(model)))
@@ -98,10 +104,26 @@ export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {
       part: { kind: 'file', file: data.splitFile, part: 'test' },
     }
     return await runInChild<EvaluateOrder, EvaluateProgress, Evaluated>({
-      ...{ program: evaluateProcess, order, what: `evaluate the ${which} model`, limits, signal },
+      ...{ program: evaluateProcess, order, what: `evaluate "${model.name}"`, limits, signal },
       doing: (last) =>
         last ? `evaluating sample ${last.done} of ${last.total}` : 'reading the dataset',
     }).catch(withoutFolder(folder))
+  }
+}
+
+/** @throws {Error} where there is no such figure */
+function judgedBy(report: EvaluationReport, metric: EvaluationReport['metric']): Judged {
+  const { figures: found, intervals, groups } = report
+  const value = found[metric]
+  if (value === undefined || report.metric !== metric) throw new Error(`It has no ${metric}`)
+  const interval = intervals[metric]
+  return {
+    figures: { ...found },
+    ...{ value, ...(interval && { interval: [...interval] as [number, number] }) },
+    groups: groups.map(({ interval: span, ...group }) => ({
+      ...group,
+      ...(span && { interval: [...span] as [number, number] }),
+    })),
   }
 }
 

@@ -57,6 +57,8 @@ export type ArtifactDesk = {
     request: PublishRequest,
     by: string,
     note: AuditNote,
+    /** Of whoever must know it before. */
+    jobId?: string,
   ): Promise<Job>
   /** What boxes may be offered of a version. @throws {Refusal} notFound */
   published(name: string, version: number): Promise<Published[]>
@@ -190,12 +192,13 @@ export function openArtifactDesk(deps: {
       .executeTakeFirst()
 
   return {
-    publish: async (name, version, request, by, note) => {
+    publish: async (name, version, request, by, note, jobId) => {
       models.needCompiler()
       await planned(name, version, request)
       note.about({ target: `${name}/${version}`, detail: request.target ?? '' })
       const subject = `${name}/${version}`
-      const job = await queue.add({ kind: 'publish', subject, request, by }, note)
+      const id = jobId === undefined ? {} : { jobId }
+      const job = await queue.add({ kind: 'publish', subject, request, by, ...id }, note)
       deps.queued()
       return job
     },

@@ -21,7 +21,7 @@ export type DatasetJobs = {
   ): Promise<Job>
   /** @throws {Refusal} as `queueFreeze` */
   freeze(
-    given: { dataset: string; request: FreezeRequest; by: string },
+    given: { dataset: string; request: FreezeRequest; by: string; jobId?: string },
     note: AuditNote,
   ): Promise<Job>
   /** @throws {Refusal} as `queueInspect` */

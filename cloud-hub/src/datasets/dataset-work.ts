@@ -14,12 +14,15 @@ import {
   exportDataset,
   foldDataset,
   frozenLines,
+  growSplit,
   inspectDataset,
   nearCopies,
   openDataset,
   problemText,
   readHoldout,
   type Sample,
+  type Split,
+  type SplitName,
   splitDataset,
   writeThumbnails,
 } from '@edgeloop/model-compiler/datasets'
@@ -77,6 +80,8 @@ export type FreezeOrder = {
   readonly asked: SplitRequest
   /** Digests that show the same, and stay on one side. */
   readonly together: readonly (readonly string[])[]
+  /** JSON: side of each digest in the version that `asked.after` names. */
+  readonly before?: string
   /** Gets the frozen list. */
   readonly frozen: string
 }
@@ -228,7 +233,7 @@ async function placesOf(
 }
 
 async function freeze(
-  { name, labels, list, asked, together, frozen }: FreezeOrder,
+  { name, labels, list, asked, together, before, frozen }: FreezeOrder,
   tell: (progress: WorkProgress) => void,
 ): Promise<Frozen> {
   tell({ share: 0, step: 'read the samples' })
@@ -243,8 +248,16 @@ async function freeze(
     ...(by !== undefined && { by }),
     ...(stratify !== undefined && { stratify }),
   }
-  const splits =
-    folds === undefined
+  const dealt = before === undefined ? undefined : await readSides(before)
+  const splits = dealt
+    ? [
+        growSplit({ name, samples }, dealt, {
+          ...shared,
+          ...(typeof holdout === 'number' && { holdout }),
+          ...(validation !== undefined && { validation }),
+        }),
+      ]
+    : folds === undefined
       ? [
           splitDataset(
             { name, samples },
@@ -270,6 +283,9 @@ async function freeze(
     ),
   }
 }
+
+const readSides = async (file: string): Promise<Split> =>
+  new Map(Object.entries(JSON.parse(await readFile(file, 'utf8')) as Record<string, SplitName>))
 
 async function inspect(
   { folder, small }: InspectOrder,

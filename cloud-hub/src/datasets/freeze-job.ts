@@ -3,7 +3,7 @@
  * version.
  */
 import { createWriteStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import {
@@ -27,18 +27,30 @@ import { withWorkFolder } from './work-folder.ts'
 /** Times that a dataset is read until nothing changes meanwhile. */
 const attemptsMax = 5
 
-/** @throws {Refusal} notFound; badRequest for an empty dataset, or a test set and folds at once; as `JobQueue.add` */
+/**
+ * @param given.jobId of whoever must know it before
+ * @throws {Refusal} notFound; badRequest for an empty dataset, or a split that says two things; as `JobQueue.add`
+ */
 export async function queueFreeze(
-  deps: { datasets: DatasetDesk; queue: JobQueue },
-  given: { dataset: string; request: FreezeRequest; by: string },
+  deps: { datasets: DatasetDesk; versions: VersionDesk; queue: JobQueue },
+  given: { dataset: string; request: FreezeRequest; by: string; jobId?: string },
   note: AuditNote,
 ): Promise<Job> {
-  const { dataset, request, by } = given
+  const { dataset, request, by, ...id } = given
   const { samples } = await deps.datasets.show(dataset)
   if (samples === 0) {
     throw new Refusal('badRequest', `Cannot freeze "${dataset}": it has no sample`)
   }
-  const { folds, holdout, validation } = request.split
+  const { folds, holdout, validation, after } = request.split
+  if (after !== undefined) {
+    if (after > 0) await deps.versions.show(dataset, after)
+    if (folds !== undefined || typeof holdout === 'string') {
+      throw new Refusal(
+        'badRequest',
+        `Cannot freeze "${dataset}" after version ${after} ${folds === undefined ? `with "${holdout}" as the test` : 'in folds'}: sides that stay go with a share only; leave one of them out`,
+      )
+    }
+  }
   if (folds !== undefined && (holdout !== undefined || validation !== undefined)) {
     throw new Refusal(
       'badRequest',
@@ -46,7 +58,7 @@ export async function queueFreeze(
     )
   }
   return await deps.queue.add(
-    { kind: 'dataset-freeze', subject: subjectOf(dataset), request, by },
+    { kind: 'dataset-freeze', subject: subjectOf(dataset), request, by, ...id },
     note,
   )
 }
@@ -71,8 +83,15 @@ export function freezeAct(deps: {
       progress(0.6, 'write down what is in it')
       const list = join(work, 'list')
       const row = await writeDown(dataset, list, signal)
+      const before = join(work, 'before.json')
+      if (asked.after !== undefined) {
+        const { after } = asked
+        const sides = after > 0 ? await versions.sides(dataset, after) : new Map()
+        await writeFile(before, JSON.stringify(Object.fromEntries(sides)))
+      }
       const order: FreezeOrder = {
         ...{ kind: 'freeze', name: dataset, labels: row.labels, list, asked, together },
+        ...(asked.after !== undefined && { before }),
         frozen: join(work, 'samples.jsonl'),
       }
       const { folds, samples } = await runWork<FreezeOrder, Frozen>(

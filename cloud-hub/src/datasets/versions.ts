@@ -75,6 +75,8 @@ export type VersionDesk = {
   show(dataset: string, version: number): Promise<DatasetVersion>
   /** @throws {Refusal} notFound */
   samples(dataset: string, version: number, query: SampleQuery): Promise<SamplePage>
+  /** Which side each sample of a version is on, by digest; of one with folds, in its first. @throws {Refusal} notFound */
+  sides(dataset: string, version: number): Promise<ReadonlyMap<string, SplitName>>
   /** @throws {Error} when the dataset is gone, or its newest version is the same */
   keep(version: NewVersion): Promise<DatasetVersion>
   /**
@@ -88,7 +90,13 @@ export type VersionDesk = {
    * @throws {Refusal} as `frozen`; {Error} when a picture is gone
    */
   layOut(
-    given: { readonly name: string; readonly version: number; readonly fold: number | null },
+    given: {
+      readonly name: string
+      readonly version: number
+      readonly fold: number | null
+      /** Digests; all where left out. */
+      readonly only?: ReadonlySet<string>
+    },
     into: string,
     signal: AbortSignal,
   ): Promise<LaidOut>
@@ -174,6 +182,17 @@ export function openVersionDesk(deps: {
       return { samples: page, total, next }
     },
 
+    sides: async (dataset, version) => {
+      const { samples, splits } = await listOf(await rowOf(dataset, version))
+      const letters = sidesOf({ dataset, version }, splits.folds, 0)
+      return new Map(
+        samples.flatMap(({ digest }, at) => {
+          const side = sideOf(letters[at])
+          return side ? [[digest, side] as const] : []
+        }),
+      )
+    },
+
     keep: async ({ list, splits, ...given }) => {
       const { dataset, revision, asked, labels, samples, inspection, note, by } = given
       const splitBytes = Buffer.from(JSON.stringify(splits))
@@ -217,13 +236,15 @@ export function openVersionDesk(deps: {
       return { digest: row.digest }
     },
 
-    layOut: async ({ name, version, fold }, into, signal) => {
+    layOut: async ({ name, version, fold, only }, into, signal) => {
       const row = await rowOf(name, version)
       const { labels, samples, splits } = await listOf(row)
       const sides = sidesOf(row, splits.folds, fold ?? 0)
       const folder = join(into, 'data')
-      await layFrozen({ store, files }, { name, labels, samples }, folder, signal)
-      await writeFile(join(folder, 'samples.jsonl'), await bytesOf(row.digest))
+      const wanted = only ? samples.filter(({ digest }) => only.has(digest)) : samples
+      await layFrozen({ store, files }, { name, labels, samples: wanted }, folder, signal)
+      const list = only ? listWith(labels, wanted) : await bytesOf(row.digest)
+      await writeFile(join(folder, 'samples.jsonl'), list)
       const split: Record<string, SplitName> = {}
       for (const [at, { digest }] of samples.entries()) {
         const side = sideOf(sides[at])
@@ -235,6 +256,10 @@ export function openVersionDesk(deps: {
     },
   }
 }
+
+/** As a list is frozen, of some of its samples. */
+const listWith = (labels: readonly string[], samples: readonly FrozenSample[]): string =>
+  [{ labels }, ...samples].map((one) => `${JSON.stringify(one)}\n`).join('')
 
 /** @throws {Refusal} badRequest where there is no such fold */
 function sidesOf<T>(

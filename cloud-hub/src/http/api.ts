@@ -39,6 +39,7 @@ import type { ModelDesk } from '../models/models.ts'
 import type { People } from '../people/people.ts'
 import { type Origin, type Person, sessionOf } from '../people/person.ts'
 import { type Bought, sessionMs } from '../people/sessions.ts'
+import type { PipelineDesk } from '../pipelines/pipelines.ts'
 import type { ReceiverDesk } from '../receivers/receivers.ts'
 import { readProgress } from '../rollouts/progress.ts'
 import type { RolloutDesk } from '../rollouts/rollouts.ts'
@@ -97,6 +98,7 @@ export type Rooms = {
   readonly schedules: ScheduleDesk
   readonly rollouts: RolloutDesk
   readonly drift: DriftDesk
+  readonly pipelines: PipelineDesk
   readonly sites: Sites
   readonly fieldSamples: FieldSamples
   readonly samplePurse: SamplePurse
@@ -553,6 +555,28 @@ export function apiHandlers(rooms: Rooms): Handlers {
       rooms.receivers.rotate(params.name, body.overlapHours ?? 24, note),
     receiverTest: ({ params }) =>
       rooms.receivers.test(params.name, AbortSignal.timeout(trialTimeoutMs)),
+    pipelineList: () => rooms.pipelines.list(),
+    pipelineShow: ({ params }) => rooms.pipelines.show(params.model),
+    pipelinePut: ({ params, body, person, note }) =>
+      rooms.pipelines.put(params.model, body, signedIn(person).user, note),
+    pipelineRemove: ({ params, note }) => rooms.pipelines.remove(params.model, note),
+    pipelineDryRun: ({ params }) => rooms.pipelines.dryRun(params.model),
+    pipelineStart: ({ params, person, note }) =>
+      rooms.pipelines.start(params.model, signedIn(person).user, note),
+    pipelineRoundList: ({ params, query }) => rooms.pipelines.rounds(params.model, query.limit),
+    pipelineRoundShow: ({ params }) => rooms.pipelines.round(params.model, params.round),
+    pipelineRetry: ({ params, body, person, note }) => {
+      const { user } = signedIn(person)
+      return rooms.pipelines.retry(params.model, params.round, body.step, user, note)
+    },
+    pipelineApprove: ({ params, person, note }) =>
+      rooms.pipelines.approve(params.model, params.round, signedIn(person).user, note),
+    pipelineCancel: ({ params, person, note }) =>
+      rooms.pipelines.cancel(params.model, params.round, signedIn(person).user, note),
+    pipelineWaitSkip: ({ params, note }) => rooms.pipelines.skipWait(params.model, note),
+    pipelinePark: ({ params, person, note }) =>
+      rooms.pipelines.park(params.model, signedIn(person).user, note),
+    pipelineResume: ({ params, note }) => rooms.pipelines.resume(params.model, note),
 
     storeBackupBegin: () => rooms.backups.begin(),
     storeBackupList: () => rooms.backups.list(),
@@ -577,6 +601,7 @@ const runFileNames: Readonly<Record<RunFileKind, string>> = {
   report: 'report.html',
   data: 'report.json',
   card: 'card.md',
+  comparison: 'comparison.json',
 }
 
 /** A page that a program of ours wrote about files of somebody: it runs nothing and fetches nothing. */

@@ -98,6 +98,8 @@ export type ModelDesk = {
     request: CompileRequest,
     by: string,
     note: AuditNote,
+    /** Of whoever must know it before. */
+    jobId?: string,
   ): Promise<Job>
   /** What was compiled last for a target, in int8, of the newest version before this one. */
   compiledBefore(
@@ -470,7 +472,7 @@ export function openModelDesk(deps: {
 
     file: async (name, version) => bytesOf((await find(name, version)).digest),
 
-    compile: async (name, version, request, by, note) => {
+    compile: async (name, version, request, by, note, jobId) => {
       const { targets } = needCompiler()
       const names = targets.map((one) => one.name)
       if (request.target !== undefined && !names.includes(request.target)) {
@@ -478,7 +480,8 @@ export function openModelDesk(deps: {
       }
       await find(name, version)
       const subject = `${name}/${version}`
-      const job = await queue.add({ kind: 'compile', subject, request, by }, note)
+      const id = jobId === undefined ? {} : { jobId }
+      const job = await queue.add({ kind: 'compile', subject, request, by, ...id }, note)
       deps.queued()
       return job
     },

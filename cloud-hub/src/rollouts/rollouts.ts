@@ -57,7 +57,13 @@ export type RolloutDesk = {
   /** @throws {Refusal} badRequest for a plan that cannot be */
   preview(request: RolloutRequest): Promise<RolloutPreview>
   /** @throws {Refusal} badRequest for a plan that cannot be or hits nothing; conflict for too many at once */
-  create(request: RolloutRequest, by: string, note: AuditNote): Promise<RolloutDetail>
+  create(
+    request: RolloutRequest,
+    by: string,
+    note: AuditNote,
+    /** Of whoever must know it before. */
+    rolloutId?: string,
+  ): Promise<RolloutDetail>
   list(query: RouteQuery<'rolloutList'>): Promise<RolloutRow[]>
   /** @throws {Refusal} notFound; so all of the following */
   show(rolloutId: string): Promise<RolloutDetail>
@@ -78,6 +84,8 @@ export type RolloutDesk = {
     note: AuditNote,
   ): Promise<RolloutDetail>
   deviceUpdates(deviceId: string): Promise<DeviceUpdates>
+  /** Devices that run a model of that name, as they said last. */
+  devicesWith(name: string): Promise<readonly Device[]>
   /** Digests of the files that devices run under a name, the most frequent first. */
   running(name: string): Promise<readonly string[]>
   /** @throws {Refusal} conflict where no update of that model can be taken back */
@@ -367,12 +375,11 @@ export function openRolloutDesk(deps: {
       }
     },
 
-    create: async (request, by, note) => {
+    create: async (request, by, note, rolloutId = randomUUID()) => {
       note.about({ target: `${request.name}/${request.version}` })
       const { hits, leftOut, plan } = await hitsOf(request)
       const refused = await nothing(plan, hits)
       if (refused !== '') throw new Refusal('badRequest', refused)
-      const rolloutId = randomUUID()
       const now = clock()
       note.about({
         target: `${plan.name}/${plan.version}`,
@@ -593,6 +600,15 @@ export function openRolloutDesk(deps: {
         at: timeOf(said?.receivedAt ?? null),
         updates,
       }
+    },
+
+    devicesWith: async (name) => {
+      const said = await allSaid()
+      return [...fleet.all()].filter(
+        ({ deviceKey, retiredAt, reported }) =>
+          retiredAt === null &&
+          (said.get(deviceKey)?.running ?? reported?.models ?? []).some((one) => one.name === name),
+      )
     },
 
     running: async (name) => {

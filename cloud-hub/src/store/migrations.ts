@@ -27,6 +27,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0052-drift': { up: drift },
   '0054-rules': { up: rules },
   '0058-labelling-arrivals': { up: labellingArrivals },
+  '0059-pipelines': { up: pipelines },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -932,6 +933,67 @@ async function drift(db: Kysely<unknown>): Promise<void> {
   await strict(db.schema.createTable('drift_progress'))
     .addColumn('name', 'text', (c) => c.primaryKey().notNull())
     .addColumn('event_id', 'integer', (c) => c.notNull())
+    .execute()
+}
+
+/** Pipelines with their rounds and steps, and what a run of a round has beside others. */
+async function pipelines(db: Kysely<unknown>): Promise<void> {
+  const run = () => db.schema.alterTable('run')
+  await run()
+    .addColumn('candidate', 'integer', (c) => c.notNull().defaultTo(0))
+    .execute()
+  await run().addColumn('replay', 'integer').execute()
+  await run()
+    .addColumn('compare_with', 'text', (c) => c.notNull().defaultTo('[]'))
+    .execute()
+  await strict(db.schema.createTable('pipeline'))
+    .addColumn('model', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('config', 'text', (c) => c.notNull())
+    .addColumn('parked', 'text', (c) => c.notNull())
+    .addColumn('asked', 'text', (c) => c.notNull())
+    .addColumn('alarms', 'text', (c) => c.notNull())
+    .addColumn('due_at', 'integer')
+    .addColumn('hurry', 'integer', (c) => c.notNull())
+    .addColumn('sites_behind', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('changed_at', 'integer', (c) => c.notNull())
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .execute()
+  await strict(db.schema.createTable('pipeline_round'))
+    .addColumn('model', 'text', (c) => c.notNull())
+    .addColumn('round', 'integer', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('why', 'text', (c) => c.notNull())
+    .addColumn('cause', 'text', (c) => c.notNull())
+    .addColumn('config', 'text', (c) => c.notNull())
+    .addColumn('annotations', 'integer', (c) => c.notNull())
+    .addColumn('dataset_version', 'integer')
+    .addColumn('version', 'integer')
+    .addColumn('champion_before', 'integer')
+    .addColumn('crowned', 'integer', (c) => c.notNull())
+    .addColumn('key_figure', 'text', (c) => c.notNull())
+    .addColumn('sites', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('started_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .addColumn('revision', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('pipeline_round_of', ['model', 'round'])
+    .execute()
+  await strict(db.schema.createTable('pipeline_step'))
+    .addColumn('model', 'text', (c) => c.notNull())
+    .addColumn('round', 'integer', (c) => c.notNull())
+    .addColumn('step', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('why', 'text', (c) => c.notNull())
+    .addColumn('progress', 'real')
+    .addColumn('attempt', 'integer', (c) => c.notNull())
+    .addColumn('retry_at', 'integer')
+    .addColumn('ids', 'text', (c) => c.notNull())
+    .addColumn('approved_by', 'text', (c) => c.notNull())
+    .addColumn('started_at', 'integer')
+    .addColumn('ended_at', 'integer')
+    .addPrimaryKeyConstraint('pipeline_step_of', ['model', 'round', 'step'])
     .execute()
 }
 

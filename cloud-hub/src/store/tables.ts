@@ -249,6 +249,12 @@ export type RunTable = {
   note: string
   /** `CompileRequest` as JSON; empty for none. */
   compile: string
+  /** 1 where it becomes no champion by itself. */
+  candidate: Generated<number>
+  /** Version of the dataset whose samples are replayed. */
+  replay: number | null
+  /** Versions that it is compared with besides the champion, as JSON. */
+  compare_with: Generated<string>
   step: number
   steps: number
   epoch: number
@@ -726,6 +732,73 @@ export type DeliveryTable = {
   outcome: string
 }
 
+/** What takes a model from annotations to the boxes, again and again. */
+export type PipelineTable = {
+  model: string
+  /** `PipelineConfig` as JSON. */
+  config: string
+  /** Who parked it and when, as JSON; empty where nobody has. */
+  parked: string
+  /** Who wants a round now, as JSON; empty where nobody does. */
+  asked: string
+  /** Alarms that the next round is to answer, as JSON; the newest. */
+  alarms: string
+  /** When its cron expression was due, if no round has answered that. */
+  due_at: number | null
+  /** 1 where somebody does not want to wait between two rounds. */
+  hurry: number
+  /** Site → version that it kept when a newer one was worse there, as JSON; null for one that nobody knows. */
+  sites_behind: string
+  author: string
+  created_at: number
+  changed_at: number
+  revision: number
+}
+
+/** One passage of a pipeline. */
+export type PipelineRoundTable = {
+  model: string
+  round: number
+  state: string
+  why: string
+  /** `PipelineCause` as JSON. */
+  cause: string
+  /** `PipelineConfig` as JSON, as it was when the round began. */
+  config: string
+  annotations: number
+  dataset_version: number | null
+  version: number | null
+  champion_before: number | null
+  /** 1 since its version was made the champion. */
+  crowned: number
+  /** Figure that decides, as JSON; empty before it is known. */
+  key_figure: string
+  /** `SiteVerdict[]` as JSON. */
+  sites: string
+  author: string
+  started_at: number
+  ended_at: number | null
+  revision: number
+}
+
+/** One step of a round. */
+export type PipelineStepTable = {
+  model: string
+  round: number
+  step: string
+  state: string
+  why: string
+  progress: number | null
+  attempt: number
+  retry_at: number | null
+  /** What it begins or has begun, by what it is for, as JSON: kept before anything is begun. */
+  ids: string
+  /** Who said yes to it; empty where nobody did. */
+  approved_by: string
+  started_at: number | null
+  ended_at: number | null
+}
+
 /** Something that one hub of several does; it is free when its time is over. */
 export type LeaseTable = {
   name: string
@@ -900,4 +973,7 @@ export type Tables = {
   drift_point: DriftPointTable
   drift_alarm: DriftAlarmTable
   drift_progress: DriftProgressTable
+  pipeline: PipelineTable
+  pipeline_round: PipelineRoundTable
+  pipeline_step: PipelineStepTable
 }

@@ -27,20 +27,20 @@ export function keyFigure(figures: Figures | undefined, metric?: string): Key | 
 
 export type Verdict = { readonly champion: boolean; readonly why: string }
 
-/**
- * @param rival the champion on the same samples; undefined where the name has none, a text where it could not be evaluated
- */
+/** The champion on the same samples, or why it could not be evaluated. */
+export type Rival =
+  | {
+      readonly version: number
+      readonly figures: Figures
+      /** Where 95 % of its values lie when samples are drawn again. */
+      readonly interval?: readonly [number, number]
+    }
+  | { readonly version: number; readonly problem: string }
+
+/** @param rival undefined where the name has no champion */
 export function judge(
   figures: Figures | undefined,
-  rival:
-    | {
-        readonly version: number
-        readonly figures: Figures
-        /** Where 95 % of its values lie when samples are drawn again. */
-        readonly interval?: readonly [number, number]
-      }
-    | { readonly version: number; readonly problem: string }
-    | undefined,
+  rival: Rival | undefined,
   metric?: string,
 ): Verdict {
   const key = keyFigure(figures, metric)

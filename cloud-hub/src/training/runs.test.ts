@@ -82,7 +82,12 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   }
   const add = async (more: Partial<RunRequest> = {}, schedule?: string) => {
     now++
-    return await runs.add({ ...request, ...more }, 'ada', note(), schedule)
+    return await runs.add(
+      { ...request, ...more },
+      'ada',
+      note(),
+      schedule === undefined ? {} : { schedule },
+    )
   }
   const take = async (worker = 'w') => {
     const taken = await queue.take(worker, ['train'])

@@ -39,7 +39,7 @@ const listedMax = 500
 export const runsMax = 5000
 
 /** Frozen datasets as training needs them. */
-export type FrozenDatasets = Pick<VersionDesk, 'frozen' | 'show' | 'layOut'>
+export type FrozenDatasets = Pick<VersionDesk, 'frozen' | 'show' | 'layOut' | 'sides'>
 
 export type RunQuery = {
   readonly state?: RunState
@@ -57,10 +57,16 @@ export type RunDesk = {
   curves(runId: string, range: { from?: number; to?: number; points?: number }): Promise<RunCurves>
   /**
    * Asks for a run.
-   * @param schedule name of the schedule that does
+   * @param from.schedule name of the schedule that does
+   * @param from.runId of whoever must know it before
    * @throws {Refusal} notFound for dataset or parent; badRequest for the recipe; unavailable without a trainer; as `JobQueue.add`
    */
-  add(request: RunRequest, by: string, note: AuditNote, schedule?: string): Promise<Run>
+  add(
+    request: RunRequest,
+    by: string,
+    note: AuditNote,
+    from?: { readonly schedule?: string; readonly runId?: string },
+  ): Promise<Run>
   /** @throws {Refusal} notFound; conflict where it neither waits nor runs */
   pause(runId: string, note: AuditNote): Promise<Run>
   /** @throws {Refusal} notFound; conflict where it is not paused, failed or cancelled */
@@ -307,7 +313,7 @@ export function openRunDesk(deps: {
       return { points: steps.points, curves: [...steps.curves, ...others.curves] }
     },
 
-    add: async (request, by, note, schedule = '') => {
+    add: async (request, by, note, { schedule = '', runId = randomUUID() } = {}) => {
       const able = needTrainer()
       const { dataset, fold, parent, recipe = {}, seed = 1, note: text = '' } = request
       const recipeText = JSON.stringify(recipe)
@@ -324,8 +330,11 @@ export function openRunDesk(deps: {
         throw new Refusal('badRequest', hint ? `${message}; ${hint}` : message, { cause })
       }
       const { digest } = await datasets.frozen(dataset.name, dataset.version, fold)
+      const { replay, candidate = false, compareWith = [] } = request
+      if (replay !== undefined) await datasets.frozen(dataset.name, replay)
       const { model, layout } = await resultOf(request)
-      const [runId, jobId] = [randomUUID(), randomUUID()]
+      for (const version of compareWith) await models.show(model, version)
+      const jobId = randomUUID()
       note.about({ target: runId, detail: `${model} on ${dataset.name}/${dataset.version}` })
       await store.writer
         .insertInto('run')
@@ -334,6 +343,8 @@ export function openRunDesk(deps: {
           ...{ dataset: dataset.name, dataset_version: dataset.version, dataset_digest: digest },
           ...{ fold: fold ?? null, parent, model, layout, recipe: recipeText, seed, note: text },
           compile: request.compile ? JSON.stringify(request.compile) : '',
+          ...{ candidate: candidate ? 1 : 0, replay: replay ?? null },
+          compare_with: JSON.stringify(compareWith),
           ...{ step: 0, steps: 0, epoch: 0, eta_ms: null, images_per_second: 0, phase: '' },
           ...{ loss: null, key_figure: '', error: '', resumed: 0, result: '' },
           ...{ code_version: able.codeVersion, log: '[]', author: by, schedule },

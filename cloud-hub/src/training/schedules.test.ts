@@ -39,7 +39,7 @@ async function openTwo(t: TestContext, kind: StoreKind) {
       failed: (error) => failures.push(error),
       runs: {
         isOpen: async (schedule) => open.has(schedule),
-        add: async (request, by, _note, schedule = '') => {
+        add: async (request, by, _note, { schedule = '' } = {}) => {
           if (world.refusal !== '') throw new Refusal('conflict', world.refusal)
           begun.push({ request, by, schedule })
           open.add(schedule)

@@ -190,7 +190,7 @@ export async function openSchedules(deps: {
     }
     const facts = { actor: author, via: 'hub', action: 'runAdd', target: '' } as const
     const note = audit.begin({ ...facts, address: '' })
-    const run = await runs.add(request, author, note, name)
+    const run = await runs.add(request, author, note, { schedule: name })
     await note.finish('done')
     return run
   }

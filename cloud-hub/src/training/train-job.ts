@@ -4,19 +4,27 @@
  * the run to the next one, which goes on from the checkpoint and comes to the same weights.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TrainOrder, TrainResult } from '@edgeloop/model-compiler/train'
-import type { CompileRequest, Lineage, ModelVersion, RunFileKind } from '@edgeloop/protocol'
+import type { Figures, TrainOrder, TrainResult } from '@edgeloop/model-compiler/train'
+import type {
+  ComparedModel,
+  CompileRequest,
+  Lineage,
+  ModelVersion,
+  RunComparison,
+  RunFileKind,
+  SplitName,
+} from '@edgeloop/protocol'
 import type { LaidOut } from '../datasets/versions.ts'
 import type { EndReason, JobAct } from '../jobs/job-worker.ts'
 import type { Compiler, DescribedModel, Inspected } from '../models/compiler.ts'
 import type { ModelDesk } from '../models/models.ts'
-import { judge } from './judge.ts'
+import { judge, type Rival } from './judge.ts'
 import type { RunRecord } from './run-record.ts'
 import type { FrozenDatasets, RunDesk } from './runs.ts'
-import type { Trainer } from './trainer.ts'
+import type { Compared, Judged, Trainer } from './trainer.ts'
 
 const flushIntervalMs = 1000
 /** How long a run may take to write a checkpoint when its hub closes; then it is ended where it is. */
@@ -87,7 +95,8 @@ export function trainAct(deps: {
       const parent = await layOutParent(row.parent, work)
       signal.throwIfAborted()
       record.phase('starting')
-      const result = await train(parent.model, data, folder)
+      const replayed = await layOutReplay(data, work)
+      const result = await train(parent.model, data, folder, replayed)
       await flush()
       if (result.kind === 'paused') {
         // The hub closes: the next one goes on.
@@ -107,7 +116,37 @@ export function trainAct(deps: {
       await rm(work, { recursive: true, force: true })
     }
 
-    async function train(model: string, data: LaidOut, folder: string): Promise<TrainResult> {
+    /** What is learned from again, and a split in which it is on no side; undefined where nothing is. */
+    async function layOutReplay(data: LaidOut, work: string): Promise<Replayed | undefined> {
+      const { dataset: name, dataset_version: version, fold } = row
+      const { replay } = row
+      if (replay === null) return undefined
+      const before = await datasets.sides(name, replay)
+      const split = JSON.parse(await readFile(data.splitFile, 'utf8')) as Record<string, SplitName>
+      const learned = Object.keys(split).filter((digest) => split[digest] === 'train')
+      const again = learned.filter((digest) => before.get(digest) === 'train')
+      const fresh = learned.length - again.length
+      record.say(
+        'info',
+        `${fresh} samples are new since version ${replay}, ${again.length} are not`,
+      )
+      if (fresh === 0 || again.length === 0) return undefined
+      for (const digest of again) delete split[digest]
+      const folder = join(work, 'replayed')
+      await mkdir(folder)
+      const only = new Set(again)
+      const laid = await datasets.layOut({ name, version, fold, only }, folder, signal)
+      const splitFile = join(folder, 'fresh.json')
+      await writeFile(splitFile, JSON.stringify(split))
+      return { folder: laid.folder, splitFile }
+    }
+
+    async function train(
+      model: string,
+      data: LaidOut,
+      folder: string,
+      replayed: Replayed | undefined,
+    ): Promise<TrainResult> {
       let keeping = Promise.resolve()
       let next: number | undefined
       /** The newest checkpoint is kept; those that come meanwhile give way to it. */
@@ -124,10 +163,15 @@ export function trainAct(deps: {
       const order: TrainOrder = {
         kind: 'train',
         data: { folder: data.folder, format: 'frozen' },
-        split: { kind: 'file', file: data.splitFile },
+        ...(replayed && { replay: { folder: replayed.folder, format: 'frozen' as const } }),
+        split: { kind: 'file', file: replayed?.splitFile ?? data.splitFile },
         model,
         ...(row.layout === '' ? {} : { layout: row.layout }),
-        recipe: [JSON.parse(row.recipe)],
+        recipe: [
+          JSON.parse(row.recipe),
+          // All is new, or nothing is.
+          ...(row.replay !== null && !replayed ? [{ replayShare: 0 }] : []),
+        ],
         seed: row.seed,
         folder,
       }
@@ -173,12 +217,19 @@ export function trainAct(deps: {
         description: said?.description ?? parent.description,
       }
       const champion = await models.champion(row.model)
-      const compared = champion && (await compareWith(champion, described, result, parent, data))
+      const compared = await compare(champion, described, result, parent, data)
+      const { figures = test, rival, metric } = compared
+      const judged = judge(figures, rival, metric)
       const verdict =
-        compared && 'trained' in compared
-          ? judge(compared.trained, compared, compared.metric)
-          : judge(test, compared)
+        row.candidate === 1
+          ? { champion: false, why: `who asked for it decides: ${judged.why}` }
+          : judged
       record.phase('keeping the result')
+      if (compared.comparison) {
+        const file = join(work, 'comparison.json')
+        await writeFile(file, JSON.stringify(compared.comparison))
+        await record.keep('comparison', file)
+      }
       for (const [kind, name] of leaves) {
         const file = join(folder, name)
         if (await isFile(file)) await record.keep(kind, file)
@@ -217,27 +268,66 @@ export function trainAct(deps: {
       }
     }
 
-    async function compareWith(
-      champion: ModelVersion,
+    /** How the result does beside the champion, and beside the other versions that were named. */
+    async function compare(
+      champion: ModelVersion | undefined,
       trained: DescribedModel,
       result: Extract<TrainResult, { kind: 'ended' }>,
       parent: Parent,
       data: LaidOut,
-    ) {
-      const { name, version, digest, layout, labels, description } = champion
-      if (digest === parent.digest && result.before) return { version, figures: result.before }
+    ): Promise<{
+      figures?: Figures
+      rival?: Rival | undefined
+      metric?: string
+      comparison?: RunComparison
+    }> {
+      const others = JSON.parse(row.compare_with) as number[]
+      const isPlain = row.candidate === 0 && others.length === 0
+      if (isPlain && !champion) return {}
+      if (isPlain && champion?.digest === parent.digest && result.before) {
+        return { rival: { version: champion.version, figures: result.before } }
+      }
+      const versions = [
+        ...(champion ? [champion] : []),
+        ...(await Promise.all(
+          others
+            .filter((version) => version !== champion?.version)
+            .map(async (version) => (await models.show(row.model, version)).model),
+        )),
+      ]
+      let compared: Compared
       try {
-        const file = join(work, 'champion.onnx')
-        await writeFile(file, await models.file(name, version))
-        const rival: DescribedModel = { file, name, layout, labels, description }
-        const order = { data, champion: rival, trained, folder: work }
-        const { champion: figures, ...more } = await trainer.compare(order, signal)
-        await record.evaluated('champion', result.step, figures)
-        return { version, figures, ...more }
+        const rivals: DescribedModel[] = []
+        for (const { name, version, layout, labels, description } of versions) {
+          const file = join(work, `version-${version}.onnx`)
+          await writeFile(file, await models.file(name, version))
+          rivals.push({ file, name, layout, labels, description })
+        }
+        compared = await trainer.compare({ data, trained, rivals, folder: work }, signal)
       } catch (error) {
         signal.throwIfAborted()
-        return { version, problem: (error as Error).message }
+        const problem = (error as Error).message
+        record.say('warn', `It cannot be compared: ${problem}`)
+        return champion ? { rival: { version: champion.version, problem } } : {}
       }
+      const { metric, better } = compared
+      const comparison: RunComparison = {
+        ...{ metric, better, trained: shared(compared.trained) },
+        others: versions.map(({ version, champion: is }, at) => {
+          const one = compared.rivals[at]
+          const facts = { version, champion: is }
+          return !one || 'problem' in one
+            ? { ...facts, model: null, problem: one?.problem ?? '' }
+            : { ...facts, model: shared(one), problem: '' }
+        }),
+      }
+      const { figures } = compared.trained
+      const one = compared.rivals[0]
+      if (!champion || !one) return { figures, metric, comparison }
+      const { version } = champion
+      if ('problem' in one) return { figures, metric, comparison, rival: { version, ...one } }
+      await record.evaluated('champion', result.step, one.figures)
+      return { figures, metric, comparison, rival: { version, ...one } }
     }
 
     async function inspect(model: DescribedModel, signal: AbortSignal): Promise<Inspected> {
@@ -277,6 +367,17 @@ export function trainAct(deps: {
     return { model: file, digest: model.digest, description }
   }
 }
+
+type Replayed = {
+  /** In the form `frozen`. */
+  readonly folder: string
+  readonly splitFile: string
+}
+
+const shared = ({ value, interval, groups }: Judged): ComparedModel => ({
+  ...{ value, groups },
+  ...(interval && { interval }),
+})
 
 /** Of the folder of a run: see model-compiler's `train/run/run-folder.ts`. */
 const checkpointFolder = 'checkpoints'

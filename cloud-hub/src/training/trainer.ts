@@ -8,26 +8,29 @@ import type {
   TrainProgress,
   TrainResult,
 } from '@edgeloop/model-compiler/train'
-
+import type { ComparedModel } from '@edgeloop/protocol'
 import type { LaidOut } from '../datasets/versions.ts'
 import type { DescribedModel } from '../models/compiler.ts'
 
-/** Two models on the same test samples, each run as a box would run it. */
+/** Models on the same test samples, each run as a box would run it. */
 export type CompareOrder = {
   readonly data: LaidOut
-  readonly champion: DescribedModel
   readonly trained: DescribedModel
+  readonly rivals: readonly DescribedModel[]
   /** For files that are needed on the way; may hold others. */
   readonly folder: string
 }
 
+/** How one model does. */
+export type Judged = ComparedModel & { readonly figures: Figures }
+
 export type Compared = {
-  readonly champion: Figures
-  readonly trained: Figures
   /** The figure that decides. */
   readonly metric: string
-  /** Where 95 % of the champion's value of it lie when samples are drawn again. */
-  readonly interval?: readonly [low: number, high: number]
+  readonly better: 'more' | 'less'
+  readonly trained: Judged
+  /** In the order of the rivals; why not, where one cannot be evaluated on these samples. */
+  readonly rivals: readonly (Judged | { readonly problem: string })[]
 }
 
 export type Trainer = {
@@ -57,6 +60,6 @@ export type Trainer = {
   describe(model: DescribedModel): Promise<void>
   /** What a run wrote beside its model; undefined where it says nothing. */
   described(folder: string): Promise<{ layout: string; description: string } | undefined>
-  /** @throws {Error} where either cannot be evaluated on these samples */
+  /** @throws {Error} where the trained one cannot be evaluated on these samples */
   compare(order: CompareOrder, signal: AbortSignal): Promise<Compared>
 }

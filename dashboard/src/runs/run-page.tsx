@@ -257,6 +257,7 @@ const fileWords: Readonly<Record<RunFileKind, string>> = {
   report: 'Report',
   data: 'Report as JSON',
   card: 'Card',
+  comparison: 'Comparison as JSON',
 }
 
 function Report({ detail }: { detail: RunDetail }) {

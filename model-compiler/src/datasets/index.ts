@@ -46,6 +46,7 @@ export { type Problem, type ProblemKind, Problems, problemKinds, problemText } f
 export {
   digestsOf,
   foldDataset,
+  growSplit,
   readHoldout,
   type SplitOptions,
   type SplitUnit,

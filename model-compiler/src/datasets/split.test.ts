@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Annotation, Sample, Split, SplitName } from './dataset.ts'
-import { digestsOf, foldDataset, readHoldout, splitDataset } from './split.ts'
+import { digestsOf, foldDataset, growSplit, readHoldout, splitDataset } from './split.ts'
 
 const sampleOf = (at: number, more: Partial<Sample> = {}): Sample => ({
   ...{ digest: `d${at}`, name: `${at}.jpg`, width: 4, height: 4, annotations: [] },
@@ -165,5 +165,79 @@ test('foldDataset() tests every sample once', () => {
   assert.throws(
     () => foldDataset(setOf(samples.slice(0, 3)), { folds: 4, seed: 9 }),
     /3 samples can be dealt/,
+  )
+})
+
+test('growSplit() leaves everything on its side for ever, round after round, and lets each stream give its share to the test', () => {
+  const arbitrary = fc.record({
+    rounds: fc.array(
+      fc.array(
+        fc.record({
+          stream: fc.integer({ min: 0, max: 3 }),
+          at: fc.integer({ min: 0, max: 200_000 }),
+        }),
+        { minLength: 40, maxLength: 90 },
+      ),
+      { minLength: 2, maxLength: 4 },
+    ),
+    by: fc.constantFrom('sample', 'time'),
+    pairs: fc.array(fc.tuple(fc.nat(159), fc.nat(159)), { maxLength: 5 }),
+    seed: fc.integer(),
+  })
+  fc.assert(
+    fc.property(arbitrary, ({ rounds, by, pairs, seed }) => {
+      const together = pairs.map(([a, b]) => [`d${a}`, `d${b}`])
+      const samples: Sample[] = []
+      let before: Split = new Map()
+      for (const drawn of rounds) {
+        for (const { stream, at } of drawn) {
+          samples.push(sampleOf(samples.length, { stream: `s${stream}`, capturedAt: at * 1000 }))
+        }
+        const split = growSplit(setOf(samples), before, { by, seed, holdout: 0.25, together })
+        for (const [digest, side] of before) assert.equal(split.get(digest), side)
+        // What is new is never near an old frame of another side, nor the same picture as one.
+        for (const one of samples) {
+          const side = split.get(one.digest)
+          if (before.has(one.digest) || side === undefined) continue
+          for (const other of samples) {
+            const theirs = split.get(other.digest)
+            if (by !== 'time' || theirs === undefined || theirs === side) continue
+            if (other.stream !== one.stream) continue
+            assert(Math.abs(one.capturedAt! - other.capturedAt!) >= 10_000)
+          }
+          for (const group of together) {
+            if (!group.includes(one.digest)) continue
+            for (const digest of group) {
+              const theirs = split.get(digest)
+              assert(theirs === undefined || theirs === side)
+            }
+          }
+        }
+        before = split
+      }
+      if (by !== 'sample' || pairs.length > 0) return
+      for (const stream of [0, 1, 2, 3].map((at) => `s${at}`)) {
+        const those = samples.filter((one) => one.stream === stream)
+        const tests = those.filter(({ digest }) => before.get(digest) === 'test').length
+        assert(Math.abs(tests - those.length * 0.25) <= 1, `${tests} of ${those.length}`)
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('growSplit() keeps a stream that is dealt whole where it was, and refuses to leave no test', () => {
+  const samples = ['a', 'b', 'c', 'd'].flatMap((stream, at) =>
+    [0, 1].map((more) => sampleOf(at * 2 + more, { stream })),
+  )
+  const first = splitDataset(setOf(samples), { by: 'stream', holdout: 0.25, seed: 3 })
+  const more = [...samples, ...samples.map((one, at) => ({ ...one, digest: `n${at}` }))]
+  const grown = growSplit(setOf(more), first, { by: 'stream', holdout: 0.25, seed: 3 })
+  for (const [at, { digest }] of samples.entries()) {
+    assert.equal(grown.get(`n${at}`), first.get(digest))
+  }
+  assert.throws(
+    () => growSplit(setOf(samples.slice(0, 1)), new Map(), { seed: 1 }),
+    /nothing is left for test/,
   )
 })

@@ -108,6 +108,134 @@ export function foldDataset(
   })
 }
 
+/**
+ * A split of a dataset that has grown: what was on a side before stays there for ever, and only what is new is dealt. Each
+ * stream gives of its new samples what it still owes to each side, so the test part grows with every camera.
+ * @param before sides of the samples that were dealt already; what was left out then is new
+ * @throws {DatasetError} when nothing is left to learn from or to test on
+ */
+export function growSplit(
+  dataset: Splittable,
+  before: Split,
+  options: Omit<SplitOptions, 'holdout' | 'stratify'> & { readonly holdout?: number },
+): Split {
+  const { holdout = 0.2, validation = 0, together = [], seed, gapMs = gapMsDefault } = options
+  checkShare('holdout', holdout)
+  checkShare('validation', validation)
+  const split = new Map<string, SplitName>()
+  const old: Sample[] = []
+  const fresh: Sample[] = []
+  for (const sample of dataset.samples) {
+    const side = before.get(sample.digest)
+    if (side) split.set(sample.digest, side)
+    ;(side ? old : fresh).push(sample)
+  }
+  const by = options.by ?? unitOf(fresh)
+  const units = unitsOf({ ...dataset, samples: fresh }, by, holdout || validation || 1, {
+    together,
+  })
+  const shares: Readonly<Record<SplitName, number>> = {
+    train: (1 - holdout) * (1 - validation),
+    validation: (1 - holdout) * validation,
+    test: holdout,
+  }
+  const owed = new Map<string, Record<SplitName, number>>()
+  const countsOf = (stream: string) => {
+    const counts = owed.get(stream) ?? { train: 0, validation: 0, test: 0 }
+    owed.set(stream, counts)
+    return counts
+  }
+  for (const sample of old) countsOf(streamOf(sample))[before.get(sample.digest)!]++
+  const sidesOfCopies = copiesBefore(together, before)
+  const startOf = ({ samples }: Unit) => Math.min(...samples.map((one) => one.capturedAt ?? 0))
+  const place = new Map(units.map((unit) => [unit, placeOf(seed, unit.key)]))
+  units.sort((a, b) => startOf(a) - startOf(b) || (place.get(a)! < place.get(b)! ? -1 : 1))
+  const dealt: Sample[] = []
+  for (const { samples } of units) {
+    const counts = countsOf(streamOf(samples[0]!))
+    const known = new Set(samples.flatMap(({ digest }) => [...(sidesOfCopies.get(digest) ?? [])]))
+    // It shows what is on two sides already: on either it would tell of the other.
+    if (known.size > 1) continue
+    const side = [...known][0] ?? (by === 'stream' ? sideOfStream(counts) : undefined)
+    const chosen = side ?? mostOwed(counts, shares, samples.length)
+    for (const { digest } of samples) split.set(digest, chosen)
+    counts[chosen] += samples.length
+    dealt.push(...samples)
+  }
+  if (by === 'time') {
+    keepApart(dealt, split, gapMs)
+    leaveOutNear(dealt, old, split, gapMs)
+  }
+  const names = splitNames.filter(
+    (name) => name !== 'validation' && (name !== 'test' || holdout > 0),
+  )
+  refuseEmpty(dataset, split, names, units.length, { ...options, by })
+  return split
+}
+
+/** The sides on which what shows the same is already, by the digest of what is new. */
+function copiesBefore(
+  together: readonly (readonly string[])[],
+  before: Split,
+): ReadonlyMap<string, ReadonlySet<SplitName>> {
+  const found = new Map<string, Set<SplitName>>()
+  for (const group of together) {
+    const sides = group.flatMap((digest) => before.get(digest) ?? [])
+    for (const digest of group) {
+      if (before.has(digest)) continue
+      found.set(digest, (found.get(digest) ?? new Set()).union(new Set(sides)))
+    }
+  }
+  return found
+}
+
+/** Where a stream that is dealt whole has gone before; undefined for one that is new. */
+function sideOfStream(counts: Readonly<Record<SplitName, number>>): SplitName | undefined {
+  const most = splitNames.reduce((a, b) => (counts[b] > counts[a] ? b : a))
+  return counts[most] > 0 ? most : undefined
+}
+
+function mostOwed(
+  counts: Readonly<Record<SplitName, number>>,
+  shares: Readonly<Record<SplitName, number>>,
+  more: number,
+): SplitName {
+  const total = counts.train + counts.validation + counts.test + more
+  const owes = (name: SplitName) => shares[name] * total - counts[name]
+  return splitNames.reduce((a, b) => (owes(b) > owes(a) + 1e-9 ? b : a))
+}
+
+/** Leaves out what is new and closer than the gap to an old frame of another side: models have seen that one. */
+function leaveOutNear(
+  fresh: readonly Sample[],
+  old: readonly Sample[],
+  split: Map<string, SplitName>,
+  gapMs: number,
+): void {
+  const lines = Map.groupBy(
+    old.filter(({ capturedAt }) => capturedAt !== undefined),
+    streamOf,
+  )
+  for (const line of lines.values()) line.sort((a, b) => a.capturedAt! - b.capturedAt!)
+  for (const sample of fresh) {
+    const { capturedAt: at, digest } = sample
+    const line = lines.get(streamOf(sample))
+    if (at === undefined || !line) continue
+    let low = 0
+    for (let high = line.length; low < high; ) {
+      const middle = (low + high) >> 1
+      if (line[middle]!.capturedAt! <= at - gapMs) low = middle + 1
+      else high = middle
+    }
+    for (; low < line.length && line[low]!.capturedAt! < at + gapMs; low++) {
+      if (split.get(line[low]!.digest) !== split.get(digest)) {
+        split.delete(digest)
+        break
+      }
+    }
+  }
+}
+
 /** The digests of a part in the order of the samples. */
 export function digestsOf(dataset: Splittable, split: Split, name: SplitName): string[] {
   return dataset.samples
