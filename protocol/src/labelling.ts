@@ -326,6 +326,39 @@ export const TasksAdded = Type.Object(
 )
 export type TasksAdded = Static<typeof TasksAdded>
 
+export const SimilarQuery = Type.Object(
+  {
+    /** Only samples of this dataset; everything that the hub has where left out. */
+    dataset: Type.Optional(DatasetName),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 24 })),
+  },
+  closed,
+)
+export type SimilarQuery = Static<typeof SimilarQuery>
+
+export const SimilarSamples = Type.Object(
+  {
+    /** The most alike first. */
+    similar: Type.Array(
+      Type.Object({
+        digest: Digest,
+        /** 0 to 1. */
+        likeness: Share,
+        /** Of one that a box sent. */
+        deviceId: Type.Optional(DeviceId),
+        streamId: Type.Optional(StreamId),
+        capturedAt: Type.Optional(Timestamp),
+        /** That it is in. */
+        datasets: Type.Array(DatasetName),
+      }),
+    ),
+    /** Pictures that were compared: those of which it is known what they look like. */
+    compared: Type.Integer({ minimum: 0 }),
+  },
+  { $id: 'SimilarSamples' },
+)
+export type SimilarSamples = Static<typeof SimilarSamples>
+
 const queuePath = Type.Object({ queue: QueueName }, closed)
 
 export const labelRoutes = {
@@ -407,6 +440,15 @@ export const labelRoutes = {
     params: queuePath,
     response: Job,
     status: 201,
+  },
+  sampleSimilar: {
+    method: 'GET',
+    path: '/api/samples/:digest/similar',
+    access: 'viewer',
+    summary: 'Gives samples that look like one',
+    params: Type.Object({ digest: Digest }, closed),
+    query: SimilarQuery,
+    response: SimilarSamples,
   },
   taskShow: {
     method: 'GET',

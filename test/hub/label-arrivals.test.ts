@@ -8,10 +8,12 @@ import {
   type Job,
   type LabelTask,
   type ModelVersion,
+  type SimilarSamples,
   type TaskPage,
+  type TasksAdded,
 } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
-import { digestOf } from './dataset-parts.ts'
+import { addDataset, digestOf } from './dataset-parts.ts'
 import { demoModel, demoModelFile, demoPictures, uploadTo } from './demo-model.ts'
 import { offer, offerOf, putAll, type TakenPicture } from './field-box.ts'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
@@ -92,13 +94,32 @@ test(
     assert.deepEqual(task?.suggestions, [
       { label: 'bolt', score: 0.42, box: [0.1, 0.1, 0.2, 0.2], from: 'box:conveyor@2' },
     ])
-    await send(gate, second!, { model, looks: '00ff00ff00ff00ff' })
+    await send(gate, second!, { model, looks: '000000000000ffff' })
     await until('the second task', async () => (await tasksOf(hub, 'parts')).tasks[1])
     await hub.reopen()
-    await send(gate, third!, { model, looks: 'ffffffff00000000' })
+    await send(gate, third!, { model, looks: 'ffffff0000000000' })
     await until('the third task', async () => (await tasksOf(hub, 'parts')).tasks[2])
     assert.equal((await tasksOf(hub, 'parts')).total, 3)
-    for (const queue of ['other', 'hall']) assert.equal((await tasksOf(hub, queue)).total, 0)
+    for (const queue of ['other', 'hall'] as const)
+      assert.equal((await tasksOf(hub, queue)).total, 0)
+
+    // By what boxes said of them, the second looks more like the first than the third does.
+    const { similar, compared } = await json<SimilarSamples>(
+      ...([hub, 'GET', `/api/samples/${first!.digest}/similar?limit=2`] as const),
+    )
+    assert.deepEqual(
+      [compared, similar.map(({ digest }) => digest)],
+      [2, [second!.digest, third!.digest]],
+    )
+    assert.deepEqual([similar[0]?.deviceId, similar[0]?.streamId], ['gate', 'cam'])
+    const nowhere = await hub.api('GET', `/api/samples/${'0'.repeat(64)}/similar`)
+    assert.equal(nowhere.status, 404)
+    // Somebody asks for one of them by hand.
+    const byHand = { digests: [third!.digest], why: 'like the first' }
+    const put = await json<TasksAdded>(hub, 'POST', '/api/label-queues/other/tasks', byHand)
+    assert.deepEqual(put, { added: 1, already: 0, dropped: 0 })
+    const [asked] = (await tasksOf(hub, 'other')).tasks
+    assert.deepEqual([asked?.why, asked?.sample.deviceId], ['like the first', 'gate'])
 
     // What is answered is in the dataset, with where it was taken.
     const [taken] = (
@@ -156,12 +177,25 @@ test('the champion looks at what waits, and so does the next one', patient, asyn
   const all = tasks.flatMap(({ suggestions }) => suggestions)
   assert.ok(all.every(({ label }) => known.labels.slice(0, 2).includes(label)))
   assert.ok(all.every(({ box }) => box?.length === 4))
+  // What is put in by hand is looked at as well, and can then be found by how it looks.
+  const set = await addDataset(hub, 'set', 3)
+  const other = { dataset: 'set', models: [] }
+  await json(hub, 'PUT', '/api/label-queues/set', other)
+  await json(hub, 'POST', '/api/label-queues/set/tasks', { fitting: {} })
   const jobs = async () =>
     (await json<Job[]>(hub, 'GET', '/api/jobs')).filter(({ kind }) => kind === 'label-suggest')
   await until('its end', async () => ((await jobs()).every(isOver) ? true : undefined))
+  assert.ok(
+    (await jobs()).every(({ state, by, error }) => `${state} ${by} ${error}` === 'done hub '),
+  )
+  const like = await until('looks of a dataset', async () => {
+    const path = `/api/samples/${set[0]!.digest}/similar?dataset=set`
+    const found = await json<SimilarSamples>(hub, 'GET', path)
+    return found.compared === 2 ? found : undefined
+  })
   assert.deepEqual(
-    (await jobs()).map(({ state, by, error }) => [state, by, error]),
-    [['done', 'hub', '']],
+    like.similar.map(({ datasets }) => datasets),
+    [['set'], ['set']],
   )
   // Another champion, other proposals: nobody has to ask.
   await addModel(new URL('conveyor.onnx', demoModelFile))

@@ -1,7 +1,13 @@
 /** Looks at samples as a box would: opened by the agent, fed through the agent's canvas, read by the model's layout. */
 import { basename } from 'node:path'
 import type { ProposedSample, ProposedThing } from '@edgeloop/cloud-hub'
-import { type Model, openModel, ortRuntime, type Reading } from '@edgeloop/edge-agent/detect'
+import {
+  looksOfImage,
+  type Model,
+  openModel,
+  ortRuntime,
+  type Reading,
+} from '@edgeloop/edge-agent/detect'
 import { type Dataset, openDataset, type Sample } from '@edgeloop/model-compiler/datasets'
 import { canvasesOf } from '../model/detect-samples.ts'
 import type { Proposed, ProposeOrder, ProposeProgress } from './propose-order.ts'
@@ -14,35 +20,42 @@ const pointsMax = 2000
 
 /** @throws {Error} where a model cannot be executed */
 export async function propose(
-  { folder, models }: ProposeOrder,
+  { folder, models, looks }: ProposeOrder,
   tell: (progress: ProposeProgress) => void,
 ): Promise<Proposed> {
   const dataset = await openDataset(folder, { format: 'frozen' })
-  const readable = await readableOf(dataset)
-  const total = readable.length * models.length
-  const found = new Map<string, ProposedThing[][]>(readable.map(({ digest }) => [digest, []]))
+  const readable = await readableOf(dataset, looks)
+  const samples = readable.map(({ sample }) => sample)
+  const total = samples.length * models.length
+  const found = new Map<string, ProposedThing[][]>(samples.map(({ digest }) => [digest, []]))
   for (const [at, { file, description, layout }] of models.entries()) {
     const source = { name: basename(file), file, description }
     await using model = await openModel({ ...source, ...(layout !== '' && { layout }) }, ortRuntime)
-    const done = at * readable.length
+    const done = at * samples.length
     const told = (looked: number) => tell({ done: done + looked, total })
-    for await (const { bytes, view, sample } of canvasesOf(model, dataset, readable, told)) {
+    for await (const { bytes, view, sample } of canvasesOf(model, dataset, samples, told)) {
       found.get(sample.digest)!.push(thingsOf(await model.read(bytes, view, reading), model))
     }
   }
   return {
     samples: readable.map(
-      ({ digest }): ProposedSample => ({ digest, found: found.get(digest) ?? [] }),
+      ({ sample: { digest }, looks: seen }): ProposedSample => ({
+        ...{ digest, found: found.get(digest) ?? [] },
+        ...(seen && { looks: seen }),
+      }),
     ),
   }
 }
 
+type Readable = { readonly sample: Sample; readonly looks?: NonNullable<ProposedSample['looks']> }
+
 /** One picture that cannot be decoded must not take the proposals of all others. */
-async function readableOf(dataset: Dataset): Promise<Sample[]> {
-  const readable: Sample[] = []
+async function readableOf(dataset: Dataset, looks: boolean): Promise<Readable[]> {
+  const readable: Readable[] = []
   for (const sample of dataset.samples) {
     const picture = await dataset.picture(sample).catch(() => undefined)
-    if (picture) readable.push(sample)
+    if (!picture) continue
+    readable.push({ sample, ...(looks && { looks: await looksOfImage(picture) }) })
   }
   return readable
 }

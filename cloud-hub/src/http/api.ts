@@ -462,6 +462,8 @@ export function apiHandlers(rooms: Rooms): Handlers {
     taskList: ({ params, query, person }) =>
       rooms.labelling.tasks.list(params.queue, query, signedIn(person).user),
     tasksAdd: ({ params, body, note }) => rooms.labelling.tasks.add(params.queue, body, note),
+    sampleSimilar: ({ params, query, request }) =>
+      rooms.labelling.similar(params.digest, query, request.signal),
     taskShow: ({ params, person }) =>
       rooms.labelling.tasks.show(params.taskId, signedIn(person).user),
 

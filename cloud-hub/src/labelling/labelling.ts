@@ -8,6 +8,8 @@ import {
   type LabelAnswer,
   type LabelOutcomes,
   type QueueStatistics,
+  type SimilarQuery,
+  type SimilarSamples,
 } from '@edgeloop/protocol'
 import type { Audit, AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
@@ -23,6 +25,7 @@ import type { Proposer } from './proposer.ts'
 import { findQueue } from './queue-row.ts'
 import { openQueueDesk, type QueueDesk } from './queues.ts'
 import { rerank } from './rerank.ts'
+import { findSimilar } from './similar.ts'
 import { readStatistics } from './statistics.ts'
 import { lacksSuggestions, queueSuggest, suggestAct, wantedModels } from './suggest-job.ts'
 import { openTaskDesk, type TaskDesk } from './tasks.ts'
@@ -49,6 +52,8 @@ export type Labelling = AsyncDisposable & {
   statistics(queue: string): Promise<QueueStatistics>
   /** @throws {Refusal} as `queueSuggest` */
   suggest(queue: string, by: string, note: AuditNote): Promise<Job>
+  /** @throws {Refusal} as `findSimilar` */
+  similar(digest: string, query: SimilarQuery, signal: AbortSignal): Promise<SimilarSamples>
   /** Samples of boxes have come. */
   arrived(): void
   /** Some name has another champion, or another version. */
@@ -169,6 +174,13 @@ export function openLabelling(deps: {
       deps.queued()
       return job
     },
+    similar: (digest, query, signal) =>
+      findSimilar(
+        { store, files: deps.files, proposer, clock, folder: deps.folder },
+        digest,
+        query,
+        signal,
+      ),
     arrived: arriving.later,
     modelsChanged: suggesting.later,
     heard: (job) => {

@@ -7,8 +7,10 @@ import type { DescribedModel } from '../models/compiler.ts'
 export type ProposeOrder = {
   /** Samples in the form `frozen`. */
   readonly folder: string
-  /** Those that look at each sample. */
+  /** Those that look at each sample; none where it is only asked what pictures look like. */
   readonly models: readonly DescribedModel[]
+  /** Whether it is asked what pictures look like. */
+  readonly looks: boolean
 }
 
 /** What a model found in one picture; no box where it is about all of it. */
@@ -23,6 +25,8 @@ export type ProposedSample = {
   readonly digest: string
   /** In the order of the models. */
   readonly found: readonly (readonly ProposedThing[])[]
+  /** In the numbers in which boxes say it. */
+  readonly looks?: { readonly hash: string; readonly embedding: readonly number[] }
 }
 
 export type Proposer = {

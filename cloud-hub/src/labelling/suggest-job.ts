@@ -1,11 +1,9 @@
 /**
- * Proposals for tasks that wait: the champion and the teacher of the queue look at each picture in a child. Batch by
- * batch: what was kept is not done again by whoever begins the job anew.
+ * Proposals for tasks that wait: the champion and the teacher of the queue look at each picture in a child, and where
+ * nobody knows what a picture looks like, that is found out too, also of what the dataset holds. Batch by batch: what was kept is not done again by whoever begins the job anew.
  */
-import { createWriteStream } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import {
   type Job,
   type ModelVersion,
@@ -16,21 +14,24 @@ import {
 import type { AuditNote } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
 import { find as findDataset, labelsOf } from '../datasets/datasets.ts'
-import { layFrozen } from '../datasets/lay-pictures.ts'
 import { withWorkFolder } from '../datasets/work-folder.ts'
-import type { JobAct } from '../jobs/job-worker.ts'
+import type { JobAct, JobProgress } from '../jobs/job-worker.ts'
 import type { JobQueue } from '../jobs/jobs.ts'
 import type { DescribedModel } from '../models/compiler.ts'
 import type { ModelDesk } from '../models/models.ts'
 import type { Store } from '../store/store.ts'
+import { keepLooks, laySamples, looksOfProposed } from './looked-at.ts'
 import type { ProposedSample, ProposedThing, Proposer } from './proposer.ts'
 import { findQueue, type Queue } from './queue-row.ts'
 import { disagreementOf, mergeSuggestions } from './suggest.ts'
-import { suggestionsOf, type TaskRow } from './task-row.ts'
-import { doubtOf, useOf } from './use.ts'
+import { embeddingText, suggestionsOf, type TaskRow, unknowable } from './task-row.ts'
+import { answeredLooks } from './tasks.ts'
+import { doubtOf, unlikeness, useOf } from './use.ts'
 
 /** Tasks that are looked at in one child. */
 const batchTasks = 100
+/** Samples of a dataset that one job looks at. */
+const lookedMax = 20_000
 
 const subjectOf = (queue: string): string => `label-queues/${queue}`
 
@@ -55,7 +56,7 @@ export async function wantedModels(models: ModelDesk, { config }: Queue): Promis
   return { words: found.map(({ from }) => from).join(' '), models: found }
 }
 
-/** Whether any open task lacks what `wanted` says. */
+/** Whether any open task lacks what `wanted` says, or nobody knows what it looks like. */
 export async function lacksSuggestions(
   store: Store,
   queue: string,
@@ -71,7 +72,7 @@ const lacking = (store: Store, queue: string, words: string, after: number) =>
     .where('queue', '=', queue)
     .where('state', '=', 'open')
     .where('task_id', '>', after)
-    .where('suggested_by', '<>', words)
+    .where(({ eb, or }) => or([eb('suggested_by', '<>', words), eb('looks', '=', '')]))
 
 /** @throws {Refusal} notFound; unavailable without a proposer; conflict while one runs; as `JobQueue.add` */
 export async function queueSuggest(
@@ -107,7 +108,7 @@ export function suggestAct(deps: {
   folder: string
   changed: (queue: string) => void
 }): JobAct {
-  const { store, models, files, proposer, clock, folder } = deps
+  const { store, models, proposer, clock, folder } = deps
   return async ({ request }, progress, signal, kept) => {
     const { name } = request as { name: string }
     const queue = await findQueue(store.writer, name)
@@ -135,19 +136,68 @@ export function suggestAct(deps: {
             `look at sample ${Math.min(total, done + looked)} of ${total}`,
           )
         step(0)
-        await layTasks(tasks, labels, join(work, `batch-${after}`), signal)
+        const batch = join(work, `batch-${after}`)
+        const digests = tasks.map(({ digest }) => digest)
+        await laySamples(deps, digests, labels, batch, signal)
         const proposed = await proposer.propose(
-          { folder: join(work, `batch-${after}`), models: described },
+          { folder: batch, models: described, looks: tasks.some(({ looks }) => looks === '') },
           (at) => step(at.done / Math.max(1, wanted.models.length)),
           signal,
         )
         const found = new Map(proposed.map((one) => [one.digest, one]))
-        await keep(tasks, found, wanted, labels)
+        await keep(queue.name, tasks, found, wanted, labels)
+        await rm(batch, { recursive: true })
         deps.changed(name)
         await kept()
         done += tasks.length
       }
+      await lookThrough(queue.config.dataset, work, progress, signal)
     })
+  }
+
+  /** Samples of the dataset of which nobody knows what they look like: they are to be found by it. */
+  async function lookThrough(
+    dataset: string,
+    work: string,
+    progress: JobProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let looked = 0; looked < lookedMax; ) {
+      signal.throwIfAborted()
+      const rows = await store.writer
+        .selectFrom('dataset_sample')
+        .select('digest')
+        .where('dataset', '=', dataset)
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('sample_looks')
+                .select('sample_looks.digest')
+                .whereRef('sample_looks.digest', '=', 'dataset_sample.digest'),
+            ),
+          ),
+        )
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('field_sample')
+                .select('field_sample.digest')
+                .whereRef('field_sample.digest', '=', 'dataset_sample.digest'),
+            ),
+          ),
+        )
+        .limit(batchTasks)
+        .execute()
+      if (rows.length === 0) return
+      progress(1, `look at sample ${looked + 1} of the dataset`)
+      const digests = rows.map(({ digest }) => digest)
+      const batch = join(work, `looks-${looked}`)
+      await laySamples(deps, digests, [], batch, signal)
+      const order = { folder: batch, models: [], looks: true }
+      await keepLooks(deps, digests, await proposer.propose(order, () => {}, signal))
+      await rm(batch, { recursive: true })
+      looked += rows.length
+    }
   }
 
   async function layModels({ models: some }: Wanted, work: string): Promise<DescribedModel[]> {
@@ -161,43 +211,15 @@ export function suggestAct(deps: {
     )
   }
 
-  /** Those whose pictures are here. */
-  async function layTasks(
-    tasks: readonly TaskRow[],
-    labels: readonly string[],
-    into: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await mkdir(into, { recursive: true })
-    const here = await store.writer
-      .selectFrom('sample')
-      .select('digest')
-      .where(
-        'digest',
-        'in',
-        tasks.map(({ digest }) => digest),
-      )
-      .execute()
-    const known = new Set(here.map(({ digest }) => digest))
-    const there = tasks.filter(({ digest }) => known.has(digest))
-    const lines = function* () {
-      yield `${JSON.stringify({ labels })}\n`
-      for (const { digest, width, height } of there) {
-        yield `${JSON.stringify({ digest, name: digest, width, height, annotations: [] })}\n`
-      }
-    }
-    await pipeline(lines, createWriteStream(join(into, 'samples.jsonl')))
-    const samples = there.map(({ digest }) => ({ digest, annotations: [] }))
-    await layFrozen({ store, files }, { name: 'tasks', labels, samples }, into, signal)
-  }
-
   async function keep(
+    queue: string,
     tasks: readonly TaskRow[],
     found: ReadonlyMap<string, ProposedSample>,
     { words, models: some }: Wanted,
     labels: readonly string[],
   ): Promise<void> {
     const known = new Set(labels)
+    const answered = await answeredLooks(store.writer, queue)
     await store.writer.transaction().execute(async (tx) => {
       for (const { task_id, digest } of tasks) {
         // As it is now: somebody may have been given it, or something was carried over to it.
@@ -222,11 +244,20 @@ export function suggestAct(deps: {
         const doubt = doubtOf(lists.length === 0 ? before : lists.flat(), disagreement)
         const ageMs = clock() - (task.captured_at ?? task.added_at)
         const reason = task.reason as SampleReason | ''
+        const looks = task.looks === '' ? (said?.looks ?? unknowable) : undefined
+        const seen = typeof looks === 'object' ? looksOfProposed(looks) : undefined
+        const novelty = seen
+          ? Math.min(task.novelty, ...answered.map((one) => unlikeness(seen, one)))
+          : task.novelty
         await tx
           .updateTable('label_task')
           .set({
             ...{ suggestions: JSON.stringify(suggestions), suggested_by: words, doubt },
-            use_share: useOf({ reason, doubt, novelty: task.novelty, ageMs }),
+            use_share: useOf({ reason, doubt, novelty, ageMs }),
+            ...(looks !== undefined && {
+              ...{ looks: seen?.hash ?? unknowable, novelty },
+              embedding: seen ? embeddingText(seen.embedding) : '',
+            }),
           })
           .where('task_id', '=', task_id)
           .execute()

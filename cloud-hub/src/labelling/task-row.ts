@@ -27,9 +27,16 @@ export const annotationsOf = ({ annotations }: Pick<AnswerRow, 'annotations'>) =
 
 export const looksOf = ({ looks, embedding }: Pick<TaskRow, 'looks' | 'embedding'>): Looks => ({
   hash: looks === unknowable ? '' : looks,
-  embedding:
-    embedding === '' ? new Float32Array() : new Float32Array(JSON.parse(embedding) as number[]),
+  embedding: embeddingOf(embedding),
 })
+
+/** @param text as `embeddingText` wrote it */
+export const embeddingOf = (text: string): Float32Array =>
+  text === '' ? new Float32Array() : new Float32Array(JSON.parse(text) as number[])
+
+/** Four digits are more than any distance needs. */
+export const embeddingText = (embedding: Float32Array): string =>
+  JSON.stringify([...embedding].map((value) => Math.round(value * 1e4) / 1e4))
 
 /** Answers that count, of each of these tasks, in the order in which they came. */
 export async function countedAnswers(

@@ -17,7 +17,7 @@ import {
   type TasksTaken,
   taskHoldMs,
 } from '@edgeloop/protocol'
-import type { Insertable, SelectQueryBuilder, Transaction } from 'kysely'
+import type { Insertable, Kysely, SelectQueryBuilder, Transaction } from 'kysely'
 import type { AuditNote } from '../audit/audit.ts'
 import type { DatasetDesk } from '../datasets/datasets.ts'
 import type { Store } from '../store/store.ts'
@@ -25,7 +25,14 @@ import type { LabelTaskTable, Tables } from '../store/tables.ts'
 import { fieldSamplesOf } from './arrivals.ts'
 import { beginQueue, findQueue, type Queue } from './queue-row.ts'
 import { ruleDefaults } from './settle.ts'
-import { looksOf, queryRowsMax, shownTasks, type TaskRow, unknowable } from './task-row.ts'
+import {
+  embeddingText,
+  looksOf,
+  queryRowsMax,
+  shownTasks,
+  type TaskRow,
+  unknowable,
+} from './task-row.ts'
 import { doubtOf, type Looks, unlikeness, useOf } from './use.ts'
 
 const openTasksDefault = 5000
@@ -259,7 +266,7 @@ function ofDataset(
 }
 
 /** What pictures that were answered last look like. */
-async function answeredLooks(tx: Transaction<Tables>, queue: string): Promise<Looks[]> {
+export async function answeredLooks(tx: Kysely<Tables>, queue: string): Promise<Looks[]> {
   const rows = await tx
     .selectFrom('label_task')
     .select(['looks', 'embedding'])
@@ -294,10 +301,6 @@ function rowOf(
     ...{ before: null, revision: 0, added_at: now, changed_at: now },
   }
 }
-
-/** Four digits are more than any distance needs. */
-export const embeddingText = (embedding: Float32Array): string =>
-  JSON.stringify([...embedding].map((value) => Math.round(value * 1e4) / 1e4))
 
 /** Lets the least useful open tasks go that nobody has begun. @returns how many */
 async function makeRoom(tx: Transaction<Tables>, queue: Queue, now: number): Promise<number> {

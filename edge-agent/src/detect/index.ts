@@ -15,6 +15,7 @@ export { ortRuntime } from '../runtimes/ort.ts'
 export type { Tensor, Tensors } from '../runtimes/runtime.ts'
 export { detectCamera } from './detect-camera.ts'
 export { detectImages } from './detect-images.ts'
+export { looksOfImage } from './image-looks.ts'
 export {
   type CanvasImage,
   ImageError,
