@@ -81,6 +81,7 @@ import { openRolloutDesk } from './rollouts/rollouts.ts'
 import { openSites } from './rollouts/sites.ts'
 import { openDeliveryDesk } from './rules/queue.ts'
 import { openRuleDesk } from './rules/rules.ts'
+import { openSampleDesk } from './samples/ask-box.ts'
 import { openFieldSamples } from './samples/field-samples.ts'
 import { openPictureCheck } from './samples/picture-check.ts'
 import { openSamplePurse } from './samples/sample-purse.ts'
@@ -316,6 +317,10 @@ export async function openHub(
       request: (device, request) => broker?.publish('clipRequest', device, request),
     }),
   )
+  const sampleDesk = openSampleDesk({
+    clock,
+    request: (device, request) => broker?.publish('sampleRequest', device, request),
+  })
   const samplePurse = openSamplePurse({
     ...{ store, fleet, clock },
     known: { labelled: async () => new Map(), alarms: async () => new Set() },
@@ -697,6 +702,7 @@ export async function openHub(
     clips,
     fieldSamples,
     samplePurse,
+    sampleDesk,
     places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
     events,

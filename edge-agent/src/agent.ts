@@ -14,6 +14,7 @@ import type {
   NewEvent,
   Offers,
   Reported,
+  SampleRequest,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
 import { ClipFolder } from './clips/clip-folder.ts'
@@ -27,6 +28,7 @@ import { LogRing } from './log/log-ring.ts'
 import { streamsMaxOf } from './media/groups.ts'
 import { MediaFleet } from './media/media-fleet.ts'
 import { type Outbox, openOutbox } from './outbox/outbox.ts'
+import type { Ask } from './sampling/chooser.ts'
 import { openSamples, type Samples } from './sampling/open-samples.ts'
 import { AgentUpdates, type UpdateLink } from './update/agent-updates.ts'
 import { FleetModelHost } from './update/fleet-model-host.ts'
@@ -59,6 +61,8 @@ export type LinkDeps = {
   /** A wish as it came: not checked yet. */
   readonly onDesired: (value: unknown) => void
   readonly onLiveRequest: (request: LiveRequest) => void
+  /** Somebody wants frames of a stream. */
+  readonly onSampleRequest: (request: SampleRequest) => void
   /** What the hub wants of this box's models. */
   readonly onOffers: (offers: Offers) => void
   /** What the hub is told of the log. */
@@ -143,6 +147,7 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
       agent.wish(value)
     },
     onLiveRequest: (request) => agent.live.hubAsks(request),
+    onSampleRequest: (request) => agent.fleet.ask(request.streamId, askOf(request, Date.now())),
     onOffers: (offers) => updates.take(offers),
     readLog: (request) => logRing.read(request, bootId),
   })
@@ -152,6 +157,14 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   await agent.run(link)
   if (failure.signal.aborted) throw failure.signal.reason
 }
+
+/** Clocks of hub and box may differ: what is asked for is wanted for a while at least, and not for ever. */
+const askedMs = { min: 30_000, max: 3_600_000 }
+
+const askOf = ({ frames, why, until }: SampleRequest, now: number): Ask => ({
+  ...{ reason: 'asked', frames, why },
+  withinMs: Math.min(askedMs.max, Math.max(askedMs.min, Date.parse(until) - now)),
+})
 
 type AgentParts = {
   readonly logRing: LogRing

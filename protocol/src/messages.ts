@@ -8,6 +8,7 @@ import { Desired, Reported, Status } from './device.ts'
 import { LogRequest } from './device-log.ts'
 import { Acknowledged, EventBatch } from './event.ts'
 import { StreamId, Timestamp } from './names.ts'
+import { SampleRequest } from './samples.ts'
 import { Offers, Updates } from './updates.ts'
 
 type Message = {
@@ -100,6 +101,14 @@ export const messages = {
     retain: false,
     from: 'hub',
     bytesMax: 64 * 1024,
+  },
+  sampleRequest: {
+    topic: 'request/sample',
+    payload: SampleRequest,
+    qos: 1,
+    retain: false,
+    from: 'hub',
+    bytesMax: 4096,
   },
   offers: {
     topic: 'offers',

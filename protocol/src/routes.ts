@@ -99,7 +99,7 @@ import {
   TrainerShown,
   TrainingSchedule,
 } from './runs.ts'
-import { fieldSampleRoutes, sampleDeviceRoutes } from './samples.ts'
+import { fieldSampleRoutes, SampleAsk, SampleAsked, sampleDeviceRoutes } from './samples.ts'
 import { clipBytesMax, DeviceConfig, StreamConfig } from './stream.ts'
 import {
   BundleImport,
@@ -846,6 +846,15 @@ export const routes = {
     body: StreamConfig,
     response: Desired,
     status: 201,
+  },
+  sampleAsk: {
+    method: 'POST',
+    path: '/api/devices/:deviceId/streams/:streamId/samples',
+    access: 'operator',
+    summary: 'Asks a device for frames of a stream that keeps some to be learned from',
+    params: deviceStream,
+    body: SampleAsk,
+    response: SampleAsked,
   },
   streamRemove: {
     method: 'DELETE',

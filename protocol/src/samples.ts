@@ -214,6 +214,42 @@ export const SampleAnswers = Type.Object(
 )
 export type SampleAnswers = Static<typeof SampleAnswers>
 
+/** Most frames that can be asked for at once. */
+export const sampleAskMax = 50
+
+/** Frames of a stream that somebody wants, whatever they show. */
+export const SampleAsk = Type.Object(
+  {
+    frames: Type.Optional(Type.Integer({ minimum: 1, maximum: sampleAskMax, default: 1 })),
+    /** What for; it is said with each of them. */
+    why: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  },
+  { $id: 'SampleAsk', ...closed },
+)
+export type SampleAsk = Static<typeof SampleAsk>
+
+/** What became of it. `offline`: the box cannot be told; ask again when it is back. */
+export const SampleAsked = Type.Object(
+  {
+    state: Type.Enum(['asked', 'offline']),
+    reason: Type.String(),
+    /** That the box was asked for. */
+    frames: Type.Integer({ minimum: 0 }),
+  },
+  { $id: 'SampleAsked' },
+)
+export type SampleAsked = Static<typeof SampleAsked>
+
+/** What a box hears of it. */
+export const SampleRequest = Type.Object({
+  streamId: StreamId,
+  frames: Type.Integer({ minimum: 1, maximum: sampleAskMax }),
+  why: Type.String({ maxLength: 300 }),
+  /** Frames that did not come until then are not wanted any more. */
+  until: Timestamp,
+})
+export type SampleRequest = Static<typeof SampleRequest>
+
 /** How far the bytes of a sample have come. */
 export const SampleReceived = Type.Object(
   { next: Type.Integer({ minimum: 0 }), complete: Type.Boolean() },

@@ -92,6 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
       record: (event) => outbox.append(event),
       onDesired: () => {},
       onLiveRequest: () => {},
+      onSampleRequest: () => {},
       onOffers: () => {},
       readLog: () => ({ bootId: outbox.bootId, lines: [], omitted: 0 }),
     })

@@ -90,7 +90,7 @@ test(
       ...[await seedRun(hub, 'queued'), await seedRun(hub, 'ended')],
     ]
     const device = { deviceId: 'gate' }
-    const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor' }
+    const stream = { streamId: 'one', source: 'demo:1', model: 'conveyor', sampling: {} }
     const good: { readonly [N in RouteName]?: Given } = {
       signIn: { body: { token: tokenOf(await hub.hub.signInLink()) }, target: 'owner' },
       passwordSignIn: { body: { user: 'anna', password: testPassword }, target: 'anna' },
@@ -115,6 +115,7 @@ test(
       configRollback: { params: device, body: { version: 1, to: 1 }, target: 'gate' },
       eventMark: { body: { eventIds: [1, 2], mark: 'reviewed', set: true }, target: '1,2' },
       streamAdd: { params: device, body: stream, target: 'gate/one' },
+      sampleAsk: { params: { ...device, streamId: 'one' }, body: {}, target: 'gate/one' },
       streamRemove: { params: { ...device, streamId: 'one' }, target: 'gate/one' },
       modelAdd: {
         body: { name: 'parts', uploadId: await uploadTo(hub, demo, anna), ...demoModel },

@@ -5,14 +5,17 @@ import {
   nearestName,
   type SampleReason,
   type SamplingConfig,
+  sampleAskMax,
   sampleReasons,
 } from '@edgeloop/protocol'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { Failure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { gather, integer, number, withHub } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
 
 type Options = HubOptions & { json?: boolean }
+type SampleOptions = Options & { frames?: number; why?: string }
 type AddOptions = Options & {
   id: string
   source: string
@@ -56,6 +59,7 @@ Examples:
   $ ./edgeloop stream add demo --id gate --source rtsp://user:secret@camera/stream1
   $ ./edgeloop stream add demo --id street --source clips/street.mp4 --label car --label person --clips
   $ ./edgeloop stream add demo --id belt --source demo:7 --sampling 300 --sampling-reason uncertain
+  $ ./edgeloop stream sample demo belt --frames 5 --why "new pallets"
   $ ./edgeloop stream list demo
   $ ./edgeloop stream remove demo gate`,
     )
@@ -146,6 +150,30 @@ Examples:
         { title: 'SOURCE', of: (row) => row.source },
         { title: 'WHY', of: (row) => row.reason },
       ]),
+    )
+  })
+
+  withHub(
+    stream
+      .command('sample')
+      .argument('<device>', 'id of the device')
+      .argument('<stream>', 'id of the stream, which keeps frames for learning')
+      .description('ask for frames of a stream to learn from, whatever they show')
+      .option('--frames <n>', 'how many; one if left out', integer(1, sampleAskMax))
+      .option('--why <words>', 'what for')
+      .addHelpText(
+        'after',
+        '\nExample:\n  $ ./edgeloop stream sample demo belt --frames 5 --why "new pallets"',
+      ),
+  ).action(async (deviceId: string, streamId: string, options: SampleOptions) => {
+    const hub = await connectHub(options)
+    const { frames, why } = options
+    const body = { ...(frames !== undefined && { frames }), ...(why !== undefined && { why }) }
+    const asked = await hub.call('sampleAsk', { params: { deviceId, streamId }, body })
+    if (options.json) return printJson(asked)
+    if (asked.state === 'offline') throw new Failure(`Cannot ask for frames: ${asked.reason}`)
+    process.stderr.write(
+      `Device "${deviceId}" is asked for ${asked.frames} frames of "${streamId}"; they come as samples\n`,
     )
   })
 

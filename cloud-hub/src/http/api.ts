@@ -46,6 +46,7 @@ import type { RolloutDesk } from '../rollouts/rollouts.ts'
 import type { Sites } from '../rollouts/sites.ts'
 import type { DeliveryDesk } from '../rules/queue.ts'
 import type { RuleDesk } from '../rules/rules.ts'
+import type { SampleDesk } from '../samples/ask-box.ts'
 import type { FieldSamples } from '../samples/field-samples.ts'
 import type { SamplePurse } from '../samples/sample-purse.ts'
 import type { Backups } from '../store/backups.ts'
@@ -102,6 +103,7 @@ export type Rooms = {
   readonly sites: Sites
   readonly fieldSamples: FieldSamples
   readonly samplePurse: SamplePurse
+  readonly sampleDesk: SampleDesk
   readonly rules: RuleDesk
   readonly receivers: ReceiverDesk
   readonly deliveries: DeliveryDesk
@@ -534,6 +536,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
 
     fieldSampleList: ({ query }) => rooms.fieldSamples.list(query),
     fieldSampleShow: ({ params }) => rooms.fieldSamples.show(params.sampleId),
+    sampleAsk: async ({ params, body, person, note }) => {
+      note.about({ detail: `${body.frames ?? 1} frames` })
+      const { user } = signedIn(person)
+      return rooms.sampleDesk.ask(fleet.get(params.deviceId), params.streamId, body, user)
+    },
     sampleBudgetShow: () => rooms.samplePurse.show(),
     sampleBudgetPut: ({ body, person, note }) => {
       note.about({ detail: `${body.framesPerDay} frames and ${body.bytesPerDay} bytes a day` })

@@ -268,6 +268,7 @@ const actionWords: Readonly<Record<string, string>> = {
   configRollback: 'Rolled back a configuration',
   streamAdd: 'Added a stream',
   streamRemove: 'Removed a stream',
+  sampleAsk: 'Asked for frames of a stream',
   eventMark: 'Marked events',
   modelPromote: 'Promoted a model version',
   modelDemote: 'Demoted a model version',

@@ -66,9 +66,10 @@ async function openRig(t: TestContext, stack: AsyncDisposableStack): Promise<Rig
   const config = await readAgentConfig(dataDir)
   const record = (event: NewEvent) => outbox.append(event)
   const [onDesired, onLiveRequest, onOffers] = [() => {}, () => {}, () => {}]
+  const onSampleRequest = () => {}
   const readLog = () => ({ bootId: outbox.bootId, lines: [], omitted: 0 })
   const clips = { find: () => undefined, keep: async () => false }
-  const asked = { onDesired, onLiveRequest, onOffers, readLog }
+  const asked = { onDesired, onLiveRequest, onSampleRequest, onOffers, readLog }
   const samples = await openSamples(join(dataDir, 'samples'), config.samples, log)
   const deps = { outbox, config, snapshotFolder, clips, samples, log, record, ...asked }
   return { hub, identity, outbox, deps, folder }

@@ -257,13 +257,16 @@ class Connection {
 
   /** Takes what the hub says; what makes no sense is logged and changes nothing. */
   #hear(name: FromHub, payload: Uint8Array): void {
-    const { onDesired, onLiveRequest, onOffers, logs, clipUpload, log } = this.#options
+    const { onDesired, onLiveRequest, onSampleRequest, onOffers, logs, clipUpload, log } =
+      this.#options
     try {
       if (name === 'acknowledged') {
         this.#acknowledgements.offer(parsePayload(name, payload))
         this.#acknowledged = true
       } else if (name === 'liveRequest') {
         onLiveRequest(parsePayload(name, payload))
+      } else if (name === 'sampleRequest') {
+        onSampleRequest(parsePayload(name, payload))
       } else if (name === 'logRequest') {
         logs.answer(parsePayload(name, payload))
       } else if (name === 'clipRequest') {

@@ -67,6 +67,7 @@ test(
       record: (event) => outbox.append(event),
       onDesired: (value) => desired.push(value),
       onLiveRequest: () => assert.fail('nobody asked for pictures'),
+      onSampleRequest: () => assert.fail('nobody asked for frames'),
       onOffers: () => assert.fail('nothing was offered'),
       readLog: () => assert.fail('nobody asked for the log'),
     })

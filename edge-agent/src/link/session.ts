@@ -18,7 +18,7 @@ const notAuthorized = 5
 type FromDevice = 'status' | 'events' | 'reported' | 'updates'
 const heard = [
   ...(['acknowledged', 'desired', 'offers'] as const),
-  ...(['liveRequest', 'logRequest', 'clipRequest'] as const),
+  ...(['liveRequest', 'logRequest', 'clipRequest', 'sampleRequest'] as const),
 ] as const
 /** What a device hears. */
 export type FromHub = (typeof heard)[number]
