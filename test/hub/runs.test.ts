@@ -1,6 +1,9 @@
 /** Training in a hub, for real: a small net learns from a frozen dataset, is compared, resumed, and kept. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type {
   ModelVersion,
@@ -13,7 +16,8 @@ import type {
 } from '@edgeloop/protocol'
 import { startHub } from '../faults/hub-process.ts'
 import { needs } from '../require.ts'
-import { addCorners } from './corners.ts'
+import { runCommand } from './command.ts'
+import { addCorners, cornerLabels } from './corners.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 
 const wide = { timeout: 240_000 }
@@ -101,6 +105,39 @@ test(
     assert.equal((await refusal(hub, 'POST', '/api/runs', { parent: '../x' })).status, 400)
   },
 )
+
+test('what a run measured is measured again from the command line, on the hub’s own test part', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub)
+  const { runId } = await json<Run>(hub, 'POST', '/api/runs', request())
+  const { evaluations } = await ended(t, hub, runId)
+  const measured = evaluations.find(({ on }) => on === 'test')?.figures.accuracy
+  assert.ok(measured !== undefined)
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-evaluate-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'corners.onnx')
+  const reply = await hub.api('GET', `/api/runs/${runId}/files/model`)
+  await writeFile(file, Buffer.from(await reply.arrayBuffer()))
+  const labels = join(folder, 'labels.txt')
+  await writeFile(labels, cornerLabels.join('\n'))
+  const evaluate = (...words: string[]) =>
+    runCommand(
+      ...([hub, 'model', 'evaluate', file, '--layout', 'classifier', '--labels', labels] as const),
+      ...words,
+    )
+  const test = await evaluate('--dataset', 'corners', '--json')
+  assert.equal(test.code, 0, test.stderr)
+  const report = JSON.parse(test.stdout) as { samples: number; figures: { accuracy: number } }
+  assert.ok(Math.abs(report.figures.accuracy - measured) < 1e-9, `${measured} ${test.stdout}`)
+  const all = await evaluate('--dataset', 'corners@1', '--part', 'all', '--json')
+  assert.ok(JSON.parse(all.stdout).samples > report.samples, all.stdout)
+  const none = await evaluate('--dataset', 'corners@7')
+  assert.deepEqual([none.code, /no frozen version 7/.test(none.stderr)], [1, true], none.stderr)
+  assert.equal((await evaluate()).code, 2)
+})
 
 test('who is trained further is compared with the champion on the same samples; who is worse stays a candidate', {
   ...wide,

@@ -5,25 +5,28 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { EvaluationReport } from '@edgeloop/model-compiler'
 import { Command } from 'commander'
+import { versionFromHub } from '../dataset/version-from-hub.ts'
 import { Failure, UsageFailure } from '../failure.ts'
+import type { HubOptions } from '../hub-client.ts'
 import type { Evaluated, EvaluateOrder, EvaluateProgress } from '../model/evaluate-order.ts'
 import type { ProgressForm } from '../model/tell-progress.ts'
-import { integer, jsonOption, number } from '../options.ts'
+import { integer, number, withHub } from '../options.ts'
 import { formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
 import { limitsOf, progressOption } from './model-compile.ts'
 
 const evaluateProcess = fileURLToPath(new URL('../model/evaluate-process.ts', import.meta.url))
 
-type Options = {
-  datasetDir: string
+type Options = HubOptions & {
+  datasetDir?: string
+  dataset?: string
   format?: string
   layout?: string
   labels?: string
   description?: string
   holdout?: string
   split?: string
-  part: string
+  part?: string
   seed: number
   rounds?: number
   worst: number
@@ -35,12 +38,16 @@ type Options = {
 }
 
 export function evaluateCommand(): Command {
-  return new Command('evaluate')
+  return withHub(new Command('evaluate'))
     .description(
       'how good a model is on labelled samples, with intervals, groups and the worst samples',
     )
     .argument('<file>', 'ONNX model')
-    .requiredOption('--dataset-dir <dir>', 'folder of images with their labels')
+    .option('--dataset-dir <dir>', 'folder of images with their labels')
+    .option(
+      '--dataset <name[@version]>',
+      'a frozen version of a dataset of the hub, its test part (default: the newest version)',
+    )
     .option('--format <name>', 'how labels are written (default: the folder is looked at)')
     .option('--layout <name>', 'input and output conventions, as for detect')
     .option(
@@ -53,7 +60,10 @@ export function evaluateCommand(): Command {
       'only what train holds out with the same words and seed: last:N or a share',
     )
     .option('--split <file>', 'only one part of a split that a file names (JSON: digest to part)')
-    .option('--part <name>', 'which part of --split: train, validation or test', 'test')
+    .option(
+      '--part <name>',
+      'which part of --split or --dataset: train, validation or test; all of a dataset (default: test)',
+    )
     .option(
       '--seed <n>',
       'deals what is held out, and draws samples for the intervals',
@@ -70,14 +80,14 @@ export function evaluateCommand(): Command {
     .option('--time-limit <s>', 'seconds after which it is ended', number(1, 86_400), 1800)
     .option('--memory-limit <mib>', 'MiB of memory after which it is ended', number(64, 1e6))
     .addOption(progressOption())
-    .addOption(jsonOption())
     .addHelpText(
       'after',
       `
 Examples:
   $ ./edgeloop model evaluate yolox_nano_416.onnx --layout yolox --labels coco --dataset-dir photos/
   $ ./edgeloop model evaluate out/mnist/model.onnx --dataset-dir mnist/ --format idx --holdout last:10000 --out report.html
-  $ ./edgeloop model evaluate gate.onnx --layout classifier --labels gate.txt --dataset-dir gate/ --json`,
+  $ ./edgeloop model evaluate gate.onnx --layout classifier --labels gate.txt --dataset-dir gate/ --json
+  $ ./edgeloop model evaluate gate.onnx --layout classifier --dataset gate@3                          from the hub`,
     )
     .action(evaluate)
 }
@@ -89,9 +99,10 @@ async function evaluate(file: string, given: Options): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-evaluate-'))
   const teller = countTeller(given.progress)
   try {
+    const data = await dataOf(given, folder, signal)
     const evaluated = await runInChild<EvaluateOrder, EvaluateProgress, Evaluated>({
       program: evaluateProcess,
-      order: orderOf(file, given, folder),
+      order: { ...orderOf(file, given, folder), ...data },
       what: `evaluate "${file}"`,
       doing: (last) =>
         last ? `evaluating sample ${last.done} of ${last.total}` : 'reading the data set',
@@ -110,28 +121,58 @@ async function evaluate(file: string, given: Options): Promise<void> {
   }
 }
 
-function orderOf(file: string, given: Options, folder: string): EvaluateOrder {
-  const { layout, labels, description, datasetDir, format, holdout, split, part, seed } = given
+/** Where the samples are, and which of them; what is in a hub is fetched first. */
+async function dataOf(
+  given: Options,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Pick<EvaluateOrder, 'data' | 'part'>> {
+  const { datasetDir, dataset, format, holdout, split, part = 'test', seed } = given
+  if ((datasetDir === undefined) === (dataset === undefined)) {
+    throw new UsageFailure(
+      `Cannot evaluate on ${dataset === undefined ? 'nothing' : 'two data sets'}`,
+      'give --dataset-dir DIR for a folder, or --dataset NAME for one of the hub',
+    )
+  }
   if (holdout !== undefined && split !== undefined) {
     throw new UsageFailure(
       'Cannot take both --holdout and --split: each says which samples',
       'leave one out',
     )
   }
+  if (dataset !== undefined) {
+    const { folder: laid, splitFile } = await versionFromHub(dataset, given, folder, signal)
+    const held: EvaluateOrder['part'] =
+      holdout !== undefined
+        ? { kind: 'held-out', holdout, seed }
+        : { kind: 'file', file: split ?? splitFile, part }
+    const isAll = part === 'all' && holdout === undefined && split === undefined
+    return { data: { folder: laid, format: 'frozen' }, ...(!isAll && { part: held }) }
+  }
   return {
-    ...{ file, folder, seed, worst: given.worst },
     data: {
-      folder: datasetDir,
+      folder: datasetDir as string,
       ...(format !== undefined && {
         format: format as NonNullable<EvaluateOrder['data']['format']>,
       }),
     },
+    ...(holdout !== undefined && { part: { kind: 'held-out', holdout, seed } }),
+    ...(split !== undefined && { part: { kind: 'file', file: split, part } }),
+  }
+}
+
+function orderOf(
+  file: string,
+  given: Options,
+  folder: string,
+): Omit<EvaluateOrder, 'data' | 'part'> {
+  const { layout, labels, description, seed } = given
+  return {
+    ...{ file, folder, seed, worst: given.worst },
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(description !== undefined && { description }),
     ...(given.rounds !== undefined && { rounds: given.rounds }),
-    ...(holdout !== undefined && { part: { kind: 'held-out', holdout, seed } }),
-    ...(split !== undefined && { part: { kind: 'file', file: split, part } }),
   }
 }
 
