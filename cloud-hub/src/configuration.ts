@@ -137,6 +137,37 @@ export const HubConfig = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    homeAssistant: Type.Object(
+      {
+        url: Type.String({
+          maxLength: 2000,
+          default: '',
+          description:
+            'MQTT broker of Home Assistant, mqtt://HOST:PORT or mqtts://HOST:PORT: devices, zones, alarms and models are told there',
+        }),
+        username: Type.String({ maxLength: 200, default: '', description: 'Name at that broker' }),
+        password: secret('Password at that broker'),
+        caFile: Type.String({
+          maxLength: 4096,
+          default: '',
+          description: 'Certificates (PEM file) to trust there beside those of the system',
+        }),
+        discoveryPrefix: Type.String({
+          ...{ minLength: 1, maxLength: 100, pattern: '^[^+#\\s]+$', default: 'homeassistant' },
+          description: 'Prefix under which Home Assistant discovers devices',
+        }),
+        topicPrefix: Type.String({
+          ...{ minLength: 1, maxLength: 100, pattern: '^[^+#\\s]+$', default: 'edgeloop' },
+          description: 'Prefix of our topics there; "frigate" for what was made for Frigate',
+        }),
+        install: Type.Enum(['refuse', 'begin'] as const, {
+          default: 'refuse',
+          description:
+            'What "Install" on an update does there: "begin" moves that device to the newest version',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     publicHost: Type.String({
       minLength: 1,
       maxLength: 253,
@@ -228,6 +259,7 @@ export function readHubConfig(
     )
   }
   checkBroker(config.broker)
+  checkHomeAssistant(config.homeAssistant.url)
   if (config.blobs.url !== '') {
     parseS3Address(config.blobs.url)
     if (config.blobs.accessKeyId === '' || config.blobs.secretAccessKey === '') {
@@ -254,6 +286,17 @@ function checkBroker({ url, publicUrl, files }: HubConfig['broker']): void {
       'Cannot use half of an external broker: broker.url and broker.files go together. Make the files with "./edgeloop hub broker-config"',
     )
   }
+}
+
+/** @throws {Error} where the broker of Home Assistant cannot be reached as it is named */
+function checkHomeAssistant(url: string): void {
+  if (url === '') return
+  const parsed = URL.parse(url)
+  const isMqtt = parsed?.protocol === 'mqtt:' || parsed?.protocol === 'mqtts:'
+  if (isMqtt && parsed.username === '' && parsed.password === '') return
+  throw new Error(
+    'Cannot use homeAssistant.url: name the broker mqtt://HOST:PORT or mqtts://HOST:PORT, and give user name and password apart',
+  )
 }
 
 /** True for addresses that never leave the machine. */

@@ -50,6 +50,9 @@ import { openDriftDesk } from './drift/drift.ts'
 import { openDriftKeeper } from './drift/drift-keeper.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
+import { type HomeAssistant, openHomeAssistant } from './home-assistant/emitter.ts'
+import { installHere } from './home-assistant/install.ts'
+import { latestVersionFor } from './home-assistant/latest-version.ts'
 import { buildBrowserListener } from './http/browser-listener.ts'
 import { readBrowserTls } from './http/browser-tls.ts'
 import { type DeviceConnections, watchConnections } from './http/device-connections.ts'
@@ -380,6 +383,8 @@ export async function openHub(
     }),
   )
   const receivers = openReceiverDesk({ store, clock, send, changed: rulesChanged })
+  // Opens when there are rollouts; events may come before.
+  let homeAssistant: HomeAssistant | undefined
   const ingest = opened.use(
     openIngest({
       store,
@@ -393,6 +398,7 @@ export async function openHub(
         clips.stored(stored.device, stored.events)
         rules.wake()
         if (stored.events.some(({ kind }) => kind === 'sketch')) driftKeeper.wake()
+        homeAssistant?.wake()
       },
     }),
   )
@@ -519,6 +525,21 @@ export async function openHub(
   keeper.begin()
   driftKeeper.begin()
   const rollouts = openRolloutDesk({ store, fleet, sites, artifacts: offered, keeper, clock })
+  if (config.homeAssistant.url !== '') {
+    homeAssistant = opened.use(
+      openHomeAssistant({
+        ...{ config: config.homeAssistant, store, fleet, clock, log, failed },
+        alone: storeAddress.kind === 'sqlite',
+        version: packageJson.version,
+        url: () => urls.browser,
+        readPicture: (digest) => blobs.read(digest),
+        updatesOf: rollouts.deviceUpdates,
+        latestFor: (model, device) =>
+          latestVersionFor({ store, artifacts: offered }, model, device),
+        begin: installHere({ rollouts, audit }),
+      }),
+    )
+  }
   const workFolder = join(dataDir, 'work')
   // Of jobs that a hub was killed over.
   await rm(workFolder, { recursive: true, force: true })

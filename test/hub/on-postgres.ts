@@ -44,6 +44,7 @@ export const otherTests = [
   'keys-commands',
   // Its rooms are tested on each store beside them.
   'rules',
+  'home-assistant',
 ]
 
 /** Registers the tests of one list, on PostgreSQL. */

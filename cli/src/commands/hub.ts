@@ -27,6 +27,8 @@ type Options = {
   downloadRate?: number
   downloadRateDevice?: number
   downloadsMax?: number
+  homeAssistant?: string
+  homeAssistantUser?: string
   logLevel: LogLevel
 }
 
@@ -84,6 +86,11 @@ export function hubCommand(): Command {
       'transfers of models at once (default: 64); others are told when to come again',
       integer(1, 10_000),
     )
+    .option(
+      '--home-assistant <url>',
+      'mqtt://… of the broker of Home Assistant (docs/integrations.md)',
+    )
+    .option('--home-assistant-user <name>', 'name there; EDGELOOP_HUB_HOME_ASSISTANT_PASSWORD')
     .addOption(dataOption())
     .addOption(logLevelOption())
     .addHelpText(
@@ -147,6 +154,7 @@ async function runHub(options: Options): Promise<void> {
         deviceBytesPerSecond: options.downloadRateDevice,
         max: options.downloadsMax,
       }),
+      homeAssistant: given({ url: options.homeAssistant, username: options.homeAssistantUser }),
       ...given({ publicHost: options.publicHost, store: options.store }),
     },
     process.env,
