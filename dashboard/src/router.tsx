@@ -6,6 +6,7 @@
 import {
   boxStates,
   CallFailed,
+  deliveryStates,
   type LogLevel,
   logLevels,
   type RolloutState,
@@ -32,6 +33,7 @@ import { readWallView, type WallView } from './live/wall-view.ts'
 import { sessionQuery } from './people/session.ts'
 import { type Draft, readDraft } from './rollouts/draft.ts'
 import type { BoxFilter } from './rollouts/rollout-queries.ts'
+import type { DeliveryFilter } from './rules/rule-queries.ts'
 import type { StepRange } from './runs/run-queries.ts'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
@@ -389,6 +391,20 @@ const rollout = createRoute({
   component: lazyRouteComponent(() => import('./rollouts/rollout-page.tsx'), 'RolloutPage'),
 })
 
+const rules = createRoute({
+  getParentRoute: () => inside,
+  path: '/rules',
+  validateSearch: (search: Record<string, unknown>): DeliveryFilter => {
+    const state = deliveryStates.find((one) => one === search.state)
+    const { rule } = search
+    return {
+      ...(typeof rule === 'string' && /^[a-z0-9_-]{1,63}$/.test(rule) ? { rule } : {}),
+      ...(state ? { state } : {}),
+    }
+  },
+  component: lazyRouteComponent(() => import('./rules/rules-page.tsx'), 'RulesPage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -444,6 +460,7 @@ const tree = root.addChildren([
     rollouts,
     newRollout,
     rollout,
+    rules,
     people,
     account,
     audit,

@@ -105,6 +105,7 @@ const pages: readonly Shown[] = [
     name: 'device-models',
     path: '/devices/box-014/models',
   },
+  { name: 'rules', path: '/rules' },
   { name: 'models', path: '/models' },
   { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },

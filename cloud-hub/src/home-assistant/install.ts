@@ -13,7 +13,11 @@ export function installHere(deps: { rollouts: Pick<RolloutDesk, 'create'>; audit
     const note = deps.audit.begin({ ...facts, target: deviceId })
     const words = { whenBusy: 'wait', note: 'asked for in Home Assistant' } as const
     try {
-      await deps.rollouts.create({ name, version, select: { devices: [deviceId] }, ...words }, by, note)
+      await deps.rollouts.create(
+        { name, version, select: { devices: [deviceId] }, ...words },
+        by,
+        note,
+      )
       await note.finish('done')
     } catch (error) {
       await note.finish(error instanceof Refusal ? error.code : 'internal')

@@ -12,6 +12,7 @@ export type KeyAction =
   | 'goRuns'
   | 'goModels'
   | 'goRollouts'
+  | 'goRules'
   | 'goPeople'
   | 'goAudit'
   | 'focusFilter'
@@ -45,6 +46,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goRollouts', keys: ['g', 'o'], does: 'Go to Rollouts' },
+  { action: 'goRules', keys: ['g', 'u'], does: 'Go to Rules' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },

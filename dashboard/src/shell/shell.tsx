@@ -11,6 +11,7 @@ import {
   IconLayoutGrid,
   IconPhoto,
   IconSearch,
+  IconSend,
   IconServer2,
   IconTruckDelivery,
   IconUser,
@@ -44,6 +45,7 @@ const places = [
   { to: '/runs', word: 'Runs', icon: IconChartLine },
   { to: '/models', word: 'Models', icon: IconCube },
   { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
+  { to: '/rules', word: 'Rules', icon: IconSend },
 ] as const
 
 /** Places that answer only to admins. */
@@ -82,6 +84,7 @@ function Frame() {
     goRuns: () => void router.navigate({ to: '/runs' }),
     goModels: () => void router.navigate({ to: '/models' }),
     goRollouts: () => void router.navigate({ to: '/rollouts' }),
+    goRules: () => void router.navigate({ to: '/rules' }),
     ...(session.role === 'admin'
       ? {
           goPeople: () => void router.navigate({ to: '/people' }),
