@@ -16,6 +16,7 @@ import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
 import { jobCommand } from './commands/job.ts'
 import { keysCommand } from './commands/keys.ts'
+import { labelCommand } from './commands/label.ts'
 import { modelCommand } from './commands/model.ts'
 import { pipelineCommand } from './commands/pipeline.ts'
 import { receiverCommand } from './commands/receiver.ts'
@@ -70,6 +71,7 @@ for (const command of [
   deviceCommand(),
   siteCommand(),
   rolloutCommand(),
+  labelCommand(),
   driftCommand(),
   pipelineCommand(),
   streamCommand(),

@@ -38,6 +38,7 @@ export const otherTests = [
   'run-commands',
   'dataset-jobs',
   'rollout-commands',
+  'label-commands',
   'rollout-replicas',
   'dataset-pictures',
   'bundles',

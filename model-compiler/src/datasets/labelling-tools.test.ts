@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import sharp from 'sharp'
-import { type Dataset, DatasetError, openDataset, problemText } from './index.ts'
+import { material, needs } from '../../../test/require.ts'
+import { type Dataset, DatasetError, exportDataset, openDataset, problemText } from './index.ts'
 
 type Files = Readonly<Record<string, string | Uint8Array>>
 
@@ -227,3 +228,29 @@ test('files that were damaged, or made to damage, are read, listed or refused wi
     )
   }
 })
+
+test(
+  'a real set of boxes goes through CVAT and Label Studio and is the same',
+  needs('material'),
+  async (t) => {
+    const given = await openDataset(join(material, 'datasets', 'raccoon'), { format: 'voc' })
+    const contentOf = ({ samples }: Dataset) =>
+      samples
+        .map(({ digest, annotations }) => {
+          const rounded = (_: string, value: unknown) =>
+            typeof value === 'number' ? Math.round(value * 1e4) / 1e4 : value
+          return `${digest} ${JSON.stringify(annotations, rounded)}`
+        })
+        .toSorted()
+    const folder = await folderWith(t, {})
+    for (const format of ['cvat', 'label-studio'] as const) {
+      const out = join(folder, format)
+      const { samples, lost } = await exportDataset(given, out, { format })
+      assert.deepEqual([samples, lost.total], [given.samples.length, 0])
+      // Told by looking at the folder, and as it is: no form has to be named.
+      const back = await openDataset(out)
+      assert.deepEqual(back.problems.kept, [])
+      assert.deepEqual(contentOf(back), contentOf(given))
+    }
+  },
+)
