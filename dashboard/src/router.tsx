@@ -11,6 +11,8 @@ import {
   logLevels,
   type RolloutState,
   rolloutStates,
+  type TaskState,
+  taskStates,
 } from '@edgeloop/protocol'
 import type { QueryClient } from '@tanstack/react-query'
 import {
@@ -309,6 +311,47 @@ const datasetAugmentation = createRoute({
   component: lazyRouteComponent(() => import('./datasets/augmentation-tab.tsx'), 'AugmentationTab'),
 })
 
+const queues = createRoute({
+  getParentRoute: () => inside,
+  path: '/label',
+  component: lazyRouteComponent(() => import('./labelling/queues-page.tsx'), 'QueuesPage'),
+})
+
+const queue = createRoute({
+  getParentRoute: () => inside,
+  path: '/label/$queue',
+  validateSearch: (search: Record<string, unknown>): { readonly state?: TaskState } => {
+    const state = taskStates.find((one) => one === search.state)
+    return state && state !== 'open' ? { state } : {}
+  },
+  component: lazyRouteComponent(() => import('./labelling/queue-page.tsx'), 'QueuePage'),
+})
+
+type LabelSearch = {
+  /** Somebody else's answers are looked at. */
+  readonly review?: true
+  /** One camera after the other; by use where left out. */
+  readonly order?: 'camera'
+  /** Shown before the others. */
+  readonly task?: number
+}
+
+const label = createRoute({
+  getParentRoute: () => inside,
+  path: '/label/$queue/work',
+  // Full screen: every key and every pixel is the picture's.
+  staticData: { bare: true },
+  validateSearch: (search: Record<string, unknown>): LabelSearch => {
+    const task = stepIn(search.task)
+    return {
+      ...(search.review === true ? { review: true } : {}),
+      ...(search.order === 'camera' ? { order: 'camera' } : {}),
+      ...(task === undefined || task === 0 ? {} : { task }),
+    }
+  },
+  component: lazyRouteComponent(() => import('./labelling/label-page.tsx'), 'LabelPage'),
+})
+
 type RunsSearch = {
   /** Runs whose curves are shown. */
   readonly show?: readonly string[]
@@ -452,6 +495,7 @@ const tree = root.addChildren([
       ...[datasetSamples, datasetLabels, datasetProblems],
       ...[datasetVersions, datasetAugmentation],
     ]),
+    ...[queues, queue, label],
     models,
     model,
     runs,
@@ -495,5 +539,9 @@ export async function preloadPlaces(router: ReturnType<typeof makeRouter>): Prom
 declare module '@tanstack/react-router' {
   interface Register {
     router: ReturnType<typeof makeRouter>
+  }
+  interface StaticDataRouteOption {
+    /** Shown without the shell's bar and navigation. */
+    bare?: true
   }
 }

@@ -30,3 +30,6 @@ export function classColour(label: string): string {
   hash ^= hash >>> 15
   return colours[(hash >>> 0) % colours.length] ?? '#FFFFFF'
 }
+
+/** The n-th colour, for a few things that are to be told apart, such as people. */
+export const colourAt = (n: number): string => colours[n % colours.length] ?? '#FFFFFF'

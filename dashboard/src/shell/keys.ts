@@ -9,6 +9,7 @@ export type KeyAction =
   | 'goLive'
   | 'goEvents'
   | 'goDatasets'
+  | 'goLabel'
   | 'goRuns'
   | 'goModels'
   | 'goRollouts'
@@ -43,6 +44,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
   { action: 'goDatasets', keys: ['g', 't'], does: 'Go to Datasets' },
+  { action: 'goLabel', keys: ['g', 'b'], does: 'Go to Label' },
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goRollouts', keys: ['g', 'o'], does: 'Go to Rollouts' },

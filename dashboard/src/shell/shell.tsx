@@ -13,12 +13,13 @@ import {
   IconSearch,
   IconSend,
   IconServer2,
+  IconTags,
   IconTruckDelivery,
   IconUser,
   IconUsers,
 } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
-import { Link, Outlet, useRouter } from '@tanstack/react-router'
+import { Link, Outlet, useMatches, useRouter } from '@tanstack/react-router'
 import { lazy, useEffect, useEffectEvent, useState } from 'react'
 import { call } from '../api/call.ts'
 import { ChangesProvider } from '../api/changes.tsx'
@@ -42,6 +43,7 @@ const places = [
   { to: '/live', word: 'Live', icon: IconLayoutGrid },
   { to: '/events', word: 'Events', icon: IconBell },
   { to: '/datasets', word: 'Datasets', icon: IconPhoto },
+  { to: '/label', word: 'Label', icon: IconTags },
   { to: '/runs', word: 'Runs', icon: IconChartLine },
   { to: '/models', word: 'Models', icon: IconCube },
   { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
@@ -73,7 +75,9 @@ function Frame() {
   const [palette, setPalette] = useState(false)
   const { data: session } = useSuspenseQuery(sessionQuery)
   const open = session.role === 'admin' ? [...places, ...adminPlaces] : places
+  const bare = useMatches({ select: (all) => all.some(({ staticData }) => staticData.bare) })
   useDeviceChanges()
+  useUnsent(session.user)
   useEffect(() => monitorLater(router, __EDGELOOP_VERSION__), [router])
   useKeys({
     goHome: () => void router.navigate({ to: '/' }),
@@ -81,6 +85,7 @@ function Frame() {
     goLive: () => void router.navigate({ to: '/live' }),
     goEvents: () => void router.navigate({ to: '/events' }),
     goDatasets: () => void router.navigate({ to: '/datasets' }),
+    goLabel: () => void router.navigate({ to: '/label' }),
     goRuns: () => void router.navigate({ to: '/runs' }),
     goModels: () => void router.navigate({ to: '/models' }),
     goRollouts: () => void router.navigate({ to: '/rollouts' }),
@@ -95,7 +100,7 @@ function Frame() {
   })
   usePaletteKey(() => setPalette(true))
   return (
-    <div className={classes.shell}>
+    <div className={classes.shell} data-bare={bare}>
       <a className={classes.skip} href="#page">
         Skip to the page
       </a>
@@ -168,6 +173,20 @@ function Frame() {
       <Notifications position="bottom-right" />
     </div>
   )
+}
+
+/** Answers that an earlier page left unsent are sent, whichever page comes up first. */
+function useUnsent(user: string): void {
+  useEffect(() => {
+    let unsent: string | null = null
+    try {
+      unsent = localStorage.getItem('edgeloop.labels.unsent')
+    } catch {
+      // Storage may be refused; then they go when somebody labels.
+    }
+    if (unsent === null) return
+    void import('../labelling/outbox-here.ts').then(({ outboxOf }) => outboxOf(user))
+  }, [user])
 }
 
 /** Ctrl+K (Command+K on a Mac), wherever one is and whatever has the focus. */
