@@ -665,6 +665,7 @@ export async function openHub(
   const pipelines = openPipelineDesk({
     ...{ ...pipelineRooms, keeper: pipelineKeeper, trainer: deps.compiler && deps.trainer },
   })
+  opened.defer(driftKeeper.onAlarm(() => rules.wake()))
   const alarmed = driftKeeper.onAlarm((alarm, change) => {
     if (change === 'raised') void pipelineKeeper?.alarm(alarm).catch(failed)
   })

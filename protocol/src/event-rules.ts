@@ -6,6 +6,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { AreaName } from './areas.ts'
 import { StreamState } from './device.ts'
+import { driftKinds } from './drift.ts'
 import { alarmCodes, eventKinds, isUnlisted, StoredEvent, zoneActs } from './event.ts'
 import { DeviceId, DeviceTag, Label, SiteId, StreamId, Timestamp } from './names.ts'
 import { MaintenanceWindow } from './rollouts.ts'
@@ -27,6 +28,12 @@ export const deliveryEventsMax = 50
 /** Kinds that a rule can be about: what happens, not figures that come all the time. */
 export const ruleEventKinds = eventKinds.filter((kind) => !isUnlisted(kind))
 
+/** Alarms that a rule can be about: those of boxes, and what the hub says of streams that have drifted. */
+export const ruleAlarmCodes = [
+  ...alarmCodes,
+  ...driftKinds.filter((kind) => kind !== 'night').map((kind) => `drift-${kind}` as const),
+]
+
 const anyOf = <S extends TSchema>(word: S) =>
   Type.Optional(Type.Array(word, { minItems: 1, maxItems: wordsMax, uniqueItems: true }))
 
@@ -46,7 +53,7 @@ export const RuleCondition = Type.Object(
     lines: anyOf(AreaName),
     directions: anyOf(Type.Enum(['toRight', 'toLeft'] as const)),
     scoreMin: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    alarmCodes: anyOf(Type.Enum(alarmCodes)),
+    alarmCodes: anyOf(Type.Enum(ruleAlarmCodes)),
     /** Whether alarms that begin (true) or that end (false) are meant. */
     alarmActive: Type.Optional(Type.Boolean()),
     streamStates: anyOf(StreamState),
@@ -154,7 +161,7 @@ export const Delivery = Type.Object(
     group: Type.String(),
     state: Type.Enum(deliveryStates),
     events: Type.Integer({ minimum: 0 }),
-    /** The event that caused it, as the store numbers it; null of a trial of the receiver. */
+    /** The event that caused it, as the store numbers it; null where that was none of a box. */
     firstEventId: Type.Union([Type.Integer(), Type.Null()]),
     /** Matches that a cool-down had kept back before it. */
     silenced: Type.Integer({ minimum: 0 }),

@@ -17,6 +17,7 @@ import {
   remembers,
 } from './match.ts'
 import { joinDeliveries, type NewDelivery, putDeliveries } from './queue.ts'
+import { newestDriftAlarm, readDriftAfter } from './read-drift.ts'
 import { readEventsAfter } from './read-events.ts'
 
 /** What was not touched for so long is forgotten: longer than any cool-down or count lasts. */
@@ -27,6 +28,9 @@ export type KnownRule = {
   readonly rule: EventRule
   readonly sinceEvent: number
 }
+
+/** Rows of the cursor: one for what boxes tell, one for what the hub finds out. */
+const cursors = { events: 1, drift: 2 } as const
 
 type Held = { memory: GroupMemory; gatherUntil: number; isChanged: boolean }
 
@@ -43,19 +47,62 @@ export async function evaluateNext(deps: {
   zoneOf: (site: string) => string
   clock: () => number
 }): Promise<{ more: boolean; made: number }> {
-  const { store, zoneOf, clock } = deps
-  const rules = await readRules(store)
+  const rules = await readRules(deps.store)
   // Without rules nothing is written: the first one that is set begins behind what there is then.
   if (rules.length === 0) return { more: false, made: 0 }
-  const cursor = await store.writer.selectFrom('rule_cursor').select('event_id').executeTakeFirst()
-  const before = cursor?.event_id ?? 0
-  const start = Math.max(before, Math.min(...rules.map(({ sinceEvent }) => sinceEvent)))
+  const events = await lookAtEvents(deps, rules)
+  const drift = await lookAtDrift(deps, rules)
+  return { more: events.more || drift.more, made: events.made + drift.made }
+}
+
+type Looked = { readonly more: boolean; readonly made: number }
+type Deps = Parameters<typeof evaluateNext>[0]
+
+async function lookAtEvents(deps: Deps, rules: readonly KnownRule[]): Promise<Looked> {
+  const cursor = await readCursor(deps.store, cursors.events)
+  const start = Math.max(cursor ?? 0, Math.min(...rules.map(({ sinceEvent }) => sinceEvent)))
   const { events, through } = await readEventsAfter(deps, start)
-  if (through <= before) return { more: false, made: 0 }
+  if (through <= (cursor ?? 0)) return { more: false, made: 0 }
+  return await pass(deps, { id: cursors.events, cursor, through, rules, events })
+}
+
+async function lookAtDrift(deps: Deps, rules: readonly KnownRule[]): Promise<Looked> {
+  const cursor = await readCursor(deps.store, cursors.drift)
+  // What was raised before there was any rule is nobody's news.
+  if (cursor === undefined) {
+    const through = await newestDriftAlarm(deps.store)
+    return await pass(deps, { id: cursors.drift, cursor, through, rules, events: [] })
+  }
+  const { events, through } = await readDriftAfter(deps, cursor)
+  if (through <= cursor) return { more: false, made: 0 }
+  return await pass(deps, { id: cursors.drift, cursor, through, rules, events })
+}
+
+async function readCursor(store: Store, id: number): Promise<number | undefined> {
+  const row = await store.writer
+    .selectFrom('rule_cursor')
+    .select('event_id')
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row?.event_id
+}
+
+/** Lets the rules look at some events, and moves the cursor behind them, or does nothing where another hub was faster. */
+async function pass(
+  { store, zoneOf, clock }: Deps,
+  given: {
+    id: number
+    cursor: number | undefined
+    through: number
+    rules: readonly KnownRule[]
+    events: readonly PlacedEvent[]
+  },
+): Promise<Looked> {
+  const { id, cursor, through, rules, events } = given
   const now = clock()
   try {
     const made = await store.writer.transaction().execute(async (tx) => {
-      await moveCursor(tx, cursor?.event_id, through)
+      await moveCursor(tx, id, cursor, through)
       return await evaluate(tx, { rules, events, zoneOf, now })
     })
     return { more: events.length > 0, made }
@@ -80,11 +127,16 @@ async function readRules(store: Store): Promise<KnownRule[]> {
 }
 
 /** @throws {Overtaken} */
-async function moveCursor(tx: Transaction<Tables>, from: number | undefined, to: number) {
+async function moveCursor(
+  tx: Transaction<Tables>,
+  id: number,
+  from: number | undefined,
+  to: number,
+): Promise<void> {
   if (from === undefined) {
     const { numInsertedOrUpdatedRows } = await tx
       .insertInto('rule_cursor')
-      .values({ id: 1, event_id: to })
+      .values({ id, event_id: to })
       .onConflict((on) => on.column('id').doNothing())
       .executeTakeFirst()
     if (Number(numInsertedOrUpdatedRows ?? 0) === 0) throw new Overtaken()
@@ -93,6 +145,7 @@ async function moveCursor(tx: Transaction<Tables>, from: number | undefined, to:
   const { numUpdatedRows } = await tx
     .updateTable('rule_cursor')
     .set({ event_id: to })
+    .where('id', '=', id)
     .where('event_id', '=', from)
     .executeTakeFirst()
   if (Number(numUpdatedRows) === 0) throw new Overtaken()
@@ -135,7 +188,8 @@ async function evaluate(
     const told = { site, event }
     const receivedAt = Date.parse(event.receivedAt)
     for (const { name, rule, sinceEvent } of rules) {
-      if (event.eventId <= sinceEvent || !fitsCondition(rule.when, placed, zoneOf)) continue
+      const isOlder = event.eventId > 0 && event.eventId <= sinceEvent
+      if (isOlder || !fitsCondition(rule.when, placed, zoneOf)) continue
       const group = groupOf(rule, placed)
       const held: Held = remembers(rule)
         ? await hold(name, group)
@@ -192,4 +246,9 @@ export async function forgetGroups(store: Store, now: number): Promise<void> {
     .deleteFrom('rule_memory')
     .where('touched_at', '<', now - memoryKeptMs)
     .execute()
+}
+
+/** Rules look at alarms of drift from the newest on. */
+export async function forgetDrift(tx: Transaction<Tables>): Promise<void> {
+  await tx.deleteFrom('rule_cursor').where('id', '=', cursors.drift).execute()
 }

@@ -230,7 +230,7 @@ function deliveryOf(row: Selectable<DeliveryTable>): Delivery {
     group: row.group_key,
     state: row.state as DeliveryState,
     events: row.event_count,
-    firstEventId: row.first_event_id,
+    firstEventId: row.first_event_id !== null && row.first_event_id > 0 ? row.first_event_id : null,
     silenced: row.silenced,
     createdAt: new Date(row.created_at).toISOString(),
     dueAt: row.state === 'waiting' ? timeOf(row.due_at) : null,

@@ -352,6 +352,56 @@ for (const kind of storeKinds) {
   )
 }
 
+for (const kind of storeKinds) {
+  test(
+    `${kind.name}: alarms of drift are looked at once, those of before there was a rule not at all`,
+    kind.needs,
+    async (t) => {
+      const scene = await openScene(t, kind)
+      const raise = async (driftKind: string, snoozed: number | null = null) => {
+        await scene.store.writer
+          .insertInto('drift_alarm')
+          .values({
+            ...{
+              device_key: 1,
+              stream_id: 'door',
+              kind: driftKind,
+              raised_at: base,
+              ended_at: null,
+            },
+            ...{ ended_by: null, why: 'It is darker', figures: '[]', model_digest: null },
+            snoozed_until: snoozed,
+          })
+          .execute()
+      }
+      await raise('data')
+      await scene.rule('camera', { when: { alarmCodes: ['drift-camera-moved'] } })
+      await scene.rule('alarms', { when: { kinds: ['alarm'], sites: ['mill'] } })
+      await scene.lookAtAll()
+      assert.deepEqual(await scene.queued(), [])
+      await raise('camera-moved')
+      await raise('night')
+      await raise('output')
+      await raise('output', base + 1000)
+      await Promise.all([scene.lookAtAll(), scene.lookAtAll()])
+      await scene.lookAtAll()
+      assert.deepEqual(
+        (await scene.queued()).map(({ rule, first }) => `${rule} ${first}`),
+        ['alarms -2', 'camera -2', 'alarms -4'],
+      )
+      const { deliveries } = await scene.deliveries.list({ rule: 'camera' })
+      assert.equal(deliveries[0]?.firstEventId, null)
+      // Numbers of events are not those of alarms.
+      await scene.seen(0)
+      const { newest } = await scene.store.reader
+        .selectFrom('event')
+        .select(({ fn }) => fn.max('event_id').as('newest'))
+        .executeTakeFirstOrThrow()
+      assert.equal(newest, 1)
+    },
+  )
+}
+
 test('pauses grow threefold up to six hours, and differ', () => {
   const steps = Array.from({ length: 10 }, (_, i) => pauseAfter(i + 1, 0.5) / 1000)
   assert.deepEqual(steps.slice(0, 4), [5, 15, 45, 135])

@@ -15,7 +15,7 @@ import type { AuditNote } from '../audit/audit.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Store } from '../store/store.ts'
 import type { EventRuleTable } from '../store/tables.ts'
-import { evaluateNext, forgetGroups } from './evaluate.ts'
+import { evaluateNext, forgetDrift, forgetGroups } from './evaluate.ts'
 import { advance, fitsCondition, type GroupMemory, groupOf, noMemory } from './match.ts'
 import type { DeliveryDesk } from './queue.ts'
 import { newestEventId, readEventsAfter } from './read-events.ts'
@@ -161,6 +161,8 @@ export function openRuleDesk(deps: {
           .onConflict((on) => on.column('name').doUpdateSet(values))
           .execute()
         await tx.deleteFrom('rule_memory').where('rule', '=', name).execute()
+        // The first rule that is on begins behind the alarms of drift that there were without any.
+        if (!known.some((one) => one.enabled === 1)) await forgetDrift(tx)
         await note.within(tx)
       })
       changed()

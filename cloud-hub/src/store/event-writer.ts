@@ -118,7 +118,7 @@ const sql = {
   rollback: 'rollback',
   // Numbers of events that were removed with their device are not given again to others: rules have looked at them.
   newestEvent: `select max((select coalesce(max(event_id), 0) from event),
-    (select coalesce(max(event_id), 0) from rule_cursor)) as newest`,
+    (select coalesce(max(event_id), 0) from rule_cursor where id = 1)) as newest`,
   boot: 'select boot_key, through from boot where device_key = ? and boot_id = ?',
   newBoot: 'insert into boot (device_key, boot_id, through, first_at) values (?, ?, 0, ?)',
   moveMark: 'update boot set through = ? where boot_key = ?',

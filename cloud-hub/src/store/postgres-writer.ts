@@ -185,7 +185,7 @@ const statements = Object.fromEntries(
   Object.entries({
     // Numbers of events that were removed with their device are not given again to others: rules have looked at them.
     newestEvent: `select greatest((select coalesce(max(event_id), 0) from event),
-      (select coalesce(max(event_id), 0) from rule_cursor)) as newest`,
+      (select coalesce(max(event_id), 0) from rule_cursor where id = 1)) as newest`,
     boots: `select boot_key, device_key, boot_id, through from boot
       where (device_key, boot_id) in (select * from unnest($1::int8[], $2::text[])) for update`,
     newBoots: `insert into boot (device_key, boot_id, through, first_at)
