@@ -39,7 +39,8 @@ export type HubClient = {
       | 'runFile'
       | 'trustFile'
       | 'bundleMake'
-      | 'datasetExport',
+      | 'datasetExport'
+      | 'samplePicture',
   >(name: N, options: CallOptions<N>): Promise<ReadableStream<Uint8Array>>
 }
 

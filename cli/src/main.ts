@@ -23,6 +23,7 @@ import { receiverCommand } from './commands/receiver.ts'
 import { rolloutCommand } from './commands/rollout.ts'
 import { ruleCommand } from './commands/rule.ts'
 import { runCommand } from './commands/run.ts'
+import { forgetCommand, sampleCommand } from './commands/sample.ts'
 import { storeCommand } from './commands/store.ts'
 import { streamCommand } from './commands/stream.ts'
 import { tokenCommand } from './commands/token.ts'
@@ -75,6 +76,8 @@ for (const command of [
   driftCommand(),
   pipelineCommand(),
   streamCommand(),
+  sampleCommand(),
+  forgetCommand(),
   eventsCommand(),
   ruleCommand(),
   receiverCommand(),

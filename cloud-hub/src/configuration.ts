@@ -222,6 +222,13 @@ export const HubConfig = Type.Object(
       default: 30,
       description: 'Days for which the pictures of events are kept',
     }),
+    samplesKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 36_500,
+      default: 180,
+      description:
+        'Days for which samples of boxes are kept that no dataset, frozen version or open task needs',
+    }),
   },
   closed,
 )

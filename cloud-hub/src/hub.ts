@@ -86,8 +86,10 @@ import { openDeliveryDesk } from './rules/queue.ts'
 import { openRuleDesk } from './rules/rules.ts'
 import { openSampleDesk } from './samples/ask-box.ts'
 import { openFieldSamples } from './samples/field-samples.ts'
+import { openForgetDesk } from './samples/forget.ts'
 import { openPictureCheck } from './samples/picture-check.ts'
 import { openSamplePurse } from './samples/sample-purse.ts'
+import { openStreamKnowledge } from './samples/stream-knowledge.ts'
 import { openBackups } from './store/backups.ts'
 import { openStore } from './store/open-store.ts'
 import { openRetention } from './store/retention-desk.ts'
@@ -326,7 +328,7 @@ export async function openHub(
   })
   const samplePurse = openSamplePurse({
     ...{ store, fleet, clock },
-    known: { labelled: async () => new Map(), alarms: async () => new Set() },
+    known: openStreamKnowledge({ store, clock }),
   })
   const fieldSamples = opened.use(
     await openFieldSamples({
@@ -490,7 +492,9 @@ export async function openHub(
   })
   urls.device = `https://${hostInUrl(publicHost)}:${devicePort}`
 
-  const retention = opened.use(openRetention({ store, blobs, audit, config, clock, log, failed }))
+  const retention = opened.use(
+    openRetention({ store, blobs, files: sampleFiles, audit, config, clock, log, failed }),
+  )
   const uploads = opened.use(await openUploads({ folder: join(dataDir, 'uploads'), clock }))
   const jobs = openJobQueue({
     store,
@@ -725,6 +729,10 @@ export async function openHub(
     fieldSamples,
     samplePurse,
     sampleDesk,
+    forgetting: openForgetDesk({
+      ...{ store, blobs, fleet, datasets, changes, clock },
+      files: sampleFiles,
+    }),
     places: openPlaceDesk({ store, fleet }),
     acts: openDeviceActs({ fleet, retirement, desired }),
     events,

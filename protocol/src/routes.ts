@@ -420,6 +420,7 @@ export const RetentionKind = Type.Object({
     Type.Literal('health'),
     Type.Literal('audit'),
     Type.Literal('snapshots'),
+    Type.Literal('samples'),
   ]),
   keptDays: Type.Integer(),
   /** How many are too old now. */

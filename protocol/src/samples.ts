@@ -362,6 +362,49 @@ export const SampleBudgetShown = Type.Object(
 )
 export type SampleBudgetShown = Static<typeof SampleBudgetShown>
 
+/** What shall be forgotten: all of a device, of one of its streams, of a time. */
+export const ForgetRequest = Type.Object(
+  {
+    deviceId: DeviceId,
+    /** Every stream of the device where left out. */
+    streamId: Type.Optional(StreamId),
+    /** What was captured from then on; from the beginning where left out. */
+    from: Type.Optional(Timestamp),
+    /** …and before; until now where left out. */
+    to: Type.Optional(Timestamp),
+  },
+  { $id: 'ForgetRequest', ...closed },
+)
+export type ForgetRequest = Static<typeof ForgetRequest>
+
+/** What is deleted, and what has learned from it and cannot forget it. */
+export const ForgetAffected = Type.Object(
+  {
+    deviceId: DeviceId,
+    streamId: Type.Union([StreamId, Type.Null()]),
+    from: Timestamp,
+    to: Timestamp,
+    samples: Count,
+    /** Pictures of events, and clips that the hub has. */
+    snapshots: Count,
+    clips: Count,
+    /** Tasks of queues, with their answers. */
+    tasks: Count,
+    /** Samples that leave datasets. */
+    datasets: Type.Array(Type.Object({ dataset: Type.String(), samples: Count })),
+    /** Frozen versions that name some of it: they stay, and can be trained on no more. */
+    versions: Type.Array(
+      Type.Object({ dataset: Type.String(), version: Type.Integer(), samples: Count }),
+    ),
+    /** Models that learned from those versions, or from such a model: `from` says which. */
+    models: Type.Array(
+      Type.Object({ name: Type.String(), version: Type.Integer(), from: Type.String() }),
+    ),
+  },
+  { $id: 'ForgetAffected' },
+)
+export type ForgetAffected = Static<typeof ForgetAffected>
+
 /** Routes of people. Pictures are those of the samples of datasets: `/api/samples/DIGEST/picture`. */
 export const fieldSampleRoutes = {
   fieldSampleList: {
@@ -395,6 +438,24 @@ export const fieldSampleRoutes = {
     summary: 'Sets what all boxes together may send to be learned from in a day',
     body: SampleBudget,
     response: SampleBudgetShown,
+  },
+  forgetPreview: {
+    method: 'POST',
+    path: '/api/forget-previews',
+    access: 'admin',
+    summary: 'Says what forgetting a stream or a time would delete, and what learned from it',
+    body: ForgetRequest,
+    response: ForgetAffected,
+    unaudited: true,
+  },
+  forget: {
+    method: 'POST',
+    path: '/api/forget',
+    access: 'admin',
+    summary:
+      'Deletes samples, pictures and clips of a stream or a time, also from datasets; no more of it is taken',
+    body: ForgetRequest,
+    response: ForgetAffected,
   },
 } as const satisfies Record<string, Route>
 

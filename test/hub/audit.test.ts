@@ -126,6 +126,7 @@ test(
       modelCompile: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
       modelPublish: { params: { name: 'parts', version: '1' }, body: {}, target: 'parts/1' },
       deviceTagsSet: { params: device, body: { tags: ['pilot'] }, target: 'gate' },
+      forget: { body: { deviceId: 'gate' }, target: 'gate' },
       sampleBudgetPut: { body: { framesPerDay: 10, bytesPerDay: 10_000 } },
       siteTimeZoneSet: {
         params: { site: 'yard' },
@@ -265,8 +266,8 @@ test(
       .filter(([, route]) => route.method !== 'GET' && route.unaudited)
       .map(([name]) => name)
     assert.deepEqual(unaudited.sort(), [
-      ...['blobPut', 'clipGone', 'clipPart', 'livePut', 'logPut'],
-      // It says what would be, and changes nothing.
+      ...['blobPut', 'clipGone', 'clipPart', 'forgetPreview', 'livePut', 'logPut'],
+      // They say what would be, and change nothing.
       ...['rolloutPreview', 'ruleTest'],
       ...['sampleMissing', 'sampleOffer', 'samplePack', 'samplePart'],
       ...['tasksTake', 'telemetry', 'uploadBegin', 'uploadPart'],

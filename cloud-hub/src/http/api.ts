@@ -48,6 +48,7 @@ import type { DeliveryDesk } from '../rules/queue.ts'
 import type { RuleDesk } from '../rules/rules.ts'
 import type { SampleDesk } from '../samples/ask-box.ts'
 import type { FieldSamples } from '../samples/field-samples.ts'
+import type { ForgetDesk } from '../samples/forget.ts'
 import type { SamplePurse } from '../samples/sample-purse.ts'
 import type { Backups } from '../store/backups.ts'
 import type { RetentionDesk } from '../store/retention-desk.ts'
@@ -104,6 +105,7 @@ export type Rooms = {
   readonly fieldSamples: FieldSamples
   readonly samplePurse: SamplePurse
   readonly sampleDesk: SampleDesk
+  readonly forgetting: ForgetDesk
   readonly rules: RuleDesk
   readonly receivers: ReceiverDesk
   readonly deliveries: DeliveryDesk
@@ -541,6 +543,8 @@ export function apiHandlers(rooms: Rooms): Handlers {
       const { user } = signedIn(person)
       return rooms.sampleDesk.ask(fleet.get(params.deviceId), params.streamId, body, user)
     },
+    forgetPreview: ({ body }) => rooms.forgetting.preview(body),
+    forget: ({ body, person, note }) => rooms.forgetting.forget(body, signedIn(person).user, note),
     sampleBudgetShow: () => rooms.samplePurse.show(),
     sampleBudgetPut: ({ body, person, note }) => {
       note.about({ detail: `${body.framesPerDay} frames and ${body.bytesPerDay} bytes a day` })

@@ -4,6 +4,7 @@ import { schedule, validate } from 'node-cron'
 import type { Logger } from 'pino'
 import type { Audit } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
+import { pruneSamples, surveySamples } from '../samples/sample-retention.ts'
 import { type Expired, pruneStore, surveyStore } from './retention.ts'
 import type { Store } from './store.ts'
 
@@ -17,6 +18,7 @@ export type RetentionConfig = {
   readonly healthKeptDays: number
   readonly auditKeptDays: number
   readonly snapshotsKeptDays: number
+  readonly samplesKeptDays: number
 }
 
 export type RetentionDesk = AsyncDisposable & {
@@ -30,13 +32,15 @@ export type RetentionDesk = AsyncDisposable & {
 export function openRetention(deps: {
   store: Store
   blobs: Blobs
+  /** Pictures of samples. */
+  files: Blobs
   audit: Audit
   config: RetentionConfig
   clock: () => number
   log: Logger
   failed: (error: unknown) => void
 }): RetentionDesk {
-  const { store, blobs, audit, config, clock, log } = deps
+  const { store, blobs, files, audit, config, clock, log } = deps
   if (!validate(config.retentionSchedule)) {
     throw new Error(
       `Cannot use the retention schedule "${config.retentionSchedule}": it is no cron expression. Write minute, hour, day, month, weekday, such as "17 3 * * *"`,
@@ -51,7 +55,9 @@ export function openRetention(deps: {
     const removed = await pruneStore(store, { ...config, now, signal })
     await audit.prune(config.auditKeptDays)
     const snapshots = await blobs.prune(now - config.snapshotsKeptDays * dayMs, signal)
-    log.info({ ...removed, snapshots }, 'what was too old is gone')
+    const before = now - config.samplesKeptDays * dayMs
+    const samples = await pruneSamples({ store, files }, before, signal)
+    log.info({ ...removed, snapshots, samples }, 'what was too old is gone')
   }
 
   /** False while another run is under way. */
@@ -77,6 +83,8 @@ export function openRetention(deps: {
     const { events, health } = await surveyStore(store, { ...config, now })
     const log = await surveyAudit(store, now - config.auditKeptDays * dayMs)
     const snapshots = await blobs.survey(now - config.snapshotsKeptDays * dayMs, signal)
+    const before = now - config.samplesKeptDays * dayMs
+    const samples = await surveySamples({ store, files }, before)
     const kind = (name: RetentionKind['kind'], keptDays: number, expired: Expired) => ({
       kind: name,
       keptDays,
@@ -93,6 +101,7 @@ export function openRetention(deps: {
         kind('health', config.healthKeptDays, health),
         kind('audit', config.auditKeptDays, log),
         kind('snapshots', config.snapshotsKeptDays, snapshots),
+        kind('samples', config.samplesKeptDays, samples),
       ],
     }
   }

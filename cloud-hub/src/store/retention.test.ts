@@ -86,6 +86,7 @@ test('the desk says what will go, removes it when asked, and one run at a time',
       ['health', 20, 1],
       ['audit', 400, 0],
       ['snapshots', 10, 1],
+      ['samples', 5, 0],
     ],
   )
   assert.equal(shown.kinds[0]?.oldestKeptAt, new Date(99 * dayMs).toISOString())
@@ -144,11 +145,12 @@ async function openDesk(t: TestContext, retentionSchedule: string) {
     healthKeptDays: 20,
     auditKeptDays: 400,
     snapshotsKeptDays: 10,
+    samplesKeptDays: 5,
   }
   const failed = (error: unknown) => assert.fail(String(error))
   const audit = openAudit({ store, log, clock })
   const desk = openRetention({
-    ...{ store, blobs, audit, clock, log, failed },
+    ...{ store, blobs, files: blobs, audit, clock, log, failed },
     config: { ...config, retentionSchedule },
   })
   t.after(() => desk[Symbol.asyncDispose]())
