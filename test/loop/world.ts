@@ -56,7 +56,7 @@ export type TrueThing = {
 }
 
 /** Things that show less of themselves are neither right nor wrong to find. */
-export const visibleShareMin = 0.3
+export const visibleShareMin = 0.5
 
 export type BeltOptions = {
   /** Of the plant: its parts look alike on every belt. */
@@ -99,7 +99,7 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
     const found = views.get(moved)
     if (found) return found
     const view = viewOf({
-      zoom: pose.zoom * (1 + 0.7 * moved),
+      zoom: pose.zoom * (1 + 0.55 * moved),
       turn: pose.turn + 0.45 * moved,
       ...{ right: 34 * moved, down: -16 * moved },
     })
