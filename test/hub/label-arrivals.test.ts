@@ -143,6 +143,26 @@ test(
     )
     assert.deepEqual([sample.site, sample.stream], [gate.site, 'cam'])
     assert.equal(sample.capturedAt, taken?.sample.capturedAt)
+
+    // Another hub was slower: its sample has a smaller number than one that is a task already.
+    await hub.inStore(async ({ writer }) => {
+      const { sample_id, ...row } = await writer
+        .selectFrom('field_sample')
+        .selectAll()
+        .where('digest', '=', second!.digest)
+        .executeTakeFirstOrThrow()
+      await writer
+        .updateTable('field_sample')
+        .set({ sample_id: sample_id + 5 })
+        .where('digest', '=', third!.digest)
+        .execute()
+      const digest = 'f'.repeat(64)
+      const offer = row.offer.replaceAll(row.digest, digest)
+      const late = { ...row, digest, offer, sample_id: sample_id + 3 }
+      await writer.insertInto('field_sample').values(late).execute()
+    })
+    await json(hub, 'PUT', '/api/label-queues/parts', { ...config, tasksMax: 100 })
+    await until('the late one', async () => (await tasksOf(hub, 'parts')).tasks[3])
   },
 )
 

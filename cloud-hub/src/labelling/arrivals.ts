@@ -13,23 +13,30 @@ import type { TaskDesk, TaskSource } from './tasks.ts'
 
 /** Samples in one transaction. */
 const batchSamples = 200
+/**
+ * Another hub may still be writing a sample with a smaller number than one that is here: the mark stays before what is
+ * younger, which is looked at again with what comes next.
+ */
+const settledMs = 60_000
 
 /**
  * Takes what has come for a queue since the last time.
  * @returns how many tasks came of it
  */
 export async function takeArrivals(
-  deps: { store: Store; tasks: TaskDesk },
+  deps: { store: Store; tasks: TaskDesk; clock: () => number },
   name: string,
   signal: AbortSignal,
 ): Promise<number> {
-  const { store, tasks } = deps
+  const { store, tasks, clock } = deps
   let added = 0
+  let seen = 0
+  let unsettled = false
   while (!signal.aborted) {
     const step = await store.writer.transaction().execute(async (tx) => {
       const queue = await beginQueue(tx, name)
       const { models } = queue.config
-      if (models.length === 0) return { taken: 0, added: 0 }
+      if (models.length === 0) return { taken: 0, added: 0, last: seen }
       const { taken_through } = await tx
         .selectFrom('label_queue')
         .select('taken_through')
@@ -38,24 +45,31 @@ export async function takeArrivals(
       const rows = await tx
         .selectFrom('field_sample')
         .selectAll()
-        .where('sample_id', '>', taken_through)
+        .where('sample_id', '>', Math.max(seen, taken_through))
         .where('model_name', 'in', models)
         .orderBy('sample_id')
         .limit(batchSamples)
         .execute()
-      if (rows.length === 0) return { taken: 0, added: 0 }
+      if (rows.length === 0) return { taken: 0, added: 0, last: seen }
       const samples = rows.map(fieldSampleOf).filter(isAsked(queue.config))
       const labels = new Set(labelsOf(await findDataset(tx, queue.config.dataset)))
       const sources = samples.map((sample) => sourceOf(sample, labels))
       const put = await tasks.enqueueWithin(tx, queue, sources)
-      await tx
-        .updateTable('label_queue')
-        .set({ taken_through: rows.at(-1)!.sample_id })
-        .where('name', '=', name)
-        .execute()
-      return { taken: rows.length, added: put.added }
+      const young = rows.findIndex(({ received_at }) => received_at > clock() - settledMs)
+      const settled = young === -1 ? rows.at(-1) : rows[young - 1]
+      // Only behind what has settled altogether: what is before it was looked at now, or earlier.
+      if (settled && !unsettled) {
+        await tx
+          .updateTable('label_queue')
+          .set({ taken_through: settled.sample_id })
+          .where('name', '=', name)
+          .execute()
+      }
+      unsettled ||= young !== -1
+      return { taken: rows.length, added: put.added, last: rows.at(-1)!.sample_id }
     })
     added += step.added
+    seen = step.last
     if (step.taken < batchSamples) break
   }
   return added

@@ -118,7 +118,7 @@ export function openLabelling(deps: {
   })
   const arriving = soon(arriveDelayMs, async () => {
     for (const { name } of await namesOf()) {
-      const added = await takeArrivals({ store, tasks }, name, closing.signal)
+      const added = await takeArrivals({ store, tasks, clock }, name, closing.signal)
       if (added > 0) changed(name)
     }
   })
