@@ -5,8 +5,24 @@ import { needs } from '../require.ts'
 /** Each list is one process of its own, so that none takes too long. */
 export const storeTests = {
   devices: ['delivery', 'changes', 'desired', 'enrolment', 'certificates', 'places'],
-  configurations: ['config-versions', 'retirement', 'installs', 'retention', 'trust', 'artifacts'],
-  connections: ['connections', 'device-acts', 'clips', 'models', 'datasets', 'runs'],
+  configurations: [
+    'config-versions',
+    'retirement',
+    'installs',
+    'retention',
+    'trust',
+    'artifacts',
+    'forget',
+  ],
+  connections: [
+    'connections',
+    'device-acts',
+    'clips',
+    'models',
+    'datasets',
+    'runs',
+    'field-samples',
+  ],
   people: [
     'access',
     'accounts',
