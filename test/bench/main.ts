@@ -63,6 +63,14 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'what training reaches on digits, raccoons and crowds, with its defaults',
     load: async () => (await import('./learning.ts')).bench,
   },
+  sampling: {
+    says: 'labels and bytes that chosen frames of a drifted stream need, beside random ones and everything below the threshold',
+    load: async () => (await import('./sampling.ts')).bench,
+  },
+  'sampling-cost': {
+    says: 'CPU of decoding, detecting and tracking with and without sampling, in turns',
+    load: async () => (await import('./sampling-cost.ts')).bench,
+  },
   train: {
     says: 'training steps of four nets beside PyTorch on the same CPU: images/s, GFLOP/s, memory',
     load: async () => (await import('./train.ts')).bench,

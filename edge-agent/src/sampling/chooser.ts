@@ -85,8 +85,10 @@ export type Ask = {
 const useMin = 0.12
 /** What a track is worth that was kept for learning already. */
 const knownTrackShare = 0.2
-/** How often a frame without any other reason is looked at for being new. */
+/** How often a frame is looked at for being new: looks are what costs. */
 const novelIntervalMs = 1_000
+/** A scene that shows what was sent already is not compared again before this. */
+const alikeMs = 1_000
 /** Uses of candidates that say what is usual. */
 const usesMax = 200
 /** The reserve pays for what is worth more than this share of candidates, and at least so much. */
@@ -126,6 +128,8 @@ export class Chooser {
   #keptAt = Number.NEGATIVE_INFINITY
   #wishedAt = Number.NEGATIVE_INFINITY
   #novelAt = Number.NEGATIVE_INFINITY
+  /** When a frame was found to show what was sent already. */
+  #alikeAt = Number.NEGATIVE_INFINITY
   #wishes = 0
   /** Frames at which something was found and which were no duplicates, and those of them that were kept: with forgetting. */
   readonly #rates = new Map<SampleReason, { found: number; kept: number }>()
@@ -182,7 +186,7 @@ export class Chooser {
     const findings = this.#ask(facts)
     let looks: Looks | undefined
     const look = (): Looks => (looks ??= looksOf())
-    if (this.#isUsed('novel') && (findings.length > 0 || this.#isNovelDue(facts.at))) {
+    if (this.#isUsed('novel') && this.#isNovelDue(facts.at)) {
       this.#novelAt = facts.at
       const finding = novel(this.#cover, look().embedding)
       if (finding) findings.push(finding)
@@ -288,21 +292,24 @@ export class Chooser {
     const use = usesTogether(worth.map((finding) => finding.use))
     if (!most || use < useMin) return undefined
     const isSoon = facts.at - this.#keptAt < intervalMinMs
-    // Nothing would come of it, and nobody has to be told of it.
-    if (isSoon && facts.at - this.#wishedAt < intervalMinMs) return undefined
+    const isWish = facts.at - this.#wishedAt >= intervalMinMs
+    const canPay = !isSoon && hasRoom(this.#spent, budget, this.#bytes)
+    const purse = canPay ? this.#purseFor(use) : undefined
+    this.#remember(use)
+    // Nothing would come of it, and nobody has to be told of it; looks are what costs.
+    if ((purse === undefined && !isWish) || facts.at - this.#alikeAt < alikeMs) return undefined
     const things = thingsOf(facts, worth)
-    if (isNearDuplicate(look(), things, this.#sent)) return undefined
-    if (facts.at - this.#wishedAt >= intervalMinMs) {
+    if (isNearDuplicate(look(), things, this.#sent)) {
+      this.#alikeAt = facts.at
+      return undefined
+    }
+    if (isWish) {
       this.#wishedAt = facts.at
       this.#wishes++
     }
     if (most.reason === 'disagreement') this.#asks = this.#asks.filter(isAsked)
     const rate = this.#rateOf(most.reason)
-    const purse = this.#purseFor(use)
-    this.#remember(use)
-    if (isSoon || purse === undefined || !hasRoom(this.#spent, budget, this.#bytes)) {
-      return undefined
-    }
+    if (purse === undefined) return undefined
     return this.#choice(facts, look(), {
       ...{ reason: most.reason, why: most.why, use, purse, things },
       probability: Math.min(1, Math.max(probabilityMin, (rate.kept + 1) / (rate.found + 1))),
