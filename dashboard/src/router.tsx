@@ -448,6 +448,36 @@ const rules = createRoute({
   component: lazyRouteComponent(() => import('./rules/rules-page.tsx'), 'RulesPage'),
 })
 
+const pipelines = createRoute({
+  getParentRoute: () => inside,
+  path: '/pipelines',
+  component: lazyRouteComponent(() => import('./pipelines/pipelines-page.tsx'), 'PipelinesPage'),
+})
+
+/** Of a pipeline that is there already, where a model is named. */
+const newPipeline = createRoute({
+  getParentRoute: () => inside,
+  path: '/pipelines/new',
+  validateSearch: (search: Record<string, unknown>): { readonly model?: string } =>
+    typeof search.model === 'string' && search.model !== ''
+      ? { model: search.model.slice(0, 63) }
+      : {},
+  component: lazyRouteComponent(
+    () => import('./pipelines/pipeline-form-page.tsx'),
+    'PipelineFormPage',
+  ),
+})
+
+const pipeline = createRoute({
+  getParentRoute: () => inside,
+  path: '/pipelines/$model',
+  validateSearch: (search: Record<string, unknown>): { readonly round?: number } => {
+    const round = stepIn(search.round)
+    return round === undefined ? {} : { round }
+  },
+  component: lazyRouteComponent(() => import('./pipelines/pipeline-page.tsx'), 'PipelinePage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -505,6 +535,9 @@ const tree = root.addChildren([
     newRollout,
     rollout,
     rules,
+    pipelines,
+    newPipeline,
+    pipeline,
     people,
     account,
     audit,

@@ -9,11 +9,16 @@ import type {
   PipelineRound,
   PipelineRow,
   Problem,
+  RolloutRow,
+  Run,
+  RunDetail,
+  SamplePage,
 } from '@edgeloop/protocol'
+import { needs } from '../require.ts'
 import { assertAudited } from './audited.ts'
 import { cornerLabels, putCorners } from './corners.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
-import { publishedFor, quick, SimulatedBox } from './simulated-box.ts'
+import { fails, publishedFor, quick, SimulatedBox, well } from './simulated-box.ts'
 
 const wide = { timeout: 280_000 }
 const dayMs = 86_400_000
@@ -225,4 +230,157 @@ test('it is parked, hurried, cancelled and removed', async (t) => {
   assert.equal((await refused(hub, 'GET', path)).code, 'notFound')
   await assertAudited(hub, 'pipelinePark', 'pipelineResume', 'pipelineWaitSkip')
   await assertAudited(hub, 'pipelineCancel', 'pipelineRemove')
+})
+
+const sidesOf = async (hub: TestHub, version: number) => {
+  const sides = new Map<string, string>()
+  for (let after: number | null = 0; after !== null; ) {
+    const page: SamplePage = await json(
+      ...[hub, 'GET', `/api/datasets/corners/samples?version=${version}&limit=200&after=${after}`],
+    )
+    for (const { digest, split } of page.samples) sides.set(digest, split ?? 'none')
+    after = page.next
+  }
+  return sides
+}
+
+test('three rounds: each begins from the one before, what was a test stays one, and nothing is done twice though the hub ends at every step', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const { hub, boxes } = await openWithBoxes(t)
+  await label(hub, 80, 0)
+  const train = { ...request().train, replayShare: 0.5 }
+  await json(hub, 'PUT', '/api/pipelines/corners', request({ train }))
+  await until(t, hub, 1, stateIs('done'))
+  await label(hub, 40, 80)
+
+  // The second round: the hub ends at each step, and what it knew of that is forgotten.
+  const steps = ['freeze', 'train', 'gate', 'publish', 'rollout'] as const
+  for (const name of steps) {
+    await until(t, hub, 2, ({ steps }) => {
+      const step = steps.find((one) => one.name === name)
+      return step?.state === 'running' || step?.state === 'done'
+    })
+    await hub.close()
+    await hub.inStore(async ({ writer }) => {
+      // What was found out of the step is lost with the hub, what it began is not.
+      const lost = { state: 'running', why: '', ended_at: null }
+      const of = { model: 'corners', round: 2 }
+      await writer
+        .updateTable('pipeline_step')
+        .set(lost)
+        .where('step', '=', name)
+        .where('state', '=', 'done')
+        .where('model', '=', of.model)
+        .where('round', '=', of.round)
+        .execute()
+      await writer
+        .updateTable('pipeline_round')
+        .set({ state: 'running', ended_at: null })
+        .where('model', '=', of.model)
+        .where('round', '=', of.round)
+        .execute()
+    })
+    await hub.reopen()
+    for (const box of boxes) await box.connect()
+  }
+  const second = await until(t, hub, 2, stateIs('done'))
+  const versions = await json<ModelVersion[]>(hub, 'GET', '/api/models/corners')
+  assert.deepEqual(
+    versions.map(({ version, champion }) => [version, champion]),
+    [
+      [2, true],
+      [1, false],
+    ],
+  )
+  assert.equal(versions[0]?.lineage?.parent, 'corners/1')
+  assert.equal(second.championBefore, 1)
+  const frozen = await json<DatasetVersion[]>(hub, 'GET', '/api/datasets/corners/versions')
+  assert.deepEqual(
+    frozen.map(({ version, split }) => [version, split.after]),
+    [
+      [2, 1],
+      [1, 0],
+    ],
+  )
+  assert.equal((await json<Run[]>(hub, 'GET', '/api/runs')).length, 2)
+  assert.equal((await json<RolloutRow[]>(hub, 'GET', '/api/rollouts')).length, 2)
+  const before = await sidesOf(hub, 1)
+  const after = await sidesOf(hub, 2)
+  for (const [digest, side] of before) assert.equal(after.get(digest), side)
+  assert.ok([...after.values()].filter((side) => side === 'test').length >= 30)
+
+  // An id that was written down, and nothing begun: the hub died between the two.
+  await label(hub, 40, 120)
+  await until(t, hub, 3, ({ runId }) => runId !== null)
+  await hub.close()
+  const lostId = await hub.inStore(async ({ writer }) => {
+    const run = await writer
+      .selectFrom('run')
+      .selectAll()
+      .where('state', 'in', ['queued', 'running'])
+      .executeTakeFirst()
+    if (!run) return undefined
+    await writer.deleteFrom('job').where('job_id', '=', run.job_id).execute()
+    for (const table of ['run_curve', 'run_evaluation', 'run_file', 'run'] as const) {
+      await writer.deleteFrom(table).where('run_id', '=', run.run_id).execute()
+    }
+    return run.run_id
+  })
+  await hub.reopen()
+  for (const box of boxes) await box.connect()
+  const third = await until(t, hub, 3, stateIs('done'))
+  if (lostId !== undefined) assert.equal(third.runId, lostId)
+  assert.deepEqual([third.version, third.championBefore], [3, 2])
+  assert.equal((await json<Run[]>(hub, 'GET', '/api/runs')).length, 3)
+  assert.match(
+    (await json<RunDetail>(hub, 'GET', `/api/runs/${third.runId}`)).log
+      .map(({ text }) => text)
+      .join('\n'),
+    /samples are new since version 2, \d+ are not/,
+  )
+})
+
+test('a rollout that the field stops puts the champion back, and the next round begins from there', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const { hub, boxes } = await openWithBoxes(t)
+  await label(hub, 80, 0)
+  await json(hub, 'PUT', '/api/pipelines/corners', request())
+  await until(t, hub, 1, stateIs('done'))
+  for (const box of boxes) box.course = fails('download')
+  await label(hub, 40, 80)
+  const stopped = await until(t, hub, 2, stateIs('stopped'))
+  assert.match(stopped.why, /^The rollout was stopped: 2 of 2 devices/)
+  const versions = await json<ModelVersion[]>(hub, 'GET', '/api/models/corners')
+  assert.deepEqual(
+    versions.map(({ version, champion }) => [version, champion]),
+    [
+      [2, false],
+      [1, true],
+    ],
+  )
+  // A version that the gate does not want ends its round too, and the pipeline goes on.
+  for (const box of boxes) box.course = well
+  await json(hub, 'PUT', '/api/pipelines/corners', request({ gate: { gainMin: 0.99 } }))
+  await label(hub, 40, 120)
+  const refusedOne = await until(t, hub, 3, stateIs('refused'))
+  assert.match(refusedOne.why, /^Not good enough: accuracy/)
+  assert.equal(refusedOne.championBefore, 1)
+  await json(hub, 'PUT', '/api/pipelines/corners', request({ gate: { gainMin: -1 } }))
+  await label(hub, 40, 160)
+  const fourth = await until(t, hub, 4, stateIs('done'))
+  assert.deepEqual([fourth.championBefore, fourth.version], [1, 4])
+  await t.waitFor(
+    () =>
+      assert.deepEqual(
+        boxes.map((box) => box.version),
+        [4, 4],
+      ),
+    {
+      timeout: 10_000,
+    },
+  )
 })

@@ -10,6 +10,7 @@ import {
   IconKeyboard,
   IconLayoutGrid,
   IconPhoto,
+  IconRepeat,
   IconSearch,
   IconSend,
   IconServer2,
@@ -48,6 +49,7 @@ const places = [
   { to: '/models', word: 'Models', icon: IconCube },
   { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
   { to: '/rules', word: 'Rules', icon: IconSend },
+  { to: '/pipelines', word: 'Pipelines', icon: IconRepeat },
 ] as const
 
 /** Places that answer only to admins. */
