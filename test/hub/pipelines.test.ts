@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type {
+  DatasetSample,
   DatasetVersion,
   ModelVersion,
   PipelineDryRun,
@@ -16,7 +17,7 @@ import type {
 } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
 import { assertAudited } from './audited.ts'
-import { cornerLabels, putCorners } from './corners.ts'
+import { cornerLabels, darkSquares, putCorners } from './corners.ts'
 import { openTestHub, type TestHub } from './fixture.ts'
 import { fails, publishedFor, quick, SimulatedBox, well } from './simulated-box.ts'
 
@@ -384,3 +385,80 @@ test('a rollout that the field stops puts the champion back, and the next round 
     },
   )
 })
+
+test('a site where a version is worse keeps what it has, until one is as good there', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const { hub, boxes } = await openWithBoxes(t)
+  const train = { from: 'new:mnist-cnn', recipe: { ...request().train?.recipe, steps: 60 } }
+  const gate = { gainMin: -1, siteSamplesMin: 8 }
+  await json(hub, 'PUT', '/api/pipelines/corners', request({ train, gate, trigger: {} }))
+  const add = (count: number, site: string, from: number) =>
+    putCorners(hub, 'corners', count, from, (at) => ({
+      ...{ site, stream: `${site}-cam` },
+      capturedAt: new Date(1_700_000_000_000 + (at % darkSquares) * 60_000).toISOString(),
+    }))
+  await add(60, 'mill', 0)
+  const yard = await add(60, 'yard', darkSquares)
+  await json(hub, 'POST', '/api/pipelines/corners/rounds')
+  const first = await until(t, hub, 1, stateIs('done'))
+  const valueAt = ({ sites }: PipelineRound, site: string) =>
+    sites.find(({ by, name }) => by === 'site' && name === site)
+  assert.ok((valueAt(first, 'yard')?.after ?? 0) > 0.7, JSON.stringify(first.sites))
+
+  // What is learned from at the yard is said wrongly; its test samples are right.
+  const sides = await sidesOf(hub, 1)
+  const learned = yard.filter(({ digest }) => sides.get(digest) === 'train')
+  const say = async (turn: number) => {
+    const samples = learned.map((sample, at) => ({
+      ...sample,
+      annotations: [
+        {
+          kind: 'class',
+          label: cornerLabels[(at + turn + cornerLabels.indexOf(labelOf(sample))) % 4],
+        },
+      ],
+    }))
+    await json(hub, 'PUT', '/api/datasets/corners/samples', {
+      samples: turn === 0 ? learned : samples,
+    })
+  }
+  await say(1)
+  await json(hub, 'POST', '/api/pipelines/corners/rounds')
+  const second = await until(t, hub, 2, stateIs('done'))
+  assert.deepEqual([valueAt(second, 'yard')?.verdict, second.sitesKept], ['worse', ['yard']])
+  assert.notEqual(valueAt(second, 'mill')?.verdict, 'worse')
+  await t.waitFor(
+    () =>
+      assert.deepEqual(
+        boxes.map((box) => box.version),
+        [2, 1],
+      ),
+    {
+      timeout: 10_000,
+    },
+  )
+
+  // Said rightly again, the next version is compared there with what the yard runs.
+  await say(0)
+  await json(hub, 'POST', '/api/pipelines/corners/rounds')
+  const third = await until(t, hub, 3, stateIs('done'))
+  assert.deepEqual([valueAt(third, 'yard')?.against, valueAt(third, 'mill')?.against], [1, 2])
+  assert.deepEqual(third.sitesKept, [], JSON.stringify(third.sites))
+  await t.waitFor(
+    () =>
+      assert.deepEqual(
+        boxes.map((box) => box.version),
+        [3, 3],
+      ),
+    {
+      timeout: 10_000,
+    },
+  )
+})
+
+const labelOf = ({ annotations: [first] }: DatasetSample): (typeof cornerLabels)[number] => {
+  const found = cornerLabels.find((one) => first?.kind === 'class' && first.label === one)
+  return found ?? assert.fail('a sample without a class')
+}
