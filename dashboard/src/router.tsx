@@ -478,6 +478,20 @@ const pipeline = createRoute({
   component: lazyRouteComponent(() => import('./pipelines/pipeline-page.tsx'), 'PipelinePage'),
 })
 
+const drift = createRoute({
+  getParentRoute: () => inside,
+  path: '/drift',
+  component: lazyRouteComponent(() => import('./drift/drift-page.tsx'), 'DriftPage'),
+})
+
+const driftStream = createRoute({
+  getParentRoute: () => inside,
+  path: '/drift/$deviceId/$streamId',
+  validateSearch: (search: Record<string, unknown>): { readonly hours?: number } =>
+    search.hours === 3 || search.hours === 168 ? { hours: search.hours } : {},
+  component: lazyRouteComponent(() => import('./drift/drift-stream-page.tsx'), 'DriftStreamPage'),
+})
+
 type EventsSearch = EventFilter & {
   /** How much the timeline shows. */
   readonly span?: Span
@@ -538,6 +552,8 @@ const tree = root.addChildren([
     pipelines,
     newPipeline,
     pipeline,
+    drift,
+    driftStream,
     people,
     account,
     audit,

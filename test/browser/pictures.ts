@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import {
+  type DriftAlarm,
   isOver,
   isRunOver,
   type Job,
@@ -17,10 +18,12 @@ import {
 } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import type { Browser, Cookie, Page } from 'playwright-core'
+import { simulatedSketches } from '../drift/simulated-camera.ts'
 import { addCorners } from '../hub/corners.ts'
 import { digestOf, sampleOf, sendPack } from '../hub/dataset-parts.ts'
 import { addSnapshots, demoModel, demoModelFile, uploadTo } from '../hub/demo-model.ts'
 import type { TestHub } from '../hub/fixture.ts'
+import { openSketcher } from '../hub/seeded-drift.ts'
 import { seedDevices, seedRollout } from '../hub/seeded-rollouts.ts'
 import { openBrowser } from './browser.ts'
 import { openFleet } from './fleet.ts'
@@ -106,6 +109,14 @@ const pages: readonly Shown[] = [
     path: '/devices/box-014/models',
   },
   { name: 'rules', path: '/rules' },
+  { name: 'drift', path: '/drift' },
+  {
+    name: 'drift-stream',
+    path: '/drift/press-2/infeed',
+    prepare: async (page) => {
+      await page.getByRole('heading', { name: 'Alarms' }).waitFor()
+    },
+  },
   { name: 'models', path: '/models' },
   { name: 'model', path: '/models/parts/1' },
   { name: 'people', path: '/people' },
@@ -143,6 +154,7 @@ if (isWanted('model', 'new-rollout')) await fillModels(fleet.hub)
 if (isWanted('run')) await fillRuns(fleet.hub)
 if (isWanted('dataset', 'augmentation')) await fillDatasets(fleet.hub)
 if (isWanted('rollout', 'device-models')) await fillRollouts(fleet.hub)
+if (isWanted('drift')) await fillDrift(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
@@ -204,6 +216,27 @@ async function fillDatasets(hub: TestHub): Promise<void> {
     return jobs.some((job) => !isOver(job))
   }
   while (await open()) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
+/** Hours of a simulated camera that is knocked, and of one that nothing happens to. */
+async function fillDrift(hub: TestHub): Promise<void> {
+  const quiet = 5 * 60
+  const startAt = Math.floor(Date.now() / 60_000) * 60_000 - (quiet + 25) * 60_000
+  for (const [deviceId, seed] of [
+    ['press-2', 101],
+    ['press-3', 102],
+  ] as const) {
+    const box = await openSketcher(await hub.enrol(deviceId))
+    const sketches = simulatedSketches({
+      ...{ seed, startAt, habits: {}, minutes: quiet + 20 },
+      done: (minute) => (seed === 101 && minute >= quiet ? { movedX: 0.06 } : {}),
+    })
+    const all = [...sketches].map((sketch) => ({ ...sketch, streamId: 'infeed' }))
+    for (let at = 0; at < all.length; at += 100) await box.send(...all.slice(at, at + 100))
+  }
+  const known = async () =>
+    ((await (await hub.api('GET', '/api/drift/alarms')).json()) as DriftAlarm[]).length
+  while ((await known()) === 0) await new Promise((resolve) => setTimeout(resolve, 300))
 }
 
 /** Rollouts of three versions: one that goes on, one that stopped by itself, one that is through. */

@@ -1,96 +1,24 @@
 /** Drift at the hub: sketches come in, an alarm is raised once, people say what it is, and nothing is said twice. */
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import {
-  type AuditPage,
-  type DriftAlarm,
-  type DriftDetail,
-  type DriftStream,
-  greyBins,
-  labelScoreBins,
-  objectSteps,
-  type Problem,
-  packNibbles,
-  placeColumns,
-  placeRows,
-  profileColumns,
-  profileRows,
-  type Sketch,
-  scoreBins,
-  sizeSteps,
-  tileColumns,
-  tileRows,
-  topicFor,
-} from '@edgeloop/protocol'
-import { checkEvent } from '@edgeloop/protocol/check'
-import type { MqttClient } from 'mqtt'
+import type { AuditPage, DriftAlarm, DriftDetail, DriftStream, Problem } from '@edgeloop/protocol'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
+import { minutes, openSketcher, type sketchOf, sketchesStart as start } from './seeded-drift.ts'
 
 const soon = { timeout: 30_000, interval: 50 }
-const start = Date.parse('2026-11-21T12:00:00.000Z')
 const learnsFrom = 20
 
-/** A minute like any other, or one in which the light has changed; `minute` makes it differ a little. */
-function sketchOf(
-  minute: number,
-  { brightness = 120, digest = 'a' } = {},
-): Omit<Sketch, 'sequence'> {
-  const off = Math.sin(minute * 2.399)
-  const bins = (count: number, at: number, worth: number) =>
-    Array.from({ length: count }, (_, i) => (i === at ? worth : i === at + 1 ? 20 : 0))
-  const nibbles = (count: number) =>
-    packNibbles(Array.from({ length: count }, (_, i) => (i * 7 + (i >> 3) * 5) % 16))
-  return {
-    ...{ kind: 'sketch', at: new Date(start + minute * 60_000).toISOString(), streamId: 'yard' },
-    ...{ intervalMs: 60_000, pictures: 60, analysed: 300, modelDigest: digest.repeat(64) },
-    scores: bins(scoreBins, 16, 300 + Math.round(20 * off)),
-    objects: bins(objectSteps.length, 1, 280),
-    sizes: bins(sizeSteps.length, 5, 300),
-    places: bins(placeColumns * placeRows, 8, 300),
-    labels: [{ label: 'cup', count: 320, scores: bins(labelScoreBins, 8, 300) }],
-    otherLabels: 0,
-    light: {
-      brightness: [brightness * (1 + 0.02 * off), 2],
-      contrast: [40, 1],
-      greys: bins(greyBins, 7, 980),
-    },
-    background: {
-      levels: nibbles(tileColumns * tileRows),
-      textures: nibbles(tileColumns * tileRows),
-      columns: nibbles(profileColumns),
-      rows: nibbles(profileRows),
-    },
-  }
-}
-
-/** A box that has said what it is and says sketches, in order. */
-async function openBox(hub: TestHub, device: TestDevice) {
-  const bootId = randomUUID()
-  let sequence = 0
-  let client: MqttClient = await device.connect()
-  return {
-    send: async (...sketches: readonly object[]) => {
-      const entries = sketches.map((sketch) => ({ sequence: ++sequence, ...sketch }))
-      for (const entry of entries) assert.deepEqual(Object.keys(checkEvent(entry)), ['event'])
-      const payload = JSON.stringify({ bootId, acknowledgedThrough: 0, entries })
-      await client.publishAsync(topicFor('events', device), payload, { qos: 1 })
-    },
-    again: async () => {
-      client = await device.connect()
-    },
-    stream: async () => (await call<DriftStream[]>(hub, 'GET', '/api/drift/streams'))[0],
-    alarms: (query = '') => call<DriftAlarm[]>(hub, 'GET', `/api/drift/alarms${query}`),
-  }
-}
+/** A box that sends sketches, and what the hub says of them. */
+const openBox = async (hub: TestHub, device: TestDevice) => ({
+  ...(await openSketcher(device)),
+  stream: async () => (await call<DriftStream[]>(hub, 'GET', '/api/drift/streams'))[0],
+  alarms: (query = '') => call<DriftAlarm[]>(hub, 'GET', `/api/drift/alarms${query}`),
+})
 
 async function call<T>(hub: TestHub, method: string, path: string, body?: unknown): Promise<T> {
   const reply = await hub.api(method, path, body)
   return (await reply.json()) as T
 }
-
-const minutes = (from: number, count: number, as: Parameters<typeof sketchOf>[1] = {}) =>
-  Array.from({ length: count }, (_, i) => sketchOf(from + i, as))
 
 test('light that changes raises one alarm, which ends by itself, and a restart says nothing twice', async (t) => {
   const hub = await openTestHub(t, { driftLearnsFrom: learnsFrom })

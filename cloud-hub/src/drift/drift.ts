@@ -1,5 +1,6 @@
 /** Drift as people and programs of the hub see it, and what they may say to it. */
 import {
+  type AccuracyEstimate,
   type DriftAlarm,
   type DriftDetail,
   type DriftFigure,
@@ -12,6 +13,8 @@ import {
   placeRows,
   Refusal,
   type RouteQuery,
+  type SampleAnnotation,
+  type SampleOffer,
   scoreBins,
   sizeSteps,
 } from '@edgeloop/protocol'
@@ -20,6 +23,7 @@ import type { Device } from '../devices/device.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Store } from '../store/store.ts'
 import type { DriftStreamTable } from '../store/tables.ts'
+import { estimateAccuracy } from './accuracy.ts'
 import {
   alarmOf,
   type DriftAlarmRow,
@@ -30,7 +34,7 @@ import {
   streamKey,
   streamOf,
 } from './drift-rows.ts'
-import { sharesOf } from './histogram-distance.ts'
+import { sharesOf, totalOf } from './histogram-distance.ts'
 import { comparedHistograms } from './reference.ts'
 import { startOver, type WatchState } from './watch.ts'
 
@@ -39,6 +43,8 @@ const streamsListed = 1000
 const pointsMax = 400
 const pointsRead = 12_000
 const pastListed = 50
+/** Labelled frames that an estimate of accuracy rests on: the newest. */
+const labelledMax = 1000
 /** How often a change is tried again that the keeper was faster with. */
 const triesMax = 10
 
@@ -92,11 +98,44 @@ export function openDriftDesk(deps: {
     return Map.groupBy(rows, (row) => streamKey(row.device_key, row.stream_id))
   }
 
-  async function shown(device: Device, row: DriftStreamTable): Promise<DriftStream> {
+  /** From what people said of frames of the same model, on whatever stream; null where too little is known. */
+  async function accuracyOf(state: WatchState): Promise<AccuracyEstimate | null> {
+    const { modelDigest, windows } = state
+    const [scores, sizes] = [windows.scores[1], windows.sizes[1]]
+    if (modelDigest === null || !scores || !sizes) return null
+    const rows = await store.reader
+      .selectFrom('field_sample')
+      .innerJoin('label_task', 'label_task.digest', 'field_sample.digest')
+      .innerJoin('label_queue', 'label_queue.name', 'label_task.queue')
+      .innerJoin('dataset_sample', (on) =>
+        on
+          .onRef('dataset_sample.dataset', '=', 'label_queue.dataset')
+          .onRef('dataset_sample.digest', '=', 'field_sample.digest'),
+      )
+      .select(['field_sample.offer', 'dataset_sample.annotations'])
+      .where('label_task.state', '=', 'done')
+      .orderBy('field_sample.sample_id', 'desc')
+      .limit(labelledMax)
+      .execute()
+    // Both were checked before they were stored.
+    const frames = rows.flatMap(({ offer, annotations }) => {
+      const { model, detections, probability } = JSON.parse(offer) as SampleOffer
+      if (model.digest !== modelDigest) return []
+      const said = JSON.parse(annotations) as SampleAnnotation[]
+      return [{ detections, probability, annotations: said }]
+    })
+    return estimateAccuracy(frames, scores, totalOf(sizes))
+  }
+
+  async function shown(
+    device: Device,
+    row: DriftStreamTable,
+    accuracy: AccuracyEstimate | null = null,
+  ): Promise<DriftStream> {
     const open = await openAlarms([device.deviceKey])
     const alarms = open.get(streamKey(device.deviceKey, row.stream_id)) ?? []
     return streamOf(row, {
-      ...{ device, learnsFrom, now: clock(), accuracy: null },
+      ...{ device, learnsFrom, now: clock(), accuracy },
       alarms: alarms.map((alarm) => alarmOf(alarm, device)),
     })
   }
@@ -161,7 +200,7 @@ export function openDriftDesk(deps: {
         .limit(pastListed)
         .execute()
       return {
-        stream: await shown(device, row),
+        stream: await shown(device, row, await accuracyOf(stateOf(row))),
         ...seriesOf(points.reverse()),
         histograms: histogramsOf(stateOf(row)),
         past: past.map((alarm) => alarmOf(alarm, device)),

@@ -14,6 +14,7 @@ export type KeyAction =
   | 'goModels'
   | 'goRollouts'
   | 'goRules'
+  | 'goDrift'
   | 'goPeople'
   | 'goAudit'
   | 'focusFilter'
@@ -49,6 +50,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
   { action: 'goRollouts', keys: ['g', 'o'], does: 'Go to Rollouts' },
   { action: 'goRules', keys: ['g', 'u'], does: 'Go to Rules' },
+  { action: 'goDrift', keys: ['g', 'f'], does: 'Go to Drift' },
   { action: 'goPeople', keys: ['g', 'p'], does: 'Go to People (admins)' },
   { action: 'goAudit', keys: ['g', 'a'], does: 'Go to Audit (admins)' },
   { action: 'focusFilter', keys: ['/'], does: 'Go to the filter of this page' },

@@ -18,6 +18,7 @@ import {
   IconTruckDelivery,
   IconUser,
   IconUsers,
+  IconWaveSine,
 } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useMatches, useRouter } from '@tanstack/react-router'
@@ -50,6 +51,7 @@ const places = [
   { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
   { to: '/rules', word: 'Rules', icon: IconSend },
   { to: '/pipelines', word: 'Pipelines', icon: IconRepeat },
+  { to: '/drift', word: 'Drift', icon: IconWaveSine },
 ] as const
 
 /** Places that answer only to admins. */
@@ -92,6 +94,7 @@ function Frame() {
     goModels: () => void router.navigate({ to: '/models' }),
     goRollouts: () => void router.navigate({ to: '/rollouts' }),
     goRules: () => void router.navigate({ to: '/rules' }),
+    goDrift: () => void router.navigate({ to: '/drift' }),
     ...(session.role === 'admin'
       ? {
           goPeople: () => void router.navigate({ to: '/people' }),

@@ -2,8 +2,11 @@
 import type { ReportedStream } from '@edgeloop/protocol'
 import { ActionIcon, Table } from '@mantine/core'
 import { IconTrash } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
+import { driftOfDeviceQuery, useDriftChanges } from '../drift/drift-queries.ts'
+import { sayStream, toldAlarms } from '../drift/drift-words.ts'
 import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
@@ -25,11 +28,15 @@ export function StreamTable(props: {
   refused: string | undefined
 }) {
   const [removing, setRemoving] = useState<ReportedStream>()
+  useDriftChanges()
+  // A badge only: without it the table is as true.
+  const { data: drifting } = useQuery(driftOfDeviceQuery(props.deviceId))
   return (
     <>
       <FramedTable label="Streams" columns={columns}>
         {props.streams.map((stream) => {
           const status = streamStatus(stream, props.online)
+          const drift = drifting?.find(({ streamId }) => streamId === stream.streamId)
           return (
             <Table.Tr key={stream.streamId}>
               <Table.Td>
@@ -44,6 +51,15 @@ export function StreamTable(props: {
               </Table.Td>
               <Table.Td className={classes.state ?? ''}>
                 <Status kind={status.kind} word={status.word} />
+                {drift && toldAlarms(drift).length > 0 && (
+                  <Link
+                    to="/drift/$deviceId/$streamId"
+                    params={{ deviceId: props.deviceId, streamId: stream.streamId }}
+                    title={toldAlarms(drift)[0]?.why}
+                  >
+                    <Status {...sayStream(drift)} />
+                  </Link>
+                )}
                 {stream.reason && <div className="dim">{stream.reason}</div>}
                 {stream.shedding && <div className="dim">{stream.shedding.reason}</div>}
                 {stream.noClips && <div className="dim">{stream.noClips}</div>}
