@@ -29,6 +29,6 @@ test(
     assert.deepEqual(faults, [])
     assert.equal(eventsLost, 0)
     assert.equal(rounds.length, 1)
-    assert.ok(rounds[0].labels <= 50)
+    assert.ok(rounds[0].labels <= 70)
   },
 )
