@@ -26,6 +26,7 @@ import type { TestHub } from '../hub/fixture.ts'
 import { openSketcher } from '../hub/seeded-drift.ts'
 import { seedDevices, seedRollout } from '../hub/seeded-rollouts.ts'
 import { openBrowser } from './browser.ts'
+import { fillRules } from './fill-rules.ts'
 import { openFleet } from './fleet.ts'
 import { addDevices } from './many-devices.ts'
 import { partsAt, pictureOf, sceneSize } from './scene.ts'
@@ -155,6 +156,7 @@ if (isWanted('run')) await fillRuns(fleet.hub)
 if (isWanted('dataset', 'augmentation')) await fillDatasets(fleet.hub)
 if (isWanted('rollout', 'device-models')) await fillRollouts(fleet.hub)
 if (isWanted('drift')) await fillDrift(fleet.hub)
+if (isWanted('rules')) await fillRules(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
   if (values.only !== undefined && values.only !== shown.name) continue
