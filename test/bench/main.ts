@@ -23,6 +23,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'Fleet with 10,000 devices and a wall of 16 live tiles in Chromium',
     load: async () => (await import('./pages.ts')).bench,
   },
+  label: {
+    says: 'the Label page in Chromium: from the key that accepts a frame to the next one on screen',
+    load: async () => (await import('./label.ts')).bench,
+  },
   fleet: {
     says: '2,000 agents on one hub: back after a restart, pages, events to the screen, memory',
     load: async () => (await import('./fleet.ts')).bench,

@@ -276,6 +276,16 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
         await desk.press('g')
         await desk.atFrame(frame)
       },
+      similar: async () => {
+        await desk.press('m')
+        const beside = page.getByRole('region', { name: 'More like this' })
+        await beside
+          .getByText(/looks? like|alike/)
+          .first()
+          .waitFor()
+        await desk.press('m')
+        await beside.waitFor({ state: 'detached' })
+      },
       sheet: async () => {
         await desk.press('?')
         const sheet = page.getByRole('dialog')

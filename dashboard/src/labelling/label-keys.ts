@@ -43,6 +43,7 @@ export type LabelAct =
   | 'moreContrast'
   | 'undo'
   | 'redo'
+  | 'similar'
   | 'annotator'
   | 'sheet'
 
@@ -137,6 +138,7 @@ export const labelKeyTable: readonly LabelKeyRow[] = [
     does: 'Do again what was taken back',
     repeats: true,
   },
+  { act: 'similar', keys: ['M'], does: 'More like this: similar pictures beside it' },
   { act: 'annotator', keys: ['A'], does: "Begin from the next annotator's answer", review: true },
   { act: 'sheet', keys: ['?'], does: 'Show these keys' },
 ]

@@ -53,6 +53,7 @@ import { keepThreshold, keptThreshold, thresholdStep } from './threshold.ts'
 import { useLabelKeys } from './use-label-keys.ts'
 
 const route = getRouteApi('/in/label/$queue/work')
+const Similar = lazy(async () => ({ default: (await import('./similar.tsx')).Similar }))
 const LabelSheet = lazy(async () => ({ default: (await import('./label-sheet.tsx')).LabelSheet }))
 
 export function LabelPage() {
@@ -190,6 +191,7 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
   const classList = useRef<ClassListHandle>(null)
   const back = useRef<HTMLAnchorElement>(null)
   const [sheet, setSheet] = useState(false)
+  const [similar, setSimilar] = useState(false)
   const [hidden, setHidden] = useState(false)
   const [only, setOnly] = useState(false)
   const [light, setLight] = useState({ brightness: 1, contrast: 1 })
@@ -297,6 +299,7 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
       if (!isReview) return
       update((now) => withBasis(now, (frame.basis + 1) % frame.task.answers.length))
     },
+    similar: () => setSimilar((now) => !now),
     sheet: () => setSheet(true),
   }
   useLabelKeys(acts, () => setHidden(false))
@@ -395,6 +398,9 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
             ))}
           </fieldset>
         )}
+        <OnDemand when={similar && frame !== undefined}>
+          {frame && <Similar queue={row.name} frame={frame} onAdded={() => session.nudge()} />}
+        </OnDemand>
         <ClassList
           ref={classList}
           labels={labels}
