@@ -26,8 +26,8 @@ const everything = [
   'test',
 ].map((folder) => `${folder}/**/*.test.ts`)
 
-/** Most tests wait more than they compute; where browsers and brokers run as well, two at a time are enough. */
-const together = process.env.EDGELOOP_REQUIRE ? 2 : 3
+/** Most tests wait more than they compute. */
+const together = 3
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()

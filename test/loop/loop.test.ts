@@ -13,22 +13,21 @@ const program = fileURLToPath(new URL('./loop.ts', import.meta.url))
 const data = await mkdtemp(join(tmpdir(), 'edgeloop-loop-test-'))
 after(() => rm(data, { recursive: true, force: true }))
 
-test(
-  'the light changes, boxes ask, a person labels, and both boxes see as well as before',
-  needs('time'),
-  async (t) => {
-    const args = [program, '--short', '--json', '--seed', '1', '--data', data, '--out', data]
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
-      timeout: 900_000,
-      maxBuffer: 16 * 1024 * 1024,
-    }).catch((error: Error & { stdout: string; stderr: string }) => {
-      assert.fail(`${error.message}\n${error.stderr?.slice(-6000)}`)
-    })
-    t.diagnostic(stderr.slice(-2000))
-    const { rounds, eventsLost, faults } = JSON.parse(stdout)
-    assert.deepEqual(faults, [])
-    assert.equal(eventsLost, 0)
-    assert.equal(rounds.length, 1)
-    assert.ok(rounds[0].labels <= 70)
-  },
-)
+test('the light changes, boxes ask, a person labels, and both boxes see as well as before', {
+  ...needs('time'),
+  timeout: 600_000,
+}, async (t) => {
+  const args = [program, '--short', '--json', '--seed', '1', '--data', data, '--out', data]
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
+    timeout: 590_000,
+    maxBuffer: 16 * 1024 * 1024,
+  }).catch((error: Error & { stdout: string; stderr: string }) => {
+    assert.fail(`${error.message}\n${error.stderr?.slice(-6000)}`)
+  })
+  t.diagnostic(stderr.slice(-2000))
+  const { rounds, eventsLost, faults } = JSON.parse(stdout)
+  assert.deepEqual(faults, [])
+  assert.equal(eventsLost, 0)
+  assert.equal(rounds.length, 1)
+  assert.ok(rounds[0].labels <= 50)
+})

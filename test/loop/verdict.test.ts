@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultsOf, type RoundFigures } from './verdict.ts'
+import { faultsOf, promised, type RoundFigures } from './verdict.ts'
 
 const good: RoundFigures = {
   ...{ round: 1, drift: 'light', version: 2, labels: 100, bytesUp: 1, bytesDown: 1, bytesWhole: 1 },
@@ -21,6 +21,10 @@ test('the loop has closed only where every round says so', () => {
   )
   assert.match(faultOf({ deltaBytes: 21 }).join(), /21 of 100 bytes/)
   assert.match(faultOf({}, 3).join(), /3 events were lost/)
+  assert.equal(
+    faultsOf([{ ...good, deltaBytes: 21 }], 0, { ...promised, deltaShareMax: 0.3 }).length,
+    0,
+  )
   // What was not measured is no success.
   assert.equal(faultOf({ after: {} }).length, 1)
 })

@@ -23,13 +23,19 @@ export type RoundFigures = {
   readonly minutes: number
 }
 
-/** By how much a drift must harm, on the mean of the boxes, for coming back to mean anything. */
-const fallMin = 0.15
-/** How far from the undrifted figure the mean of the boxes may end. */
-const gapMax = 0.03
+export type Bounds = {
+  /** By how much a drift must harm, on the mean of the boxes, for coming back to mean anything. */
+  readonly fallMin: number
+  /** How far from the undrifted figure the mean of the boxes may end. */
+  readonly gapMax: number
+  /** Of a delta in the whole file, as zstd. */
+  readonly deltaShareMax: number
+}
+
+/** What the loop promises. */
+export const promised: Bounds = { fallMin: 0.15, gapMax: 0.03, deltaShareMax: 1 / 5 }
 /** What one box may lose against the model that it ran in the drift; measuring again gives the same. */
 const lossMax = 0
-const deltaShareMax = 1 / 5
 
 const mean = (values: Readonly<Record<string, number>>): number => {
   const all = Object.values(values)
@@ -37,7 +43,11 @@ const mean = (values: Readonly<Record<string, number>>): number => {
 }
 
 /** @returns a sentence for everything that was not reached; none where the loop has closed */
-export function faultsOf(rounds: readonly RoundFigures[], eventsLost: number): string[] {
+export function faultsOf(
+  rounds: readonly RoundFigures[],
+  eventsLost: number,
+  { fallMin, gapMax, deltaShareMax } = promised,
+): string[] {
   const faults: string[] = []
   for (const one of rounds) {
     const name = `round ${one.round} (${one.drift})`
@@ -58,7 +68,7 @@ export function faultsOf(rounds: readonly RoundFigures[], eventsLost: number): s
     const share = one.deltaBytes / one.fullBytes
     if (!(share <= deltaShareMax)) {
       faults.push(
-        `${name}: the delta is ${one.deltaBytes} of ${one.fullBytes} bytes, at most a fifth is allowed`,
+        `${name}: the delta is ${one.deltaBytes} of ${one.fullBytes} bytes, at most ${(deltaShareMax * 100).toFixed(0)} % is allowed`,
       )
     }
   }
