@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { buildDashboard } from './build.ts'
 
 /** What the first page may cost over the network, in bytes after gzip; what comes later is not in it. */
-const scriptBytesMax = 250_000
+const scriptBytesMax = 270_000
 const styleBytesMax = 40_000
 
 test('buildDashboard() builds once, and the first page stays within its budget', async () => {
