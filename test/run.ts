@@ -48,7 +48,7 @@ function run(patterns: readonly string[], concurrency = together): string[] {
       '--test',
       `--test-concurrency=${concurrency}`,
       // A test that hangs fails and is named, instead of holding up everything.
-      '--test-timeout=120000',
+      '--test-timeout=240000',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       `--test-reporter=${new URL('./file-summary.ts', import.meta.url).href}`,
