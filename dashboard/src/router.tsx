@@ -37,6 +37,7 @@ import { type Draft, readDraft } from './rollouts/draft.ts'
 import type { BoxFilter } from './rollouts/rollout-queries.ts'
 import type { DeliveryFilter } from './rules/rule-queries.ts'
 import type { StepRange } from './runs/run-queries.ts'
+import { type FieldFilter, readFieldFilter } from './samples/field-filter.ts'
 import { NotFound } from './shell/not-found.tsx'
 import { Failed } from './shell/query-state.tsx'
 import { Shell } from './shell/shell.tsx'
@@ -258,6 +259,27 @@ const dataset = createRoute({
   getParentRoute: () => inside,
   path: '/datasets/$dataset',
   component: lazyRouteComponent(() => import('./datasets/dataset-page.tsx'), 'DatasetPage'),
+})
+
+type FieldSearch = FieldFilter & {
+  /** The opened sample takes the place of the list. */
+  readonly sample?: number
+  /** What the box found is drawn on the small pictures. */
+  readonly found?: true
+}
+
+const fieldSamples = createRoute({
+  getParentRoute: () => inside,
+  path: '/samples',
+  validateSearch: (search): FieldSearch => {
+    const sample = stepIn(search.sample)
+    return {
+      ...readFieldFilter(search),
+      ...(sample === undefined || sample === 0 ? {} : { sample }),
+      ...(search.found === true ? { found: true } : {}),
+    }
+  },
+  component: lazyRouteComponent(() => import('./samples/samples-page.tsx'), 'SamplesPage'),
 })
 
 type SamplesSearch = SampleFilter & {
@@ -534,6 +556,7 @@ const tree = root.addChildren([
       ...[history, logs, streamSettings],
     ]),
     events.addChildren([event]),
+    fieldSamples,
     datasets,
     dataset.addChildren([
       ...[datasetSamples, datasetLabels, datasetProblems],

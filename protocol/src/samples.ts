@@ -273,6 +273,25 @@ export const FieldSample = Type.Object(
 )
 export type FieldSample = Static<typeof FieldSample>
 
+/** One sample, and what became of it. */
+export const FieldSampleDetail = Type.Object(
+  {
+    ...FieldSample.properties,
+    /** Datasets that it is in, by name. */
+    datasets: Type.Array(Type.String()),
+    /** Tasks of label queues that ask for it, whatever their state. */
+    tasks: Type.Array(
+      Type.Object({
+        taskId: Type.Integer({ minimum: 1 }),
+        queue: Type.String(),
+        state: Type.String(),
+      }),
+    ),
+  },
+  { $id: 'FieldSampleDetail' },
+)
+export type FieldSampleDetail = Static<typeof FieldSampleDetail>
+
 /** Most samples of one page. */
 export const fieldSamplesPageMax = 200
 
@@ -419,9 +438,9 @@ export const fieldSampleRoutes = {
     method: 'GET',
     path: '/api/field-samples/:sampleId',
     access: 'viewer',
-    summary: 'Shows one sample of a box',
+    summary: 'Shows one sample of a box, and where it is used',
     params: Type.Object({ sampleId: Type.Integer({ minimum: 1 }) }, closed),
-    response: FieldSample,
+    response: FieldSampleDetail,
   },
   sampleBudgetShow: {
     method: 'GET',

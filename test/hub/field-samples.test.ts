@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type {
   AuditPage,
-  FieldSample,
+  FieldSampleDetail,
   FieldSamplePage,
   Redaction,
   SampleAnswers,
@@ -45,6 +45,20 @@ async function setStreams(hub: TestHub, deviceId: string, streams: object[]): Pr
   assert.equal(reply.status, 200, await reply.text())
 }
 
+/** The picture as a sample of the dataset `parts`, and as a task of the queue `belt`. */
+async function putInto(hub: TestHub, { digest, width, height }: TakenPicture): Promise<void> {
+  const samples = [{ digest, name: 'one.jpg', width, height, annotations: [] }]
+  for (const [method, path, body] of [
+    ['POST', '/api/datasets', { name: 'parts', labels: ['cup'] }],
+    ['PUT', '/api/datasets/parts/samples', { samples }],
+    ['PUT', '/api/label-queues/belt', { dataset: 'parts', models: [] }],
+    ['POST', '/api/label-queues/belt/tasks', { digests: [digest] }],
+  ] as const) {
+    const reply = await hub.api(method, path, body)
+    assert.ok(reply.ok, `${path}: ${await reply.text()}`)
+  }
+}
+
 test('a sample is offered, comes in parts through a restart of the hub, and is there with its facts', async (t) => {
   const hub = await openTestHub(t)
   const gate = await hub.enrol('gate')
@@ -72,9 +86,17 @@ test('a sample is offered, comes in parts through a restart of the hub, and is t
   assert.ok(sample)
   const { receivedAt, sampleId, ...facts } = sample
   assert.deepEqual(facts, { deviceId: 'gate', site: gate.site, ...said, signatureValid: true })
-  assert.deepEqual(await json<FieldSample>(hub, `/api/field-samples/${sampleId}`), sample)
+  const detail = () => json<FieldSampleDetail>(hub, `/api/field-samples/${sampleId}`)
+  assert.deepEqual(await detail(), { ...sample, datasets: [], tasks: [] })
   const shown = await hub.api('GET', `/api/samples/${picture.digest}/picture`)
   assert.equal(digestOf(new Uint8Array(await shown.arrayBuffer())), picture.digest)
+  await putInto(hub, picture)
+  const used = await detail()
+  assert.deepEqual(used.datasets, ['parts'])
+  assert.deepEqual(
+    used.tasks.map(({ queue, state }) => [queue, state]),
+    [['belt', 'open']],
+  )
   const small = await hub.api('GET', `/api/samples/${picture.digest}/thumbnail`)
   assert.equal(small.headers.get('content-type'), 'image/webp')
   assert.deepEqual(acts(await offer(gate, [said])), ['have'])

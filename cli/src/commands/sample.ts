@@ -172,7 +172,7 @@ async function show(sampleId: number, options: Options): Promise<void> {
   const hub = await connectHub(options)
   const one = await hub.call('fieldSampleShow', { params: { sampleId } })
   if (options.json) return printJson(one)
-  const { model, detections } = one
+  const { model, detections, datasets, tasks } = one
   const lines = [
     ['sample', `${one.sampleId}, ${one.width}×${one.height}, ${bytes(one.sizeBytes)}`],
     ['picture', one.digest],
@@ -184,6 +184,8 @@ async function show(sampleId: number, options: Options): Promise<void> {
     ['model', `${model.name}@${model.version} (${model.digest.slice(0, 12)})`],
     ['found', detections.map((d) => `${d.label} ${d.score.toFixed(2)}`).join(', ') || 'nothing'],
     ['hidden', hiddenIn(one)],
+    ['datasets', datasets.join(', ') || '–'],
+    ['queues', tasks.map(({ queue, state }) => `${queue} (${state})`).join(', ') || '–'],
   ]
   for (const [what = '', said = ''] of lines) console.log(plain(`${what.padEnd(12)}${said}`))
 }

@@ -8,6 +8,7 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import {
   type FieldSample,
+  type FieldSampleDetail,
   type FieldSamplePage,
   type FieldSampleQuery,
   Refusal,
@@ -71,7 +72,7 @@ export type FieldSamples = AsyncDisposable & {
   take(device: Device, digest: string, from: number, bytes: Uint8Array): Promise<SampleReceived>
   list(query: FieldSampleQuery): Promise<FieldSamplePage>
   /** @throws {Refusal} notFound */
-  show(sampleId: number): Promise<FieldSample>
+  show(sampleId: number): Promise<FieldSampleDetail>
   /** Tells of each sample that has come, after it is stored. Returns how to stop. */
   onArrived(heard: (sample: FieldSample) => void): () => void
 }
@@ -467,7 +468,24 @@ export async function openFieldSamples(deps: {
         .where('sample_id', '=', sampleId)
         .executeTakeFirst()
       if (!row) throw new Refusal('notFound', `Cannot find sample ${sampleId} of a box`)
-      return fieldSampleOf(row)
+      const { digest } = row
+      const datasets = await store.reader
+        .selectFrom('dataset_sample')
+        .select('dataset')
+        .where('digest', '=', digest)
+        .orderBy('dataset')
+        .execute()
+      const tasks = await store.reader
+        .selectFrom('label_task')
+        .select(['task_id', 'queue', 'state'])
+        .where('digest', '=', digest)
+        .orderBy('queue')
+        .execute()
+      return {
+        ...fieldSampleOf(row),
+        datasets: datasets.map(({ dataset }) => dataset),
+        tasks: tasks.map(({ task_id, queue, state }) => ({ taskId: task_id, queue, state })),
+      }
     },
     onArrived: (heard) => {
       heardBy.add(heard)

@@ -7,8 +7,8 @@ import {
   markFilters,
   type StoredEvent,
 } from '@edgeloop/protocol'
-import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core'
-import { useDebouncedCallback, useMediaQuery } from '@mantine/hooks'
+import { Button, NativeSelect, Skeleton, Switch } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { IconArrowUp, IconBell, IconX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Outlet, useParams } from '@tanstack/react-router'
@@ -17,6 +17,7 @@ import { deviceListQuery, deviceQuery } from '../devices/device-queries.ts'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount, sayMoment, sayOf } from '../shell/say.ts'
+import { TextFilter, withCurrent } from '../shell/text-filter.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { EventCard } from './event-card.tsx'
 import { groupByHour, kindWords } from './event-facts.ts'
@@ -260,41 +261,8 @@ function Filters(props: { filter: EventFilter; follow: boolean }) {
   )
 }
 
-/** A filter that names what is no longer there still shows itself. */
-const withCurrent = (choices: { value: string; label: string }[], current: string | undefined) =>
-  current === undefined || choices.some(({ value }) => value === current)
-    ? choices
-    : [...choices, { value: current, label: current }]
-
 /** More devices than this are typed, not picked from a list. */
 const devicesListedMax = 200
-const typedMs = 300
-
-function TextFilter(props: {
-  name: string
-  text: string | undefined
-  onChange: (text: string | undefined) => void
-}) {
-  const [text, setText] = useState(props.text ?? '')
-  const say = useDebouncedCallback(
-    (value: string) => props.onChange(value.trim() || undefined),
-    typedMs,
-  )
-  return (
-    <TextInput
-      size="xs"
-      w={120}
-      aria-label={props.name}
-      placeholder={props.name}
-      maxLength={100}
-      value={text}
-      onChange={(event) => {
-        setText(event.currentTarget.value)
-        say(event.currentTarget.value)
-      }}
-    />
-  )
-}
 
 /** Marks everything that is listed and that its reader has not reviewed, and says how many that are. */
 function ReviewAll(props: { events: readonly StoredEvent[] }) {

@@ -8,6 +8,7 @@ export type KeyAction =
   | 'goDevices'
   | 'goLive'
   | 'goEvents'
+  | 'goSamples'
   | 'goDatasets'
   | 'goLabel'
   | 'goRuns'
@@ -44,6 +45,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goDevices', keys: ['g', 'd'], does: 'Go to Devices' },
   { action: 'goLive', keys: ['g', 'l'], does: 'Go to Live' },
   { action: 'goEvents', keys: ['g', 'e'], does: 'Go to Events' },
+  { action: 'goSamples', keys: ['g', 's'], does: 'Go to Samples' },
   { action: 'goDatasets', keys: ['g', 't'], does: 'Go to Datasets' },
   { action: 'goLabel', keys: ['g', 'b'], does: 'Go to Label' },
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },

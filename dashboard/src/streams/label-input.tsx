@@ -5,6 +5,8 @@ import { useState } from 'react'
 export function LabelInput(props: {
   label: string
   description?: string
+  /** What it means to name none; `All` where left out. */
+  placeholder?: string
   /** Labels of the model that runs: others are allowed, and named as unknown. */
   known: readonly string[]
   value: readonly string[] | undefined
@@ -30,7 +32,7 @@ export function LabelInput(props: {
       size="xs"
       label={props.label}
       description={props.description}
-      placeholder="All"
+      placeholder={props.placeholder ?? 'All'}
       value={typed.text}
       onChange={(event) => setTyped({ of: shown, text: event.currentTarget.value })}
       onBlur={tell}

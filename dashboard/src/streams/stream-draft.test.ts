@@ -10,6 +10,8 @@ import {
   redoDraft,
   stepsMax,
   undoDraft,
+  withRedaction,
+  withSampling,
 } from './stream-draft.ts'
 
 const base: StreamConfig = { streamId: 'gate', source: 'demo:1', analysisFps: 5, scoreMin: 0.4 }
@@ -73,4 +75,42 @@ test('rebaseDraft() keeps what each changed, and names what both did', () => {
   assert.deepEqual(rebaseDraft(draft, { ...base, scoreMin: 0.7 }, 4).both, [])
   // Both came to the same: nothing is in dispute.
   assert.deepEqual(rebaseDraft(draft, { ...base, analysisFps: 2 }, 4).both, [])
+})
+
+test('withSampling() keeps what it does not name, and an empty field is no setting', () => {
+  const sampling = { framesPerDay: 50, bytesPerDay: 5_000_000, rareLabels: ['washer'] }
+  const draft = editDraft(
+    beginDraft({ ...base, sampling }, 3),
+    withSampling({ sampling }, { framesPerDay: 80, bytesPerDay: undefined }),
+  )
+  assert.deepEqual(draft.stream.sampling, { framesPerDay: 80, rareLabels: ['washer'] })
+  assert.deepEqual(
+    changesOf(draft.base, draft.stream).map(({ path }) => path),
+    ['/streams/gate/sampling/framesPerDay', '/streams/gate/sampling/bytesPerDay'],
+  )
+  assert.deepEqual(withSampling({}, { framesPerDay: 1 }), { sampling: { framesPerDay: 1 } })
+  // Off is the whole setting away, and on again begins anew.
+  assert.equal(editDraft(draft, { sampling: undefined }).stream.sampling, undefined)
+  // A draft in which nothing of it was touched is as it was, to the last key.
+  const other = editDraft(beginDraft({ ...base, sampling }, 3), { analysisFps: 2 })
+  assert.equal(other.stream.sampling, sampling)
+})
+
+test('withRedaction() keeps what it does not name, and goes with its labels', () => {
+  const redact = { labels: ['face'], model: 'faces', margin: 0.3 }
+  assert.deepEqual(withRedaction({ redact }, { method: 'fill' }).redact, {
+    ...redact,
+    method: 'fill',
+  })
+  assert.deepEqual(withRedaction({ redact }, { model: undefined }).redact, {
+    ...{ labels: ['face'], margin: 0.3 },
+  })
+  assert.equal(withRedaction({ redact }, { labels: undefined }).redact, undefined)
+  assert.deepEqual(withRedaction({}, { labels: ['plate'] }).redact, { labels: ['plate'] })
+  const draft = editDraft(
+    beginDraft({ ...base, redact }, 3),
+    withRedaction({ redact }, { labels: [] }),
+  )
+  assert.equal('redact' in draft.stream, false)
+  assert.deepEqual(undoDraft(draft).stream.redact, redact)
 })

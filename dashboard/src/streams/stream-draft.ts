@@ -3,7 +3,13 @@
  * step. When somebody else saved first, the edit is put on top of theirs, and where both touched the same
  * setting that is said.
  */
-import { type ConfigChange, diffConfigs, type StreamConfig } from '@edgeloop/protocol'
+import {
+  type ConfigChange,
+  diffConfigs,
+  type RedactionConfig,
+  type SamplingConfig,
+  type StreamConfig,
+} from '@edgeloop/protocol'
 
 export type Draft = {
   /** The configuration as it was when the edit began, and its version. */
@@ -43,6 +49,28 @@ export function editDraft(
   if (same(stream, draft.stream)) return draft
   const past = goOn && draft.past.length > 0 ? draft.past : [...draft.past, draft.stream]
   return { ...draft, stream, past: past.slice(-stepsMax), future: [] }
+}
+
+type Changed<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+const merged = (before: object | undefined, change: object): object =>
+  Object.fromEntries(
+    Object.entries({ ...before, ...change }).filter(([, value]) => value !== undefined),
+  )
+
+/** Frames are kept so; what is not named stays as it is, also what no field is for. */
+export const withSampling = (
+  { sampling }: Pick<StreamConfig, 'sampling'>,
+  change: Changed<SamplingConfig>,
+): { sampling: SamplingConfig } => ({ sampling: merged(sampling, change) })
+
+/** So it is made unreadable; what is not named stays. Without labels nothing is, and the setting goes. */
+export function withRedaction(
+  { redact }: Pick<StreamConfig, 'redact'>,
+  change: Changed<RedactionConfig>,
+): { redact: RedactionConfig | undefined } {
+  const { labels = [], ...rest } = merged(redact, change) as Partial<RedactionConfig>
+  return { redact: labels.length > 0 ? { labels, ...rest } : undefined }
 }
 
 export function undoDraft(draft: Draft): Draft {

@@ -21,6 +21,7 @@ import { call } from '../api/call.ts'
 import { deviceQuery } from '../devices/device-queries.ts'
 import { LiveTile } from '../live/live-tile.tsx'
 import { sessionQuery } from '../people/session.ts'
+import { AskFrames } from '../samples/ask-frames.tsx'
 import { usePageTitle } from '../shell/page.tsx'
 import { Empty } from '../shell/query-state.tsx'
 import { sayOf } from '../shell/say.ts'
@@ -37,6 +38,7 @@ import {
 } from './drawing.ts'
 import { DrawingBoard } from './drawing-board.tsx'
 import { DrawingList } from './drawing-list.tsx'
+import { SampleFields } from './sample-fields.tsx'
 import { SettingFields } from './setting-fields.tsx'
 import {
   beginDraft,
@@ -234,6 +236,21 @@ function Editor(props: { detail: DeviceDetail; wanted: StreamConfig; newest: num
             noClips={reported?.noClips}
             onEdit={edit}
           />
+          <SampleFields
+            stream={draft.stream}
+            models={detail.reported?.models ?? []}
+            labels={model?.labels ?? []}
+            onEdit={edit}
+          >
+            {wanted.sampling && (
+              <div className={classes.buttons}>
+                <AskFrames deviceId={deviceId} streamId={streamId} />
+                <Link to="/samples" search={{ device: deviceId, stream: streamId }}>
+                  What it sent
+                </Link>
+              </div>
+            )}
+          </SampleFields>
         </fieldset>
         {behind && (
           <Overtaken
