@@ -3,6 +3,7 @@
  * and as a phone shows it, side by side in one file per page.
  * `node test/browser/pictures.ts [--only NAME] [--folder DIR]`
  */
+import { randomUUID } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +13,10 @@ import {
   isOver,
   isRunOver,
   type Job,
+  type LabelAnswer,
   type Run,
   type RunDetail,
+  type TasksTaken,
   writePack,
 } from '@edgeloop/protocol'
 import { pino } from 'pino'
@@ -24,12 +27,16 @@ import { digestOf, sampleOf, sendPack } from '../hub/dataset-parts.ts'
 import { addSnapshots, demoModel, demoModelFile, uploadTo } from '../hub/demo-model.ts'
 import type { TestHub } from '../hub/fixture.ts'
 import { openSketcher } from '../hub/seeded-drift.ts'
+import { seedPipeline } from '../hub/seeded-pipelines.ts'
 import { seedDevices, seedRollout } from '../hub/seeded-rollouts.ts'
+import { seedVersions } from '../hub/seeded-runs.ts'
 import { openBrowser } from './browser.ts'
 import { fillRules } from './fill-rules.ts'
 import { openFleet } from './fleet.ts'
+import { seedQueue } from './label-queue.ts'
 import { addDevices } from './many-devices.ts'
 import { partsAt, pictureOf, sceneSize } from './scene.ts'
+import { sendSamples } from './sent-samples.ts'
 import { sideBySide } from './side-by-side.ts'
 import type { SimulatedDevice } from './simulated-device.ts'
 
@@ -109,6 +116,28 @@ const pages: readonly Shown[] = [
     name: 'device-models',
     path: '/devices/box-014/models',
   },
+  { name: 'samples', path: '/samples?found=true' },
+  {
+    name: 'sample',
+    path: '/samples?device=press-4&stream=infeed',
+    prepare: async (page) => {
+      await page.getByRole('region', { name: 'Samples' }).getByRole('link').first().click()
+      await page.getByText('Signed by the device').waitFor()
+    },
+  },
+  { name: 'queues', path: '/label' },
+  { name: 'queue', path: '/label/belt' },
+  {
+    name: 'label',
+    path: '/label/belt/work',
+    prepare: async (page) => {
+      await page.locator('canvas[data-frame]').waitFor({ state: 'attached' })
+      // Keys are of no use on a phone.
+      if ((page.viewportSize()?.width ?? 0) > 640) await page.keyboard.press('Tab')
+    },
+  },
+  { name: 'pipelines', path: '/pipelines' },
+  { name: 'pipeline', path: '/pipelines/belt' },
   { name: 'rules', path: '/rules' },
   { name: 'drift', path: '/drift' },
   {
@@ -156,6 +185,9 @@ if (isWanted('run')) await fillRuns(fleet.hub)
 if (isWanted('dataset', 'augmentation')) await fillDatasets(fleet.hub)
 if (isWanted('rollout', 'device-models')) await fillRollouts(fleet.hub)
 if (isWanted('drift')) await fillDrift(fleet.hub)
+if (isWanted('label', 'queue', 'pipeline')) await fillQueues(fleet.hub)
+if (isWanted('pipeline')) await fillPipelines(fleet.hub)
+if (isWanted('sample')) await fillSamples(fleet.hub)
 if (isWanted('rules')) await fillRules(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
@@ -239,6 +271,49 @@ async function fillDrift(hub: TestHub): Promise<void> {
   const known = async () =>
     ((await (await hub.api('GET', '/api/drift/alarms')).json()) as DriftAlarm[]).length
   while ((await known()) === 0) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
+/** Two queues, and answers of two people in one of them. */
+async function fillQueues(hub: TestHub): Promise<void> {
+  const { queue } = await seedQueue(hub, 48)
+  await seedQueue(hub, 9, { queue: 'packing', from: 200, config: { review: true } })
+  for (const [user, count] of [
+    ['clara', 12],
+    ['dario', 7],
+  ] as const) {
+    const headers = { ...(await hub.signIn(user, 'operator')), 'content-type': 'application/json' }
+    const post = async (what: string, body: object): Promise<Response> => {
+      const url = `${hub.hub.urls.browser}/api/label-queues/${queue}/${what}`
+      const reply = await fetch(url, { method: 'POST', body: JSON.stringify(body), headers })
+      if (!reply.ok) throw new Error(`Cannot ${what}: ${await reply.text()}`)
+      return reply
+    }
+    const { tasks } = (await (await post('take', { count })).json()) as TasksTaken
+    const answers = tasks.map(
+      ({ taskId, revision, suggestions }, n): LabelAnswer => ({
+        ...{ answerId: randomUUID(), taskId, revision, verdict: n === 5 ? 'flag' : 'annotated' },
+        annotations: suggestions.map(({ label, box = [0, 0, 1, 1] }) => ({
+          ...{ kind: 'box', label, box },
+        })),
+        ...{ lookedMs: 2500 + 700 * (n % 4), edits: n % 5 === 4 ? 2 : 0 },
+      }),
+    )
+    await post('answers', { answers })
+  }
+}
+
+async function fillPipelines(hub: TestHub): Promise<void> {
+  await seedVersions(hub, 'belt', 5)
+  await seedPipeline(hub, 'belt', 'belt-parts')
+}
+
+/** What three streams sent, one of them with faces that were made unreadable. */
+async function fillSamples(hub: TestHub): Promise<void> {
+  const [first, second] = [await hub.enrol('press-4'), await hub.enrol('press-5')]
+  await sendSamples(second, 6, { streamId: 'outfeed', from: 640, wished: 30 })
+  await sendSamples(first, 14, { streamId: 'outfeed', from: 560, wished: 90 })
+  await sendSamples(first, 16, { streamId: 'infeed', from: 500, wished: 160, faces: true })
+  await send(hub, 'PUT', '/api/sample-budget', { framesPerDay: 120, bytesPerDay: 40_000_000 })
 }
 
 /** Rollouts of three versions: one that goes on, one that stopped by itself, one that is through. */

@@ -46,7 +46,7 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
     const steps = pipelineSteps.map(
       (name, at): KeptStep => ({
         ...stepAhead(name),
-        ...{ state: 'done', attempt: 1, why: whys[name](number) },
+        ...{ state: 'done', attempt: 1, why: whys[name](number, model) },
         ...{
           startedAt: startedAt + at * 7 * minuteMs,
           endedAt: startedAt + (at * 7 + 6) * minuteMs,
@@ -106,10 +106,12 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
   })
 }
 
-const whys: Readonly<Record<(typeof pipelineSteps)[number], (round: number) => string>> = {
+const whys: Readonly<
+  Record<(typeof pipelineSteps)[number], (round: number, model: string) => string>
+> = {
   freeze: (round) =>
     `Version ${round}: ${400 + round * 220} samples, ${300 + round * 150} to learn from, 40 to choose by, ${60 + round * 30} to test on`,
-  train: (round) => `Version ${round} of parts after 620 steps, ap50 0.9120`,
+  train: (round, model) => `Version ${round} of ${model} after 620 steps, ap50 0.9120`,
   gate: () =>
     'ap50 0.9120 on the test samples, the champion (version 3) 0.8600; "quay" keeps what is there',
   compile: () => 'linux-arm64: int8, 2.3 MB; linux-x64-vnni: int8, 2.3 MB',

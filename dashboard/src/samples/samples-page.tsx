@@ -1,5 +1,10 @@
 /** What boxes sent to be learned from, as pictures; what they may send; one of them opens large. */
-import { type FieldSample, type SampleReason, sampleReasons } from '@edgeloop/protocol'
+import {
+  type FieldSample,
+  type FieldSamplePage,
+  type SampleReason,
+  sampleReasons,
+} from '@edgeloop/protocol'
 import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core'
 import { IconPhotoDown } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
@@ -136,17 +141,25 @@ function useArrivals(): { isStale: boolean; renew: () => void } {
     void queryClient.resetQueries({ queryKey: ['fieldSamples', 'list'] })
     void queryClient.invalidateQueries({ queryKey: sampleBudgetQuery.queryKey })
   }
-  const came = () => {
-    const lists = queryClient.getQueriesData<{ pages: { samples: FieldSample[] }[] }>({
-      queryKey: ['fieldSamples', 'list'],
-      type: 'active',
-    })
-    if (lists.some(([, data]) => data?.pages[0]?.samples.length === 0)) renew()
-    else setStale(true)
-  }
-  useChanges((batch) => {
-    if (batch.some(({ kind }) => kind === 'samples')) came()
-  }, came)
+  const pages = () =>
+    queryClient
+      .getQueriesData<{ pages: FieldSamplePage[] }>({
+        queryKey: ['fieldSamples', 'list'],
+        type: 'active',
+      })
+      .flatMap(([, data]) => data?.pages ?? [])
+  useChanges(
+    (batch) => {
+      if (!batch.some(({ kind }) => kind === 'samples')) return
+      if (pages().every(({ samples }) => samples.length === 0)) renew()
+      else setStale(true)
+    },
+    () => {
+      // Nobody knows what was missed: one page is fetched again, many are not.
+      if (pages().length > 1) setStale(true)
+      else void queryClient.invalidateQueries({ queryKey: ['fieldSamples', 'list'] })
+    },
+  )
   return { isStale, renew }
 }
 
@@ -249,6 +262,8 @@ function Filters({ filter, found }: { filter: FieldFilter; found: boolean }) {
           key={edge}
           size="xs"
           type="date"
+          leftSection={edge}
+          leftSectionWidth={44}
           aria-label={edge === 'from' ? 'First day (UTC)' : 'Last day (UTC)'}
           title={edge === 'from' ? 'First day (UTC)' : 'Last day (UTC)'}
           value={filter[edge] ?? ''}
@@ -274,7 +289,8 @@ function Grid(props: { samples: readonly FieldSample[]; found: boolean; onEnd: (
     if (!area) return
     const watch = new ResizeObserver(() => {
       const room = area.clientWidth + card.gap
-      setColumns(Math.max(1, Math.floor(room / (card.width + card.gap))))
+      // A phone has room for two.
+      setColumns(Math.max(2, Math.floor(room / (card.width + card.gap))))
     })
     watch.observe(area)
     return () => watch.disconnect()
