@@ -123,8 +123,6 @@ const stages = [
   { name: 'fleet', share: 1, soakMs: 0, gate },
 ]
 
-if (import.meta.main) process.exitCode = await main().catch(reportFailure)
-
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -515,3 +513,6 @@ const tableOf = (rounds: readonly RoundFigures[]): string =>
     { title: 'OF', of: (one) => bytes(one.fullBytes), right: true },
     { title: 'MINUTES', of: (one) => one.minutes.toFixed(1), right: true },
   ])
+
+// Last, when everything above is there.
+if (import.meta.main) process.exitCode = await main().catch(reportFailure)
