@@ -53,7 +53,9 @@ export type Requirement = keyof typeof requirements
  */
 export function needs(...names: Requirement[]): { skip?: string } {
   const required = (process.env.EDGELOOP_REQUIRE ?? '').split(',')
+  const leftOut = process.env.EDGELOOP_LEAVE_OUT
   for (const name of names) {
+    if (name === leftOut) return { skip: `no ${name}: it is left out of this run` }
     if (required.includes('all') || required.includes(name)) continue
     if (!requirements[name].present()) return { skip: `no ${name}: ${requirements[name].way}` }
   }

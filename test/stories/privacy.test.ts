@@ -20,7 +20,7 @@ import { openTestHub, type TestHub } from '../hub/fixture.ts'
 import { markedPixels, markScene } from '../privacy/marked-scene.ts'
 import { needs } from '../require.ts'
 
-const soon = { timeout: 60_000, interval: 200 }
+const soon = { timeout: 150_000, interval: 200 }
 
 async function startAgent(t: TestContext, hub: TestHub) {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-privacy-'))
@@ -68,7 +68,7 @@ const bytesOf = async (reply: Response): Promise<Uint8Array> =>
 
 test('no picture that leaves a box, or lies on its disk, shows what its stream hides', {
   ...needs('time'),
-  timeout: 180_000,
+  timeout: 230_000,
 }, async (t) => {
   const hub = await openTestHub(t)
   const { dataDir, local } = await startAgent(t, hub)
