@@ -495,9 +495,17 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
       assert.ok(task && other)
       const ben = await answerAs('ben', 'people')
       const box = { kind: 'box' as const, label: 'nut', box: [0, 0, 0.5, 0.5] }
+      // What is answered here is under way while somebody else's answers come in.
+      const under = Promise.withResolvers<void>()
+      await page.route('**/answers', async (route) => {
+        await under.promise
+        await route.continue()
+      })
+      await desk.press(' ', ' ')
+      await desk.atFrame(3)
       assert.equal(await ben(task.taskId, task.revision, [box]), 'kept')
       assert.equal(await ben(other.taskId, other.revision, [box]), 'kept')
-      await desk.press(' ', ' ')
+      under.resolve()
       const alerts = page.getByRole('alert')
       await alerts.first().waitFor()
       await t.waitFor(async () => assert.equal(await alerts.count(), 2), wait)
