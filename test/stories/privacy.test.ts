@@ -98,8 +98,9 @@ test('no picture that leaves a box, or lies on its disk, shows what its stream h
     assert.equal(await markedPixels(bytes), 0, `${where} shows what is hidden`)
   }
   const looked = new Set<string>()
+  // Of samples few: what looks like one that was kept is not.
   const enough: Readonly<Record<string, number>> = {
-    ...{ 'live belt': 5, 'live two': 5, 'local belt': 5, snapshot: 3, sample: 3 },
+    ...{ 'live belt': 5, 'live two': 5, 'local belt': 5, snapshot: 3, sample: 2 },
   }
   const look = async (streamId: string) => {
     const live = await hub.api('GET', `/api/devices/box/streams/${streamId}/picture`)
