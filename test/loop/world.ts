@@ -99,7 +99,7 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
     const found = views.get(moved)
     if (found) return found
     const view = viewOf({
-      zoom: pose.zoom * (1 + 0.55 * moved),
+      zoom: pose.zoom * (1 + 0.62 * moved),
       turn: pose.turn + 0.45 * moved,
       ...{ right: 34 * moved, down: -16 * moved },
     })
