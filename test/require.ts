@@ -1,7 +1,8 @@
 /**
  * What a test needs of the machine. Without it the test is skipped and says why; with
  * `EDGELOOP_REQUIRE=all` (or a comma-separated list of names) it is not skipped, so that CI fails
- * loudly where something it should have is missing.
+ * loudly where something it should have is missing. `EDGELOOP_LEAVE_OUT=NAME` skips what needs NAME whatever is required:
+ * tests of the hub set it for their second run, on PostgreSQL, which leaves out what takes long beside the store.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'

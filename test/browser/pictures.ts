@@ -270,7 +270,13 @@ async function fillDrift(hub: TestHub): Promise<void> {
   }
   const known = async () =>
     ((await (await hub.api('GET', '/api/drift/alarms')).json()) as DriftAlarm[]).length
-  while ((await known()) === 0) await new Promise((resolve) => setTimeout(resolve, 300))
+  const deadline = performance.now() + 60_000
+  while ((await known()) === 0) {
+    if (performance.now() > deadline) {
+      throw new Error('Cannot draw Drift: no alarm has come of a moved camera within 60 s')
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
 }
 
 /** Two queues, and answers of two people in one of them. */
