@@ -3,9 +3,8 @@
  * path, parameters, body and reply are typed by the same row that the hub mounts.
  */
 import type { Newest, Problem } from './problem.ts'
+import { pathOf, type Route } from './route.ts'
 import {
-  pathOf,
-  type Route,
   type RouteBody,
   type RouteName,
   type RouteParams,

@@ -14,7 +14,7 @@ import {
 import { Job } from './jobs.ts'
 import { ModelName } from './models.ts'
 import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 import { SampleReason } from './samples.ts'
 
 const closed = { additionalProperties: false } as const

@@ -10,7 +10,7 @@ import { CompileRequest, ModelName, ModelVersionNumber } from './models.ts'
 import { SiteId, Timestamp } from './names.ts'
 import { PublishRequest } from './publishing.ts'
 import { RolloutRequest } from './rollouts.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 import { RunId, RunRequest } from './runs.ts'
 
 const closed = { additionalProperties: false } as const

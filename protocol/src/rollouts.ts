@@ -6,7 +6,7 @@ import { type Static, Type } from 'typebox'
 import { TargetName } from './artifact.ts'
 import { ModelName, ModelVersionNumber } from './models.ts'
 import { DeviceId, DeviceTag, DeviceTags, Digest, SiteId, Timestamp } from './names.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 import {
   Comparison,
   RolloutId,

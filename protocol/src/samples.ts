@@ -5,7 +5,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { Box, DeviceId, Digest, Label, SiteId, StreamId, Timestamp } from './names.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 
 const closed = { additionalProperties: false } as const
 const Score = Type.Number({ minimum: 0, maximum: 1 })
