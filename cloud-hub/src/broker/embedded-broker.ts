@@ -216,7 +216,10 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promis
   })
   const resources = opened.move()
 
+  let isClosed = false
   const publish = (name: MessageName, device: DeviceAddress, payload: string): void => {
+    // What is stored while the hub closes is acknowledged to nobody: the box sends it again, and it is known then.
+    if (isClosed) return
     const { qos, retain } = messages[name]
     const topic = topicFor(name, device)
     aedes.publish({ cmd: 'publish', topic, payload, qos, retain, dup: false }, (error) => {
@@ -231,7 +234,10 @@ export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promis
     clear: (name, device) => publish(name, device, ''),
     isConnected: (deviceId) => connected.has(deviceId),
     disconnect: ({ deviceId }) => connected.get(deviceId)?.guard.destroy(),
-    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+    [Symbol.asyncDispose]: () => {
+      isClosed = true
+      return resources.disposeAsync()
+    },
   }
 }
 
