@@ -83,7 +83,14 @@ export async function* httpPictures(
   }
 }
 
-/** A signal that aborts with another one, or when it has not been started again in time. */
+/** Slices into which a wait is cut. */
+const slices = 8
+
+/**
+ * A signal that aborts with another one, or when it has not been started again in time. Time passes in slices, each of
+ * which ends after what had come by then was taken in: a process that was itself held up for long, and finds pictures
+ * waiting, loses one slice and does not take its own pause for the camera's silence.
+ */
 class Watch {
   readonly signal: AbortSignal
   isLate = false
@@ -95,15 +102,18 @@ class Watch {
   }
 
   start(timeoutMs: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
+    clearInterval(this.#timer)
+    let left = slices
+    this.#timer = setInterval(() => {
+      if (--left > 0) return
+      clearInterval(this.#timer)
       this.isLate = true
       this.#late.abort(new Error('nothing came in time'))
-    }, timeoutMs)
+    }, timeoutMs / slices)
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
   }
 }
 
