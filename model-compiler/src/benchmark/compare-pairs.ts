@@ -21,6 +21,8 @@ export type PairOptions = {
   /** Of both (default: level `all`, one thread that does not spin). */
   readonly session?: Pick<SessionOptions, 'level' | 'threads' | 'extra'>
   readonly signal?: AbortSignal
+  /** Milliseconds of anything that only grows, by which turns are timed (default: as they pass). */
+  readonly clock?: () => number
 }
 
 type Feeds = Readonly<Record<string, Value>>
@@ -53,6 +55,7 @@ export async function comparePairs(
   options: PairOptions = {},
 ): Promise<PairComparison> {
   const { seconds = 2, pairs = 1000, pairsMin = 5, feedsOfB = feeds, signal } = options
+  const { clock = () => performance.now() } = options
   if (!(seconds > 0) || !(pairs >= 1)) {
     throw new OnnxError(
       `Cannot compare models in ${seconds} seconds and ${pairs} pairs: both have to be above zero`,
@@ -64,8 +67,8 @@ export async function comparePairs(
   await using sessionB = await openSession(b, options.session)
   const aTimes: number[] = []
   const bTimes: number[] = []
-  const repeatsA = await warmUp(sessionA, feeds, signal)
-  const repeatsB = await warmUp(sessionB, feedsOfB, signal)
+  const repeatsA = await warmUp(sessionA, feeds, clock, signal)
+  const repeatsB = await warmUp(sessionB, feedsOfB, clock, signal)
   const sides = [
     { session: sessionA, feeds, repeats: repeatsA, times: aTimes },
     { session: sessionB, feeds: feedsOfB, repeats: repeatsB, times: bTimes },
@@ -77,7 +80,7 @@ export async function comparePairs(
     // Who goes second finds other caches and a warmer clock: that must not always be the same one.
     for (const side of pair % 2 === 0 ? sides : sides.toReversed()) {
       signal?.throwIfAborted()
-      side.times.push(await turn(side.session, side.feeds, side.repeats))
+      side.times.push(await turn(side.session, side.feeds, side.repeats, clock))
     }
   }
   const ratios = aTimes.map((ms, pair) => ms / bTimes[pair]!)
@@ -91,20 +94,30 @@ export async function comparePairs(
 }
 
 /** Runs until memory is laid out and caches are warm. @returns how many runs make a turn of at least `turnMsMin` */
-async function warmUp(session: Session, feeds: Feeds, signal?: AbortSignal): Promise<number> {
+async function warmUp(
+  session: Session,
+  feeds: Feeds,
+  clock: () => number,
+  signal?: AbortSignal,
+): Promise<number> {
   let fastest = Number.POSITIVE_INFINITY
   for (let run = 0; run < warmUpRuns; run++) {
     signal?.throwIfAborted()
-    fastest = Math.min(fastest, await turn(session, feeds, 1))
+    fastest = Math.min(fastest, await turn(session, feeds, 1, clock))
   }
   return Math.min(repeatsMax, Math.max(1, Math.ceil(turnMsMin / fastest)))
 }
 
 /** @returns milliseconds of one inference */
-async function turn(session: Session, feeds: Feeds, repeats: number): Promise<number> {
-  const start = performance.now()
+async function turn(
+  session: Session,
+  feeds: Feeds,
+  repeats: number,
+  clock: () => number,
+): Promise<number> {
+  const start = clock()
   for (let run = 0; run < repeats; run++) await session.run(feeds)
-  return (performance.now() - start) / repeats
+  return (clock() - start) / repeats
 }
 
 function quantileOf(values: readonly number[], share: number): number {
