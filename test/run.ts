@@ -4,13 +4,15 @@
  * `EDGELOOP_RETRY=1` runs files with a failure once more, one at a time: stories with real processes, cameras
  * and a browser depend on a machine that is not starved. Both runs are printed.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildDashboard } from '@edgeloop/dashboard/build'
 import { check } from './check.ts'
+import { limitFiles } from './file-limit.ts'
 import type { FileSummary } from './file-summary.ts'
 import { joinFiles } from './join-files.ts'
 
@@ -26,6 +28,8 @@ const everything = [
   'test',
 ].map((folder) => `${folder}/**/*.test.ts`)
 
+/** No file takes nearly as long, even with others in its process. */
+const fileLimitMs = 15 * 60_000
 /** Most tests wait more than they compute. */
 const together = 3
 const checked = files.length > 0 || check()
@@ -33,18 +37,20 @@ const checked = files.length > 0 || check()
 await buildDashboard()
 const scratch = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
 process.once('exit', () => rmSync(scratch, { recursive: true, force: true }))
-const failed = run(files.length > 0 ? files : joinFiles(repository, everything, scratch))
+const failed = await run(files.length > 0 ? files : joinFiles(repository, everything, scratch))
 const again = failed.length > 0 && process.env.EDGELOOP_RETRY === '1'
 if (again) console.error(`failed, and once more each by itself: ${failed.join(' ')}`)
-const stillFailed = again ? run(failed, 1) : failed
+const stillFailed = again ? await run(failed, 1) : failed
 process.exitCode = checked && stillFailed.length === 0 ? 0 : 1
 
 /** @returns the files in which a test failed */
-function run(patterns: readonly string[], concurrency = together): string[] {
+async function run(patterns: readonly string[], concurrency = together): Promise<string[]> {
   const summaryFile = join(scratch, 'summary')
-  const { status } = spawnSync(
+  const runner = spawn(
     process.execPath,
     [
+      // A file that leaves something open ends all the same, and is named.
+      `--import=${new URL('./file-end.ts', import.meta.url).href}`,
       '--test',
       `--test-concurrency=${concurrency}`,
       // A test that hangs fails and is named, instead of holding up everything.
@@ -61,6 +67,15 @@ function run(patterns: readonly string[], concurrency = together): string[] {
       env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
     },
   )
+  const over = new AbortController()
+  const limited = limitFiles({
+    ...{ runner: runner.pid ?? 0, folder: repository, limitMs: fileLimitMs, signal: over.signal },
+    tell: (file) =>
+      console.error(`edgeloop: error: ${file} took ${fileLimitMs / 60_000} minutes and was ended`),
+  })
+  const [status] = (await once(runner, 'close')) as [number | null]
+  over.abort()
+  await limited
   const { failed, spent } = readSummary(summaryFile)
   tellLongest(spent)
   // The runner itself ended badly: nothing was shown to pass.
