@@ -72,6 +72,7 @@ import { compileAct } from './models/compile-job.ts'
 import type { Compiler } from './models/compiler.ts'
 import { openModelDesk } from './models/models.ts'
 import { readLocalToken } from './people/local-token.ts'
+import type { PasswordCost } from './people/password.ts'
 import { openPeople } from './people/people.ts'
 import { openPipelineKeeper, type PipelineKeeper } from './pipelines/keeper.ts'
 import { openPipelineDesk } from './pipelines/pipelines.ts'
@@ -156,6 +157,8 @@ export async function openHub(
     proposer?: Proposer
     /** What devices may be offered, instead of what was published and signed here. */
     artifacts?: PublishedArtifacts
+    /** Of passwords that are chosen from now on, for tests of something else; what is safe takes long. */
+    passwordCost?: PasswordCost
   },
 ): Promise<Hub> {
   const { log, clock = Date.now } = deps
@@ -228,7 +231,12 @@ export async function openHub(
   const changes = openChanges({ epoch: clock().toString(36), clock })
   const fleet = opened.use(await openFleet({ store, clock, tell: changes.publish, failed }))
   const audit = openAudit({ store, log, clock })
-  const people = opened.use(await openPeople({ store, localToken, clock, failed }))
+  const people = opened.use(
+    await openPeople({
+      ...{ store, localToken, clock, failed },
+      ...(deps.passwordCost && { passwordCost: deps.passwordCost }),
+    }),
+  )
   const metrics = openMetrics({
     devicesOnline: () => fleet.online,
     eventsStored: () => fleet.eventsStored,

@@ -314,7 +314,7 @@ test('who loses the right to be here is cut off from what is open', wide, async 
 })
 
 test('passwords and tokens are not in the store', wide, async (t) => {
-  const hub = await openTestHub(t)
+  const hub = await openTestHub(t, {}, Date.now, { safePasswords: true })
   const { cookie } = await hub.signIn('anna', 'viewer')
   const made = await json<ApiTokenMade>(
     hub.api('POST', '/api/tokens', { name: 'n', role: 'viewer' }),

@@ -81,6 +81,7 @@ export type Answer = { readonly status: number; readonly text: string }
  * @param options.bundles agents it gives to new boxes
  * @param options.compiler instead of that of the command line, in a hurry
  * @param options.artifacts what devices may be offered, instead of what was published
+ * @param options.safePasswords hashes them at what that costs outside of tests
  */
 export async function openTestHub(
   t: Pick<TestContext, 'after'>,
@@ -91,11 +92,13 @@ export async function openTestHub(
     bundles,
     compiler = openHubCompiler({ measureSeconds: 0.2 }),
     artifacts,
+    safePasswords = false,
   }: {
     logTo?: DestinationStream
     bundles?: AgentBundles
     compiler?: Compiler
     artifacts?: HubArtifacts
+    safePasswords?: boolean
   } = {},
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
@@ -116,7 +119,8 @@ export async function openTestHub(
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
     const able = { compiler, trainer: openHubTrainer(), proposer: openHubProposer() }
     const chosen = { ...(bundles && { bundles }), ...(artifacts && { artifacts }) }
-    return openHub(config, { log, clock, ...able, ...chosen })
+    const cost = safePasswords ? {} : { passwordCost: { log2N: 4, r: 1, p: 1 } }
+    return openHub(config, { log, clock, ...able, ...chosen, ...cost })
   }
   let hub = await open({ browser: 0, device: 0, mqtt: 0 })
   let isOpen = true

@@ -12,7 +12,8 @@ const hashBytes = 32
 /** Hashes that wait for their turn; one runs at a time, so that sign-ins cannot eat the memory. */
 const waitingMax = 32
 
-type Cost = { readonly log2N: number; readonly r: number; readonly p: number }
+/** Parameters of scrypt, N as its logarithm. */
+export type PasswordCost = { readonly log2N: number; readonly r: number; readonly p: number }
 
 export type Passwords = {
   /** What is kept of a new password. */
@@ -24,7 +25,8 @@ export type Passwords = {
   verify(password: string, kept: string | null | undefined): Promise<boolean>
 }
 
-export function openPasswords(): Passwords {
+/** @param cost of what is hashed from now on; what was kept says its own */
+export function openPasswords(cost: PasswordCost = scryptCost): Passwords {
   let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
 
@@ -45,14 +47,14 @@ export function openPasswords(): Passwords {
   }
 
   // Nobody's password, and no input leads to it: what unknown users are compared with.
-  const nobody = { cost: scryptCost, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes) }
+  const nobody = { cost, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes) }
 
   return {
     hash: (password) =>
       inTurn(async () => {
         const salt = randomBytes(saltBytes)
-        const hash = await derive(password, salt, scryptCost)
-        const { log2N, r, p } = scryptCost
+        const hash = await derive(password, salt, cost)
+        const { log2N, r, p } = cost
         return `scrypt$ln=${log2N},r=${r},p=${p}$${salt.toString('base64')}$${hash.toString('base64')}`
       }),
     verify: (password, kept) =>
@@ -66,7 +68,7 @@ export function openPasswords(): Passwords {
 
 const keptPattern = /^scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([^$]+)\$([^$]+)$/
 
-function read(kept: string): { cost: Cost; salt: Buffer; hash: Buffer } {
+function read(kept: string): { cost: PasswordCost; salt: Buffer; hash: Buffer } {
   const [, log2N, r, p, salt = '', hash = ''] = keptPattern.exec(kept) ?? []
   if (log2N === undefined) throw new Error('Cannot read a password of the store: it is no scrypt')
   return {
@@ -76,7 +78,7 @@ function read(kept: string): { cost: Cost; salt: Buffer; hash: Buffer } {
   }
 }
 
-function derive(password: string, salt: Buffer, { log2N, r, p }: Cost): Promise<Buffer> {
+function derive(password: string, salt: Buffer, { log2N, r, p }: PasswordCost): Promise<Buffer> {
   // The same text typed on another keyboard may come in other code points (NIST SP 800-63B §3.1.1.2).
   const text = password.slice(0, passwordCharactersMax).normalize('NFKC')
   const options = { N: 2 ** log2N, r, p, maxmem: 256 * 2 ** log2N * r }

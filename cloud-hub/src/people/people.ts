@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts'
 import { type Accounts, openAccounts } from './accounts.ts'
 import { type ApiTokens, openApiTokens } from './api-tokens.ts'
 import { openAttempts } from './attempts.ts'
-import { openPasswords } from './password.ts'
+import { openPasswords, type PasswordCost } from './password.ts'
 import { openPresence, type Presence } from './presence.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
@@ -26,9 +26,11 @@ export async function openPeople(deps: {
   localToken: string
   clock: () => number
   failed: (error: unknown) => void
+  /** Of passwords that are chosen from now on, instead of what is safe. */
+  passwordCost?: PasswordCost
 }): Promise<People> {
   const presence = openPresence()
-  const passwords = openPasswords()
+  const passwords = openPasswords(deps.passwordCost)
   const attempts = openAttempts(deps)
   const accounts = await openAccounts({ ...deps, presence })
   const sessions = openSessions({ ...deps, passwords, attempts, presence })
