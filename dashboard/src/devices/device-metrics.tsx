@@ -6,9 +6,9 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { Chart, type Line } from '../charts/chart.tsx'
+import classes from '../charts/charts.module.css'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayNumber, sayShare } from '../shell/say.ts'
-import classes from './device-metrics.module.css'
 import { deviceHealthQuery, type Range, rangeNames, ranges } from './device-queries.ts'
 
 const route = getRouteApi('/in/devices/$deviceId/metrics')

@@ -5,6 +5,7 @@ import { keepPreviousData, useQuery, useSuspenseQuery } from '@tanstack/react-qu
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { Chart } from '../charts/chart.tsx'
+import charting from '../charts/charts.module.css'
 import { sessionQuery } from '../people/session.ts'
 import { FramedTable } from '../shell/framed-table.tsx'
 import { Ago } from '../shell/now.tsx'
@@ -71,14 +72,14 @@ function Detail({ detail, hours }: { detail: DriftDetail; hours: number }) {
           <b>{kindWords[alarm.kind]}</b> since <Ago at={alarm.raisedAt} />: {alarm.why}
         </p>
       ))}
-      <nav className={classes.ranges} aria-label="How far back">
+      <nav className={charting.ranges} aria-label="How far back">
         {ranges.map((range) => (
           <Link
             key={range.hours}
             to="/drift/$deviceId/$streamId"
             params={{ deviceId, streamId }}
             search={range.hours === 24 ? {} : { hours: range.hours }}
-            className={classes.range}
+            className={charting.range}
             activeOptions={{ exact: true, includeSearch: true }}
             activeProps={{ 'aria-current': 'page' }}
             replace
@@ -89,7 +90,7 @@ function Detail({ detail, hours }: { detail: DriftDetail; hours: number }) {
       </nav>
       <Charts detail={detail} hours={hours} />
       {histograms.length > 0 && (
-        <section>
+        <section className={classes.section}>
           <h2>Usual, and in the last half hour</h2>
           <div className={classes.histograms}>
             {histograms.map((histogram) => (
@@ -99,7 +100,7 @@ function Detail({ detail, hours }: { detail: DriftDetail; hours: number }) {
         </section>
       )}
       {past.length > 0 && (
-        <section>
+        <section className={classes.section}>
           <h2>Alarms</h2>
           <Alarms alarms={past} />
         </section>
@@ -128,7 +129,7 @@ function Charts({ detail, hours }: { detail: DriftDetail; hours: number }) {
   const to = Date.parse(stream.newestAt) / 1000
   const shared = { at, syncKey: 'drift', from: to - hours * 3600, to }
   return (
-    <div className={classes.charts}>
+    <div className={charting.charts}>
       {drawn.map(({ name, title, lines }) => (
         <Chart key={name} title={title} lines={lines} say={sayNumber} {...shared} />
       ))}
