@@ -275,8 +275,8 @@ export async function openHub(
   const desk = openCertificateDesk({ store, fleet, authority, clock, cut, failed })
   const certificates: CertificateDesk = {
     ...desk,
-    renew: async (device, csr) => {
-      const renewal = await desk.renew(device, csr)
+    renew: async (device, csr, shown) => {
+      const renewal = await desk.renew(device, csr, shown)
       // Noted as valid before it can be replaced.
       void revoke()
       return renewal

@@ -8,6 +8,7 @@ import type {
   FieldSampleDetail,
   FieldSamplePage,
   Redaction,
+  Renewal,
   SampleAnswers,
   SampleBudgetShown,
   StreamConfig,
@@ -24,7 +25,7 @@ import {
   type TakenPicture,
   takePicture,
 } from './field-box.ts'
-import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
+import { makeRequest, openTestHub, send, type TestDevice, type TestHub } from './fixture.ts'
 
 const json = async <T>(hub: TestHub, path: string): Promise<T> => {
   const reply = await hub.api('GET', path)
@@ -279,6 +280,61 @@ test('what a stream has to hide and its sample does not say is refused, and told
   assert.deepEqual(acts(other), ['send'], 'where nothing is to be hidden')
   assert.equal((await putAll(gate, picture)).status, 200)
   assert.equal((await list(hub)).samples[0]?.signatureValid, false)
+})
+
+test('what a box signed before it renewed its certificate stays signed', async (t) => {
+  const hub = await openTestHub(t)
+  const [gate, yard] = [await hub.enrol('gate'), await hub.enrol('yard')]
+  const redact: StreamConfig['redact'] = { labels: ['face'] }
+  const stream = { streamId: 'cam', source: 'demo:1', model: 'parts', redact }
+  await setStreams(hub, 'gate', [stream])
+  let seed = 0
+  /** A sample as the box with this key made it, offered by the box that is connected now. */
+  const ask = async (by: TestDevice, key: string, more: Parameters<typeof offerOf>[2] = {}) => {
+    const picture = await takePicture(++seed, 64, 48)
+    const redaction: Partial<Redaction> = { method: 'fill', labels: ['face'] }
+    return await offer(by, [offerOf({ deviceId: 'gate', key }, picture, { redaction, ...more })])
+  }
+  const renewed = async (before: TestDevice): Promise<TestDevice> => {
+    const { key, csr } = await makeRequest()
+    const { certificate: cert, ca } = before.enrolment
+    const url = `${hub.hub.urls.device}/renew`
+    const reply = await send(url, 'POST', { key: before.key, cert, ca }, { csr })
+    assert.equal(reply.status, 201, reply.text)
+    const { certificate } = JSON.parse(reply.text) as Renewal
+    return hub.device({ ...before.enrolment, certificate }, key)
+  }
+  const second = await renewed(gate)
+  // Its first use: the certificate before opens nothing any more.
+  assert.deepEqual(acts(await ask(second, second.key)), ['send'])
+  assert.equal((await offerRaw(gate, [])).status, 403)
+  assert.deepEqual(acts(await ask(second, gate.key)), ['send'])
+  const third = await renewed(second)
+  await hub.reopen()
+  for (const { key } of [gate, second, third]) {
+    assert.deepEqual(acts(await ask(third, key)), ['send'])
+  }
+  await hub.inStore(async ({ reader }) => {
+    const rows = await reader.selectFrom('sample_offer').select('signature_valid').execute()
+    assert.deepEqual(new Set(rows.map((row) => row.signature_valid)), new Set([1]))
+  })
+
+  // What nobody's certificate was valid for then, another box, and a key that was never certified.
+  const long = new Date(Date.now() - 3 * 86_400_000).toISOString()
+  const { key: strange } = await makeRequest()
+  await renewed(yard)
+  for (const [what, key, more] of [
+    ['before its time', gate.key, { capturedAt: long }],
+    ['of another box', yard.key, {}],
+    ['of nobody', strange, {}],
+  ] as const) {
+    assert.match(reasonOf(await ask(third, key, more)), /not signed by the device/, what)
+  }
+  assert.deepEqual(acts(await ask(third, third.key, { capturedAt: long })), ['send'])
+  // With a token another box may take the name.
+  const other = await hub.enrol('gate')
+  assert.match(reasonOf(await ask(other, gate.key)), /not signed by the device/)
+  assert.deepEqual(acts(await ask(other, other.key)), ['send'])
 })
 
 test('what shows the same as one of another box is not wanted, unless chance or a person chose it', async (t) => {

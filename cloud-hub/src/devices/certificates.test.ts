@@ -1,6 +1,6 @@
 /** The certificate desk over a real store, fleet and authority; the clock is the test's. */
 import assert from 'node:assert/strict'
-import { webcrypto } from 'node:crypto'
+import { webcrypto, X509Certificate } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import * as x509 from '@peculiar/x509'
 import { openAuthority } from '../identity/authority.ts'
 import { openSqliteStore } from '../store/sqlite-store.ts'
 import { openCertificateDesk } from './certificates.ts'
+import { earlierKeysMax, earlierKeysOf, keepEarlierKey } from './earlier-keys.ts'
 import { openFleet } from './fleet.ts'
 
 const dayMs = 86_400_000
@@ -47,7 +48,8 @@ test('connections are cut when the certificate ends, and when its successor is u
     !('refusal' in desk.admit({ site: 'main', deviceId: 'gate', serial }))
 
   assert.ok(admits('01'))
-  await desk.renew(gate, await makeCsr())
+  const first = await authority.signDevice(await makeCsr(), gate)
+  await desk.renew(gate, await makeCsr(), new X509Certificate(first.certificate))
   const serial = gate.renewed?.serial ?? ''
   now += 2 * dayMs
   desk.expire()
@@ -67,4 +69,32 @@ test('connections are cut when the certificate ends, and when its successor is u
   desk.expire()
   assert.equal(cuts.length, 2)
   assert.equal(admits(serial), false)
+})
+
+test('of the keys that a device had the newest are kept, each once', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'certificates-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  let now = 1_000 * dayMs
+  await using store = await openSqliteStore({ file: join(folder, 'hub.db') })
+  const authority = await openAuthority({
+    ...{ folder: join(folder, 'keys'), publicHost: 'localhost', clock: () => now },
+    deviceCertificateMs: 3 * dayMs,
+  })
+  const gate = { deviceKey: 7 }
+  const ends: number[] = []
+  for (let n = 0; n < earlierKeysMax + 3; n++, now += dayMs) {
+    const { certificate, notAfter } = await authority.signDevice(await makeCsr(), {
+      ...{ site: 'main', deviceId: 'gate' },
+    })
+    ends.push(notAfter)
+    const shown = new X509Certificate(certificate)
+    for (const device of [gate, gate]) await keepEarlierKey(store.writer, device, shown)
+  }
+  const kept = await earlierKeysOf(store.reader, gate)
+  assert.deepEqual(
+    kept.map(({ notAfter }) => notAfter),
+    ends.toReversed().slice(0, earlierKeysMax),
+  )
+  assert.ok(kept.every(({ notBefore, notAfter }) => notBefore < notAfter - 2 * dayMs))
+  assert.deepEqual(await earlierKeysOf(store.reader, { deviceKey: 8 }), [])
 })

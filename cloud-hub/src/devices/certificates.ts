@@ -3,11 +3,13 @@
  * valid until the new one is used for the first time, so that a reply that is lost locks nobody out. What has
  * ended, was replaced or belongs to a retired device is refused, and live connections over it are cut.
  */
+import type { X509Certificate } from 'node:crypto'
 import { Refusal, type Renewal } from '@edgeloop/protocol'
 import type { Authority } from '../identity/authority.ts'
 import type { DeviceIdentity } from '../identity/device-identity.ts'
 import type { Store } from '../store/store.ts'
 import type { Device } from './device.ts'
+import { keepEarlierKey } from './earlier-keys.ts'
 import type { Fleet } from './fleet.ts'
 
 /** Renewals of one device: a box that asks more often is broken, and each costs a signature. */
@@ -20,9 +22,10 @@ export type CertificateDesk = {
   admit(identity: DeviceIdentity): Device | { readonly refusal: string }
   /**
    * Signs the next certificate of a device that was let in.
+   * @param shown the one it came with: what it has signed so far stays signed
    * @throws {Refusal} badRequest for a request that cannot be read, tooManyRequests
    */
-  renew(device: Device, csr: string): Promise<Renewal>
+  renew(device: Device, csr: string, shown: X509Certificate): Promise<Renewal>
   /** Marks devices whose certificate has ended, and cuts them. */
   expire(): void
   /** Resolves when everything that was decided is in the store. */
@@ -95,16 +98,19 @@ export function openCertificateDesk(deps: {
     )
   }
 
-  const renew: CertificateDesk['renew'] = async (device, csr) => {
+  const renew: CertificateDesk['renew'] = async (device, csr, shown) => {
     count(device)
     const { serial, notAfter, certificate } = await authority.signDevice(csr, device)
     // Durable before it is given out: what a box holds must open the hub after a restart too.
-    const { numUpdatedRows } = await store.writer
-      .updateTable('device')
-      .set({ next_serial: serial, next_not_after: notAfter })
-      .where('device_key', '=', device.deviceKey)
-      .where('retired_at', 'is', null)
-      .executeTakeFirstOrThrow()
+    const { numUpdatedRows } = await store.writer.transaction().execute(async (tx) => {
+      await keepEarlierKey(tx, device, shown)
+      return await tx
+        .updateTable('device')
+        .set({ next_serial: serial, next_not_after: notAfter })
+        .where('device_key', '=', device.deviceKey)
+        .where('retired_at', 'is', null)
+        .executeTakeFirstOrThrow()
+    })
     if (numUpdatedRows === 0n || device.retiredAt !== null) {
       throw new Refusal(
         'forbidden',

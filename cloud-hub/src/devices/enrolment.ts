@@ -9,6 +9,7 @@ import type { Authority } from '../identity/authority.ts'
 import { hashToken, newToken } from '../people/token.ts'
 import type { Store } from '../store/store.ts'
 import { type Device, siteOf } from './device.ts'
+import { dropEarlierKeys } from './earlier-keys.ts'
 import { devicesMax, type Fleet } from './fleet.ts'
 
 export type EnrolmentDesk = {
@@ -135,12 +136,14 @@ export function openEnrolmentDesk(deps: {
         .executeTakeFirst()
       if (spent.numUpdatedRows === 0n) throw refused('it was used before')
       await note?.within(tx)
-      return await tx
+      const enrolled = await tx
         .insertInto('device')
         .values({ ...cells, device_id: offer.device_id, site: offer.site, enrolled_at: now })
         .onConflict((on) => on.column('device_id').doUpdateSet(cells))
         .returning(['device_key', 'enrolled_at'])
         .executeTakeFirstOrThrow()
+      await dropEarlierKeys(tx, enrolled.device_key)
+      return enrolled
     })
     const { serial, notAfter } = certificate
     const known = fleet.find(offer.device_id)

@@ -151,7 +151,8 @@ export function openRetirementDesk(deps: {
           | 'device_update'
           | 'drift_stream'
           | 'drift_point'
-          | 'drift_alarm',
+          | 'drift_alarm'
+          | 'earlier_key',
       ) => {
         const { numDeletedRows } = await tx
           .deleteFrom(table)
@@ -174,6 +175,7 @@ export function openRetirementDesk(deps: {
       await deleteFrom('drift_stream')
       await deleteFrom('drift_point')
       await deleteFrom('drift_alarm')
+      await deleteFrom('earlier_key')
       const quarantined = await deleteFrom('quarantine')
       const configVersions = await deleteFrom('config_version')
       await deleteFrom('boot')

@@ -2,6 +2,7 @@
  * The listener for boxes: HTTPS where they enrol with a token, and with their certificate send snapshots
  * and live pictures. Who sends is who the certificate says, never what is in the request.
  */
+import type { X509Certificate } from 'node:crypto'
 import type { Server } from 'node:https'
 import { basename, dirname } from 'node:path'
 import { Readable } from 'node:stream'
@@ -164,7 +165,7 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   })
   mount('renew', async (request) => {
     const { csr } = request.body as { csr: string }
-    return await options.certificates.renew(deviceOf(request, options), csr)
+    return await options.certificates.renew(deviceOf(request, options), csr, certificateOf(request))
   })
   mount('blobPut', async ({ params, body, signal }) => {
     const { digest } = params as { digest: string }
@@ -201,9 +202,7 @@ function mountDeviceRoutes(app: FastifyInstance, options: DeviceListenerOptions)
   })
   mount('sampleOffer', (request) => {
     const device = deviceOf(request, options)
-    const certificate = (request.raw.socket as TLSSocket).getPeerX509Certificate()
-    if (!certificate) throw new Error('A device was let in without a certificate')
-    const by = { publicKey: certificate.publicKey, address: request.ip }
+    const by = { publicKey: certificateOf(request).publicKey, address: request.ip }
     return options.fieldSamples.offer(device, request.body as SampleOffers, by)
   })
   mount('samplePart', (request) => {
@@ -243,6 +242,13 @@ function bearerOf({ headers }: FastifyRequest): string {
   const token = /^Bearer ([\w.~+/-]{1,200}=*)$/.exec(headers.authorization ?? '')?.[1]
   if (token !== undefined) return token
   throw new Refusal('notSignedIn', 'Cannot give this: it needs an enrolment token as a bearer')
+}
+
+/** The certificate that a device came with that was let in. */
+function certificateOf({ raw }: FastifyRequest): X509Certificate {
+  const certificate = (raw.socket as TLSSocket).getPeerX509Certificate()
+  if (!certificate) throw new Error('A device was let in without a certificate')
+  return certificate
 }
 
 /** @throws {Refusal} notSignedIn when the request carries no certificate of a device of this hub */

@@ -26,6 +26,7 @@ import { digestOf, only } from '../blobs/bytes.ts'
 import type { Changes } from '../changes/changes.ts'
 import { jpegSize } from '../datasets/jpeg-size.ts'
 import { type Device, siteOf } from '../devices/device.ts'
+import { type EarlierKey, earlierKeysOf } from '../devices/earlier-keys.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Store } from '../store/store.ts'
 import type { FieldSampleTable } from '../store/tables.ts'
@@ -192,6 +193,17 @@ export async function openFieldSamples(deps: {
     let frames = allowance.frames - comingFrames
     let bytes = allowance.bytes - Number(open.bytes ?? 0)
     const answers: SampleAnswers['answers'] = []
+    let earlier: Promise<EarlierKey[]> | undefined
+    /** What was signed before its certificate was renewed is signed. */
+    const isSignedBy = async (one: SampleOffer): Promise<boolean> => {
+      if (isSigned(device, one, by.publicKey)) return true
+      earlier ??= earlierKeysOf(store.reader, device)
+      const at = Date.parse(one.capturedAt)
+      return (await earlier).some(
+        ({ publicKey, notBefore, notAfter }) =>
+          at >= notBefore && at <= notAfter && isSigned(device, one, publicKey),
+      )
+    }
     for (const one of offers) {
       const { digest, sizeBytes } = one
       const refuse = (reason: string) =>
@@ -207,7 +219,7 @@ export async function openFieldSamples(deps: {
         answers.push({ digest, act: 'have' })
         continue
       }
-      const signatureValid = isSigned(device, one, by.publicKey)
+      const signatureValid = await isSignedBy(one)
       const at = Date.parse(one.capturedAt)
       const against = againstOffer(one, {
         now: clock(),
@@ -521,7 +533,7 @@ export function fieldSampleOf({
 const streamOf = ({ desired }: Device, streamId: string) =>
   desired?.config.streams.find((stream) => stream.streamId === streamId)
 
-/** Whether the record of what was hidden was signed with the key of the device's certificate. */
+/** Whether the record of what was hidden was signed by the device with this key. */
 function isSigned(device: Device, offer: SampleOffer, publicKey: KeyObject): boolean {
   const { streamId, capturedAt, digest } = offer
   const { signature, ...redaction } = offer.redaction

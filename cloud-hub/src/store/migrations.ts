@@ -28,6 +28,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0054-rules': { up: rules },
   '0058-labelling-arrivals': { up: labellingArrivals },
   '0059-pipelines': { up: pipelines },
+  '0063-earlier-keys': { up: earlierKeys },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -994,6 +995,22 @@ async function pipelines(db: Kysely<unknown>): Promise<void> {
     .addColumn('started_at', 'integer')
     .addColumn('ended_at', 'integer')
     .addPrimaryKeyConstraint('pipeline_step_of', ['model', 'round', 'step'])
+    .execute()
+}
+
+/** What devices signed with before they renewed their certificates. */
+async function earlierKeys(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('earlier_key'))
+    .addColumn('serial', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('device_key', 'integer', (c) => c.notNull())
+    .addColumn('public_key', 'text', (c) => c.notNull())
+    .addColumn('not_before', 'integer', (c) => c.notNull())
+    .addColumn('not_after', 'integer', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('earlier_key_of_device')
+    .on('earlier_key')
+    .columns(['device_key', 'not_after'])
     .execute()
 }
 

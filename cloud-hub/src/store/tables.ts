@@ -37,6 +37,17 @@ export type DeviceTable = {
   tags: Generated<string | null>
 }
 
+/** A key of a device whose certificate was renewed; that of the one in use comes with each connection. */
+export type EarlierKeyTable = {
+  /** Of its certificate, lower-case hex. */
+  serial: string
+  device_key: number
+  /** SPKI in PEM. */
+  public_key: string
+  not_before: number
+  not_after: number
+}
+
 /** What was set for a site; one without a row is as any other. */
 export type SiteTable = {
   site: string
@@ -917,6 +928,7 @@ export type DriftProgressTable = {
 
 export type Tables = {
   device: DeviceTable
+  earlier_key: EarlierKeyTable
   config_version: ConfigVersionTable
   enrolment_token: EnrolmentTokenTable
   account: AccountTable
