@@ -10,8 +10,8 @@ export type Region = { readonly label: string; readonly box: Box }
 export const heldMs = 2000
 /** By how much of its size a region grows on each side in a second without a sighting. */
 const growthPerSecond = 0.5
-/** Regions that are remembered; the one not seen for longest gives way. */
-const regionsMax = 200
+/** Regions that are remembered: all that two models may name in one picture. The one not seen for longest gives way. */
+const regionsMax = 600
 /** Two sightings closer in time than this say nothing of speed. */
 const speedFromMs = 50
 

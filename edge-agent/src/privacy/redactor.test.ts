@@ -29,6 +29,7 @@ async function openFor(
   t: TestContext,
   given: Partial<RedactionSettings> & { labels: readonly string[] },
   models: readonly ModelSource[] = [demoModel],
+  detectionsMax = 300,
 ) {
   const inference = openInference((error) => assert.fail(error))
   let opened: Redactor | undefined
@@ -46,6 +47,7 @@ async function openFor(
       return await inference.openLane(source, options)
     },
     warn: (text) => warnings.push(text),
+    detectionsMax,
   })
   opened = redactor
   const open = async (source: string, masks: readonly MaskPolygon[] = []) =>
@@ -123,6 +125,19 @@ test('more pictures than can be looked at are left out, not shown', async (t) =>
     assert.equal(pictures.length, 4)
     for (const picture of pictures) assert.equal(await markedPixels(picture), 0)
   }
+})
+
+test('of a crowd in which a model may have left somebody out there is no picture', async (t) => {
+  const { folder, labels, parts } = await markScene(t)
+  const { redactor, warnings, open } = await openFor(t, { labels }, [demoModel], 1)
+  await using camera = redactor.over(await open(folder))
+  let looked = 0
+  for await (using frame of camera.frames()) {
+    await assert.rejects(frame.jpeg(jpeg), NotRedacted)
+    looked++
+  }
+  assert.equal(looked, parts.length)
+  assert.match(warnings.join(), /"conveyor" found 1 objects, the most it may name/)
 })
 
 test('a label that no model of the stream finds is refused, with the nearest that one does', async (t) => {

@@ -41,7 +41,9 @@ const waitingMax = 4
 /** A look that was replaced by a change of models is done again. */
 const looksMax = 3
 const nmsIou = 0.6
-const detectionsMax = 300
+/** Objects that a model may find in one picture. Where it finds so many there may be more: nobody gets that picture. */
+const detectionsMaxDefault = 300
+/** Regions that a record may tell of. */
 const regionsMax = 1000
 
 const whole = [0, 0, 1, 1] as const
@@ -67,6 +69,7 @@ export async function pictureOf(
 export class Redactor implements Disposable {
   readonly #settings: RedactionSettings
   readonly #masks: number
+  readonly #detectionsMax: number
   readonly #lanes: readonly Lane[]
   readonly #monotonicMs: () => number
   readonly #warn: (text: string) => void
@@ -78,8 +81,9 @@ export class Redactor implements Disposable {
   private constructor(
     settings: RedactionSettings,
     lanes: readonly Lane[],
-    options: Pick<RedactorOptions, 'masks' | 'monotonicMs' | 'warn'>,
+    options: Pick<RedactorOptions, 'masks' | 'monotonicMs' | 'warn' | 'detectionsMax'>,
   ) {
+    this.#detectionsMax = options.detectionsMax ?? detectionsMaxDefault
     this.#settings = settings
     this.#lanes = lanes
     this.#masks = options.masks
@@ -91,6 +95,7 @@ export class Redactor implements Disposable {
   static async open(settings: RedactionSettings, options: RedactorOptions): Promise<Redactor> {
     using opened = new DisposableStack()
     const { labels, scoreMin } = settings
+    const { detectionsMax = detectionsMaxDefault } = options
     const lanes: Lane[] = []
     const names = new Set(
       settings.model === undefined ? [options.model] : [settings.model, options.model],
@@ -181,12 +186,17 @@ export class Redactor implements Disposable {
     for (const lane of this.#lanes) {
       const { detections, digest } = await look(lane, looked)
       if (modelDigest === '') modelDigest = digest
+      if (detections.length >= this.#detectionsMax) {
+        throw new Error(
+          `model "${lane.model.name}" found ${detections.length} objects, the most it may name`,
+        )
+      }
       found.push(...detections.filter(({ label }) => labels.includes(label)).map(regionOf))
     }
     const regions = this.#held
       .take(found, this.#monotonicMs())
-      .slice(0, regionsMax)
       .map(({ label, box }) => ({ label, box: widened(box, margin) }))
+    if (regions.length > regionsMax) throw new Error(`${regions.length} regions are too many`)
     const decoded = await sharp(looked).raw().toBuffer({ resolveWithObject: true })
     const { width, height, channels } = decoded.info
     const raw = { width, height, channels }
@@ -231,6 +241,8 @@ export type RedactorOptions = {
   /** A clock that is never set, ms. */
   readonly monotonicMs: () => number
   readonly warn: (text: string) => void
+  /** Objects that each model may name in a picture; 300 unless said. */
+  readonly detectionsMax?: number
 }
 
 /** The schema says four numbers; its static type only says numbers. */
