@@ -22,25 +22,22 @@ export async function followRollout(
   for (;;) {
     const { rollout, decisions } = await hub.call('rolloutShow', { params, signal })
     const { boxes } = await hub.call('rolloutBoxList', { params, query: {}, signal })
+    const news: { at: string; told: Told }[] = []
     for (const box of boxes) {
-      const passed = box.history.filter(({ state }) => !seen.has(keyOf(box, state)))
-      for (const { state } of passed) {
+      for (const { state, at } of box.history) {
         if (seen.has(keyOf(box, state))) continue
         seen.add(keyOf(box, state))
         const { deviceId } = box
-        tell({
-          deviceId,
-          state,
-          text: `${deviceId.padEnd(7)} ${state.padEnd(12)} ${detailOf(box, state)}`,
-        })
+        const text = `${deviceId.padEnd(7)} ${state.padEnd(12)} ${detailOf(box, state)}`
+        news.push({ at, told: { deviceId, state, text } })
       }
     }
-    for (const { act, text, by } of decisions.slice(0, decisions.length - decided).reverse()) {
-      tell({
-        decision: act,
-        text: `${'hub'.padEnd(7)} ${act.padEnd(12)} ${text}${by && ` (${by})`}`,
-      })
+    for (const { at, act, text, by } of decisions.slice(0, decisions.length - decided)) {
+      const line = `${'hub'.padEnd(7)} ${act.padEnd(12)} ${text}${by && ` (${by})`}`
+      news.unshift({ at, told: { decision: act, text: line } })
     }
+    // Boxes and hub have one clock here.
+    for (const { told } of news.toSorted((a, b) => a.at.localeCompare(b.at))) tell(told)
     decided = decisions.length
     const { counts } = rollout
     if (isRolloutOver(rollout) && counts.active + counts.goingBack === 0) return rollout

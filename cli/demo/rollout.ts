@@ -44,6 +44,8 @@ const hasty: Partial<UpdateCare> = { shadowMs: 0, shadowFramesMin: 0, probationM
 
 type Act = {
   readonly title: string
+  /** What one waits for, where that takes long. */
+  readonly wait?: string
   readonly note: string
   readonly model: () => Promise<ModelProto>
   readonly care: Partial<UpdateCare>
@@ -66,6 +68,7 @@ const acts: readonly Act[] = [
   {
     title: 'A bad version in a hurry: it overlooks things, and nobody compares it first',
     note: 'overlooks things',
+    wait: 'Its first box looks at its frames with it for up to 150 s; what is usual there comes out after about 80',
     model: async () => overlooking(await readModelFile(demoModel.file)),
     ...{ care: hasty, ends: 'stopped' },
   },
@@ -149,6 +152,7 @@ async function play(act: Act, { hub, data, tell, signal }: Stage): Promise<void>
     },
     signal,
   })
+  if (act.wait) tell({ text: act.wait })
   const ended = await followRollout(hub, created.rollout.rolloutId, tell, signal)
   if (ended.state !== act.ends) {
     throw new Failure(`It should have ended ${act.ends}, and is ${ended.state}: ${ended.why}`)
@@ -170,7 +174,8 @@ async function publish(
   const added = { name, layout: 'yolox', description, note }
   const { version, digest } = await addFile(hub, file, added)
   const job = await hub.call('modelPublish', { params: { name, version }, body: {} })
-  const { state, error } = await followJob(hub, job)
+  // The story says what came of it; how far it is, is of no interest in so few seconds.
+  const { state, error } = await followJob(hub, job, () => {})
   if (state !== 'done') throw new Failure(`Cannot publish ${name}/${version}: ${error}`)
   tell({
     version,
@@ -195,7 +200,8 @@ async function startBoxes(
       body: { deviceId, site: 'demo', name: `Line ${deviceId}` },
     })
     const addresses = ['--hub', ready.deviceUrl, '--mqtt', ready.mqttUrl]
-    const args = ['agent', '--data', folder, '--log-level', 'error', ...addresses]
+    // What becomes of models is told as the story; boxes would say it once more in between.
+    const args = ['agent', '--data', folder, '--log-level', 'silent', ...addresses]
     const env = { ...supervisorNode.env, EDGELOOP_ENROLMENT_TOKEN: token }
     running.push(
       keepRunning(`box ${deviceId}`, {

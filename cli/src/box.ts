@@ -1,6 +1,7 @@
 /** The command line on a box: the agent and nothing that needs a hub beside it. Entry of the bundle. */
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
+import { boxBundleCommand } from './commands/bundle-carry.ts'
 import { enrolCommand } from './commands/enrol.ts'
 import { reportFailure } from './failure.ts'
 import { version } from './version.ts'
@@ -10,7 +11,7 @@ const program = new Command('edgeloop-agent')
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print help for a command')
   .exitOverride()
-for (const command of [agentCommand(), enrolCommand()]) {
+for (const command of [agentCommand(), enrolCommand(), boxBundleCommand()]) {
   program.addCommand(command.copyInheritedSettings(program))
 }
 

@@ -7,13 +7,15 @@ import type { EnrolOptions } from './identity/enrol.ts'
 import type { Identity } from './identity/identity.ts'
 import { hasEnded as certificateHasEnded } from './identity/validity.ts'
 import type { RunAgentOptions } from './run-agent.ts'
+import type { CarriedModel } from './update/carried.ts'
+import type { CarryOptions } from './update/carry-bundle.ts'
 
 export { type AgentConfig, AgentFile, readAgentConfig } from './configuration.ts'
 export { demoModel } from './demo/demo-model.ts'
 export { forgetIdentity, type Identity, isEnrolled, readIdentity } from './identity/identity.ts'
 export { LogRing } from './log/log-ring.ts'
 export type { ModelSource } from './models/model.ts'
-export type { EnrolOptions, RunAgentOptions }
+export type { CarriedModel, CarryOptions, EnrolOptions, RunAgentOptions }
 
 /** True where the certificate of an identity has ended by the clock of this machine. */
 export const hasEnded = ({ certificate }: Identity): boolean =>
@@ -29,4 +31,10 @@ export async function runAgent(options: RunAgentOptions): Promise<void> {
 export async function enrol(options: EnrolOptions): Promise<Identity> {
   const door = await import('./identity/enrol.ts')
   return await door.enrol(options)
+}
+
+/** Gives a bundle to the agent whose data are in a folder, whether it runs or not; it reaches no hub for it. */
+export async function carryBundle(options: CarryOptions): Promise<readonly CarriedModel[]> {
+  const door = await import('./update/carry-bundle.ts')
+  return await door.carryBundle(options)
 }

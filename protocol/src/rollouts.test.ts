@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Value } from 'typebox/value'
 import { planDefaults, RolloutPlan, RolloutRequest, stageDefaults } from './rollouts.ts'
-import { careDefaults } from './updates.ts'
+import { careDefaults, careDoubts, driftSeenMs } from './updates.ts'
 
 test('what is left out of a request makes a plan that fits its own schema', () => {
   for (const devices of [10, 50]) {
@@ -12,6 +12,15 @@ test('what is left out of a request makes a plan that fits its own schema', () =
     }
     assert.deepEqual([...Value.Errors(RolloutPlan, plan)], [])
   }
+})
+
+test('what nobody looks at in a hurry is said, and of what is usual nothing', () => {
+  assert.deepEqual(careDoubts(careDefaults), [])
+  assert.deepEqual(careDoubts({ ...careDefaults, probationMs: driftSeenMs }), [])
+  const [doubt, ...more] = careDoubts({ ...careDefaults, probationMs: driftSeenMs - 1 })
+  assert.match(doubt ?? '', /^On a probation of 80 s no device can see .* takes 80 s$/)
+  assert.deepEqual(more, [])
+  assert.equal(careDoubts({ ...careDefaults, shadowMs: 0, probationMs: 0 }).length, 2)
 })
 
 test('a request is taken with parts of its parts, and refused with what it does not know', () => {

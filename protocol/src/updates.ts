@@ -120,6 +120,27 @@ export const careDefaults: UpdateCare = {
   crashesMax: 0,
 }
 
+/**
+ * Shortest probation in which a device can find a drift: eight of the blocks of ten seconds that its media processes tell of, as
+ * they do where `health` of its agent.yaml is as usual.
+ */
+export const driftSeenMs = 80_000
+
+/** What nobody looks at with such care, a sentence each; for whoever is about to ask for it. */
+export function careDoubts({ shadowMs, probationMs }: UpdateCare): string[] {
+  const doubts: string[] = []
+  if (shadowMs === 0) {
+    doubts.push('No device compares it with the model before on its live frames')
+  }
+  if (probationMs < driftSeenMs) {
+    const seconds = +(probationMs / 1000).toFixed(1)
+    doubts.push(
+      `On a probation of ${seconds} s no device can see that it finds less, or is less sure, than what ran before; that takes ${driftSeenMs / 1000} s`,
+    )
+  }
+  return doubts
+}
+
 /** What the hub wants of one model of a device. Only a hint where bytes are: what they are is signed. */
 export const Offer = Type.Object(
   {

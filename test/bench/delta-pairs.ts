@@ -56,10 +56,12 @@ const versions: Readonly<Record<string, readonly string[]>> = {
 /**
  * The pairs; hours apart they are the same, as what was trained lies in `folder`.
  * @param onProgress told what takes long
+ * @param isWanted those whose name it refuses are neither trained nor compiled
  */
 export async function deltaPairs(
   folder: string,
   onProgress: (text: string) => void,
+  isWanted: (name: string) => boolean,
   signal: AbortSignal,
 ): Promise<Pair[]> {
   await mkdir(folder, { recursive: true })
@@ -91,6 +93,8 @@ export async function deltaPairs(
   const pairs: Pair[] = []
   for (const [name, args] of Object.entries(versions)) {
     signal.throwIfAborted()
+    const names = ['frozen', 'own scales', 'float'].map((how) => `${name}, ${how}`)
+    if (!names.some(isWanted)) continue
     const next = await train(name, [
       ...['--dataset-dir', join(data, 'moved'), '--model', join(folder, 'base/model.onnx')],
       ...['--layout', 'classifier', '--holdout', '0.3', '--set', 'batch=16', ...tuned, ...args],
@@ -104,8 +108,8 @@ export async function deltaPairs(
       pairs.push({ name: `${name}, float`, isInt8: false, base: first, next })
     }
   }
-  if (needs('material').skip === undefined) pairs.push(await editedPair())
-  return pairs
+  if (needs('material').skip === undefined && isWanted(editedName)) pairs.push(await editedPair())
+  return pairs.filter(({ name }) => isWanted(name))
 }
 
 /** As `model compile` makes int8, without trying how far to equalize: scales are to be compared here. */
@@ -126,6 +130,8 @@ async function toCodes(
   return writeModel(quantize(float, ranges, { target, ...(frozen && { frozen }) }))
 }
 
+const editedName = 'ultraface slim, edited graph'
+
 /** A detector, and the same with its preprocessing moved into the graph: other nodes, the same weights. */
 async function editedPair(): Promise<Pair> {
   const base = new Uint8Array(await readFile(join(material, 'models/ultraface_slim_320.onnx')))
@@ -135,7 +141,7 @@ async function editedPair(): Promise<Pair> {
     graph,
   )
   const edited: ModelProto = graph.toModel()
-  return { name: 'ultraface slim, edited graph', isInt8: false, base, next: writeModel(edited) }
+  return { name: editedName, isInt8: false, base, next: writeModel(edited) }
 }
 
 /** CIFAR-10 where the material is there, otherwise drawn stripes and spots; and the same as a darker, softer camera sees it. */

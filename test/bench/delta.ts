@@ -29,12 +29,13 @@ export async function bench(options: {
     },
   })
   const { signal } = options
-  const all = await deltaPairs(values.cache, (text) => console.error(text), signal)
+  const isWanted = (name: string) => name.includes(values.only)
+  const pairs = await deltaPairs(values.cache, (text) => console.error(text), isWanted, signal)
   const rows: Record<string, string | number>[] = []
   const results: (Measured & { name: string })[] = []
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-bench-delta-run-'))
   try {
-    for (const pair of all.filter(({ name }) => name.includes(values.only))) {
+    for (const pair of pairs) {
       console.error(`measuring ${pair.name}`)
       const one = await measure(pair, folder, signal)
       results.push({ name: pair.name, ...one })

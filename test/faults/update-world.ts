@@ -19,6 +19,7 @@ import {
   refreshTrust,
   type SigningKey,
   signDocument,
+  writeBundle,
 } from '@edgeloop/model-compiler/artifact'
 import {
   type Comparison,
@@ -32,6 +33,12 @@ import {
   type UpdateCode,
 } from '@edgeloop/protocol'
 import { trustFilesOn } from '../../edge-agent/src/update/box-trust.ts'
+import {
+  type Carried,
+  dropCarried,
+  openCarried,
+  tidyCarried,
+} from '../../edge-agent/src/update/carried.ts'
 import type { ArtifactSource } from '../../edge-agent/src/update/download.ts'
 import type { Candidate, ModelHost, Verdict } from '../../edge-agent/src/update/model-host.ts'
 import type { UpdateParts } from '../../edge-agent/src/update/model-updates.ts'
@@ -195,6 +202,18 @@ export class World {
 
   trustFile = async (file: string) => this.#files.get(file)
 
+  /** All of it as one file, for where no hub is. */
+  async bundle(): Promise<Uint8Array> {
+    const part = (name: string, bytes: Uint8Array) => ({
+      ...{ name, lengthBytes: bytes.length, bytes: [bytes] },
+    })
+    const pieces = writeBundle([
+      ...[...this.#files].map(([name, bytes]) => part(`trust/${name}`, bytes)),
+      ...[...this.blobs].map(([digest, bytes]) => part(`artifacts/${digest}`, bytes)),
+    ])
+    return Buffer.concat(await Array.fromAsync(pieces))
+  }
+
   /** Gives bytes in pieces of 10,000, so that a transfer has many of them. */
   readonly hub: ArtifactSource = {
     name: 'hub',
@@ -300,6 +319,7 @@ const verdictOf = (code: UpdateCode | undefined): Verdict =>
 /** One life of a box, from power on to power off. */
 export class Life {
   readonly #updater: Updater
+  readonly #carried: Carried | undefined
   readonly host: ScriptedHost
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
@@ -310,7 +330,8 @@ export class Life {
     readonly world: World
     readonly disk: CrashDisk
     readonly manners: Manners
-    readonly offers: () => readonly Offer[]
+    /** What the hub wants; absent: there is no hub, and what was carried to the box counts. */
+    readonly offers?: () => readonly Offer[]
     readonly onAct?: (act: string, life: Life) => void
     readonly seed: number
   }): Promise<Life> {
@@ -323,9 +344,19 @@ export class Life {
     }
     const host = new ScriptedHost(disk, manners, 'own', act)
     let clock = 0
+    let carried: Carried | undefined
+    const box = { targets: ['linux-x64-vnni', target], agentVersion: '0.1.0' }
+    const now = () => startsAt + dayMs + clock
     const parts: UpdateParts = {
-      ...{ disk, host, hub: world.hub, keepsEncodings: true, random: randomFrom(options.seed) },
-      box: { targets: ['linux-x64-vnni', target], agentVersion: '0.1.0' },
+      ...{
+        disk,
+        host,
+        box,
+        hub: world.hub,
+        keepsEncodings: true,
+        random: randomFrom(options.seed),
+      },
+      carried: (rolloutId) => (carried?.rolloutId === rolloutId ? carried.supply : undefined),
       mirror: () => world.hub,
       refreshTrust: (signal) =>
         refreshTrust({ files, source: { fetch: world.trustFile }, now: startsAt + dayMs, signal }),
@@ -333,7 +364,7 @@ export class Life {
       bases: async () => [],
       onChange: () => {},
       log: { info() {}, warn() {}, error() {} },
-      now: () => startsAt + dayMs + clock,
+      now,
       monotonicMs: () => clock,
       sleep: async (ms, signal) => {
         signal.throwIfAborted()
@@ -347,13 +378,22 @@ export class Life {
       const bytes = await disk.read(active.source.file)
       host.frames = bytes ? digestOf(bytes) : 'nothing'
     }
-    life = new Life(updater, host)
-    life.offer(options.offers())
+    if (options.offers) {
+      life = new Life(updater, host)
+      life.offer(options.offers())
+      return life
+    }
+    const { signal } = new AbortController()
+    await tidyCarried(disk)
+    carried = await openCarried({ disk, box, now, exclusively: (act) => act(), signal })
+    life = new Life(updater, host, carried)
+    updater.carry(carried?.offers ?? [])
     return life
   }
 
-  private constructor(updater: Updater, host: ScriptedHost) {
+  private constructor(updater: Updater, host: ScriptedHost, carried?: Carried) {
     this.#updater = updater
+    this.#carried = carried
     this.host = host
     this.#running = updater.run(this.#stop.signal).catch((error) => {
       this.#cut = error
@@ -375,6 +415,12 @@ export class Life {
       if (disk.isCut || this.#cut) break
       if (turns > 20_000) throw new Error(`no rest: ${JSON.stringify(this.told)}`)
       await new Promise((resolve) => setImmediate(resolve))
+    }
+    const isUsed = this.#carried?.offers.every((offer) => this.#updater.isAnswered(offer))
+    if (isUsed && !this.#cut) {
+      await dropCarried(disk).catch((error) => {
+        this.#cut = error
+      })
     }
     this.#stop.abort(new Error('the test is over'))
     await this.#running

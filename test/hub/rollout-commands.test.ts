@@ -48,6 +48,11 @@ test('a rollout is begun, watched, stopped and taken back from the terminal', {
   assert.deepEqual(dry.stages[0]?.first, ['box-0'])
   const said = await edgeloop('rollout', 'create', 'door/2', '--all', '--plan', plan, '--dry-run')
   assert.match(said.stdout, /^Version 2 of door for 4 devices:\n {2}canary +1 +1 reachable/)
+  // Whoever is in a hurry is told what nobody will look at.
+  assert.match(said.stdout, /^No device compares it with the model before on its live frames$/m)
+  assert.match(said.stdout, /^On a probation of .* s no device can see that it finds less/m)
+  const usual = await edgeloop('rollout', 'create', 'door/2', '--all', '--dry-run')
+  assert.doesNotMatch(usual.stdout, /No device compares|no device can see/)
   // Nobody is there to say yes.
   const unsure = await edgeloop('rollout', 'create', 'door/2', '--all', '--plan', plan)
   assert.deepEqual(

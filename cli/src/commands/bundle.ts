@@ -9,11 +9,18 @@ import {
   verifyBundle,
 } from '@edgeloop/model-compiler/artifact'
 import { Command, InvalidArgumentError } from 'commander'
-import { Failure } from '../failure.ts'
+import { Failure, UsageFailure } from '../failure.ts'
 import { connectHub, type HubOptions } from '../hub-client.ts'
 import { integer, jsonOption, withHub } from '../options.ts'
 import { bytes, formatTable, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import {
+  agentDataOption,
+  bytesOf,
+  type CarryCommandOptions,
+  carry,
+  withCare,
+} from './bundle-carry.ts'
 import { upload } from './model-registry.ts'
 
 type Options = HubOptions & { json?: boolean }
@@ -33,7 +40,8 @@ A bundle is a tar file: what is signed, and the bytes of the models that were as
 Examples:
   $ ./edgeloop bundle export gate/3 yard/1 -o site.bundle --days 60
   $ ./edgeloop bundle check site.bundle --root root.json
-  $ ./edgeloop bundle import site.bundle --hub https://other:4180`,
+  $ ./edgeloop bundle import site.bundle --hub https://other:4180
+  $ ./edgeloop bundle import site.bundle --agent-data /opt/edgeloop/data`,
     )
 
   withHub(
@@ -56,16 +64,36 @@ Examples:
     .addHelpText('after', '\nExample:\n  $ ./edgeloop bundle check gate.bundle --root root.json')
     .action(check)
 
-  withHub(
-    bundle
-      .command('import')
-      .argument('<file>')
-      .description(
-        'give a bundle to a hub with the same root, where its models are then published',
-      ),
+  withCare(
+    withHub(
+      bundle
+        .command('import')
+        .argument('<file>')
+        .description(
+          'give a bundle to a hub with the same root, where its models are then published; or to the agent of this box',
+        )
+        .addOption(agentDataOption().conflicts(['hub', 'token', 'ca'])),
+    ),
   )
-    .addHelpText('after', '\nExample:\n  $ ./edgeloop bundle import gate.bundle')
-    .action(importBundle)
+    .addHelpText(
+      'after',
+      `
+With --agent-data no hub is asked: the agent whose data are there takes up what is meant for its box, by the same checks and
+states as a model that a hub offers, whether it runs now or later.
+
+Examples:
+  $ ./edgeloop bundle import gate.bundle
+  $ ./edgeloop bundle import gate.bundle --agent-data /opt/edgeloop/data --probation 60`,
+    )
+    .action(async (file: string, options: Options & Partial<CarryCommandOptions>) => {
+      const { agentData, shadow, probation } = options
+      if (agentData !== undefined) return await carry(file, { ...options, agentData })
+      if (shadow === undefined && probation === undefined) return await importBundle(file, options)
+      throw new UsageFailure(
+        'Cannot import into a hub with --shadow or --probation: these are for one box',
+        'say --agent-data, or give them to "./edgeloop rollout create"',
+      )
+    })
   return bundle
 }
 
@@ -108,16 +136,7 @@ async function exportBundle(versions: Version[], options: Options & { out: strin
 }
 
 async function indexOf(handle: FileHandle): Promise<Bundle> {
-  const { size } = await handle.stat()
-  return await readBundle({
-    lengthBytes: size,
-    read: async (from, length) => {
-      const piece = Buffer.alloc(length)
-      const { bytesRead } = await handle.read(piece, 0, length, from)
-      if (bytesRead < length) throw new Failure('Cannot read the bundle: it became shorter')
-      return piece
-    },
-  })
+  return await readBundle(await bytesOf(handle))
 }
 
 async function check(file: string, options: { root: string; json?: boolean }): Promise<void> {

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises'
 import {
   approvals,
   busyRules,
+  careDoubts,
   isRolloutOver,
   type MaintenanceWindow,
   type RolloutDetail,
@@ -338,6 +339,7 @@ function describe(preview: RolloutPreview): string[] {
       `It ${what} rollout ${rolloutId.slice(0, 8)} of version ${version}, on ${devicesText(count)}`,
     )
   }
+  lines.push(...careDoubts(plan.care))
   if (preview.refused !== '') lines.push(preview.refused)
   return lines.map(plain)
 }

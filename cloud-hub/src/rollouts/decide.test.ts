@@ -108,6 +108,17 @@ test('a device that falls back leaves the successes, also after the end, and a s
   )
 })
 
+test('a device that runs a newer version than it committed was brought that by hand, and has not fallen back', () => {
+  const newer = { ...good, running: { digest: other, version: 3, sequence: 12 } }
+  for (const state of ['running', 'complete'] as const) {
+    const boxes = [...many(8, good), ...many(2, newer, 'newer')]
+    const acts = actsOf(
+      decide(rolloutWith({ state, begun: state === 'complete' ? 4 : 2, stage: 2 }), boxes, now),
+    )
+    assert.ok(!acts.includes('revoke') && !acts.includes('stop'), `${state}: ${acts}`)
+  }
+})
+
 test('silence runs out of time, from the first contact on, and counts as failed (T7)', () => {
   const cases: [Partial<Box>, string | undefined][] = [
     [{ state: 'offered', contactAt: null, since: now - 48 * hour }, undefined],

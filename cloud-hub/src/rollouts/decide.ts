@@ -185,6 +185,8 @@ function decideBox(
     return undefined
   }
   if (box.state === 'committed' && box.current) {
+    // A newer one was carried there by hand: nothing was wrong with this one.
+    if (tellsOther && running.version > plan.version) return undefined
     if (tellsOther) {
       const why = `It had committed version ${plan.version}, and now runs ${versionText(running.version)}`
       return { act: 'revoke', deviceId, why }

@@ -5,6 +5,7 @@ import {
   type RolloutRequest,
   rollBackScopes,
   type Selection,
+  type UpdateCare,
 } from '@edgeloop/protocol'
 
 const minuteMs = 60_000
@@ -120,17 +121,22 @@ export function selectionOf(draft: Draft): Selection | undefined {
   return Object.keys(select).length > 0 ? select : undefined
 }
 
+/** What is asked of each box that is not as usual. */
+export function careOf({ shadowMinutes, probationMinutes, agreement }: Draft): Partial<UpdateCare> {
+  return {
+    ...(shadowMinutes !== undefined && { shadowMs: shadowMinutes * minuteMs }),
+    ...(probationMinutes !== undefined && { probationMs: probationMinutes * minuteMs }),
+    ...(agreement !== undefined && { agreementMin: agreement / 100 }),
+  }
+}
+
 /** What is asked of the hub; undefined while model, version or boxes are missing, or stages do not lead to all. */
 export function requestOf(draft: Draft): RolloutRequest | undefined {
   const select = selectionOf(draft)
   const { name, version, stages, window, agreement } = draft
   if (name === undefined || version === undefined || !select) return undefined
   if (stages && stagesProblem(stages) !== undefined) return undefined
-  const care = {
-    ...(draft.shadowMinutes !== undefined && { shadowMs: draft.shadowMinutes * minuteMs }),
-    ...(draft.probationMinutes !== undefined && { probationMs: draft.probationMinutes * minuteMs }),
-    ...(agreement !== undefined && { agreementMin: agreement / 100 }),
-  }
+  const care = careOf(draft)
   return {
     ...{ name, version, select },
     ...(stages && {

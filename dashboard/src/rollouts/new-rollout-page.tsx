@@ -1,5 +1,11 @@
 /** Puts a rollout together: which version, on which boxes, in which stages; what it will hit is seen all the while. */
-import { approvals, type RolloutPreview, rollBackScopes } from '@edgeloop/protocol'
+import {
+  approvals,
+  careDefaults,
+  careDoubts,
+  type RolloutPreview,
+  rollBackScopes,
+} from '@edgeloop/protocol'
 import {
   Button,
   Checkbox,
@@ -8,6 +14,7 @@ import {
   NumberInput,
   Skeleton,
   TagsInput,
+  Text,
   TextInput,
 } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
@@ -28,6 +35,7 @@ import { Empty } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
 import {
+  careOf,
   type Draft,
   requestOf,
   type StageDraft,
@@ -518,6 +526,11 @@ function StagesStep({ draft, set }: { draft: Draft; set: (change: Change) => voi
           allowDecimal={false}
           onChange={(value) => set({ agreement: typeof value === 'number' ? value : undefined })}
         />
+        {careDoubts({ ...careDefaults, ...careOf(draft) }).map((doubt) => (
+          <Text key={doubt} size="xs" c="dimmed">
+            {doubt}
+          </Text>
+        ))}
       </fieldset>
     </>
   )

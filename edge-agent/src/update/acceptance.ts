@@ -8,13 +8,17 @@ export type Box = {
 }
 
 /** What a model is for that was published as it was added: every box is of this kind. */
-const anyTarget = 'any'
+export const anyTarget = 'any'
 
 export type Refusal = { readonly code: UpdateCode; readonly reason: string }
 
 /** Why an offer's manifest cannot be for this box, whatever is in it. */
 export function pathRefusal(
-  { name, version, manifest }: Offer,
+  {
+    name,
+    version,
+    manifest,
+  }: Pick<Offer, 'name' | 'version'> & { readonly manifest: Pick<Offer['manifest'], 'path'> },
   { targets }: Box,
 ): Refusal | undefined {
   const kinds = [...targets, anyTarget]

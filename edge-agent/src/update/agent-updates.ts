@@ -5,12 +5,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TrustSource } from '@edgeloop/model-compiler/artifact'
+import { ArtifactError, TrustError, type TrustSource } from '@edgeloop/model-compiler/artifact'
 import type { Offers, Updates } from '@edgeloop/protocol'
 import type { Identity } from '../identity/identity.ts'
 import type { ModelSource } from '../models/model.ts'
 import type { Box } from './acceptance.ts'
 import { type BoxTrust, openBoxTrust } from './box-trust.ts'
+import { type Carried, carriedId, dropCarried, openCarried, tidyCarried } from './carried.ts'
 import type { ArtifactSource } from './download.ts'
 import { type Mirror, type MirrorConfig, openMirror } from './mirror.ts'
 import type { Candidate, ModelHost } from './model-host.ts'
@@ -52,6 +53,10 @@ export type AgentUpdatesOptions = {
 const sequenceFile = 'sequence'
 /** Numbers that are taken at a time: so seldom is the last one written down. */
 const sequenceBlock = 256
+/** How often it is looked whether somebody has brought a bundle: one small file. */
+const carriedLookMs = 2000
+/** A bundle that cannot be opened so often in a row, for another reason than what is in it, is given up as well. */
+const carriedFailuresMax = 5
 
 export class AgentUpdates {
   readonly #options: AgentUpdatesOptions
@@ -60,6 +65,10 @@ export class AgentUpdates {
   #sequence: number
   #reserved: number
   #last = ''
+  #carried: Carried | undefined
+  #carriedFailures = 0
+  /** Acts on what is trusted are one after the other: of the hub, and of a bundle. */
+  #trusting: Promise<unknown> = Promise.resolve()
   #mirror: Mirror | undefined
   #host: ModelHost | undefined
   #link: UpdateLink | undefined
@@ -92,7 +101,13 @@ export class AgentUpdates {
       mirror: (url) => linked().mirror(url),
       refreshTrust: async (signal) => {
         trust ??= openBoxTrust({ disk, source: linked().trust, now })
-        return await trust.refresh(signal)
+        const byHub = trust
+        const act = () => byHub.refresh(signal)
+        return updates ? await updates.#exclusively(act) : await act()
+      },
+      carried: (rolloutId) => {
+        const carried = updates ? updates.#carried : undefined
+        return carried?.rolloutId === rolloutId ? carried.supply : undefined
       },
       rebuild: rebuildInThread,
       bases: (name) => ownBases(options.own, name),
@@ -155,11 +170,73 @@ export class AgentUpdates {
     }
     try {
       this.changed()
-      await this.#updater.run(signal)
+      // An update that came of it goes on with it, and not with the hub.
+      if (config.enabled) {
+        await tidyCarried(this.#disk).catch((error: Error) =>
+          log.warn({ why: error.message }, 'Cannot remove what is left of a bundle'),
+        )
+        await this.#tryCarried(signal)
+      }
+      await Promise.all([this.#updater.run(signal), config.enabled && this.#watchCarried(signal)])
     } finally {
       await this.#mirror?.[Symbol.asyncDispose]()
       await this.#telling
     }
+  }
+
+  async #exclusively<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#trusting.then(act, act)
+    this.#trusting = done.catch(() => {})
+    return await done
+  }
+
+  /** Takes up what somebody brings here, until the signal aborts. */
+  async #watchCarried(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(carriedLookMs, undefined, { signal, ref: false }).catch(() => {})
+      if (!signal.aborted) await this.#tryCarried(signal)
+    }
+  }
+
+  async #tryCarried(signal: AbortSignal): Promise<void> {
+    const { log } = this.#options
+    try {
+      await this.#lookCarried(signal)
+      this.#carriedFailures = 0
+    } catch (error) {
+      if (signal.aborted) return
+      const why = (error as Error).message
+      const isFinal = error instanceof TrustError || error instanceof ArtifactError
+      if (!isFinal && ++this.#carriedFailures < carriedFailuresMax) {
+        return log.warn({ why }, 'A bundle that was brought here cannot be opened yet')
+      }
+      this.#carriedFailures = 0
+      log.error({ why }, 'A bundle that was brought here is not used')
+      await dropCarried(this.#disk).catch((cause: Error) =>
+        log.warn({ why: cause.message }, 'Cannot remove a bundle'),
+      )
+    }
+  }
+
+  async #lookCarried(signal: AbortSignal): Promise<void> {
+    const { log, box, now } = this.#options
+    const id = await carriedId(this.#disk)
+    if (id !== this.#carried?.rolloutId) {
+      const exclusively = <T>(act: () => Promise<T>) => this.#exclusively(act)
+      const given = { disk: this.#disk, box, now, exclusively, signal }
+      this.#carried = undefined
+      try {
+        if (id !== undefined) this.#carried = await openCarried(given)
+      } finally {
+        this.#updater.carry(this.#carried?.offers ?? [])
+      }
+      const models = this.#carried?.offers.map(({ name, version }) => `${name}/${version}`)
+      if (models) log.info({ models }, 'A bundle was brought here')
+    }
+    const { offers } = this.#carried ?? {}
+    if (!offers?.every((offer) => this.#updater.isAnswered(offer))) return
+    await dropCarried(this.#disk)
+    log.info({}, 'A bundle that was brought here has been used')
   }
 
   async #tell(): Promise<void> {

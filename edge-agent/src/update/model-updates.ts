@@ -58,6 +58,13 @@ export type Signed = {
   find(path: string): { readonly lengthBytes: number; readonly digest: string } | undefined
 }
 
+/** Where what is signed and its bytes come from: the hub, or a bundle that was carried here. */
+export type Supply = {
+  readonly artifacts: ArtifactSource
+  /** Asks what is signed now. @throws {TrustError} */
+  readonly refreshTrust: (signal: AbortSignal) => Promise<Signed>
+}
+
 /** A file that a delta may be made against, outside the slots of the model. */
 export type Base = { readonly digest: string; read(): Promise<Uint8Array> }
 
@@ -68,6 +75,8 @@ export type UpdateParts = {
   readonly box: Box
   readonly hub: ArtifactSource
   readonly mirror: (url: string) => ArtifactSource
+  /** What was carried here under this id, in place of the hub; undefined where nothing was. */
+  readonly carried?: (rolloutId: string) => Supply | undefined
   /** Asks the hub what is signed now. @throws {TrustError} */
   readonly refreshTrust: (signal: AbortSignal) => Promise<Signed>
   /** Makes the model's file of an encoding, and looks whether it may be loaded. @throws {ArtifactError} */
@@ -96,7 +105,7 @@ export type UpdateParts = {
 }
 
 /** Left free on the disk for everything else that the box keeps. */
-const freeBytesMin = 16 * 1024 * 1024
+export const freeBytesMin = 16 * 1024 * 1024
 /** Metadata and manifest are asked for so often before the update is given up; about five minutes. */
 const checksMax = 8
 const checkBackoff: Backoff = { firstMs: 1000, maxMs: 60_000 }
@@ -134,6 +143,8 @@ export class ModelUpdates {
   /** False where the record on disk is an older one. */
   #isSaved = true
   #offers: readonly Offer[] | undefined
+  /** Ids of what was carried here since the agent started. */
+  readonly #carriedIds = new Set<string>()
   /** Undefined while it is being changed. */
   #running: SlotName | null | undefined
   #runFailures = 0
@@ -190,12 +201,34 @@ export class ModelUpdates {
     return active === null ? undefined : await this.#candidate(active)
   }
 
-  /** What is wanted of this model now; undefined while the hub has not said. */
-  offer(offers: readonly Offer[]): void {
-    this.#offers = offers
+  /**
+   * What is wanted of this model now.
+   * @param offers of the hub; undefined while it has not said
+   * @param carried what somebody has brought here beside
+   */
+  offer(offers: readonly Offer[] | undefined, carried: readonly Offer[] = []): void {
+    for (const { rolloutId } of carried) this.#carriedIds.add(rolloutId)
+    this.#offers = carried.length === 0 ? offers : [...(offers ?? this.#begun()), ...carried]
     this.#isAtRest = false
     this.#changed.resolve()
     this.#reconsider?.()
+  }
+
+  /** What the hub had begun before it fell silent goes on beside what is carried here. */
+  #begun(): readonly Offer[] {
+    const passage = openPassage(this.#record)
+    return passage && !this.#carriedIds.has(passage.offer.rolloutId) ? [passage.offer] : []
+  }
+
+  /** Whether an update by this offer has come to an end here. */
+  isAnswered({ rolloutId, version }: Offer): boolean {
+    const open = openPassage(this.#record)
+    return this.#record.passages.some(
+      (passage) =>
+        passage !== open &&
+        passage.offer.rolloutId === rolloutId &&
+        passage.offer.version === version,
+    )
   }
 
   /** Performs step after step until the signal aborts. */
@@ -346,10 +379,11 @@ export class ModelUpdates {
 
   /** offered → downloading: is it signed, and for this box? */
   async #check(passage: Passage, signal: AbortSignal): Promise<void> {
-    const { box, hub, disk, now } = this.#parts
+    const { box, disk, now } = this.#parts
     const { offer } = passage
     refuse(pathRefusal(offer, box))
-    const signed = await this.#again((again) => this.#parts.refreshTrust(again), signal)
+    const supply = this.#supply(offer)
+    const signed = await this.#again((again) => supply.refreshTrust(again), signal)
     const { path, digest, lengthBytes } = offer.manifest
     const entry = signed.find(path)
     if (!entry) throw new UpdateFailure('rejected', 'trust', `Nobody has signed "${path}"`)
@@ -357,7 +391,8 @@ export class ModelUpdates {
       const reason = `"${path}" is offered with digest ${digest}, and signed with ${entry.digest}`
       throw new UpdateFailure('rejected', 'integrity', reason)
     }
-    const bytes = await this.#again((again) => fetchWhole(hub, entry, again), signal)
+    const { artifacts } = supply
+    const bytes = await this.#again((again) => fetchWhole(artifacts, entry, again), signal)
     const manifest = readManifest(bytes)
     refuse(manifestRefusal(manifest, offer, box, signed.fleet, now()))
     const content = activeContent(this.#record)
@@ -375,6 +410,11 @@ export class ModelUpdates {
     await this.#save(entered(this.#chosen(encoding), 'downloading', now()))
   }
 
+  #supply({ rolloutId }: Offer): Supply {
+    const { carried, hub, refreshTrust } = this.#parts
+    return carried?.(rolloutId) ?? { artifacts: hub, refreshTrust }
+  }
+
   #chosen({ digest, codec, lengthBytes }: Encoding): ModelRecord {
     return changed(this.#record, (passage) => ({
       ...passage,
@@ -385,7 +425,8 @@ export class ModelUpdates {
 
   /** downloading → verified */
   async #download(passage: Passage, signal: AbortSignal): Promise<void> {
-    const { disk, hub, mirror, log, sleep, monotonicMs, random, now } = this.#parts
+    const { disk, mirror, log, sleep, monotonicMs, random, now } = this.#parts
+    const { artifacts: hub } = this.#supply(passage.offer)
     const { manifest } = await this.#incoming(passage)
     const encoding = await this.#choose(manifest)
     if (encoding.digest !== passage.encoding) await this.#save(this.#chosen(encoding))

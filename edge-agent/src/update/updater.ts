@@ -2,7 +2,7 @@
  * The updates of all models of this box. Each model goes its own way; they share the hub, the disk and what is signed.
  * What the hub wants comes as one message, whole; what is told of it goes as one.
  */
-import { type Offers, type Update, updateStates } from '@edgeloop/protocol'
+import { type Offer, type Offers, type Update, updateStates } from '@edgeloop/protocol'
 import type { Candidate } from './model-host.ts'
 import { ModelUpdates, type UpdateParts } from './model-updates.ts'
 
@@ -15,6 +15,8 @@ export class Updater {
   readonly #parts: UpdateParts
   readonly #models = new Map<string, ModelUpdates>()
   #offers: Offers | undefined
+  /** What somebody has brought here. */
+  #carried: readonly Offer[] = []
   /** Every model knows what the hub wants. */
   #isTaken = true
   /** Offers are taken one after the other. */
@@ -75,12 +77,29 @@ export class Updater {
   /** Takes what the hub wants, as a whole: what is no longer in it is given up. */
   take(offers: Offers): void {
     this.#offers = offers
-    this.#isTaken = false
-    this.#taking = this.#taking.then(() => this.#spread(offers))
+    this.#take()
   }
 
-  async #spread(offers: Offers): Promise<void> {
-    for (const { name } of offers.offers) {
+  /** Takes what was carried here, as a whole, beside what the hub wants. */
+  carry(offers: readonly Offer[]): void {
+    this.#carried = offers
+    this.#take()
+  }
+
+  /** Whether an update by an offer has come to an end on this box; also where it could not be taken up at all. */
+  isAnswered(offer: Offer): boolean {
+    const model = this.#models.get(offer.name)
+    return model ? model.isAnswered(offer) : this.#isTaken
+  }
+
+  #take(): void {
+    this.#isTaken = false
+    const [offers, carried] = [this.#offers, this.#carried]
+    this.#taking = this.#taking.then(() => this.#spread(offers, carried))
+  }
+
+  async #spread(offers: Offers | undefined, carried: readonly Offer[]): Promise<void> {
+    for (const { name } of [...(offers?.offers ?? []), ...carried]) {
       if (this.#models.has(name)) continue
       if (this.#models.size >= modelsMax) {
         this.#parts.log.warn({ model: name }, 'An offer is not taken up: too many models are here')
@@ -95,10 +114,11 @@ export class Updater {
         this.#parts.log.error({ model: name, why }, 'An offer cannot be taken up')
       }
     }
-    if (offers !== this.#offers) return
+    if (offers !== this.#offers || carried !== this.#carried) return
     this.#isTaken = true
     for (const model of this.#models.values()) {
-      model.offer(offers.offers.filter(({ name }) => name === model.name))
+      const isOfIt = ({ name }: Offer) => name === model.name
+      model.offer(offers?.offers.filter(isOfIt), carried.filter(isOfIt))
     }
   }
 

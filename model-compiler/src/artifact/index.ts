@@ -11,7 +11,12 @@ export {
   readBundle,
   writeBundle,
 } from './bundle/bundle.ts'
-export { type BundledManifest, verifyBundle } from './bundle/verified-bundle.ts'
+export {
+  type BundledManifest,
+  signedManifests,
+  verifyBundle,
+  verifyCarried,
+} from './bundle/verified-bundle.ts'
 export { applyDelta, type DeltaHead, makeDelta, readDeltaHead } from './delta/delta.ts'
 export { type DeltaStat, statDelta } from './delta/stat.ts'
 export type { ToldPayload } from './delta/tensors.ts'

@@ -28,8 +28,32 @@ export async function verifyBundle(
 ): Promise<{ readonly trusted: TrustedTargets; readonly manifests: readonly BundledManifest[] }> {
   const files = memoryFiles()
   await keepRoot(files, given.root)
+  return await verifyCarried(bundle, { ...given, files })
+}
+
+/**
+ * The same for a box, which has seen more than a root: what is older than that is refused.
+ * @param given.files what the box trusts; nothing is written there, so that looking changes nothing
+ * @throws as {@link verifyBundle}
+ */
+export async function verifyCarried(
+  bundle: Bundle,
+  given: { readonly files: TrustFiles; readonly now: number; readonly signal: AbortSignal },
+): Promise<{ readonly trusted: TrustedTargets; readonly manifests: readonly BundledManifest[] }> {
+  const files = memoryFiles(given.files)
   const { now, signal } = given
   const trusted = await refreshTrust({ files, source: bundle.trust, now, signal, bundle: true })
+  return { trusted, manifests: await signedManifests(bundle, trusted) }
+}
+
+/**
+ * The manifests in a bundle that are signed.
+ * @throws {ArtifactError} damaged, when one of them or an encoding is not there or is not what was signed
+ */
+export async function signedManifests(
+  bundle: Bundle,
+  trusted: TrustedTargets,
+): Promise<readonly BundledManifest[]> {
   const manifests: BundledManifest[] = []
   for (const path of trusted.paths()) {
     const target = trusted.find(path)
@@ -51,16 +75,17 @@ export async function verifyBundle(
     }
     manifests.push({ path, bytes, manifest })
   }
-  return { trusted, manifests }
+  return manifests
 }
 
 const damaged = (why: string): ArtifactError =>
   new ArtifactError('damaged', `Cannot use the bundle: ${why}`)
 
-function memoryFiles(): TrustFiles {
+/** @param beneath what is there at first, and stays as it is */
+function memoryFiles(beneath?: TrustFiles): TrustFiles {
   const kept = new Map<string, Uint8Array>()
   return {
-    read: async (name) => kept.get(name),
+    read: async (name) => kept.get(name) ?? (await beneath?.read(name)),
     write: async (name, bytes) => void kept.set(name, bytes),
   }
 }
