@@ -166,6 +166,8 @@ export class NodeAvFrame implements Frame {
   readonly height: number
   readonly #input: PictureHolder
   readonly #pictures: NodeAvPictures
+  /** Scaled once, however many look at it: nobody scales another frame before this one has ended. */
+  #grey: Uint8Array | undefined
   #disposed = false
 
   constructor(input: PictureHolder, pictures: NodeAvPictures, frame: number, at: number) {
@@ -178,7 +180,9 @@ export class NodeAvFrame implements Frame {
   }
 
   gate(): Uint8Array {
-    return this.#pictures.gate(this.#picture())
+    const picture = this.#picture()
+    this.#grey ??= this.#pictures.gate(picture)
+    return this.#grey
   }
 
   input(target: Uint8Array): InputView {

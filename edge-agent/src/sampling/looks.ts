@@ -13,6 +13,7 @@ export type Looks = {
 }
 
 const hashSide = 8
+const hashColumns = hashSide + 1
 const lightColumns = 4
 const lightRows = 3
 const edgeColumns = 3
@@ -35,8 +36,9 @@ export const looksLength =
  * @param canvas what the model is fed, height × width × 3, with where the frame lies on it
  */
 export function looksOf(grey: Uint8Array, canvas?: { bytes: Uint8Array; view: InputView }): Looks {
+  const { light, hash } = cellsOf(grey)
   const parts = [
-    centred(blockMeans(grey, lightColumns, lightRows)),
+    centred(light),
     scaled(edges(grey), 1),
     canvas ? scaled(colours(canvas.bytes, canvas.view), 1) : new Float64Array(colourCells),
   ]
@@ -44,17 +46,53 @@ export function looksOf(grey: Uint8Array, canvas?: { bytes: Uint8Array; view: In
   const length = Math.hypot(...all) || 1
   // Four digits: what travels with each sample stays small.
   const embedding = all.map((value) => Math.round((value / length) * 1e4) / 1e4)
-  return { hash: differenceHash(grey), embedding }
+  return { hash: hashOf(hash), embedding }
+}
+
+/** Columns that lie in one cell of both grids, with where those cells are in their rows. */
+const runs = Array.from({ length: gateWidth }, (_, x) => ({
+  ...{ light: Math.floor((x * lightColumns) / gateWidth), from: x, to: x + 1 },
+  hash: Math.floor((x * hashColumns) / gateWidth),
+})).reduce<{ light: number; hash: number; from: number; to: number }[]>((all, column) => {
+  const last = all.at(-1)
+  if (last?.light === column.light && last.hash === column.hash) last.to = column.to
+  else all.push(column)
+  return all
+}, [])
+
+/** Mean grey levels of the cells of two grids over the picture, in one pass over its pixels. */
+function cellsOf(grey: Uint8Array): { light: Float64Array; hash: Float64Array } {
+  const sums = {
+    light: new Float64Array(lightColumns * lightRows),
+    hash: new Float64Array(hashColumns * hashSide),
+  }
+  const counts = { light: sums.light.slice(), hash: sums.hash.slice() }
+  for (let y = 0; y < gateHeight; y++) {
+    const row = y * gateWidth
+    const lightRow = Math.floor((y * lightRows) / gateHeight) * lightColumns
+    const hashRow = Math.floor((y * hashSide) / gateHeight) * hashColumns
+    for (const { light, hash, from, to } of runs) {
+      let sum = 0
+      for (let x = from; x < to; x++) sum += grey[row + x]!
+      sums.light[lightRow + light]! += sum
+      counts.light[lightRow + light]! += to - from
+      sums.hash[hashRow + hash]! += sum
+      counts.hash[hashRow + hash]! += to - from
+    }
+  }
+  return {
+    light: sums.light.map((sum, cell) => sum / counts.light[cell]!),
+    hash: sums.hash.map((sum, cell) => sum / counts.hash[cell]!),
+  }
 }
 
 /** Each bit says whether a cell is darker than its right neighbour, row by row. */
-export function differenceHash(grey: Uint8Array): string {
-  const cells = blockMeans(grey, hashSide + 1, hashSide)
+function hashOf(cells: Float64Array): string {
   let hex = ''
   for (let row = 0; row < hashSide; row++) {
     let bits = 0
     for (let column = 0; column < hashSide; column++) {
-      const at = row * (hashSide + 1) + column
+      const at = row * hashColumns + column
       bits = bits * 2 + (cells[at]! < cells[at + 1]! ? 1 : 0)
     }
     hex += bits.toString(16).padStart(2, '0')
@@ -79,21 +117,6 @@ export function cosineDistance(a: readonly number[], b: readonly number[]): numb
   let dot = 0
   for (let i = 0; i < a.length; i++) dot += a[i]! * b[i]!
   return 1 - dot
-}
-
-/** Mean grey level of each cell of a grid over the picture. */
-export function blockMeans(grey: Uint8Array, columns: number, rows: number): Float64Array {
-  const sums = new Float64Array(columns * rows)
-  const counts = new Float64Array(columns * rows)
-  for (let y = 0; y < gateHeight; y++) {
-    const row = Math.floor((y * rows) / gateHeight) * columns
-    for (let x = 0; x < gateWidth; x++) {
-      const cell = row + Math.floor((x * columns) / gateWidth)
-      sums[cell]! += grey[y * gateWidth + x]!
-      counts[cell]!++
-    }
-  }
-  return sums.map((sum, i) => sum / counts[i]!)
 }
 
 /** How much each part of the picture changes in each of four directions. */
