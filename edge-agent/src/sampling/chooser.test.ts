@@ -129,6 +129,36 @@ test('bounds hold whatever clocks do, and a restart gives nothing back', () => {
   assert.deepEqual(spent.chooser.state.spent, before)
 })
 
+test('what goes by in doubt and was kept is worth little: labels go to what comes new', () => {
+  const seed = 5
+  const stream = new Stream({ ...only('uncertain'), intervalMinMs: 1_000 }, seed)
+  const passing = Array.from({ length: 400 }, (_, id) => ({ id, first: id * 0.2 }))
+  const labelled: number[] = []
+  let frames = 0
+  // A thing needs ten seconds to go by, never becomes a track, and is doubted more or less from frame to frame.
+  for (let at = 0; at < 800_000; at += 250) {
+    stream.pass(250)
+    const here = passing
+      .map(({ id, first }) => ({ id, left: at / 10_000 - first }))
+      .filter(({ left }) => left > 0 && left < 0.9)
+    const detections = here.map(({ left }): Detection => {
+      return { label: 'cup', score: 0.28 + 0.2 * stream.random(), box: [left, 0.4, 0.1, 0.1] }
+    })
+    const facts = { at: stream.ms, detections, trackIds: here.map(() => undefined), tracks: [] }
+    const choice = stream.chooser.consider(
+      { ...facts, moving: undefined, scoreMinOf: () => 0.4 },
+      () => looksAt(stream.random()),
+    )
+    if (!choice) continue
+    stream.chooser.kept(choice, bytes)
+    frames++
+    labelled.push(...here.map(({ id }) => id))
+  }
+  const distinct = new Set(labelled).size
+  const text = `${frames} frames, ${distinct} different things of ${labelled.length}, seed ${seed}`
+  assert.ok(frames >= 15 && distinct >= labelled.length / 2, text)
+})
+
 test('near-duplicates are kept once, also after a restart', () => {
   const stream = new Stream(only('uncertain'))
   const looks = looksAt(0.5)

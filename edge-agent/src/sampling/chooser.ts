@@ -7,6 +7,7 @@ import { sampleDetectionsMax } from '@edgeloop/protocol'
 import { type Static, Type } from 'typebox'
 import { type Finding, type FrameFacts, usesTogether } from './facts.ts'
 import { inconsistent, type TrackMemory } from './inconsistent.ts'
+import { followKnown, type KnownThings, withKnown } from './known-things.ts'
 import type { Looks } from './looks.ts'
 import { isNearDuplicate, Sent, sentMax } from './near-duplicate.ts'
 import { type Cover, coverMax, distanceTo, novel, withCentre } from './novel.ts'
@@ -23,7 +24,7 @@ import {
   Spent,
 } from './pace.ts'
 import { type LabelMemory, noLabels, rare } from './rare.ts'
-import { uncertain } from './uncertain.ts'
+import { knownShare, uncertain } from './uncertain.ts'
 import { type MotionMemory, noMotion, unseenMotion } from './unseen-motion.ts'
 
 const closed = { additionalProperties: false } as const
@@ -83,8 +84,9 @@ export type Ask = {
 
 /** A reason with less use than this is none. */
 const useMin = 0.12
-/** What a track is worth that was kept for learning already. */
-const knownTrackShare = 0.2
+/** Of what a frame is kept for so much has to be new, unless the bucket is nearly full and would run over. */
+const freshMin = 0.5
+const nearlyFull = 0.9
 /** How often a frame is looked at for being new: looks are what costs. */
 const novelIntervalMs = 1_000
 /** A scene that shows what was sent already is not compared again before this. */
@@ -123,6 +125,7 @@ export class Chooser {
   readonly #uses: number[] = []
   #useAt = 0
   readonly #keptTracks = new Set<number>()
+  #known: KnownThings = []
   #asks: (Ask & { readonly untilMs: number })[] = []
   #lastAt = Number.NEGATIVE_INFINITY
   #keptAt = Number.NEGATIVE_INFINITY
@@ -196,7 +199,7 @@ export class Chooser {
       const why = `drawn at random; it stands for ${intervalMs} ms`
       return this.#choice(facts, look(), {
         ...{ reason: 'random', why, probability: drawn.probability, use: useOf.random },
-        ...{ purse: 'none', tracks: [] },
+        purse: 'none',
       })
     }
     return this.#asked(facts, look) ?? this.#found(facts, findings, look)
@@ -213,6 +216,7 @@ export class Chooser {
     const nearest = distanceTo(this.#cover, embedding)
     // What adds nothing to the cover is left out, so that its places last.
     if (nearest > 1e-3 || this.#cover.length === 0) this.#cover = withCentre(this.#cover, embedding)
+    this.#known = withKnown(this.#known, choice.detections)
     for (const trackId of choice.tracks) {
       this.#keptTracks.delete(trackId)
       this.#keptTracks.add(trackId)
@@ -249,6 +253,9 @@ export class Chooser {
     const tracks = inconsistent(facts, this.#tracks)
     const motion = unseenMotion(facts, this.#motion)
     const labels = rare(facts, this.#labels, this.#options.rareLabels)
+    const { known, isKnown } = followKnown(this.#known, facts.detections)
+    this.#known = known
+    const doubts = uncertain(facts, isKnown)
     const said = this.#asks.find(({ reason }) => reason === 'disagreement')
     const disagreement: Finding | undefined = said && {
       ...{ reason: 'disagreement', why: said.why, use: useOf.disagreement, tracks: [] },
@@ -257,8 +264,8 @@ export class Chooser {
     this.#motion = motion.memory
     this.#labels = labels.memory
     const { finding: gap } = tracks
-    return [uncertain(facts), gap, motion.finding, labels.finding, disagreement].flatMap(
-      (finding) => (finding && this.#isUsed(finding.reason) ? [finding] : []),
+    return [doubts, gap, motion.finding, labels.finding, disagreement].flatMap((finding) =>
+      finding && this.#isUsed(finding.reason) ? [finding] : [],
     )
   }
 
@@ -280,17 +287,16 @@ export class Chooser {
     const rest = { ...ask, frames: ask.frames - 1 }
     this.#asks = rest.frames > 0 ? [rest, ...others] : others
     return this.#choice(facts, look(), {
-      ...{ reason: 'asked', why: ask.why, use: useOf.asked, probability: 1 },
-      ...{ purse: 'none', tracks: [] },
+      ...{ reason: 'asked', why: ask.why, use: useOf.asked, probability: 1, purse: 'none' },
     })
   }
 
   #found(facts: FrameFacts, findings: Finding[], look: () => Looks): Choice | undefined {
     const { intervalMinMs, budget } = this.#options
-    const worth = findings.map((finding) => ({ ...finding, use: this.#worth(finding) }))
+    const worth = findings.map((finding) => this.#worth(finding))
     const [most] = worth.sort((a, b) => b.use - a.use)
     const use = usesTogether(worth.map((finding) => finding.use))
-    if (!most || use < useMin) return undefined
+    if (!most || use < useMin || !this.#isFresh(worth)) return undefined
     const isSoon = facts.at - this.#keptAt < intervalMinMs
     const isWish = facts.at - this.#wishedAt >= intervalMinMs
     const canPay = !isSoon && hasRoom(this.#spent, budget, this.#bytes)
@@ -313,15 +319,23 @@ export class Chooser {
     return this.#choice(facts, look(), {
       ...{ reason: most.reason, why: most.why, use, purse, things },
       probability: Math.min(1, Math.max(probabilityMin, (rate.kept + 1) / (rate.found + 1))),
-      tracks: worth.flatMap(({ tracks }) => tracks),
     })
   }
 
-  /** A track that was kept already teaches little more. */
-  #worth({ use, tracks }: Finding): number {
-    if (tracks.length === 0) return use
-    const known = tracks.filter((trackId) => this.#keptTracks.has(trackId)).length
-    return use * (1 - (1 - knownTrackShare) * (known / tracks.length))
+  /** A track that was kept already teaches little more; `uncertain` counts that for each thing by itself. */
+  #worth(finding: Finding): Required<Omit<Finding, 'place'>> & Pick<Finding, 'place'> {
+    const { use, tracks, fresh = 1 } = finding
+    if (tracks.length === 0) return { ...finding, fresh }
+    const known = tracks.filter((trackId) => this.#keptTracks.has(trackId)).length / tracks.length
+    return { ...finding, use: use * (1 - (1 - knownShare) * known), fresh: 1 - known }
+  }
+
+  /** Whether enough is new of what a frame would be kept for: a thing that goes by is labelled once. */
+  #isFresh(worth: readonly { readonly use: number; readonly fresh: number }[]): boolean {
+    const share = bucketShare(this.#spent, this.#options.budget)
+    const least = freshMin * Math.min(1, (1 - share) / (1 - nearlyFull))
+    const all = worth.reduce((sum, { use }) => sum + use, 0)
+    return worth.reduce((sum, { use, fresh }) => sum + use * fresh, 0) >= least * all
   }
 
   /** What pays for a frame that is worth so much; undefined: nothing does. */
@@ -329,18 +343,19 @@ export class Chooser {
     const { budget } = this.#options
     const cost = costOf(budget, this.#bytes)
     const share = bucketShare(this.#spent, budget)
-    if (this.#spent.bucket >= cost && use >= this.#quantile(strictest * (1 - share))) {
+    if (this.#spent.bucket >= cost && this.#isAbove(use, strictest * (1 - share))) {
       return 'bucket'
     }
-    const isWorthIt = use >= Math.max(reserveUseMin, this.#quantile(reserveQuantile))
+    const isWorthIt = use >= reserveUseMin && this.#isAbove(use, reserveQuantile)
     return isWorthIt && this.#spent.reserve >= cost ? 'reserve' : undefined
   }
 
-  /** The use that this share of the newest candidates does not exceed. */
-  #quantile(share: number): number {
-    if (this.#uses.length === 0) return 0
-    const sorted = this.#uses.toSorted((a, b) => a - b)
-    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+  /** Whether a use is not below that which this share of the newest candidates does not exceed. */
+  #isAbove(use: number, share: number): boolean {
+    const { length } = this.#uses
+    let notMore = 0
+    for (const one of this.#uses) if (one <= use) notMore++
+    return notMore > Math.min(length - 1, Math.floor(length * share))
   }
 
   #remember(use: number): void {
@@ -360,14 +375,16 @@ export class Chooser {
   #choice(
     facts: FrameFacts,
     looks: Looks,
-    because: Pick<Choice, 'reason' | 'why' | 'use' | 'probability' | 'purse' | 'tracks'> &
+    because: Pick<Choice, 'reason' | 'why' | 'use' | 'probability' | 'purse'> &
       Partial<Pick<Choice, 'things'>>,
   ): Choice {
     const detections = facts.detections
       .slice(0, sampleDetectionsMax)
       .map(({ label, score, box }) => ({ label, score, box: [...box] }))
     const { things = thingsOf(facts, []), why } = because
-    return { ...because, why: why.slice(0, 300), looks, detections, things }
+    // Whoever labels a frame labels all that is on it.
+    const tracks = facts.tracks.flatMap((one) => (one.seenAt === facts.at ? one.trackId : []))
+    return { ...because, why: why.slice(0, 300), looks, detections, things, tracks }
   }
 }
 

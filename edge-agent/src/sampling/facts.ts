@@ -28,6 +28,8 @@ export type Finding = {
   readonly why: string
   /** Tracks that it is about: one that was kept for learning already is worth less. */
   readonly tracks: readonly number[]
+  /** Of what it is about, the share that was not kept before, 0..1; all of it where nothing is said. */
+  readonly fresh?: number
   /** Where it is, when nothing was found there. */
   readonly place?: readonly [left: number, top: number, width: number, height: number]
 }

@@ -12,11 +12,23 @@ const useMax = 0.6
 /** Below this share of the threshold an opinion is noise. */
 const heardShare = 0.5
 
-type Doubt = { readonly use: number; readonly why: string; readonly trackId: number | undefined }
+type Doubt = { readonly use: number; readonly why: string; readonly at: number }
 
-/** Pure. */
-export function uncertain(facts: FrameFacts): Finding | undefined {
-  const doubts = [...nearThreshold(facts), ...torn(facts)].sort((a, b) => b.use - a.use)
+/** What a thing is worth that was kept for learning already. */
+export const knownShare = 0.2
+
+/**
+ * Pure.
+ * @param isKnown for each detection whether it is of a thing that was kept already
+ */
+export function uncertain(
+  facts: FrameFacts,
+  isKnown: readonly boolean[] = [],
+): Finding | undefined {
+  const all = [...nearThreshold(facts), ...torn(facts)]
+  const doubts = all
+    .map((doubt) => ({ ...doubt, use: doubt.use * (isKnown[doubt.at] ? knownShare : 1) }))
+    .sort((a, b) => b.use - a.use)
   const [most] = doubts
   if (!most) return undefined
   const more = doubts.length === 1 ? '' : `; ${doubts.length - 1} more in the picture`
@@ -24,24 +36,27 @@ export function uncertain(facts: FrameFacts): Finding | undefined {
     reason: 'uncertain',
     use: usesTogether(doubts.map(({ use }) => use)),
     why: `${most.why}${more}`,
-    tracks: doubts.flatMap(({ trackId }) => trackId ?? []),
+    tracks: [],
+    fresh: sumOf(all.filter(({ at }) => !isKnown[at])) / sumOf(all),
   }
 }
 
-function nearThreshold({ detections, trackIds, scoreMinOf }: FrameFacts): Doubt[] {
+const sumOf = (doubts: readonly Doubt[]): number => doubts.reduce((sum, { use }) => sum + use, 0)
+
+function nearThreshold({ detections, scoreMinOf }: FrameFacts): Doubt[] {
   return detections.flatMap(({ label, score }, i): Doubt[] => {
     const enough = scoreMinOf(label)
     const near = 1 - Math.abs(score - enough) / band
     if (near <= 0) return []
     const why = `score ${score.toFixed(2)} of "${label}", threshold ${enough.toFixed(2)}`
-    return [{ use: near * useMax, why, trackId: trackIds[i] }]
+    return [{ use: near * useMax, why, at: i }]
   })
 }
 
 /** Objects about which there are several opinions: by how far the best is ahead, and how evenly they share. */
-function torn({ detections, trackIds, scoreMinOf }: FrameFacts): Doubt[] {
+function torn({ detections, scoreMinOf }: FrameFacts): Doubt[] {
   const heard = detections
-    .map((detection, i) => ({ ...detection, trackId: trackIds[i] }))
+    .map((detection, at) => ({ ...detection, at }))
     .filter(({ label, score }) => score >= scoreMinOf(label) * heardShare)
   const taken = new Set<number>()
   return heard.flatMap((first, i): Doubt[] => {
@@ -60,7 +75,7 @@ function torn({ detections, trackIds, scoreMinOf }: FrameFacts): Doubt[] {
     if (margin >= band) return []
     const share = entropyOf(opinions)
     const why = `"${best.label}" ${best.score.toFixed(2)} or "${next.label}" ${next.score.toFixed(2)}: ${margin.toFixed(2)} apart, entropy ${share.toFixed(2)} of 1`
-    return [{ use: useMax * Math.max(1 - margin / band, 0) * share, why, trackId: first.trackId }]
+    return [{ use: useMax * Math.max(1 - margin / band, 0) * share, why, at: first.at }]
   })
 }
 
