@@ -1,8 +1,8 @@
 /**
- * A day of one stream before a drifted belt, as its box sees it: what a model says of each analysed frame, and which
+ * A day of one stream before a belt that drifts, as its box sees it: what a model says of each analysed frame, and which
  * frames a sampler, chance, or "everything below the threshold" would send of it.
  */
-import type { Detection } from '@edgeloop/protocol'
+import { type Detection, type SampleReason, sampleReasons } from '@edgeloop/protocol'
 import sharp from 'sharp'
 import { gateHeight, gateWidth } from '../../edge-agent/src/cameras/camera.ts'
 import { seededRandom } from '../../edge-agent/src/demo/random.ts'
@@ -24,6 +24,9 @@ import {
 
 type Model = Awaited<ReturnType<typeof openModel>>
 
+/** As streams have it that say nothing else. */
+const randomShare = 0.1
+const intervalMinMs = 2_000
 /** Score from which a detection counts, as streams have it. */
 export const scoreMin = 0.4
 
@@ -53,27 +56,39 @@ const gateDefaults = {
   ...{ enabled: true, levelMin: 18, areaMin: 0.002, holdMs: 2_000, idleIntervalMs: 10_000 },
 }
 
-/**
- * Looks at a stream.
- * @param seconds of the stream that are looked at
- * @param firstFrame of the world: other frames, another day
- */
+export type DayOptions = {
+  /** Of the stream that are looked at. */
+  readonly seconds: number
+  /** Of the world: other frames, another day. */
+  readonly firstFrame: number
+  readonly before: Conditions
+  readonly after: Conditions
+  /** Share of the day, at its end, in which the world has drifted. */
+  readonly drifted: number
+}
+
+/** Looks at a stream. */
 export async function lookAtDay(
   world: BeltWorld,
-  conditions: Conditions,
   model: Model,
-  { seconds, firstFrame }: { seconds: number; firstFrame: number },
+  { seconds, firstFrame, before, after, drifted }: DayOptions,
 ): Promise<Day> {
   const gate = new MotionGate(gateDefaults)
   const seen: SeenShot[] = []
   const canvas = new Uint8Array(model.inputBytes)
+  const driftsAt = seconds * (1 - drifted)
   let frames = 0
+  let last: { frame: number; conditions: Conditions; picture: Picture } | undefined
   for (let k = 0; k < seconds * analysisFps; k++) {
     frames++
     const at = (k * 1000) / analysisFps
     const frame = firstFrame + Math.floor(beltSeconds(at / 1000) * worldFps)
-    const shot = await takeShot(world, frame, conditions)
-    const { grey, rgb } = await pixelsOf(shot.jpeg)
+    const conditions = at / 1000 < driftsAt ? before : after
+    // A line that stands shows the same for a minute.
+    if (last?.frame !== frame || last.conditions !== conditions) {
+      last = { frame, conditions, picture: await pictureAt(world, frame, conditions) }
+    }
+    const { shot, grey, rgb } = last.picture
     const { analyse } = gate.look(grey, at)
     if (!analyse) continue
     const image = { data: rgb, width: frameWidth, height: frameHeight, channels: 3 } as const
@@ -92,25 +107,28 @@ function beltSeconds(seconds: number): number {
   return Math.floor(seconds / period) * runsSeconds + Math.min(runsSeconds, seconds % period)
 }
 
-/** What our samplers keep of a day with a budget of so many frames. */
-export function choose({ seen }: Day, framesPerDay: number, seed: number): SeenShot[] {
+export type Chosen = SeenShot & { readonly reason: SampleReason }
+
+/** What our samplers keep of a day with a budget of so many frames, set up as a stream that says nothing else. */
+export function choose({ seen }: Day, framesPerDay: number, seed: number): Chosen[] {
   const last = seen.at(-1)?.at ?? 1
   let nowMs = 0
   const chooser = new Chooser({
-    budget: { framesPerDay, bytesPerDay: 1e12, randomShare: 0 },
-    reasons: ['uncertain', 'inconsistent', 'motion', 'rare', 'novel'],
-    ...{ rareLabels: undefined, intervalMinMs: 1_000, random: seededRandom(seed) },
-    // What is looked at stands for a whole day.
-    ...{ now: () => nowMs, monotonicMs: () => nowMs },
+    budget: { framesPerDay, bytesPerDay: 1e12, randomShare },
+    ...{ reasons: sampleReasons, rareLabels: undefined, intervalMinMs },
+    ...{ random: seededRandom(seed), now: () => nowMs, monotonicMs: () => nowMs },
   })
   const tracker = new Tracker({ ...trackerDefaults, scoreMin })
-  return seen.filter(({ at, detections, looks, moving, shot }) => {
+  return seen.flatMap((one): Chosen[] => {
+    const { at, detections, looks, moving, shot } = one
+    // What is looked at stands for a whole day.
     nowMs = (at / last) * dayMs * 0.999
     const { trackIds } = tracker.update(detections, at)
     const facts = { at, detections, trackIds, tracks: tracker.tracks, moving }
     const choice = chooser.consider({ ...facts, scoreMinOf: () => scoreMin }, () => looks)
-    if (choice) chooser.kept(choice, shot.jpeg.length)
-    return choice !== undefined
+    if (!choice) return []
+    chooser.kept(choice, shot.jpeg.length)
+    return [{ ...one, reason: choice.reason }]
   })
 }
 
@@ -128,13 +146,20 @@ export function drawAtRandom({ seen }: Day, count: number, seed: number): SeenSh
 export const belowThreshold = ({ seen }: Day): SeenShot[] =>
   seen.filter(({ detections }) => detections.some(({ score }) => score < scoreMin))
 
-async function pixelsOf(jpeg: Uint8Array): Promise<{ grey: Uint8Array; rgb: Buffer }> {
-  const rgb = await sharp(jpeg).removeAlpha().raw().toBuffer()
+type Picture = { readonly shot: Shot; readonly grey: Uint8Array; readonly rgb: Buffer }
+
+async function pictureAt(
+  world: BeltWorld,
+  frame: number,
+  conditions: Conditions,
+): Promise<Picture> {
+  const shot = await takeShot(world, frame, conditions)
+  const rgb = await sharp(shot.jpeg).removeAlpha().raw().toBuffer()
   const raw = { width: frameWidth, height: frameHeight, channels: 3 } as const
   const grey = await sharp(rgb, { raw })
     .resize(gateWidth, gateHeight, { fit: 'fill' })
     .greyscale()
     .raw()
     .toBuffer()
-  return { grey, rgb }
+  return { shot, grey, rgb }
 }

@@ -1,7 +1,9 @@
 /**
  * What sampling costs a box: the demo camera is decoded, looked at by the demo's detector and tracked, block by block
  * in turns with a sampler and without, and the CPU time of the process is counted. What a picture costs that is kept
- * is counted beside it, at the start, when there are many, and added at the rate of the default budget.
+ * is counted beside it, at the start, when there are many, and added at the rate of the default budget. Blocks are
+ * compared in pairs, so that a machine with other work changes both; what the sampler's own calls take on their thread
+ * is said beside it, which other work hardly changes.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,12 +13,14 @@ import { sampleReasons } from '@edgeloop/protocol'
 import { openCamera } from '../../edge-agent/src/cameras/open-camera.ts'
 import { demoClip } from '../../edge-agent/src/demo/clip.ts'
 import { demoModel } from '../../edge-agent/src/demo/demo-model.ts'
+import { seededRandom } from '../../edge-agent/src/demo/random.ts'
 import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
 import { StreamSampler } from '../../edge-agent/src/sampling/stream-sampler.ts'
 import { MotionGate } from '../../edge-agent/src/streams/motion-gate.ts'
 import { doubtfulShare, Tracker, trackerDefaults } from '../../edge-agent/src/streams/tracker.ts'
 import type { BenchResult } from './bench.ts'
+import { type Interval, overSeeds } from './label-curves.ts'
 
 const scoreMin = 0.4
 const analysisFps = 5
@@ -62,21 +66,31 @@ export async function bench(options: {
     const tracker = new Tracker({ ...trackerDefaults, scoreMin })
     const detect = { scoreMin: scoreMin * doubtfulShare, nmsIou: 0.5, maxDetections: 100 }
     const canvas = new Uint8Array(model.inputBytes)
-    const cpu = { with: 0, without: 0 }
+    const blocksCpu: { isSampled: boolean; cpuMs: number }[] = []
+    const calls = { frames: 0, cpuMs: 0 }
     const pictures = { count: 0, cpuMs: 0 }
+    const order = seededRandom(1)
+    let isFirst = true
     let count = 0
+    // What pictures cost that are kept is counted apart: at this rate they come only in a bench.
+    let picturesMs = 0
     let begun = process.cpuUsage()
     for await (using frame of camera.frames()) {
       at += 1000 / analysisFps
       const block = Math.floor(count / blockFrames)
-      // First everything warms up, and what the budget holds is spent.
-      const isSampled = block < warmBlocks || block % 2 === 1
+      // First everything warms up, and what the budget holds is spent. Then pairs of blocks, either one first.
+      if (count % (2 * blockFrames) === 0) isFirst = order() < 0.5
+      const isSampled = block < warmBlocks || (block % 2 === 0) === isFirst
       gate.look(frame.gate(), at)
       const view = frame.input(canvas)
       const detections = await model.detect(canvas, view, detect)
       const { trackIds } = tracker.update(detections, at)
       if (isSampled) {
-        const [before, beforeCpu] = [kept, process.cpuUsage()]
+        const [before, beforeCpu, beforeCalls] = [
+          kept,
+          process.cpuUsage(),
+          process.threadCpuUsage(),
+        ]
         const facts = { at, detections, trackIds, tracks: tracker.tracks, moving: gate.moving }
         await sampler.look(
           frame,
@@ -85,45 +99,58 @@ export async function bench(options: {
           { model: { name: model.name, version: 0, digest: model.digest }, masks: 0 },
         )
         await sampler.settle()
-        const spent = process.cpuUsage(beforeCpu)
-        if (kept > before && block >= warmBlocks) {
-          // Counted apart: at this rate pictures come only in a bench.
-          cpu.with -= (spent.user + spent.system) / 1000
-        }
+        const called = millisecondsOf(process.threadCpuUsage(beforeCalls))
+        const spent = millisecondsOf(process.cpuUsage(beforeCpu))
         if (kept > before) {
+          picturesMs += spent
           pictures.count++
-          pictures.cpuMs += (spent.user + spent.system) / 1000
+          pictures.cpuMs += spent
+        } else if (block >= warmBlocks) {
+          calls.frames++
+          calls.cpuMs += called
         }
       }
       if (++count % blockFrames > 0) continue
-      const { user, system } = process.cpuUsage(begun)
-      if (block >= warmBlocks) cpu[isSampled ? 'with' : 'without'] += (user + system) / 1000
+      const cpuMs = millisecondsOf(process.cpuUsage(begun)) - picturesMs
+      if (block >= warmBlocks) blocksCpu.push({ isSampled, cpuMs })
+      picturesMs = 0
       begun = process.cpuUsage()
       if (block + 1 >= blocks + warmBlocks) break
     }
-    const frames = (blocks / 2) * blockFrames
-    const looking = cpu.with / cpu.without - 1
+    const pairs = Array.from({ length: Math.floor(blocksCpu.length / 2) }, (_, pair) => {
+      const two = blocksCpu.slice(2 * pair, 2 * pair + 2)
+      const of = (sampled: boolean) => two.find((one) => one.isSampled === sampled)!.cpuMs
+      return { with: of(true), without: of(false) }
+    })
+    const ratio = overSeeds([...pairs.keys()], (some) => {
+      const sum = (key: 'with' | 'without') => some.reduce((all, i) => all + pairs[i]![key], 0)
+      return sum('with') / sum('without') - 1
+    })
+    const meanMs = (key: 'with' | 'without') =>
+      pairs.reduce((all, one) => all + one[key], 0) / pairs.length / blockFrames
     const perPicture = pictures.cpuMs / Math.max(1, pictures.count)
-    const picturesPerFrame = 200 / (86_400 * analysisFps)
-    const keeping = (perPicture * picturesPerFrame) / (cpu.without / frames)
-    const share = looking + keeping
+    const keepingMs = perPicture * (200 / (86_400 * analysisFps))
+    const callMs = calls.cpuMs / Math.max(1, calls.frames)
+    const direct = (callMs + keepingMs) / meanMs('without')
+    const keeping = keepingMs / meanMs('without')
+    const percents = ({ mean, low, high }: Interval) =>
+      `${percent(mean + keeping)} (${percent(low + keeping)} to ${percent(high + keeping)})`
+    const row = (pipeline: string, cpu: string) => ({ pipeline, 'CPU per frame': cpu })
     return {
       name: 'sampling-cost',
       rows: [
-        {
-          pipeline: 'without sampling',
-          'CPU per frame': `${(cpu.without / frames).toFixed(2)} ms`,
-        },
-        { pipeline: 'with sampling', 'CPU per frame': `${(cpu.with / frames).toFixed(2)} ms` },
-        { pipeline: 'a picture that is kept', 'CPU per frame': `${perPicture.toFixed(1)} ms` },
-        {
-          pipeline: 'more, with 200 pictures a day',
-          'CPU per frame': `${(share * 100).toFixed(1)} %`,
-        },
+        row('without sampling', `${meanMs('without').toFixed(2)} ms`),
+        row('with sampling', `${meanMs('with').toFixed(2)} ms`),
+        row('a picture that is kept', `${perPicture.toFixed(1)} ms`),
+        row(`more, in ${pairs.length} pairs of blocks, with 200 pictures a day`, percents(ratio)),
+        row('of which in calls of the sampler', `${callMs.toFixed(3)} ms: ${percent(direct)}`),
       ],
-      json: { cpu, frames, looking, perPicture, keeping, share },
+      json: { pairs, ratio, perPicture, keeping, callMs, direct, share: ratio.mean + keeping },
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+const millisecondsOf = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1000
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`

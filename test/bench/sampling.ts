@@ -2,23 +2,38 @@
  * What frames are worth that a box chose: a detector is trained again with so many labelled frames of a drifted stream,
  * once those that our samplers keep, once as many at random, and measured on later frames of that stream. Says how
  * many labels each needs to reach the same AP50, and how many bytes leave the box, beside sending everything that
- * has a score below the threshold.
+ * has a score below the threshold. With `--out DIR` each training is written down as it ends, and not done again.
  */
-import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
-import { mixSeed, seededRandom } from '../../edge-agent/src/demo/random.ts'
+import { parseArgs } from 'node:util'
+import type { TrainOrder } from '@edgeloop/model-compiler/train'
+import { mixSeed } from '../../edge-agent/src/demo/random.ts'
 import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
 import { type Shot, takeShot, writeShots } from '../loop/shots.ts'
 import { type BeltWorld, type Conditions, createBelt, drifts, undrifted } from '../loop/world.ts'
 import type { BenchResult } from './bench.ts'
 import { belowThreshold, choose, type Day, drawAtRandom, lookAtDay } from './field-day.ts'
+import {
+  curveOf,
+  type Interval,
+  labelsFor,
+  labelsRatio,
+  meanOf,
+  overSeeds,
+  type Point,
+} from './label-curves.ts'
+import { plotCurves } from './plot-curves.ts'
 
-const edgeloop = fileURLToPath(new URL('../../edgeloop', import.meta.url))
+const trainings = fileURLToPath(new URL('./sampling-trainings.ts', import.meta.url))
 const plantSeed = 1
 const testFrames = 40
 const baseFrames = 90
@@ -37,91 +52,125 @@ export async function bench(options: {
   const { values } = parseArgs({
     args: options.args,
     options: {
+      drift: { type: 'string', default: 'part' },
+      // Share of the day, at its end, in which the world has drifted.
+      drifted: { type: 'string', default: '1' },
       seeds: { type: 'string', default: '5' },
+      from: { type: 'string', default: '101' },
       labels: { type: 'string', default: '6,12,24,48' },
+      // 0: only says what is chosen.
       steps: { type: 'string', default: '120' },
+      seconds: { type: 'string', default: '720' },
+      net: { type: 'string', default: 'new:relu-detector?size=192x112&width=0.5' },
       'base-steps': { type: 'string', default: '1200' },
       // A float detector of the world, instead of one that is trained first.
       base: { type: 'string' },
-      seconds: { type: 'string', default: '720' },
-      drift: { type: 'string', default: 'part' },
+      out: { type: 'string' },
+      // Words before each training, such as "nice -n 19".
+      with: { type: 'string', default: '' },
     },
   })
   const drift = drifts.find(({ name }) => name === values.drift)
   if (!drift) throw new Error(`Cannot bench drift "${values.drift}": there is none of that name`)
   const { signal } = options
-  const budgets = values.labels.split(',').map(Number)
-  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-bench-sampling-'))
+  const folder = values.out ?? (await mkdtemp(join(tmpdir(), 'edgeloop-bench-sampling-')))
+  const trainer = new Trainer(folder, values.with.split(' ').filter(Boolean), signal)
+  const steps = Number(values.steps)
   try {
+    await mkdir(folder, { recursive: true })
     const before = beforeOf(drift.name)
-    const replay = join(folder, 'before')
     const belts = [0, 1, 2].map((belt) => createBelt({ seed: plantSeed, belt }))
-    await writeSet(replay, await shotsOf(belts, before, baseFrames, 0))
-    const base: string =
+    const replay = join(folder, `before-${drift.name}`)
+    // Another run beside this one may read it.
+    if (!existsSync(join(replay, 'instances.json'))) {
+      await writeSet(replay, await shotsOf(belts, before, baseFrames, 0))
+    }
+    const base =
       values.base ??
-      (await trained({
-        ...{ out: join(folder, 'base'), data: replay, signal, seed: 1 },
-        more: [
-          '--model',
-          'new:relu-detector?size=256x144',
-          '--set',
-          `steps=${values['base-steps']}`,
-        ],
-      }).then(({ model }) => model))
+      (await trainer.base(drift.name, replay, values.net, Number(values['base-steps'])))
     const runs: Run[] = []
-    for (let seed = 1; seed <= Number(values.seeds); seed++) {
-      const belt = createBelt({ seed: plantSeed, belt: seed % belts.length })
-      const day = await dayOf(belt, drift.conditions, base, seed, Number(values.seconds))
+    for (let k = 0; k < Number(values.seeds); k++) {
+      const seed = Number(values.from) + k
+      const belt = belts[seed % belts.length]!
+      const day = await dayOf(belt, base, {
+        ...{ seconds: Number(values.seconds), firstFrame: 60_000 * seed },
+        ...{ before, after: drift.conditions, drifted: Number(values.drifted) },
+      })
       // Later than all that could be sent.
       const test = await shotsOf([belt], drift.conditions, testFrames, 60_000 * seed + 30_000)
-      const banded = belowThreshold(day)
-      for (const labels of budgets) {
-        const random = drawAtRandom(day, labels, mixSeed(seed, labels))
-        const ours = choose(day, labels, seed)
-        for (const [how, chosen] of [
-          ['ours', ours],
-          ['random', random],
-        ] as const) {
-          const shots = chosen.map(({ shot }) => shot)
-          const data = join(folder, `${seed}-${how}-${labels}`)
-          const split = await writeSplit(data, shots, test)
-          const more = ['--model', base, '--split', split, '--replay-dir', replay]
-          const recipe = await writeRecipe(data, Number(values.steps))
-          const out = join(data, 'out')
-          const { ap50, ap50Before } = await trained({
-            ...{ out, data, signal, seed, more: [...more, '--recipe', recipe] },
-          })
-          const bytes = shots.reduce((sum, { jpeg }) => sum + jpeg.length, 0)
-          runs.push({ seed, how, labels, sent: shots.length, bytes, ap50, ap50Before })
-          console.error(
-            `seed ${seed}: ${how} with ${shots.length} of ${labels} labels: AP50 ${ap50.toFixed(3)}, ${ap50Before.toFixed(3)} before`,
-          )
-          await rm(data, { recursive: true })
-        }
+      const chosen = values.labels.split(',').flatMap((text) => {
+        const budget = Number(text)
+        const ours = choose(day, budget, seed)
+        const reasons = countsOf(ours.map(({ reason }) => reason))
+        const random = drawAtRandom(day, budget, mixSeed(seed, budget))
+        return [
+          { how: 'ours', budget, reasons, shots: ours.map(({ shot }) => shot) },
+          { how: 'random', budget, reasons: {}, shots: random.map(({ shot }) => shot) },
+        ] as const
+      })
+      const sets = chosen.map(({ shots }) => ({ base, replay, seed, shots, test, steps }))
+      const figures = steps > 0 ? await trainer.again(sets) : []
+      for (const [at, { shots, ...one }] of chosen.entries()) {
+        const run = { seed, ...one, labels: shots.length, bytes: bytesOf(shots) }
+        runs.push({ ...run, ...partsOf(shots), ...(figures[at] ?? unmeasured) })
+        console.error(told(runs.at(-1)!))
       }
-      const bytes = banded.reduce((sum, { shot }) => sum + shot.jpeg.length, 0)
+      const banded = belowThreshold(day).map(({ shot }) => shot)
       runs.push({
-        ...{ seed, how: 'below threshold', labels: banded.length, sent: banded.length, bytes },
-        ...{ ap50: Number.NaN, ap50Before: Number.NaN },
+        ...{ seed, how: 'below threshold', budget: 0, labels: banded.length, reasons: {} },
+        ...{ bytes: bytesOf(banded), ...partsOf(banded), ...unmeasured },
       })
       console.error(
         `seed ${seed}: ${day.seen.length} of ${day.frames} frames were analysed, ${banded.length} have a score below the threshold`,
       )
     }
-    return resultOf(runs, budgets, drift.name)
+    const share = values.drifted === '1' ? '' : `, in ${values.drifted} of the day`
+    const title = `${drift.title}${share}`
+    if (values.out !== undefined && steps > 0) {
+      const file = join(folder, `sampling-${drift.name}-${values.drifted}.svg`)
+      await writeFile(file, plotCurves(pointsOf(runs), title))
+    }
+    return resultOf(runs, title)
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    if (values.out === undefined) await rm(folder, { recursive: true, force: true })
   }
 }
 
-type Run = {
-  readonly seed: number
-  readonly how: 'ours' | 'random' | 'below threshold'
-  readonly labels: number
-  readonly sent: number
-  readonly bytes: number
-  readonly ap50: number
-  readonly ap50Before: number
+type Run = Omit<Point, 'how'> & {
+  readonly how: Point['how'] | 'below threshold'
+  /** Parts that are to be found in the frames, and how many different ones these are. */
+  readonly parts: number
+  readonly distinct: number
+  /** How many frames were kept why. */
+  readonly reasons: Readonly<Record<string, number>>
+}
+
+const unmeasured = { ap50: Number.NaN, ap50Before: Number.NaN }
+
+const bytesOf = (shots: readonly Shot[]): number =>
+  shots.reduce((sum, { jpeg }) => sum + jpeg.length, 0)
+
+function partsOf(shots: readonly Shot[]): Pick<Run, 'parts' | 'distinct'> {
+  const all = shots.flatMap(({ parts }) => parts)
+  return { parts: all.length, distinct: new Set(all).size }
+}
+
+function countsOf(words: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1
+  return counts
+}
+
+function told({ seed, how, budget, labels, parts, distinct, reasons, ...run }: Run): string {
+  const why = Object.entries(reasons).map(([reason, count]) => `${count} ${reason}`)
+  return [
+    `seed ${seed}: ${how} with ${labels} of ${budget} labels`,
+    `${distinct} different parts of ${parts}`,
+    ...(why.length > 0 ? [why.join(', ')] : []),
+    ...(Number.isNaN(run.ap50)
+      ? []
+      : [`AP50 ${run.ap50.toFixed(3)}, ${run.ap50Before.toFixed(3)} before`]),
+  ].join('; ')
 }
 
 /** How the world was before a drift: what happened before it stays. */
@@ -132,13 +181,11 @@ function beforeOf(name: string): Conditions {
 
 async function dayOf(
   belt: BeltWorld,
-  conditions: Conditions,
   file: string,
-  seed: number,
-  seconds: number,
+  options: Parameters<typeof lookAtDay>[2],
 ): Promise<Day> {
   await using model = await openModel({ name: 'base', file }, ortRuntime)
-  return await lookAtDay(belt, conditions, model, { seconds, firstFrame: 60_000 * seed })
+  return await lookAtDay(belt, model, options)
 }
 
 async function shotsOf(
@@ -177,99 +224,161 @@ async function writeSplit(
   return file
 }
 
-async function writeRecipe(data: string, steps: number): Promise<string> {
-  const file = join(data, 'recipe.json')
-  const recipe = { batch: 8, steps, workers: 1, optimizer: { groups: frozen }, augment }
-  await writeFile(file, JSON.stringify(recipe))
-  return file
+type Again = {
+  readonly base: string
+  /** Folder of labelled frames from before the drift. */
+  readonly replay: string
+  readonly shots: readonly Shot[]
+  readonly test: readonly Shot[]
+  readonly steps: number
+  readonly seed: number
 }
 
-async function trained(of: {
-  out: string
-  data: string
-  more: readonly string[]
-  seed: number
-  signal: AbortSignal
-}): Promise<{ model: string; ap50: number; ap50Before: number }> {
-  const args = ['train', '--dataset-dir', of.data, '--format', 'coco', '--seed', String(of.seed)]
-  const rest = [...of.more, '--out', of.out, '--json', '--progress', 'none']
-  const { stdout } = await promisify(execFile)(process.execPath, [edgeloop, ...args, ...rest], {
-    ...{ signal: of.signal, maxBuffer: 64 * 1024 * 1024 },
-  })
-  const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
-  return { model: result.model, ap50: result.testAp50, ap50Before: result.testAp50Before ?? 0 }
+type Figures = { readonly ap50: number; readonly ap50Before: number }
+
+/** Trains in a process apart, and remembers what came of it under what it was made of. */
+class Trainer {
+  readonly #folder: string
+  readonly #before: readonly string[]
+  readonly #signal: AbortSignal
+  readonly #file: string
+
+  constructor(folder: string, before: readonly string[], signal: AbortSignal) {
+    this.#folder = folder
+    this.#before = before
+    this.#signal = signal
+    this.#file = join(folder, 'trainings.jsonl')
+  }
+
+  /** A detector of the world as it was. */
+  async base(name: string, data: string, net: string, steps: number): Promise<string> {
+    const key = `base-${name}-${digestOf({ net, steps }).slice(0, 8)}`
+    const folder = join(this.#folder, key)
+    if (!(await this.#known()).has(key)) {
+      const split = { kind: 'rule', by: 'sample' } as const
+      const order = { ...orderOf(folder, data, 1), split, model: net, recipe: [{ steps }] }
+      await this.#train([{ key, order }])
+    }
+    return join(folder, 'model.onnx')
+  }
+
+  /** Goes on training with frames of the drifted world, once with each set of them. */
+  async again(sets: readonly Again[]): Promise<Figures[]> {
+    const model = sets[0] && digestOf(await readFile(sets[0].base, 'base64'))
+    const images = (some: readonly Shot[]) => some.map(({ image }) => image).sort()
+    const jobs = sets.map((set) => {
+      const { steps, seed, shots, test } = set
+      const recipe = { batch: 8, steps, workers: 1, optimizer: { groups: frozen }, augment }
+      const of = { model, recipe, seed, shots: images(shots), test: images(test) }
+      return { ...set, recipe, key: digestOf(of).slice(0, 24) }
+    })
+    const known = await this.#known()
+    const open: Job[] = []
+    for (const { key, base, replay, shots, test, recipe, seed } of jobs) {
+      if (known.has(key) || open.some((one) => one.key === key)) continue
+      const data = join(this.#folder, key)
+      const split = { kind: 'file', file: await writeSplit(data, shots, test) } as const
+      const order = orderOf(join(data, 'out'), data, seed)
+      const before = { folder: replay, format: 'coco' } as const
+      open.push({ key, order: { ...order, split, replay: before, model: base, recipe: [recipe] } })
+    }
+    if (open.length > 0) await this.#train(open)
+    for (const { key } of open) await rm(join(this.#folder, key), { recursive: true })
+    const all = await this.#known()
+    return jobs.map(({ key }) => all.get(key)!)
+  }
+
+  async #train(jobs: readonly Job[]): Promise<void> {
+    const orders = join(this.#folder, `${jobs[0]!.key}.orders.json`)
+    await writeFile(orders, JSON.stringify(jobs.map(({ order }) => order)))
+    const [program, ...words] = [...this.#before, process.execPath, trainings, orders]
+    const child = spawn(program!, words, {
+      ...{ signal: this.#signal, stdio: ['ignore', 'pipe', 'inherit'] },
+    })
+    const ended = once(child, 'close')
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { folder, ap50, ap50Before = 0 } = JSON.parse(line)
+      const { key } = jobs.find(({ order }) => order.folder === folder)!
+      await appendFile(this.#file, `${JSON.stringify({ key, ap50, ap50Before })}\n`)
+    }
+    const [code] = await ended
+    await rm(orders)
+    if (code !== 0) throw new Error(`Cannot go on: the trainings ended with ${code}`)
+  }
+
+  async #known(): Promise<ReadonlyMap<string, Figures>> {
+    const text = await readFile(this.#file, 'utf8').catch(() => '')
+    // The last line of a run that was killed may be half a line.
+    const lines = text.split('\n').filter((line) => line.endsWith('}'))
+    return new Map(
+      lines.map((line) => {
+        const { key, ap50, ap50Before } = JSON.parse(line)
+        return [key, { ap50, ap50Before }]
+      }),
+    )
+  }
 }
 
-function resultOf(runs: readonly Run[], budgets: readonly number[], drift: string): BenchResult {
+type Job = { readonly key: string; readonly order: TrainOrder }
+
+const orderOf = (folder: string, data: string, seed: number) =>
+  ({ kind: 'train', data: { folder: data, format: 'coco' }, folder, seed }) as const
+
+const digestOf = (what: unknown): string =>
+  createHash('sha256').update(JSON.stringify(what)).digest('hex')
+
+const pointsOf = (runs: readonly Run[]): Point[] =>
+  runs.flatMap((run) => (run.how === 'below threshold' ? [] : [{ ...run, how: run.how }]))
+
+function resultOf(runs: readonly Run[], title: string): BenchResult {
   const seeds = [...new Set(runs.map(({ seed }) => seed))]
-  const curve = (seed: number, how: Run['how']) =>
-    runs.filter((run) => run.seed === seed && run.how === how).sort((a, b) => a.sent - b.sent)
-  const most = Math.max(...budgets)
-  const needs = seeds.map((seed) => {
-    const random = curve(seed, 'random')
-    // What random reaches with all its labels.
-    const wanted = Math.max(...random.map(({ ap50 }) => ap50))
-    return {
-      ...{ seed, wanted },
-      random: labelsFor(random, wanted) ?? most,
-      ours: labelsFor(curve(seed, 'ours'), wanted),
-    }
-  })
-  // Who does not get there counts as twice the most that was tried: nothing better is known.
-  const ratios = needs.map(({ ours, random }) => (ours ?? 2 * most) / random)
-  const bytes = seeds.map((seed, i) => {
-    const ours = curve(seed, 'ours')
-    const needed = ours.find(({ sent }) => sent >= (needs[i]!.ours ?? most)) ?? ours.at(-1)
-    return (needed?.bytes ?? 0) / Math.max(1, curve(seed, 'below threshold')[0]?.bytes ?? 1)
-  })
-  const rows = (['ours', 'random'] as const).flatMap((how) =>
-    budgets.map((labels) => {
-      const some = runs.filter((run) => run.how === how && run.labels === labels)
-      const ap50 = intervalOf(some.map((run) => run.ap50))
-      const sent = some.reduce((sum, run) => sum + run.sent, 0) / some.length
-      return { frames: how, budget: labels, labelled: sent.toFixed(1), 'AP50 (95 %)': ap50.text }
-    }),
+  const points = pointsOf(runs)
+  const budgets = [...new Set(points.map(({ budget }) => budget))].sort((a, b) => a - b)
+  const ratios = budgets.map((budget) =>
+    overSeeds(seeds, (some) => labelsRatio(points, some, budget)),
   )
-  const [labels, sent] = [intervalOf(ratios), intervalOf(bytes)]
-  return {
-    name: `sampling (${drift}, ${seeds.length} seeds)`,
-    rows: [
-      ...rows,
-      { frames: 'labels needed, ours : random', 'AP50 (95 %)': labels.text },
-      { frames: 'bytes, ours : all below the threshold', 'AP50 (95 %)': sent.text },
-    ],
-    json: { drift, runs, needs, labelsRatio: labels, bytesRatio: sent },
-  }
-}
-
-/** Labels at which a curve reaches a figure, between two points as on a straight line; undefined where it does not. */
-function labelsFor(curve: readonly Run[], wanted: number): number | undefined {
-  let before = { sent: 0, ap50: curve[0]?.ap50Before ?? 0 }
-  for (const { sent, ap50 } of curve) {
-    if (ap50 >= wanted) {
-      const share = ap50 === before.ap50 ? 1 : (wanted - before.ap50) / (ap50 - before.ap50)
-      return before.sent + (sent - before.sent) * Math.max(0, share)
+  const rows = budgets.map((budget, at) => {
+    const here = points.filter((one) => one.budget === budget)
+    const figures = (how: Point['how']) => {
+      const own = here.filter((one) => one.how === how)
+      const ap50 = overSeeds(seeds, (some) => curveOf(here, how, some)[1]!.ap50)
+      return { labels: meanOf(own, 'labels').toFixed(1), ap50: textOf(ap50) }
     }
-    before = { sent, ap50 }
+    const [ours, random] = [figures('ours'), figures('random')]
+    return {
+      ...{ budget, ours: ours.labels, 'AP50 of ours': ours.ap50 },
+      ...{ random: random.labels, 'AP50 of random': random.ap50 },
+      'labels for the AP50 of random, ours : random': textOf(ratios[at]!),
+    }
+  })
+  const labels = overSeeds(seeds, (some) => labelsRatio(points, some))
+  const bytes = overSeeds(seeds, (some) => bytesRatio(runs, points, some))
+  const last = { budget: 'bytes, ours : all below the threshold', 'AP50 of ours': textOf(bytes) }
+  return {
+    name: `sampling (${title}; seeds ${seeds.join(', ')})`,
+    rows: [...rows, last],
+    json: { title, seeds, runs, budgets, ratios, labelsRatio: labels, bytesRatio: bytes },
   }
-  return undefined
 }
 
-const resamples = 2_000
+const textOf = ({ mean, low, high }: Interval): string =>
+  `${mean.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`
 
-/** Mean, and between what it lies in 95 % of bootstrap resamples. */
-function intervalOf(values: readonly number[]) {
-  const random = seededRandom(1)
-  const mean = (some: readonly number[]) => some.reduce((sum, one) => sum + one, 0) / some.length
-  const means = Array.from({ length: resamples }, () =>
-    mean(values.map(() => values[Math.floor(random() * values.length)]!)),
-  ).sort((a, b) => a - b)
-  const [low, high] = [means[Math.floor(resamples * 0.025)]!, means[Math.floor(resamples * 0.975)]!]
-  const middle = mean(values)
-  return {
-    mean: middle,
-    low,
-    high,
-    text: `${middle.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`,
-  }
+/** Bytes of the budget that comes as far as chance does with all, beside those of everything below the threshold. */
+function bytesRatio(
+  runs: readonly Run[],
+  points: readonly Point[],
+  seeds: readonly number[],
+): number {
+  const wanted = Math.max(...curveOf(points, 'random', seeds).map(({ ap50 }) => ap50))
+  const budgets = points.map(({ budget }) => budget)
+  const needed = labelsFor(curveOf(points, 'ours', seeds), wanted) ?? Number.POSITIVE_INFINITY
+  const enough = budgets.filter((budget) => budget >= needed)
+  const budget = enough.length > 0 ? Math.min(...enough) : Math.max(...budgets)
+  const sum = (some: readonly Run[]) =>
+    seeds.reduce((all, seed) => all + (some.find((one) => one.seed === seed)?.bytes ?? 0), 0)
+  return (
+    sum(runs.filter((one) => one.how === 'ours' && one.budget === budget)) /
+    sum(runs.filter(({ how }) => how === 'below threshold'))
+  )
 }

@@ -22,6 +22,8 @@ export type Shot = {
   readonly image: string
   readonly jpeg: Uint8Array
   readonly truths: readonly Truth[]
+  /** Which parts are to be found in it: one part has the same number in every frame of its belt. */
+  readonly parts: readonly number[]
 }
 
 /** A frame as its camera sends it. */
@@ -44,12 +46,14 @@ export async function takeShot(
 ): Promise<Shot> {
   const jpeg = await jpegOf(world, frame, conditions)
   const image = createHash('sha256').update(jpeg).digest('hex')
-  const truths = world.truth(frame, conditions).map(({ label, box, visibleShare }) => {
+  const things = world.truth(frame, conditions)
+  const truths = things.map(({ label, box, visibleShare }) => {
     const [left = 0, top = 0, width = 0, height = 0] = box
     const crowd = visibleShare < visibleShareMin
     return { image, label, box: [left, top, width, height] as const, crowd }
   })
-  return { image, jpeg, truths }
+  const found = things.filter(({ visibleShare }) => visibleShare >= visibleShareMin)
+  return { image, jpeg, truths, parts: found.map(({ slot }) => slot) }
 }
 
 export type StreamShots = {

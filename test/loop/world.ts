@@ -53,6 +53,8 @@ export type TrueThing = {
   readonly box: Box
   /** Of all its pixels those that are in the picture and not covered, 0..1. */
   readonly visibleShare: number
+  /** Its place on the belt: one part has the same in every frame. */
+  readonly slot: number
 }
 
 /** Things that show less of themselves are neither right nor wrong to find. */
@@ -123,7 +125,7 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
       const room = beltBottom - beltTop - 84
       const across = Math.min(1, Math.max(0, lane + (chance() - 0.5) * 0.3))
       laid.push({
-        kind,
+        ...{ kind, slot },
         sprite: parts(kind, Math.floor(chance() * variants)),
         left: travel - along - partPixels,
         top: Math.round(beltTop + 42 + across * room - partPixels / 2),
@@ -156,10 +158,11 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
       }
       const view = viewAt(conditions.moved)
       return extents(view, ids, laid.length).flatMap((seen, at) => {
-        const { kind, sprite } = laid[at]!
+        const { kind, slot, sprite } = laid[at]!
         if (!seen) return []
         const whole = sprite.solid.reduce((sum, solid) => sum + solid, 0) * view.area
-        return [{ label: kind, box: seen.box, visibleShare: Math.min(1, seen.pixels / whole) }]
+        const visibleShare = Math.min(1, seen.pixels / whole)
+        return [{ label: kind, box: seen.box, visibleShare, slot }]
       })
     },
   }
