@@ -26,6 +26,7 @@ import type { Kysely, Selectable, SelectQueryBuilder, Transaction } from 'kysely
 import type { AuditNote } from '../audit/audit.ts'
 import type { Store } from '../store/store.ts'
 import type { DatasetSampleTable, DatasetTable, Tables } from '../store/tables.ts'
+import { sayTheSame } from './same-annotations.ts'
 
 const datasetsMax = 500
 /** Earlier revisions kept of one sample. */
@@ -547,7 +548,7 @@ const tablesOfDataset = [
 ] as const
 
 /** What makes a sample another one than before. */
-const facts = ['name', 'site', 'stream_id', 'captured_at', 'annotations'] as const
+const facts = ['site', 'stream_id', 'captured_at', 'annotations'] as const
 
 /** @throws {Refusal} notFound */
 export async function find(db: Kysely<Tables>, name: string): Promise<Selectable<DatasetTable>> {
@@ -621,12 +622,17 @@ async function membersOf(
 
 function rowOf(dataset: string, sample: DatasetSample, before: Member | undefined) {
   const { digest, name, site, stream, capturedAt, annotations } = sample
+  const said = before && (JSON.parse(before.annotations) as SampleAnnotation[])
   return {
-    ...{ dataset, digest, name },
-    // Tools that labels are mended with know nothing of where and when: what is left out stays as it was.
+    // A tool that labels are mended with gives files names of its own: people go on knowing it by the first.
+    ...{ dataset, digest, name: before?.name ?? name },
+    // It knows nothing of where and when either: what is left out stays as it was.
     ...{ site: site ?? before?.site ?? null, stream_id: stream ?? before?.stream_id ?? null },
     captured_at: capturedAt === undefined ? (before?.captured_at ?? null) : Date.parse(capturedAt),
-    annotations: JSON.stringify(annotations),
+    annotations:
+      before && said && sayTheSame(said, annotations)
+        ? before.annotations
+        : JSON.stringify(annotations),
     position: before?.position ?? 0,
     revision: (before?.revision ?? 0) + 1,
   }
