@@ -56,6 +56,7 @@ export const otherTests = [
   'dataset-jobs',
   'rollout-commands',
   'label-commands',
+  'pipeline-commands',
   'rollout-replicas',
   'dataset-pictures',
   'bundles',
