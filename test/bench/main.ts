@@ -39,6 +39,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'simulated rollouts: how often a good model is stopped, and where a bad one is',
     load: async () => (await import('./rollout-gates.ts')).bench,
   },
+  redaction: {
+    says: 'CPU and time of a picture in which something is made unreadable, beside one as it is',
+    load: async () => (await import('./redaction.ts')).bench,
+  },
   drift: {
     says: 'drift of simulated cameras over days: found, how soon, told apart, false alarms',
     load: async () => (await import('./drift.ts')).bench,
