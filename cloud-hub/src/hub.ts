@@ -678,10 +678,7 @@ export async function openHub(
     ...{ ...pipelineRooms, keeper: pipelineKeeper, trainer: deps.compiler && deps.trainer },
   })
   opened.defer(driftKeeper.onAlarm(() => rules.wake()))
-  const alarmed = driftKeeper.onAlarm((alarm, change) => {
-    if (change === 'raised') void pipelineKeeper?.alarm(alarm).catch(failed)
-  })
-  opened.defer(alarmed)
+  opened.defer(driftKeeper.onAlarm(() => pipelineKeeper?.wake()))
   pipelineKeeper.begin()
   const events = openEvents({ store })
   const rooms = {

@@ -33,6 +33,7 @@ export const storeTests = {
     'labelling',
     'label-arrivals',
     'drift',
+    'drift-rounds',
     'pipelines',
   ],
 } as const

@@ -96,7 +96,8 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
       .insertInto('pipeline')
       .values(
         cellsOfPipeline({
-          ...{ model, config, parked: null, asked: null, alarms: [], dueAt: null, hurry: false },
+          ...{ model, config, parked: null, asked: null, alarms: [], alarmsThrough: 0 },
+          ...{ dueAt: null, hurry: false },
           ...{ sitesBehind: {}, by: 'ada', createdAt: now - 20 * dayMs, changedAt: now - dayMs },
           revision: 1,
         }),

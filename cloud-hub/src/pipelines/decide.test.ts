@@ -20,7 +20,8 @@ const pipeline = (
   request: Partial<PipelineRequest> = {},
 ): KeptPipeline => ({
   ...{ model: 'parts', config: pipelineOf({ dataset: 'parts', ...request }), parked: null },
-  ...{ asked: null, alarms: [], dueAt: null, hurry: false, sitesBehind: {}, by: 'ada' },
+  ...{ asked: null, alarms: [], alarmsThrough: 0, dueAt: null, hurry: false },
+  ...{ sitesBehind: {}, by: 'ada' },
   ...{ createdAt: now - 100 * hourMs, changedAt: now, revision: 1, ...more },
 })
 

@@ -4,19 +4,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  type DriftAlarm,
   isRoundOver,
   type PipelineStepName,
-  pipelineAlarmsMax,
   pipelineRoundsMax,
   pipelineSteps,
 } from '@edgeloop/protocol'
 import type { Logger } from 'pino'
-import type { Fleet } from '../devices/fleet.ts'
 import { openLease } from '../rollouts/lease.ts'
 import type { Store } from '../store/store.ts'
 import { type Calendar, machineCalendar } from '../training/schedules.ts'
 import { type Decision, decide, type Facts } from './decide.ts'
+import { hearAlarms } from './hear-alarms.ts'
 import {
   currentStep,
   type KeptPipeline,
@@ -59,8 +57,6 @@ export type PipelineKeeper = AsyncDisposable & {
   datasetChanged(dataset: string): void
   /** Resolves when it was looked at everything that is there now. */
   look(): Promise<void>
-  /** A stream has drifted: the pipelines of what it runs remember it. */
-  alarm(alarm: DriftAlarm): Promise<void>
   /** Samples that something is newly said of since the dataset was frozen for the last round. */
   annotations(pipeline: KeptPipeline, rounds: readonly KeptRound[]): Promise<number>
   /** When the cron expression of a pipeline is due next; null where it has none. */
@@ -392,6 +388,13 @@ export function openPipelineKeeper(
     }
   }
 
+  /** Takes in what was raised since the last look; where somebody was faster, the next look does. */
+  async function hear(pipeline: KeptPipeline): Promise<void> {
+    const { models, fleet } = deps
+    const heard = await hearAlarms(pipeline, { store, clock, fleet, digests: models.digests })
+    if (heard && (await replacePipeline(store.writer, heard))) tell(pipeline.model)
+  }
+
   async function lookAll(): Promise<void> {
     const all = await pipelines()
     await arrange(all)
@@ -400,10 +403,11 @@ export function openPipelineKeeper(
       await tellOthers(all)
       return
     }
-    for (const { model } of all) {
+    for (const pipeline of all) {
       if (closing.signal.aborted) return
       // One that cannot be read holds up no other.
-      await settle(model).catch(failed)
+      await hear(pipeline).catch(failed)
+      await settle(pipeline.model).catch(failed)
     }
   }
 
@@ -427,15 +431,6 @@ export function openPipelineKeeper(
     }
   }
 
-  /** The model of a drifted stream: by the file it ran, or by the name it is configured with. */
-  async function runsModel(fleet: Fleet, alarm: DriftAlarm, model: string): Promise<boolean> {
-    const device = fleet.find(alarm.deviceId)
-    const streams = device?.desired?.config.streams ?? []
-    if (streams.some((one) => one.streamId === alarm.streamId && one.model === model)) return true
-    if (alarm.modelDigest === null) return false
-    return (await deps.models.digests(model)).has(alarm.modelDigest)
-  }
-
   return {
     begin: () => {
       running = run()
@@ -448,35 +443,6 @@ export function openPipelineKeeper(
     look,
     annotations: newlySaid,
     nextAt: (model) => tasks.get(model)?.task.next() ?? null,
-
-    alarm: async (alarm) => {
-      for (const { model, config } of await pipelines()) {
-        if (config.trigger.drift === null) continue
-        if (!(await runsModel(deps.fleet, alarm, model))) continue
-        await store.writer.transaction().execute(async (tx) => {
-          const row = await tx
-            .selectFrom('pipeline')
-            .selectAll()
-            .where('model', '=', model)
-            .executeTakeFirst()
-          if (!row) return
-          const pipeline = pipelineOfRow(row)
-          const { alarmId, deviceId, streamId, kind, raisedAt, why } = alarm
-          if (pipeline.alarms.some((one) => one.alarmId === alarmId)) return
-          const added = {
-            alarmId,
-            kind,
-            at: raisedAt,
-            stream: `${deviceId}/${streamId}`,
-            text: why,
-          }
-          const alarms = [...pipeline.alarms, added].slice(-pipelineAlarmsMax)
-          await replacePipeline(tx, { ...pipeline, alarms })
-        })
-        tell(model)
-      }
-      wake()
-    },
 
     async [Symbol.asyncDispose]() {
       closing.abort()

@@ -32,6 +32,8 @@ export type KeptPipeline = {
   readonly asked: ByWhom | null
   /** Alarms that no round has answered yet. */
   readonly alarms: readonly PipelineAlarm[]
+  /** The newest alarm that was looked at, by its number. */
+  readonly alarmsThrough: number
   /** When its cron expression was due, where no round has answered that. */
   readonly dueAt: number | null
   /** Somebody does not want to wait between two rounds. */
@@ -108,6 +110,7 @@ export const pipelineOfRow = (row: Selectable<PipelineTable>): KeptPipeline => (
   parked: kept<ByWhom>(row.parked),
   asked: kept<ByWhom>(row.asked),
   alarms: JSON.parse(row.alarms) as PipelineAlarm[],
+  alarmsThrough: row.alarms_through,
   dueAt: row.due_at,
   hurry: row.hurry === 1,
   sitesBehind: JSON.parse(row.sites_behind) as Record<string, number | null>,
@@ -123,6 +126,7 @@ export const cellsOfPipeline = (one: KeptPipeline): Insertable<PipelineTable> =>
   parked: cell(one.parked),
   asked: cell(one.asked),
   alarms: JSON.stringify(one.alarms),
+  alarms_through: one.alarmsThrough,
   due_at: one.dueAt,
   hurry: one.hurry ? 1 : 0,
   sites_behind: JSON.stringify(one.sitesBehind),

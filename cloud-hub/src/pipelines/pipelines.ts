@@ -243,6 +243,7 @@ export function openPipelineDesk(
         const before = known && pipelineOfRow(known)
         const next: KeptPipeline = {
           ...{ parked: null, asked: null, alarms: [], dueAt: null, hurry: false, sitesBehind: {} },
+          alarmsThrough: await newestAlarm(tx),
           ...{ createdAt: now, revision: 1, ...before, model, config, by, changedAt: now },
           ...(before && before.config.trigger.cron !== config.trigger.cron && { dueAt: null }),
         }
@@ -513,6 +514,17 @@ export function openPipelineDesk(
 
 /** Somebody else has changed a round since it was read. */
 class Overtaken extends Error {}
+
+/** Alarms up to here were raised before there was a pipeline to answer them. */
+async function newestAlarm(tx: Transaction<Tables>): Promise<number> {
+  const row = await tx
+    .selectFrom('drift_alarm')
+    .select('alarm_id')
+    .orderBy('alarm_id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.alarm_id ?? 0
+}
 
 const isCron = (cron: string): boolean => validate(cron) && cron.trim().split(/\s+/).length === 5
 

@@ -28,6 +28,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0054-rules': { up: rules },
   '0058-labelling-arrivals': { up: labellingArrivals },
   '0059-pipelines': { up: pipelines },
+  '0062-pipeline-alarms': { up: pipelineAlarms },
   '0063-earlier-keys': { up: earlierKeys },
 }
 
@@ -996,6 +997,17 @@ async function pipelines(db: Kysely<unknown>): Promise<void> {
     .addColumn('ended_at', 'integer')
     .addPrimaryKeyConstraint('pipeline_step_of', ['model', 'round', 'step'])
     .execute()
+}
+
+/** How far a pipeline has looked at alarms of drift; those that are there were told when they were raised. */
+async function pipelineAlarms(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('pipeline')
+    .addColumn('alarms_through', 'integer', (c) => c.notNull().defaultTo(0))
+    .execute()
+  await sql`update pipeline set alarms_through = coalesce((select max(alarm_id) from drift_alarm), 0)`.execute(
+    db,
+  )
 }
 
 /** What devices signed with before they renewed their certificates. */

@@ -754,6 +754,8 @@ export type PipelineTable = {
   asked: string
   /** Alarms that the next round is to answer, as JSON; the newest. */
   alarms: string
+  /** The newest alarm that was looked at. */
+  alarms_through: number
   /** When its cron expression was due, if no round has answered that. */
   due_at: number | null
   /** 1 where somebody does not want to wait between two rounds. */
