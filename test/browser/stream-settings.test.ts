@@ -151,9 +151,11 @@ test('settings of a stream', needs('chromium'), async (t) => {
     await page.getByLabel('A lowest score for one label').fill('nut')
     await page.getByRole('button', { name: 'Add', exact: true }).click()
     await page.getByLabel('Lowest score of nut').fill('0.8')
+    await page.getByLabel('Sketch for drift every, seconds').fill('30')
     await page.getByRole('button', { name: 'Save version 5' }).click()
     await page.getByText('Saved as version 5').waitFor()
-    const { labels, thresholds, lines } = (await stored()) ?? {}
+    const { labels, thresholds, lines, sketchIntervalMs } = (await stored()) ?? {}
+    assert.equal(sketchIntervalMs, 30_000)
     assert.deepEqual(labels, ['gear', 'nut'])
     assert.deepEqual(thresholds, { nut: 0.8 })
     assert.equal(lines?.[0]?.direction, 'toRight')

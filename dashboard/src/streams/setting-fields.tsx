@@ -73,23 +73,46 @@ export function SettingFields(props: {
         onChange={(labels) => onEdit({ labels })}
       />
       <Thresholds {...props} />
-      <NumberInput
-        size="xs"
-        label="Sum up counts every, seconds"
-        description="0 turns the sums off"
-        placeholder="60"
-        min={0}
-        max={3600}
-        value={stream.countsIntervalMs === undefined ? '' : stream.countsIntervalMs / 1000}
-        onChange={(value) => {
-          const seconds = numberOf(value)
-          onEdit({
-            countsIntervalMs: seconds === undefined ? undefined : Math.round(seconds * 1000),
-          })
-        }}
-      />
+      <div className={classes.pair}>
+        <SecondsInput
+          label="Sum up counts every, seconds"
+          description="0 turns the sums off"
+          value={stream.countsIntervalMs}
+          onChange={(countsIntervalMs) => onEdit({ countsIntervalMs })}
+        />
+        <SecondsInput
+          label="Sketch for drift every, seconds"
+          description="0 turns sketches off"
+          value={stream.sketchIntervalMs}
+          onChange={(sketchIntervalMs) => onEdit({ sketchIntervalMs })}
+        />
+      </div>
       <p className="dim">Source: {stream.source}</p>
     </section>
+  )
+}
+
+/** An interval that is kept in milliseconds; a minute where it is empty. */
+function SecondsInput(props: {
+  label: string
+  description: string
+  value: number | undefined
+  onChange: (value: number | undefined) => void
+}) {
+  const { value, onChange, ...words } = props
+  return (
+    <NumberInput
+      size="xs"
+      {...words}
+      placeholder="60"
+      min={0}
+      max={3600}
+      value={value === undefined ? '' : value / 1000}
+      onChange={(typed) => {
+        const seconds = numberOf(typed)
+        onChange(seconds === undefined ? undefined : Math.round(seconds * 1000))
+      }}
+    />
   )
 }
 
