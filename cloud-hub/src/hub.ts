@@ -48,6 +48,7 @@ import { openReports } from './devices/reports.ts'
 import { openRetirementDesk } from './devices/retirement.ts'
 import { openDriftDesk } from './drift/drift.ts'
 import { openDriftKeeper } from './drift/drift-keeper.ts'
+import { openTestWorth } from './drift/test-worth.ts'
 import { openEvents } from './events/events.ts'
 import { tellStored } from './events/tell-stored.ts'
 import { type HomeAssistant, openHomeAssistant } from './home-assistant/emitter.ts'
@@ -704,6 +705,7 @@ export async function openHub(
     rollouts,
     drift: openDriftDesk({
       ...{ store, fleet, clock, learnsFrom },
+      testWorth: openTestWorth({ store, runFile: runs.file }),
       changed: (deviceId, streamId) => changes.publish({ kind: 'drift', deviceId, streamId }),
     }),
     pipelines,

@@ -1,8 +1,10 @@
 /**
- * How right a model probably is on a stream, without a label from the time that is asked about: what its scores were worth on
- * samples that people labelled, weighed by the scores it gives now. It holds as long as a score means what it meant there: an
- * estimate, and called one.
+ * How right a model probably is on a stream, without a label from the time that is asked about: its mean calibrated
+ * confidence. What its scores were worth where people labelled, on samples of the field or on the test samples of its
+ * version, weighed by the scores that it gives now. It holds as long as a score means what it meant there: an estimate,
+ * and called one.
  */
+import type { EvaluationReport } from '@edgeloop/model-compiler'
 import type { AccuracyEstimate, SampleAnnotation, SampleDetection } from '@edgeloop/protocol'
 import { type Bins, totalOf } from './histogram-distance.ts'
 
@@ -27,17 +29,15 @@ const weightMax = 20
 
 type Worth = { weight: number; right: number; squares: number }
 
-/** @param scores detections by score, equal bins @param objects how many of them count: the best ones @returns null where it would be a guess */
-export function estimateAccuracy(
-  frames: readonly LabelledFrame[],
-  scores: Bins,
-  objects: number,
-): AccuracyEstimate | null {
-  const bins: Worth[] = Array.from({ length: worthBins }, () => ({
-    weight: 0,
-    right: 0,
-    squares: 0,
-  }))
+/** What scores were worth on something that people labelled, in equal bins, and in words what that was. */
+export type Fitted = { readonly bins: readonly Worth[]; readonly from: string }
+
+const emptyBins = (): Worth[] =>
+  Array.from({ length: worthBins }, () => ({ weight: 0, right: 0, squares: 0 }))
+
+/** On frames of the field; null where they are too few. */
+export function fittedOnFrames(frames: readonly LabelledFrame[]): Fitted | null {
+  const bins = emptyBins()
   let detections = 0
   for (const { detections: found, annotations, probability } of frames) {
     const weight = Math.min(weightMax, 1 / probability)
@@ -49,7 +49,40 @@ export function estimateAccuracy(
       detections++
     }
   }
-  if (detections < detectionsMin || objects <= 0) return null
+  if (detections < detectionsMin) return null
+  const from = `${detections} detections in ${frames.length} frames of this model that people labelled`
+  return { bins, from }
+}
+
+/** On the test samples of a version, by the report of the run that trained it; null where that says too little. */
+export function fittedOnTest(
+  { samples, worth }: Pick<EvaluationReport, 'samples' | 'worth'>,
+  version: string,
+): Fitted | null {
+  if (!worth) return null
+  const bins = emptyBins()
+  let detections = 0
+  for (const { from, to, count, accuracy } of worth.bins) {
+    const bin = bins[Math.min(worthBins - 1, Math.floor(((from + to) / 2) * worthBins))]!
+    bin.weight += count
+    bin.right += count * accuracy
+    bin.squares += count * worth.dispersion
+    detections += count
+  }
+  if (detections < detectionsMin) return null
+  return { bins, from: `${detections} detections in the ${samples} test samples of ${version}` }
+}
+
+/**
+ * @param scores detections by score, equal bins @param objects how many of them count: the best ones
+ * @returns null where it would be a guess
+ */
+export function estimateAccuracy(
+  { bins, from }: Fitted,
+  scores: Bins,
+  objects: number,
+): AccuracyEstimate | null {
+  if (objects <= 0) return null
   const lowest = lowestOf(scores, objects)
   const now = countingOf(scores, objects)
   const shares = now.map((count) => count / totalOf(now))
@@ -80,7 +113,7 @@ export function estimateAccuracy(
     low: bounded((precision - off) * (1 - unknown)),
     high: bounded((precision + off) * (1 - unknown) + unknown),
     there: bounded(before),
-    from: `${detections} detections in ${frames.length} frames of this model that people labelled`,
+    from,
   }
 }
 

@@ -23,7 +23,7 @@ import type { Device } from '../devices/device.ts'
 import type { Fleet } from '../devices/fleet.ts'
 import type { Store } from '../store/store.ts'
 import type { DriftStreamTable } from '../store/tables.ts'
-import { estimateAccuracy } from './accuracy.ts'
+import { estimateAccuracy, fittedOnFrames } from './accuracy.ts'
 import {
   alarmOf,
   type DriftAlarmRow,
@@ -36,6 +36,7 @@ import {
 } from './drift-rows.ts'
 import { sharesOf, totalOf } from './histogram-distance.ts'
 import { comparedHistograms } from './reference.ts'
+import type { TestWorth } from './test-worth.ts'
 import { startOver, type WatchState } from './watch.ts'
 
 const streamsListed = 1000
@@ -62,9 +63,10 @@ export function openDriftDesk(deps: {
   fleet: Fleet
   clock: () => number
   learnsFrom: number
+  testWorth: TestWorth
   changed: (deviceId: string, streamId: string) => void
 }): DriftDesk {
-  const { store, fleet, clock, learnsFrom, changed } = deps
+  const { store, fleet, clock, learnsFrom, testWorth, changed } = deps
 
   function deviceOf(deviceId: string): Device {
     const device = fleet.find(deviceId)
@@ -98,7 +100,7 @@ export function openDriftDesk(deps: {
     return Map.groupBy(rows, (row) => streamKey(row.device_key, row.stream_id))
   }
 
-  /** From what people said of frames of the same model, on whatever stream; null where too little is known. */
+  /** From what people said of frames of the same model, on whatever stream, or else of its test samples; null where too little is known. */
   async function accuracyOf(state: WatchState): Promise<AccuracyEstimate | null> {
     const { modelDigest, windows } = state
     const [scores, sizes] = [windows.scores[1], windows.sizes[1]]
@@ -124,7 +126,12 @@ export function openDriftDesk(deps: {
       const said = JSON.parse(annotations) as SampleAnnotation[]
       return [{ detections, probability, annotations: said }]
     })
-    return estimateAccuracy(frames, scores, totalOf(sizes))
+    const objects = totalOf(sizes)
+    const onFrames = fittedOnFrames(frames)
+    const byField = onFrames && estimateAccuracy(onFrames, scores, objects)
+    if (byField) return byField
+    const onTest = await testWorth(modelDigest)
+    return onTest && estimateAccuracy(onTest, scores, objects)
   }
 
   async function shown(

@@ -36,6 +36,36 @@ export function reliability(
   }))
 }
 
+/** What the scores of a detector are worth: how many of its boxes are right, by score. */
+export type ScoreWorth = {
+  readonly bins: readonly ReliabilityBin[]
+  /** Boxes of one image are right or wrong together: so many of them say as much as one, 1 and more. */
+  readonly dispersion: number
+}
+
+const worthBins = 20
+
+/** @param images of each box the image that it is in */
+export function scoreWorth(
+  scores: readonly number[],
+  isRight: readonly boolean[],
+  images: readonly string[],
+): ScoreWorth {
+  const bins = reliability(scores, isRight, worthBins)
+  const ofImage = new Map<string, number>()
+  let alone = 0
+  for (const [at, score] of scores.entries()) {
+    const bin = bins.find(({ to }) => score <= to + 1e-9) ?? bins[0]!
+    const off = (isRight[at] ? 1 : 0) - bin.accuracy
+    const image = images[at]!
+    ofImage.set(image, (ofImage.get(image) ?? 0) + off)
+    alone += off * off
+  }
+  let together = 0
+  for (const sum of ofImage.values()) together += sum * sum
+  return { bins, dispersion: alone > 0 ? Math.max(1, together / alone) : 1 }
+}
+
 /** Mean distance of confidence and accuracy over all answers (ECE), 0..1; NaN without any. */
 export function expectedCalibrationError(bins: readonly ReliabilityBin[]): number {
   const total = bins.reduce((sum, { count }) => sum + count, 0)

@@ -8,6 +8,7 @@ import {
   overlaps,
   type Truth,
 } from './average-precision.ts'
+import { type ScoreWorth, scoreWorth } from './calibration.ts'
 import type { CurvePoint } from './curve.ts'
 
 /** COCO counts the best hundred boxes of an image and label. */
@@ -46,6 +47,8 @@ export type DetectionMetrics = {
    */
   readonly confusion: readonly (readonly number[])[]
   readonly scoreMin: number
+  /** Of all labels, at an overlap of a half. */
+  readonly worth: ScoreWorth
   /**
    * One of the three figures as if each image counted so often.
    * @param counts by place of the image in `images`
@@ -87,6 +90,7 @@ export function detectionMetrics(
     ap75: mean(occurring.map(({ ap75 }) => ap75)),
     ap: mean(occurring.map(({ ap }) => ap)),
     ...{ perLabel, scoreMin, confusion: confusionOf(labels, truths, found, scoreMin) },
+    worth: worthOf(rankings),
     figure: (name, counts) => {
       const values = rankings.map((ranking) =>
         name === 'ap' ? meanArea(ranking, counts) : area(ranking, name === 'ap50' ? 0 : 5, counts),
@@ -176,6 +180,15 @@ function bestScore(rankings: readonly Ranking[]): number {
     .toSorted((a, b) => b.found.score - a.found.score)
   const truths = rankings.reduce((sum, { total }) => sum + total, 0)
   return bestPoint(curveOf(matches, truths))?.score ?? 0.5
+}
+
+function worthOf(rankings: readonly Ranking[]): ScoreWorth {
+  const matches = rankings.flatMap(({ at }) => at[0]!)
+  return scoreWorth(
+    matches.map(({ found }) => found.score),
+    matches.map(({ truth }) => truth !== undefined),
+    matches.map(({ found }) => found.image),
+  )
 }
 
 /** Boxes take partners by overlap alone, best score first, so that a cow that was called a horse shows as that. */

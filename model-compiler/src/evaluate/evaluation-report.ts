@@ -7,7 +7,7 @@ import type { MapOverlap } from './accuracy.ts'
 import type { Found, Truth } from './average-precision.ts'
 import { intersectionOverUnion } from './average-precision.ts'
 import { bootstrap, type Interval, intervalOfAll } from './bootstrap.ts'
-import type { ReliabilityBin } from './calibration.ts'
+import type { ReliabilityBin, ScoreWorth } from './calibration.ts'
 import { type ClassificationMetrics, classificationMetrics } from './classification.ts'
 import { type CurvePoint, thinned } from './curve.ts'
 import { type DetectionMetrics, detectionMetrics, isInCrowd } from './detection.ts'
@@ -80,6 +80,8 @@ export type EvaluationReport = {
     readonly temperature: number
     readonly errorAfter: number
   }
+  /** Detectors: how many of the boxes of a score are right. */
+  readonly worth?: ScoreWorth
   /** Of at most ten labels, the worst first. */
   readonly roc?: readonly LabelCurve[]
   readonly precisionRecall?: readonly LabelCurve[]
@@ -257,7 +259,7 @@ export function reportDetection(
       (at) => `${misses[at]!.missed} not found, ${misses[at]!.extra} found where nothing is`,
     ),
     confusion: { names: [...labels, 'nothing'], counts: metrics.confusion },
-    scoreMin: metrics.scoreMin,
+    ...{ scoreMin: metrics.scoreMin, worth: metrics.worth },
     precisionRecall: curvesOf(
       metrics.perLabel.map(({ label, ap50: area, precisionRecall: points }) => ({
         ...{ label, area, points },
