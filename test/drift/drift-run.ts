@@ -1,5 +1,7 @@
 /** A scenario through the box's sketches and the hub's watch, with what was said and when. */
 import type { DriftKind } from '@edgeloop/protocol'
+import { sketchesToTell } from '../../cloud-hub/src/drift/evidence.ts'
+import { rangeOf } from '../../cloud-hub/src/drift/reference.ts'
 import { newWatch, type WatchState, watch } from '../../cloud-hub/src/drift/watch.ts'
 import { mixSeed, seededRandom } from '../../edge-agent/src/demo/random.ts'
 import type { Scenario } from './scenarios.ts'
@@ -28,6 +30,8 @@ export type DriftRun = {
   /** What was said within that time, the last one counting. */
   readonly said: DriftKind | undefined
   readonly why: string
+  /** Sketches that a change of traffic needs on this stream, by how much each of them says of it. */
+  readonly needed: number | undefined
 }
 
 /** @param learnsFrom sketches that the reference is learnt from */
@@ -60,12 +64,18 @@ export function runScenario(
   let foundAfter: number | undefined
   let said: DriftKind | undefined
   let why = ''
+  let needed: number | undefined
   let minute = 0
   for (const sketch of simulatedSketches({ seed, habits, startAt, minutes, done })) {
     // Of the minute that has just ended.
     minute++
     const hour = (Date.parse(sketch.at) / 3_600_000 - 0.5 / 60) % 24
     const { raised } = watch(state, sketch, { hour, learnsFrom })
+    const traffic = drift?.injection.traffic
+    if (minute === begins && traffic !== undefined) {
+      const roots = rangeOf(state.day, 'objects', hour)
+      needed = roots && sketchesToTell(roots, traffic)
+    }
     for (const alarm of raised) {
       if (alarm.kind === 'night') continue
       const after = minute - begins - ramp
@@ -88,5 +98,6 @@ export function runScenario(
     foundAfter,
     said,
     why,
+    needed,
   }
 }

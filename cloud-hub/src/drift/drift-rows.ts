@@ -10,7 +10,7 @@ import {
 import { type Device, siteOf } from '../devices/device.ts'
 import type { DriftAlarmTable, DriftPointTable, DriftStreamTable } from '../store/tables.ts'
 import type { Reference } from './reference.ts'
-import type { WatchState } from './watch.ts'
+import { newWatch, type WatchState } from './watch.ts'
 
 export type DriftAlarmRow = Omit<DriftAlarmTable, 'alarm_id'> & { alarm_id: number }
 
@@ -23,9 +23,11 @@ const digits = (_: string, value: unknown): unknown =>
 
 export const stateText = (state: WatchState): string => JSON.stringify(state, digits)
 
-// Written by this room alone.
-export const stateOf = ({ state }: Pick<DriftStreamTable, 'state'>): WatchState =>
-  JSON.parse(state) as WatchState
+// Written by this room alone; an earlier version knew less.
+export const stateOf = ({ state }: Pick<DriftStreamTable, 'state'>): WatchState => ({
+  ...newWatch(),
+  ...(JSON.parse(state) as WatchState),
+})
 
 /** The reference that sketches are compared with now. */
 export const referenceOf = (state: WatchState): Reference =>

@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { normal, seededRandom } from '../../../edge-agent/src/demo/random.ts'
-import {
-  chiSquare,
-  jensenShannon,
-  kolmogorovSmirnov,
-  psi,
-  psiByChance,
-} from './histogram-distance.ts'
+import { chiSquare, psi, psiByChance } from './histogram-distance.ts'
 
 const near = (actual: number, expected: number, off = 1e-6) =>
   assert.ok(Math.abs(actual - expected) <= off, `${actual} is not ${expected}`)
 
 test('distances of small histograms, by hand', () => {
-  near(kolmogorovSmirnov([1, 1, 2], [2, 1, 1]), 0.25)
-  near(jensenShannon([1, 0], [0, 1]), 1)
-  near(jensenShannon([3, 5], [3, 5]), 0)
   near(chiSquare([6, 4], [0.5, 0.5]), 0.4)
   // Shares 0.25 and 0.75 against 0.5 each: 0.5 · ln 3, but for what is added to each bin.
   near(psi([2500, 7500], [5000, 5000]), 0.25 * Math.log(3), 1e-3)

@@ -22,29 +22,6 @@ export function psi(a: Bins, b: Bins): number {
   return p.reduce((sum, share, i) => sum + (share - q[i]!) * Math.log(share / q[i]!), 0)
 }
 
-/** Largest difference of the cumulated shares, 0..1: for bins that have an order. */
-export function kolmogorovSmirnov(a: Bins, b: Bins): number {
-  const [p, q] = [sharesOf(a), sharesOf(b)]
-  let difference = 0
-  let largest = 0
-  for (const [i, share] of p.entries()) {
-    difference += share - q[i]!
-    largest = Math.max(largest, Math.abs(difference))
-  }
-  return largest
-}
-
-/** Jensen–Shannon distance in bits, 0..1: for bins without an order, such as labels. */
-export function jensenShannon(a: Bins, b: Bins): number {
-  const [p, q] = [sharesOf(a), sharesOf(b)]
-  const towards = (share: number, middle: number): number =>
-    share === 0 ? 0 : share * Math.log2(share / middle)
-  return p.reduce((sum, share, i) => {
-    const middle = (share + q[i]!) / 2
-    return sum + (towards(share, middle) + towards(q[i]!, middle)) / 2
-  }, 0)
-}
-
 /** Pearson's statistic of counts against shares. */
 export function chiSquare(counts: Bins, shares: Bins): number {
   const total = totalOf(counts)

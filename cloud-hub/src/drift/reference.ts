@@ -4,6 +4,7 @@
  */
 import type { Background, Sketch } from '@edgeloop/protocol'
 import { type BackgroundMeans, meansOf } from './camera-change.ts'
+import type { UsualRange } from './evidence.ts'
 import {
   type Bins,
   chiSquare,
@@ -189,6 +190,53 @@ export function usualOf(
 function knownHour({ hours }: FigureReference, hour: number): Moments | undefined {
   const moments = hours[hour]
   return moments && moments.n >= hourKnown ? moments : undefined
+}
+
+/**
+ * Between what the mean of a figure may lie at this hour, and the variance of a sketch about it, the likeness of
+ * neighbouring minutes included; undefined at an hour that was not seen.
+ */
+export function rangeOf(
+  { figures }: Reference,
+  name: FollowedFigure,
+  hour: number,
+): UsualRange | undefined {
+  const figure = figures[name]
+  const here = figure && knownHour(figure, Math.floor(hour) % 24)
+  if (!figure || !here) return undefined
+  const at = Math.floor(hour) % 24
+  const next = (hour - Math.floor(hour) >= 0.5 ? at + 1 : at + 23) % 24
+  const variance =
+    (inflationOf(figure) ** 2 * (here.squares + 10 * pooledVariance(figure))) / (here.n + 10)
+  const meanAt = hourMeans(figure, variance)
+  const beside = knownHour(figure, next) ?? here
+  const [one, other] = [meanAt(here), meanAt(beside)]
+  return {
+    low: Math.min(one.mean - 2 * one.error, other.mean - 2 * other.error),
+    high: Math.max(one.mean + 2 * one.error, other.mean + 2 * other.error),
+    variance,
+  }
+}
+
+/** Fewer hours do not say how much hours differ. */
+const hoursMin = 4
+
+/**
+ * What the mean of an hour is, and its standard error: as far from the mean of all hours as hours differ by more than chance
+ * (the estimate of James and Stein). Where they do not, a whole day says what one hour is like.
+ */
+function hourMeans({ hours }: FigureReference, variance: number) {
+  const known = hours.flatMap((hour) => (hour && hour.n >= hourKnown ? [hour] : []))
+  const all = known.reduce((sum, { mean }) => sum + mean, 0) / known.length
+  const apart = known.reduce((sum, { mean }) => sum + (mean - all) ** 2, 0) / (known.length - 1)
+  const byChance = known.reduce((sum, { n }) => sum + variance / n, 0) / known.length
+  const between = known.length < hoursMin ? undefined : Math.max(0, apart - byChance)
+  return ({ mean, n }: Moments): { mean: number; error: number } => {
+    const own = variance / n
+    const weight = between === undefined ? 1 : between / (between + own)
+    const error = Math.sqrt(weight * own + (1 - weight) * (byChance / known.length))
+    return { mean: all + weight * (mean - all), error }
+  }
 }
 
 /** Variance within hours. */

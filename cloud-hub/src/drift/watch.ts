@@ -3,11 +3,21 @@
  * but on the state that is handed in, which is JSON: the same sketches give the same alarms on whichever hub.
  *
  * Figures are watched by cumulated sums of their distance from what is usual at the hour, bounded so that no single
- * sketch can raise an alarm; histograms by windows of several lengths; the camera by its background, which comes first
- * and explains the rest.
+ * sketch can raise an alarm; how much is seen and how surely by evidence that is gathered (evidence.ts); histograms by
+ * windows of several lengths; the camera by its background, which comes first and explains the rest.
  */
 import type { DriftFigure, DriftKind, driftEnds, Sketch } from '@edgeloop/protocol'
 import { type CameraChange, compareBackgrounds, meansOf } from './camera-change.ts'
+import {
+  type EvidenceName,
+  evidenceMin,
+  evidenceNames,
+  type Gathered,
+  gathered,
+  scoreStep,
+  soughtShares,
+  trafficStep,
+} from './evidence.ts'
 import { type Bins, psi, totalOf } from './histogram-distance.ts'
 import {
   addTo,
@@ -23,6 +33,7 @@ import {
   newReference,
   psiLimit,
   type Reference,
+  rangeOf,
   type Usual,
   usualOf,
   windowLengths,
@@ -83,6 +94,8 @@ export type WatchState = {
   labels: string[]
   /** Cumulated sums of each figure, above and below. */
   sums: Partial<Record<FollowedFigure, [above: number, below: number]>>
+  /** Evidence for each change of what is seen and how surely. */
+  evidence: Gathered
   windows: Record<ComparedHistogram, number[][]>
   /** Sketches in a row in which each histogram differs in one of its windows. */
   differing: Partial<Record<ComparedHistogram, number>>
@@ -98,6 +111,7 @@ export const newWatch = (): WatchState => ({
   modelDigest: null,
   labels: [],
   sums: {},
+  evidence: {},
   windows: { scores: [], sizes: [], places: [], labels: [] },
   differing: {},
   streaks: {},
@@ -160,6 +174,7 @@ function takeModel(state: WatchState, { modelDigest }: Sketch): boolean {
   if (!isAnother) return false
   for (const reference of [state.day, state.night]) forgetAnswers(reference)
   for (const name of answerFigures) delete state.sums[name]
+  state.evidence = {}
   state.windows = { scores: [], sizes: [], places: [], labels: [] }
   state.differing = {}
   state.labels = []
@@ -193,6 +208,7 @@ function turn(
   state.turning = 0
   state.isNight = wantsNight
   state.sums = {}
+  state.evidence = {}
   state.differing = {}
   state.windows = { scores: [], sizes: [], places: [], labels: [] }
   if (wantsNight) {
@@ -253,6 +269,8 @@ type Look = {
   readonly figures: DriftFigure[]
   /** Distances from what is usual, in deviations. */
   readonly distances: Partial<Record<FollowedFigure, number>>
+  /** What this sketch adds to each evidence. */
+  readonly steps: Gathered
   /** What the camera seems to have, the first explaining the rest. */
   readonly camera: readonly { kind: DriftKind; why: string }[]
   /** Histograms that differ in one of their windows. */
@@ -283,8 +301,31 @@ function lookAt(
   const trouble = camera ? cameraTrouble(camera, reference, distances, seen, hour) : []
   const isFar = Object.values(distances).some((distance) => Math.abs(distance) >= 4)
   const isSumming = Object.values(state.sums).some((sums) => Math.max(...sums) > 3)
-  const isSuspect = isFar || isSumming || trouble.length > 0 || differing.length > 0
-  return { figures, distances, camera: trouble, differing, isSuspect }
+  const isGathering = Object.values(state.evidence).some((sum) => sum > evidenceMin / 2)
+  const isSuspect = isFar || isSumming || isGathering || trouble.length > 0 || differing.length > 0
+  const steps = stepsOf(reference, seen, hour)
+  return { figures, distances, steps, camera: trouble, differing, isSuspect }
+}
+
+/** What a sketch says of traffic and scores, at an hour that was seen. */
+function stepsOf(reference: Reference, seen: SketchFigures, hour: number): Gathered {
+  const steps: Gathered = {}
+  const { objects, confidence } = seen.figures
+  const roots = rangeOf(reference, 'objects', hour)
+  if (objects !== undefined && roots) {
+    for (const name of ['fewer', 'more'] as const) {
+      steps[name] = trafficStep(objects * objects, roots, soughtShares[name])
+    }
+  }
+  const usual = rangeOf(reference, 'confidence', hour)
+  if (confidence !== undefined && usual) {
+    const { bins } = reference.histograms.scores
+    for (const name of ['lower', 'higher'] as const) {
+      const of = { bins, usually: reference.detections, name }
+      steps[name] = scoreStep(confidence, seen.detections, usual, of)
+    }
+  }
+  return steps
 }
 
 /** Fewer answers than usual make means less sure. */
@@ -413,22 +454,50 @@ function judgeFigures(
     if (!farthest || sum > farthest.sum) farthest = { name, sum }
   }
   const different = kind === 'output' ? differingLong(state, look) : undefined
-  if (kind === 'output' && look.differing.length > 0) isFar = true
+  const told = kind === 'output' ? gather(state, look, isExplained) : undefined
+  if (kind === 'output' && (look.differing.length > 0 || speaks(look))) isFar = true
   const streak = count(state, kind, isFar)
   if (state.active.includes(kind)) {
     if (streak.off >= quietInRow) {
       end(state, kind, 'itself', ended)
       for (const name of names) delete state.sums[name]
+      if (kind === 'output') state.evidence = {}
     }
     return
   }
   const isSummed = farthest !== undefined && farthest.sum >= sumMax
-  if (isExplained || (!isSummed && !different)) return
+  if (isExplained || (!isSummed && !told && !different)) return
   if (kind === 'output' && isDataComing(state)) return
   if (kind === 'data' && state.active.includes('output')) end(state, 'output', 'explained', ended)
-  const why = isSummed ? whyFigure(farthest!.name, look) : whyHistogram(different!)
+  const why = told
+    ? whyEvidence(told, look)
+    : isSummed
+      ? whyFigure(farthest!.name, look)
+      : whyHistogram(different!)
   raise(state, kind, why, look.figures, raised)
 }
+
+/** Takes in what a sketch says. @returns the change that there is enough evidence for */
+function gather(
+  state: WatchState,
+  { steps }: Look,
+  isExplained: boolean,
+): EvidenceName | undefined {
+  for (const name of evidenceNames) {
+    const step = steps[name]
+    if (isExplained) delete state.evidence[name]
+    // A sketch without answers says nothing, and takes nothing back.
+    else if (step !== undefined) {
+      state.evidence[name] = rounded(
+        Math.min(1.5 * evidenceMin, gathered(state.evidence[name], step)),
+      )
+    }
+  }
+  return evidenceNames.find((name) => (state.evidence[name] ?? 0) >= evidenceMin)
+}
+
+/** Whether a sketch by itself speaks for a change. */
+const speaks = ({ steps }: Look): boolean => Object.values(steps).some((step) => step > 1)
 
 /** Light explains what the model says of it: it is given time to show. */
 const isDataComing = ({ sums, active }: WatchState): boolean =>
@@ -520,12 +589,17 @@ const toleranceOf = ({ scale }: Usual): number => scale * (slack + sumMax / 4)
 
 function shown(name: FollowedFigure, value: number, usual: Usual): DriftFigure {
   const middle = shownFigure(name, usual.mean)
-  const tolerance = shownFigure(name, usual.mean + toleranceOf(usual)) - middle
+  // Of a root, less below than above: the nearer side is shown.
+  const tolerance = Math.min(
+    ...[1, -1].map((side) =>
+      Math.abs(shownFigure(name, usual.mean + side * toleranceOf(usual)) - middle),
+    ),
+  )
   return {
     name,
     now: rounded(shownFigure(name, value)),
     usual: rounded(middle),
-    tolerance: rounded(Math.abs(tolerance)),
+    tolerance: rounded(tolerance),
   }
 }
 
@@ -565,6 +639,20 @@ const unitOf: Readonly<Record<FollowedFigure, string>> = {
 function whyFigure(name: FollowedFigure, { figures }: Look): string {
   const figure = figures.find((each) => each.name === name)!
   return `${unitOf[name]} is ${said(figure.now)} where ${said(figure.usual)} ± ${said(figure.tolerance)} is usual at this hour`
+}
+
+const evidenceWords: Readonly<Record<EvidenceName, [name: FollowedFigure, change: string]>> = {
+  fewer: ['objects', 'fewer than half as many objects as usual'],
+  more: ['objects', 'far more objects than usual'],
+  lower: ['confidence', 'lower scores'],
+  higher: ['confidence', 'higher scores'],
+}
+
+function whyEvidence(told: EvidenceName, { figures }: Look): string {
+  const [name, change] = evidenceWords[told]
+  const figure = figures.find((each) => each.name === name)
+  const now = figure ? `: now ${said(figure.now)}, usually ${said(figure.usual)} at this hour` : ''
+  return `There are ${change}${now}; by chance so much comes together once in a thousand hours`
 }
 
 const histogramWords: Readonly<Record<ComparedHistogram, string>> = {
