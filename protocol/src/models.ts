@@ -181,7 +181,7 @@ export const precisions = [
 ] as const
 
 /** Fewest and most pictures that a compilation is calibrated and judged with. */
-export const compileImages = { min: 8, max: 500 } as const
+export const compileImages = { min: 16, max: 500 } as const
 
 export const CompileRequest = Type.Object(
   {

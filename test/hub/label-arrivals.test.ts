@@ -222,3 +222,91 @@ test('the champion looks at what waits, and so does the next one', patient, asyn
   const again = await until('what the next champion found', suggested(2))
   assert.ok(again.every(({ suggestions }) => suggestions.every(({ from }) => from.endsWith('@2'))))
 })
+
+test(
+  'a larger teacher proposes beside the champion as soon as there is one, and each proposal says whose it is',
+  patient,
+  async (t) => {
+    const hub = await openTestHub(t)
+    const gate = await hub.enrol('gate')
+    const { readFile } = await import('node:fs/promises')
+    const addModel = async (
+      name: string,
+      file: URL,
+      description: string,
+    ): Promise<ModelVersion> => {
+      const uploadId = await uploadTo(hub, await readFile(file))
+      const body = { name, ...demoModel, description, uploadId }
+      return await json<ModelVersion>(hub, 'POST', '/api/models', body)
+    }
+    const small = await addModel(
+      'conveyor',
+      new URL('conveyor.onnx', demoModelFile),
+      demoModel.description,
+    )
+    await json(hub, 'POST', '/api/datasets', { name: 'parts', labels: small.labels })
+    const model = { name: 'conveyor', version: 1, digest: '1'.repeat(64) }
+    const found = { label: 'bolt', score: 0.5, box: [0, 0, 0.01, 0.01] }
+    for (const [at, one] of (await conveyorPictures(4)).entries()) {
+      const looks = `${at}`.repeat(16)
+      await send(gate, one, { model, looks, detections: at === 0 ? [found] : [] })
+    }
+    const config = {
+      dataset: 'parts',
+      models: ['conveyor'],
+      suggestBy: 'conveyor',
+      teacher: 'tutor',
+    }
+    await json(hub, 'PUT', '/api/label-queues/parts', config)
+    const [champion, teacher] = ['champion:conveyor@1', 'teacher:tutor@1']
+    const of = (who: string) => async () => {
+      const { tasks } = await tasksOf(hub, 'parts')
+      const all = tasks.flatMap(({ suggestions }) => suggestions)
+      return tasks.length === 4 && all.some(({ from }) => from === who) ? all : undefined
+    }
+    const alone = await until('what the champion found', of(champion))
+    // What the box found is replaced: a model of the hub has looked.
+    assert.deepEqual(new Set(alone.map(({ from }) => from)), new Set([champion]))
+    assert.ok(alone.some(({ label }) => label === 'gear'))
+
+    // A teacher knows more than it is asked for, and calls one thing by a word that the dataset does not have.
+    const words = demoModel.description.replace('gear', 'cogwheel')
+    assert.notEqual(words, demoModel.description)
+    const large = await addModel('tutor', demoModelFile, words)
+    assert.ok(large.sizeBytes > small.sizeBytes)
+    const both = await until('what the teacher found', of(teacher))
+    assert.deepEqual(new Set(both.map(({ from }) => from)), new Set([champion, teacher]))
+    for (const { label, from } of both) {
+      assert.ok(small.labels.includes(label), label)
+      if (from === teacher) assert.notEqual(label, 'gear')
+    }
+    const count = (list: typeof both, label: string) =>
+      list.filter((one) => one.label === label).length
+    assert.equal(count(both, 'gear'), count(alone, 'gear'), 'the champion still says what it found')
+    // Of one object there is one proposal, that of the larger model.
+    const { tasks } = await tasksOf(hub, 'parts')
+    for (const { suggestions } of tasks) {
+      for (const one of suggestions.filter(({ from }) => from === champion)) {
+        const twice = suggestions.some((other) => {
+          const apart = one.box?.map((share, side) => Math.abs(share - (other.box?.[side] ?? 9)))
+          return other.from === teacher && Math.max(...(apart ?? [9])) < 0.01
+        })
+        assert.ok(!twice, `${one.label} at ${one.box} is proposed twice`)
+      }
+    }
+    // They differ on what one of them has no word for: such a frame is asked for first.
+    const doubts = await hub.inStore(({ reader }) =>
+      reader.selectFrom('label_task').select(['digest', 'doubt', 'suggested_by']).execute(),
+    )
+    assert.ok(doubts.every((one) => one.suggested_by === `${champion} ${teacher}`))
+    const withGear = new Set(
+      tasks
+        .filter(({ suggestions }) => suggestions.some(({ label }) => label === 'gear'))
+        .map(({ sample }) => sample.digest),
+    )
+    assert.ok(withGear.size > 0)
+    for (const { digest, doubt } of doubts) {
+      if (withGear.has(digest)) assert.ok(doubt > 0.1, `${digest}: ${doubt}`)
+    }
+  },
+)

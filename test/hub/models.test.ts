@@ -127,7 +127,7 @@ test(
 
     const early = await ended(t, hub, await compile({}))
     assert.equal(early.state, 'failed')
-    assert.match(early.error, /0 snapshots of the fleet are here, at least 8/)
+    assert.match(early.error, /0 snapshots of the fleet are here, at least 16/)
 
     await addSnapshots(hub, await hub.enrol('gate'), 16)
     assert.match(

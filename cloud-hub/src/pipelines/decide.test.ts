@@ -196,3 +196,32 @@ test('whatever is known, a round goes through its steps in their order, and neve
     { numRuns: 200 },
   )
 })
+
+test('a clock that jumps holds nothing up for longer than it would be held up anyway', () => {
+  const dayMs = 24 * hourMs
+  const late = now + 400 * dayMs
+  // A step was to be tried again by a clock that was more than a year ahead.
+  const waits = round({}, { freeze: { state: 'waiting', attempt: 3, retryAt: late + 60_000 } })
+  assert.deepEqual(decide(pipeline(), waits, said(0), now), { act: 'start', step: 'freeze' })
+  // A little ahead is waited for, as it may be the clock of another hub.
+  const soon = round({}, { freeze: { state: 'waiting', attempt: 1, retryAt: now + 90_000 } })
+  assert.equal(decide(pipeline(), soon, said(0), now).act, 'wait')
+  // And one that jumped forth: it is tried, once, and the next wait is as long as ever.
+  assert.equal(decide(pipeline(), soon, said(0), late).act, 'start')
+  const again = decide(
+    pipeline(),
+    round({}, { freeze: { state: 'running', attempt: 1 } }),
+    { annotations: 0, step: { kind: 'failed', why: 'it is down' } },
+    late,
+  )
+  assert.deepEqual(again.act === 'retry' && again.at - late, retryMsFirst)
+
+  // The last round began by that clock: a week after it is a year away.
+  const trigger = { annotations: 10, intervalMinMs: 7 * dayMs }
+  const over = (startedAt: number) => round({ state: 'done', startedAt, endedAt: startedAt })
+  const due = pipeline({}, { trigger })
+  assert.equal(decide(due, over(late), said(12), now).act, 'begin')
+  assert.equal(decide(due, over(now + hourMs), said(12), now).act, 'wait', 'set back by an hour')
+  assert.equal(decide(due, over(now - dayMs), said(12), now).act, 'wait')
+  assert.equal(decide(due, over(now - dayMs), said(12), late).act, 'begin')
+})

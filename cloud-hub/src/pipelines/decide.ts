@@ -16,6 +16,8 @@ import { currentStep, type KeptPipeline, type KeptRound } from './pipeline-rows.
 /** Wait before the second try of a step; each further one is twice as long. */
 export const retryMsFirst = 60_000
 export const retryMsMax = 3_600_000
+/** A round that began so long after now did so by a clock that was wrong, and has been set back. */
+const clockAheadMs = 86_400_000
 
 /** What is known of a step that was begun. */
 export type StepFacts =
@@ -90,7 +92,9 @@ export function decide(
     return { act: 'note', step: name, state: 'waiting', why, progress: null }
   }
   if (step.state === 'waiting' && step.retryAt !== null) {
-    const isDue = now >= step.retryAt || pipeline.hurry
+    // No wait is that long: the clock was ahead when it was written down.
+    const isAhead = step.retryAt - now > retryMsMax
+    const isDue = now >= step.retryAt || isAhead || pipeline.hurry
     if (isDue && !pipeline.parked) return { act: 'start', step: name }
     return { act: 'wait', why: step.why }
   }
@@ -202,7 +206,8 @@ export function checksOf(
     text: open ? `Round ${last.round} is not over` : 'No other round is open',
   })
   const notBefore = last ? last.startedAt + trigger.intervalMinMs : now
-  const waits = now < notBefore && !pipeline.hurry
+  const isAhead = last !== undefined && last.startedAt - now > clockAheadMs
+  const waits = now < notBefore && !isAhead && !pipeline.hurry
   checks.push({
     ...{ kind: 'interval', met: !waits },
     text: waits
