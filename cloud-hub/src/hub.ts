@@ -102,6 +102,7 @@ import { dropCheckpoints } from './training/run-record.ts'
 import { openRunDesk } from './training/runs.ts'
 import { openScheduledDatasets } from './training/scheduled-datasets.ts'
 import { openSchedules, type ScheduleDesk } from './training/schedules.ts'
+import { openSearches } from './training/searches.ts'
 import { trainAct } from './training/train-job.ts'
 import type { Trainer } from './training/trainer.ts'
 import { openBundleDesk } from './trust/bundles.ts'
@@ -594,11 +595,22 @@ export async function openHub(
     queued: () => trainingWorker?.wake(),
     tell: (run, points) => {
       changes.publish({ kind: 'run', run })
+      searches.heard(run)
       if (points && points.points.length > 0) changes.publish({ kind: 'runPoints', points })
     },
     removed: (runId) => changes.publish({ kind: 'runRemoved', runId }),
   })
+  const searches = opened.use(
+    openSearches({
+      ...{ store, runs, clock, failed, datasets: versions },
+      trainer: deps.compiler && deps.trainer,
+      dropCheckpoints: (runId) => dropCheckpoints({ store, files: modelFiles }, runId, 0),
+      tell: (search) => changes.publish({ kind: 'search', search }),
+      removed: (searchId) => changes.publish({ kind: 'searchRemoved', searchId }),
+    }),
+  )
   await runs.settle()
+  searches.begin()
   const worker =
     deps.compiler &&
     opened.use(
@@ -701,6 +713,7 @@ export async function openHub(
     exports: openDatasetExports({ versions, folder: workFolder, closing: closing.signal }),
     uploads,
     runs,
+    searches,
     schedules,
     rollouts,
     drift: openDriftDesk({

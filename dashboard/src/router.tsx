@@ -414,6 +414,12 @@ const run = createRoute({
   component: lazyRouteComponent(() => import('./runs/run-page.tsx'), 'RunPage'),
 })
 
+const search = createRoute({
+  getParentRoute: () => inside,
+  path: '/searches/$searchId',
+  component: lazyRouteComponent(() => import('./runs/search-page.tsx'), 'SearchPage'),
+})
+
 const runIdsIn = (given: unknown): string[] =>
   Array.isArray(given)
     ? given.filter((one) => typeof one === 'string' && /^[0-9a-f-]{36}$/.test(one)).slice(0, 8)
@@ -568,6 +574,7 @@ const tree = root.addChildren([
     runs,
     compareRuns,
     run,
+    search,
     rollouts,
     newRollout,
     rollout,

@@ -9,12 +9,13 @@ import { ModelName } from './models.ts'
 import { DeviceId, StreamId } from './names.ts'
 import { RolloutRow } from './rollouts.ts'
 import { Run, RunId, RunPoints } from './runs.ts'
+import { Search, SearchId } from './searches.ts'
 
 /**
  * One server-sent change. `device`: patch of a fleet row; `deviceRemoved`: the row is gone; `event`: a
  * stored event; `marked`: a mark on events; `job`: a job as it is now; `models`: the list of models is another
  * one; `dataset`: what is in a dataset is another; `run`: a run as it is now; `runPoints`: new points of its curves;
- * `runRemoved`: it is gone; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
+ * `runRemoved`: it is gone; `search`, `searchRemoved`: the same of a search; `trainingSchedules`: what begins runs is another; `rollout`: a rollout as it is now;
  * `pipeline`: a pipeline, or its newest round, is another; `drift`: alarms of a stream are others; `labelQueue`: tasks of a queue came, went or were answered; `rules`: rules, receivers or deliveries are others; `counts`: figures for the header. The client ignores a patch whose
  * `revision` is not above the one it has.
  */
@@ -32,6 +33,8 @@ export const Change = Type.Union([
   Type.Object({ kind: Type.Literal('run'), run: Run }),
   Type.Object({ kind: Type.Literal('runPoints'), points: RunPoints }),
   Type.Object({ kind: Type.Literal('runRemoved'), runId: RunId }),
+  Type.Object({ kind: Type.Literal('search'), search: Search }),
+  Type.Object({ kind: Type.Literal('searchRemoved'), searchId: SearchId }),
   Type.Object({ kind: Type.Literal('trainingSchedules') }),
   Type.Object({ kind: Type.Literal('rollout'), rollout: RolloutRow }),
   Type.Object({ kind: Type.Literal('labelQueue'), name: QueueName }),

@@ -15,10 +15,12 @@ import {
   TrainerShown,
   TrainingSchedule,
 } from './runs.ts'
+import { Search, SearchDetail, SearchId, SearchRequest } from './searches.ts'
 
 const closed = { additionalProperties: false } as const
 
 const run = Type.Object({ runId: RunId }, closed)
+const search = Type.Object({ searchId: SearchId }, closed)
 
 export const runRoutes = {
   trainerShow: {
@@ -124,6 +126,46 @@ export const runRoutes = {
     summary: 'Asks a run to end; one that waits ends at once',
     params: run,
     response: Run,
+  },
+  searchList: {
+    method: 'GET',
+    path: '/api/searches',
+    access: 'viewer',
+    summary: 'Lists searches over recipes, newest first',
+    response: Type.Array(Search),
+  },
+  searchAdd: {
+    method: 'POST',
+    path: '/api/searches',
+    access: 'operator',
+    summary: 'Asks for runs with other values of a recipe; the best becomes a model version',
+    body: SearchRequest,
+    response: Search,
+    status: 201,
+  },
+  searchShow: {
+    method: 'GET',
+    path: '/api/searches/:searchId',
+    access: 'viewer',
+    summary: 'Shows one search with its trials, best first',
+    params: search,
+    response: SearchDetail,
+  },
+  searchCancel: {
+    method: 'POST',
+    path: '/api/searches/:searchId/cancel',
+    access: 'operator',
+    summary: 'Ends a search with the trial that runs; those that ended stay',
+    params: search,
+    response: Search,
+  },
+  searchRemove: {
+    method: 'DELETE',
+    path: '/api/searches/:searchId',
+    access: 'admin',
+    summary: 'Removes a search that is over with its runs; the model version that it made stays',
+    params: search,
+    status: 204,
   },
   trainingScheduleList: {
     method: 'GET',

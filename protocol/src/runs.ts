@@ -106,6 +106,8 @@ export const Run = Type.Object(
     by: Type.String(),
     /** Name of the schedule that began it; empty where somebody did. */
     schedule: Type.String(),
+    /** The search of which it is a trial; empty where it is none. */
+    searchId: Type.String(),
     createdAt: Timestamp,
     startedAt: Type.Union([Timestamp, Type.Null()]),
     endedAt: Type.Union([Timestamp, Type.Null()]),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { addCorners } from '../hub/corners.ts'
-import { seedCurves, seedRun, seedVersions } from '../hub/seeded-runs.ts'
+import { seedCurves, seedRun, seedSearch, seedVersions } from '../hub/seeded-runs.ts'
 import { needs } from '../require.ts'
 import { complaintsOfAxe } from './axe.ts'
 import { openBrowser, openPage } from './browser.ts'
@@ -73,6 +73,48 @@ test('a run in Chromium, from its dialog to its report', {
   // A refusal that somebody provoked is told by the browser, too.
   const ours = complaints.filter((text) => !/status of 400/.test(text))
   assert.deepEqual(ours, [])
+})
+
+test('a search in Chromium: all trials in a plot and a table, and its end', {
+  ...{ timeout: 240_000, ...needs('chromium', 'time') },
+}, async (t) => {
+  const [hub, browser] = await Promise.all([openHubWithDashboard(t), openBrowser(t)])
+  const { page, complaints } = await openPage(t, browser)
+  const rates = [0.0001, 0.01, 1, 100]
+  await seedSearch(
+    hub,
+    'cancelled',
+    rates.map((rate, at) => ({
+      trial: `${at + 1}-1`,
+      settings: { 'optimizer.learningRate': rate, batch: at % 2 === 0 ? 32 : 64 },
+      ...(at < 3 && { accuracy: [0.5, 0.9, 0.7][at] ?? 0 }),
+    })),
+    { metric: 'accuracy', better: 'more', best_trial: '2-1', best_value: 0.9 },
+  )
+  await page.goto(await hub.hub.signInLink())
+  await page.getByRole('heading', { level: 1, name: 'Home' }).waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('r')
+  const list = page.getByRole('region', { name: 'Searches' }).first()
+  await list.getByText('accuracy 0.9').waitFor()
+  await list.getByRole('link').click()
+  await page.getByRole('heading', { level: 1, name: 'Search for digits on digits' }).waitFor()
+  const plot = page.getByRole('img', { name: /^3 trials over/ })
+  await plot.waitFor()
+  assert.match((await plot.getAttribute('aria-label')) ?? '', /The best is 2-1: .*accuracy 0\.9/)
+  assert.equal(await plot.locator('polyline').count(), 3, 'one that failed has no line')
+  assert.equal(await plot.locator('polyline[data-best="true"]').count(), 1)
+  const rows = page.getByRole('region', { name: 'Trials' }).locator('tbody tr')
+  assert.match((await rows.first().textContent()) ?? '', /2-1.*best.*64.*0\.01.*0\.9/)
+  assert.match((await rows.last().textContent()) ?? '', /4-1.*NaN in step 3/)
+  assert.deepEqual(await complaintsOfAxe(page), [])
+  await page.setViewportSize({ width: 390, height: 844 })
+  const width = Number(await page.evaluate('document.documentElement.scrollWidth'))
+  assert.ok(width <= 390, `${width} pixels wide on a phone`)
+  await page.getByRole('button', { name: 'Remove…' }).click()
+  await page.getByRole('button', { name: 'Remove 1 search' }).click()
+  await page.getByText('No runs yet').waitFor()
+  assert.deepEqual(complaints, [])
 })
 
 test('runs that are over, in Chromium', {

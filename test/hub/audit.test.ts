@@ -18,7 +18,7 @@ import { addCorners } from './corners.ts'
 import { addDataset } from './dataset-parts.ts'
 import { demoModel, demoModelFile, uploadTo } from './demo-model.ts'
 import { openTestHub, type TestHub, testPassword, tokenOf } from './fixture.ts'
-import { seedRun, seedVersions } from './seeded-runs.ts'
+import { seedRun, seedSearch, seedVersions } from './seeded-runs.ts'
 
 const wide = { timeout: 120_000 }
 const dayMs = 86_400_000
@@ -84,6 +84,13 @@ test(
     })
     await addDataset(hub, 'kept', 2)
     await addCorners(hub, 'learned', 12)
+    await addCorners(hub, 'chosen', 24, { holdout: 0.25, validation: 0.25, seed: 1 })
+    const [searching, searched] = [
+      await seedSearch(hub, 'running', [
+        { trial: '1-1', settings: { batch: 8 }, open: await seedRun(hub, 'paused') },
+      ]),
+      await seedSearch(hub, 'cancelled'),
+    ]
     await seedVersions(hub, 'ranked', 2)
     const [going, paused, waiting, over] = [
       ...[await seedRun(hub, 'running'), await seedRun(hub, 'paused')],
@@ -141,6 +148,14 @@ test(
           ...{ parent: 'new:lenet', recipe: { steps: 1 } },
         },
       },
+      searchAdd: {
+        body: {
+          run: { dataset: { name: 'chosen', version: 1 }, parent: 'new:lenet' },
+          plan: { method: 'grid', keys: { steps: [1] } },
+        },
+      },
+      searchCancel: { params: { searchId: searching }, target: searching },
+      searchRemove: { params: { searchId: searched }, target: searched },
       runPause: { params: { runId: going ?? '' }, target: going ?? '' },
       runResume: { params: { runId: paused ?? '' }, target: paused ?? '' },
       runCancel: { params: { runId: waiting ?? '' }, target: waiting ?? '' },

@@ -1,13 +1,13 @@
 /** `./edgeloop run …` and `train --dataset NAME` against a real hub. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Run, TrainingSchedule } from '@edgeloop/protocol'
+import type { Run, Search, TrainingSchedule } from '@edgeloop/protocol'
 import { needs } from '../require.ts'
 import { runCommand } from './command.ts'
-import { addCorners } from './corners.ts'
+import { addCorners, freeze, putCorners } from './corners.ts'
 import { openTestHub } from './fixture.ts'
 
 test('the hub trains for the command line, and gives what came out', {
@@ -18,7 +18,7 @@ test('the hub trains for the command line, and gives what came out', {
   t.after(() => rm(folder, { recursive: true, force: true }))
   const run = async (...words: string[]) => {
     const { code, stdout, stderr } = await runCommand(hub, ...words)
-    return { code, stderr, out: stdout.trim().split('\n').at(-1) ?? '' }
+    return { code, stderr, stdout, out: stdout.trim().split('\n').at(-1) ?? '' }
   }
   const small = ['steps=12', 'batch=16', 'threads=1', 'workers=1'].flatMap((one) => ['--set', one])
   const model = ['--model', 'new:mnist-cnn']
@@ -50,6 +50,25 @@ test('the hub trains for the command line, and gives what came out', {
   assert.equal(result.version, 'corners/2')
   assert.ok(result.testAccuracy >= 0)
   assert.ok((await readdir(out)).includes('model.onnx'))
+
+  const plan = join(folder, 'search.yaml')
+  await writeFile(plan, 'method: grid\nkeys:\n  optimizer.learningRate: [1.0e-9, 0.003]\n')
+  const searching = ['--dataset', 'corners', ...model, ...small]
+  const alone = await run('run', 'search', 'start', plan, ...searching)
+  assert.match(alone.stderr, /frozen without validation samples/)
+  await putCorners(hub, 'corners', 40, 500)
+  await freeze(hub, 'corners', { holdout: 0.25, validation: 0.25, seed: 1 })
+  const found = join(folder, 'found')
+  const best = await run('train', ...searching, '--search', plan, '--out', found, '--json')
+  assert.equal(best.code, 0, best.stderr)
+  assert.match((JSON.parse(best.out) as { version: string }).version, /^mnist-cnn\/1$/)
+  assert.ok((await readdir(found)).includes('model.onnx'))
+  const listed = await run('run', 'search', 'list', '--json')
+  const { searchId } = JSON.parse(listed.out) as Search
+  assert.match((await run('run', 'search', 'show', searchId.slice(0, 8))).stdout, /0\.003/)
+  assert.match((await run('run', 'search', 'cancel', searchId)).stderr, /Cannot cancel the search/)
+  assert.match((await run('run', 'search', 'remove', searchId)).out, /is removed/)
+  assert.match((await run('run', 'search', 'show', searchId)).stderr, /Cannot find search/)
 
   const at = ['run', 'schedule', 'weekly', '--dataset', 'corners', '--model', 'corners']
   assert.match((await run(...at)).stderr, /when\?/)

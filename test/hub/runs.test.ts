@@ -13,6 +13,8 @@ import type {
   RunCurves,
   RunDetail,
   RunRequest,
+  Search,
+  SearchDetail,
 } from '@edgeloop/protocol'
 import { startHub } from '../faults/hub-process.ts'
 import { needs } from '../require.ts'
@@ -246,6 +248,57 @@ test('a run goes on from its checkpoint, after a pause and after its hub was kil
   const shared = two?.steps.flatMap((step, i) => (known.has(step) ? [[step, i] as const] : []))
   for (const [step, i] of shared ?? []) assert.equal(two?.values[i], known.get(step), `${step}`)
   assert.deepEqual(two?.steps, [...new Set(two?.steps)], 'no step twice')
+})
+
+test('a search trains each candidate once although its hub is killed, and the best becomes a version', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub, 'corners', 120, { holdout: 0.25, validation: 0.25, seed: 1 })
+  const rate = 'optimizer.learningRate'
+  const plan = { method: 'grid', keys: { [rate]: [1e-9, 0.003, 1e-8] } }
+  const asked = { run: request({ recipe: { ...request().recipe, steps: 40 } }), plan }
+  const { searchId } = await json<Search>(hub, 'POST', '/api/searches', asked)
+  const untilSearch = async (is: (search: Search) => boolean): Promise<SearchDetail> => {
+    let detail: SearchDetail | undefined
+    const look = async () => {
+      detail = await json<SearchDetail>(hub, 'GET', `/api/searches/${searchId}`)
+      assert.ok(is(detail.search), `${detail.search.state} ${detail.search.ended}`)
+    }
+    await t.waitFor(look, { interval: 100, timeout: 120_000 })
+    return detail ?? assert.fail()
+  }
+  await untilSearch(({ ended }) => ended >= 1)
+  await hub.close()
+  await hub.reopen()
+  const { search, trials } = await untilSearch(
+    ({ state }) => !['running', 'keeping'].includes(state),
+  )
+  assert.deepEqual([search.state, search.error, search.ended], ['ended', '', 3])
+  assert.equal(trials[0]?.settings[rate], 0.003, JSON.stringify(trials))
+  const runs = await json<Run[]>(hub, 'GET', '/api/runs')
+  assert.deepEqual(
+    runs.map((run) => run.searchId),
+    [searchId, searchId, searchId],
+  )
+  assert.deepEqual(
+    runs.map(({ state }) => state),
+    ['ended', 'ended', 'ended'],
+  )
+  assert.equal(runs.filter(({ result }) => result !== null).length, 1)
+  const versions = await json<ModelVersion[]>(hub, 'GET', '/api/models/corners')
+  assert.deepEqual(
+    versions.map(({ version, lineage }) => [version, lineage?.runId]),
+    [[1, trials[0]?.runId]],
+  )
+  // What is registered is the trial, and no training of its own.
+  const { log, checkpoint } = await json<RunDetail>(hub, 'GET', `/api/runs/${trials[0]?.runId}`)
+  assert.ok(
+    log.some(({ text }) => /Goes on after step 40 of 40/.test(text)),
+    JSON.stringify(log),
+  )
+  assert.equal(checkpoint, null)
 })
 
 test('a run ends when somebody cancels it, or when it takes too much; one waits for the other', {

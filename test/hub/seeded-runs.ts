@@ -1,6 +1,6 @@
 /** Runs and model versions as a hub would have kept them, for tests of what is done with them afterwards. */
 import { randomUUID } from 'node:crypto'
-import type { RunState } from '@edgeloop/protocol'
+import type { RunState, SearchState } from '@edgeloop/protocol'
 import type { TestHub } from './fixture.ts'
 
 /** A run in a state, of which nothing else is there. @returns its id */
@@ -27,6 +27,74 @@ export async function seedRun(
       .execute(),
   )
   return runId
+}
+
+/**
+ * A search by halving in a state, with the trials that it has had.
+ * @param more of the row of the search
+ * @returns its id
+ */
+export async function seedSearch(
+  hub: TestHub,
+  state: SearchState,
+  trials: readonly {
+    readonly trial: string
+    readonly settings: Readonly<Record<string, number | string>>
+    readonly accuracy?: number
+    /** A run that is not over: neither is the trial. */
+    readonly open?: string
+  }[] = [],
+  more: Readonly<Record<string, string | number>> = {},
+): Promise<string> {
+  const searchId = randomUUID()
+  const now = Date.now()
+  await hub.inStore(async ({ writer }) => {
+    await writer
+      .insertInto('run_search')
+      .values({
+        ...{ search_id: searchId, state, seed: 1, trials: Math.max(1, trials.length) },
+        request: JSON.stringify({ dataset: { name: 'digits', version: 1 }, parent: 'new:lenet' }),
+        plan: JSON.stringify({
+          method: 'random',
+          trials: trials.length || 1,
+          keys: { batch: [8] },
+        }),
+        ...{
+          dataset: 'digits',
+          dataset_version: 1,
+          parent: 'new:lenet',
+          model: 'digits',
+          note: '',
+        },
+        ...{ metric: '', better: '', best_trial: '', best_value: null, ended: trials.length },
+        ...{ result: '', error: '', author: 'ada', created_at: now, ended_at: null },
+        ...more,
+      })
+      .execute()
+    for (const [at, { trial, settings, accuracy, open }] of trials.entries()) {
+      await writer
+        .insertInto('run_trial')
+        .values({
+          ...{
+            search_id: searchId,
+            trial,
+            run_id: open ?? randomUUID(),
+            candidate: at,
+            round: 0,
+            share: 1,
+          },
+          settings: JSON.stringify(settings),
+          figures: JSON.stringify(accuracy === undefined ? {} : { accuracy }),
+          ...{
+            seconds: 12 + at,
+            failure: accuracy === undefined && open === undefined ? 'NaN in step 3' : '',
+          },
+          ...{ created_at: now + at, ended_at: open === undefined ? now + at + 1 : null },
+        })
+        .execute()
+    }
+  })
+  return searchId
 }
 
 /** Versions of a model, the first of them the champion. */

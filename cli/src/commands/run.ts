@@ -1,36 +1,19 @@
 /** `edgeloop run …`: training in a hub, and what begins it by itself. */
 import { writeFile } from 'node:fs/promises'
-import {
-  isRunOver,
-  type Run,
-  type RunRequest,
-  runFileKinds,
-  type ScheduleCause,
-} from '@edgeloop/protocol'
+import { isRunOver, type Run, runFileKinds, type ScheduleCause } from '@edgeloop/protocol'
 import { Command, Option } from 'commander'
 import { Failure } from '../failure.ts'
 import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
-import { gather, integer, withHub } from '../options.ts'
+import { integer, withHub } from '../options.ts'
 import { ago, bytes, formatTable, plain, printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import { partsOf, type RunOptions, requestOf, sayFigure, withAsked } from '../train/run-asked.ts'
+import { addSearchCommands } from './run-search.ts'
 
 type Options = HubOptions & { json?: boolean }
 
 const lookIntervalMs = 1000
 const logLinesShown = 20
-
-/** What a run is asked, as options say it. */
-export type RunOptions = {
-  readonly dataset: string
-  readonly model: string
-  readonly as?: string
-  readonly layout?: string
-  readonly fold?: number
-  readonly set?: readonly string[]
-  readonly seed?: number
-  readonly note?: string
-  readonly compile?: true
-}
 
 export function runCommand(): Command {
   const run = new Command('run').description('Train models in a hub').addHelpText(
@@ -42,6 +25,7 @@ Examples:
   $ ./edgeloop run list
   $ ./edgeloop run watch 8c0e7d52                  an id, or how it begins
   $ ./edgeloop run pause 8c0e7d52; ./edgeloop run resume 8c0e7d52
+  $ ./edgeloop run search start search.yaml --dataset gate --model gate --watch
   $ ./edgeloop run schedule weekly --dataset gate --model yolox --at "17 3 * * 1"`,
   )
 
@@ -60,6 +44,8 @@ Examples:
     }
     await watch(hub, begun, options.json)
   })
+
+  addSearchCommands(run)
 
   withHub(
     run
@@ -281,76 +267,6 @@ Examples:
   return run
 }
 
-/** The options that say what a run is asked. */
-const withAsked = (command: Command): Command =>
-  command
-    .requiredOption('--dataset <name>', 'NAME for its newest frozen version, or NAME/VERSION')
-    .requiredOption(
-      '--model <name>',
-      'what is trained: NAME for its champion, NAME/VERSION, or new:BUILDER',
-    )
-    .option('--as <name>', "model whose next version the result becomes (default: --model's)")
-    .option('--layout <name>', "how the result is fed and read (default: the model's)")
-    .option('--fold <n>', 'which fold is the test, from 0', integer(0, 19))
-    .option('--set <key=value>', 'a setting of the recipe, such as epochs=5', gather)
-    .option('--seed <n>', 'of everything drawn at random (default: 1)', integer(0, 4_294_967_295))
-    .option('--note <text>', 'what is to be known about it')
-    .option('--compile', 'compile the result when it becomes the champion')
-
-/** @throws {Failure} where a name stands for nothing */
-export async function requestOf(hub: HubClient, options: RunOptions): Promise<RunRequest> {
-  const [dataset = '', given] = options.dataset.split('/')
-  const version = given === undefined ? await newestFrozen(hub, dataset) : Number(given)
-  if (!Number.isInteger(version)) {
-    throw new Failure(`Cannot use dataset "${options.dataset}"`, 'write NAME or NAME/VERSION')
-  }
-  const parent = await parentOf(hub, options.model)
-  return { ...(await partsOf(options)), dataset: { name: dataset, version }, parent }
-}
-
-async function partsOf(options: RunOptions): Promise<Omit<RunRequest, 'dataset' | 'parent'>> {
-  const { as, layout, fold, set = [], seed, note, compile } = options
-  const { partOfSetting } = await import('@edgeloop/model-compiler/train')
-  return {
-    ...(as === undefined ? {} : { model: as }),
-    ...(layout === undefined ? {} : { layout }),
-    ...(fold === undefined ? {} : { fold }),
-    ...(set.length === 0 ? {} : { recipe: set.map(partOfSetting).reduce<Part>(merged, {}) }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(note === undefined ? {} : { note }),
-    ...(compile ? { compile: {} } : {}),
-  }
-}
-
-type Part = Record<string, unknown>
-
-/** Two parts of a recipe, the second over the first. */
-function merged(before: Part, part: unknown): Part {
-  const whole = { ...before }
-  for (const [key, value] of Object.entries(part as Part)) {
-    const inner = whole[key]
-    const both = [inner, value].every((one) => typeof one === 'object' && one !== null)
-    whole[key] = both && !Array.isArray(value) ? merged(inner as Part, value) : value
-  }
-  return whole
-}
-
-async function newestFrozen(hub: HubClient, dataset: string): Promise<number> {
-  const [newest] = await hub.call('datasetVersionList', { params: { dataset } })
-  if (newest) return newest.version
-  throw new Failure(
-    `Cannot train on "${dataset}": it was never frozen`,
-    `freeze it: ./edgeloop dataset split ${dataset}`,
-  )
-}
-
-async function parentOf(hub: HubClient, model: string): Promise<string> {
-  if (model.startsWith('new:') || model.includes('/')) return model
-  const versions = await hub.call('modelVersionList', { params: { name: model } })
-  const champion = versions.find((one) => one.champion) ?? versions[0]
-  return `${model}/${champion?.version ?? 1}`
-}
-
 function causeOf(options: { at?: string; annotations?: number }): ScheduleCause {
   const { at, annotations } = options
   if (at !== undefined && annotations === undefined) return { kind: 'calendar', cron: at }
@@ -408,5 +324,3 @@ const sayState = (run: Run): string =>
 
 const sayResult = ({ model, result }: Run): string =>
   result ? `${model}/${result.version}${result.champion ? ' (champion)' : ''}` : ''
-
-const sayFigure = (value: number): string => String(Number(value.toPrecision(4)))

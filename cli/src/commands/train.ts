@@ -1,5 +1,4 @@
 /** `edgeloop train`: a labelled data set and a model in, a better model out; works without a hub. */
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type {
@@ -10,7 +9,6 @@ import type {
   TrainResult,
 } from '@edgeloop/model-compiler/train'
 import { Command, Option } from 'commander'
-import { parse as parseYaml } from 'yaml'
 import { Failure, UsageFailure } from '../failure.ts'
 import type { HubOptions } from '../hub-client.ts'
 import type { ProgressForm } from '../model/tell-progress.ts'
@@ -25,6 +23,7 @@ import {
   tokenOption,
 } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
+import { objectIn, readText } from '../train/object-file.ts'
 import { searchRuns } from '../train/search-runs.ts'
 import { splitCommand } from '../train/split-command.ts'
 import { trainingAt, trainingTeller } from '../train/tell-training.ts'
@@ -45,8 +44,6 @@ const formats = [
   'frozen',
 ] as const satisfies DataFormat[]
 const tasks = ['classification', 'regression', 'segmentation', 'detection'] as const
-/** Most bytes of a recipe. */
-const recipeBytesMax = 1024 * 1024
 /** Evaluating many samples of a slow model is silent for long. */
 const silenceMs = 15 * 60_000
 
@@ -393,33 +390,9 @@ async function recipeParts(given: Options, memoryMibMax: number): Promise<readon
 
 const recipeIn = (file: string): Promise<unknown> => objectIn(file, 'recipe')
 
-async function objectIn(file: string, what: string): Promise<unknown> {
-  const text = await readText(file, what)
-  try {
-    return parseYaml(text) ?? {}
-  } catch (cause) {
-    const [line = ''] = (cause as Error).message.split('\n')
-    throw new Failure(`Cannot read ${what} "${file}": not YAML or JSON (${line})`, undefined, {
-      cause,
-    })
-  }
-}
-
 async function labelsIn(file: string): Promise<readonly string[]> {
   const lines = (await readText(file, 'labels')).split('\n').map((line) => line.trim())
   return lines.filter((line) => line !== '')
-}
-
-async function readText(file: string, what: string): Promise<string> {
-  try {
-    const text = await readFile(file, 'utf8')
-    if (text.length > recipeBytesMax) throw new Error(`it is larger than ${recipeBytesMax} bytes`)
-    return text
-  } catch (cause) {
-    throw new Failure(`Cannot read ${what} "${file}": ${(cause as Error).message}`, undefined, {
-      cause,
-    })
-  }
 }
 
 /** `accuracy` as `testAccuracy`. */

@@ -12,6 +12,7 @@ import {
   type TrainOrder,
   type TrainProgress,
   type TrainResult,
+  trialPlanner,
   wantedNet,
 } from '@edgeloop/model-compiler/train'
 import { parse } from 'yaml'
@@ -37,6 +38,7 @@ export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {
     builders: Object.keys(builders),
     recipe: { ...recipeDefault },
     codeVersion: version,
+    trials: trialPlanner,
 
     check: ({ parent, recipe }) => {
       recipeOf(recipeDefault, recipe)

@@ -2,11 +2,13 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run, RunFileKind } from '@edgeloop/protocol'
-import { requestOf, watchRun } from '../commands/run.ts'
+import { watchRun } from '../commands/run.ts'
+import { beginSearch, watchSearch } from '../commands/run-search.ts'
 import { Failure, UsageFailure } from '../failure.ts'
-import { connectHub, type HubOptions } from '../hub-client.ts'
+import { connectHub, type HubClient, type HubOptions } from '../hub-client.ts'
 import { printJson } from '../output.ts'
 import { stopSignal } from '../stopping.ts'
+import { requestOf } from './run-asked.ts'
 
 export type HubTraining = HubOptions & {
   readonly dataset: string
@@ -15,6 +17,7 @@ export type HubTraining = HubOptions & {
   readonly set?: readonly string[]
   readonly epochs?: number
   readonly seed: number
+  readonly search?: string
   readonly out: string
   readonly json?: boolean
 }
@@ -22,7 +25,7 @@ export type HubTraining = HubOptions & {
 /** Options that say what only a run on this machine can be told. */
 const localOnly = [
   ...['datasetDir', 'format', 'labels', 'replayDir', 'holdout', 'validation', 'by', 'split'],
-  ...['task', 'teacher', 'recipe', 'seeds', 'search', 'trainer', 'resume', 'memoryLimit'],
+  ...['task', 'teacher', 'recipe', 'seeds', 'trainer', 'resume', 'memoryLimit'],
 ] as const
 
 /** What is fetched, and under which name it is written. */
@@ -58,8 +61,10 @@ export async function trainInHub(given: HubTraining): Promise<void> {
   const hub = await connectHub(given)
   const epochs = given.epochs === undefined ? [] : [`epochs=${given.epochs}`]
   const asked = { ...given, model, set: [...epochs, ...(given.set ?? [])] }
-  const begun = await hub.call('runAdd', { body: await requestOf(hub, asked) })
-  const run = await watchRun(hub, begun)
+  const run =
+    given.search === undefined
+      ? await watchRun(hub, await hub.call('runAdd', { body: await requestOf(hub, asked) }))
+      : await bestOf(hub, given.search, asked)
   if (run.state !== 'ended') throw new Failure(run.error || `The run is ${run.state}`)
   const signal = stopSignal()
   const { files, evaluations } = await hub.call('runShow', { params: { runId: run.runId } })
@@ -71,6 +76,21 @@ export async function trainInHub(given: HubTraining): Promise<void> {
   const test = evaluations.find(({ on }) => on === 'test')?.figures ?? {}
   if (given.json) printJson(resultOf(run, test, out))
   else console.log(`${join(out, 'model.onnx')}: ${run.result?.why ?? ''}`)
+}
+
+/** Searches, and gives the run of the best trial. @throws {Failure} where there is none */
+async function bestOf(
+  hub: HubClient,
+  file: string,
+  asked: Parameters<typeof requestOf>[1],
+): Promise<Run> {
+  const { searchId } = await watchSearch(hub, await beginSearch(hub, file, asked))
+  const { search, trials } = await hub.call('searchShow', { params: { searchId } })
+  const best = trials.find(({ trial }) => trial === search.best?.trial)
+  if (search.state !== 'ended' || !best) {
+    throw new Failure(search.error || `The search is ${search.state}`)
+  }
+  return (await hub.call('runShow', { params: { runId: best.runId } })).run
 }
 
 function resultOf(run: Run, test: Readonly<Record<string, number>>, out: string): object {

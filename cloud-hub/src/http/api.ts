@@ -57,6 +57,7 @@ import { receiveBeacon } from '../telemetry/faro.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { RunDesk } from '../training/runs.ts'
 import type { ScheduleDesk } from '../training/schedules.ts'
+import type { SearchDesk } from '../training/searches.ts'
 import type { BundleDesk } from '../trust/bundles.ts'
 import { type TrustDesk, trustFile } from '../trust/trust-desk.ts'
 import type { Uploads } from '../uploads/uploads.ts'
@@ -97,6 +98,7 @@ export type Rooms = {
   readonly previews: AugmentationPreviews
   readonly labelling: Labelling
   readonly runs: RunDesk
+  readonly searches: SearchDesk
   readonly schedules: ScheduleDesk
   readonly rollouts: RolloutDesk
   readonly drift: DriftDesk
@@ -495,6 +497,11 @@ export function apiHandlers(rooms: Rooms): Handlers {
     runResume: ({ params, person, note }) =>
       rooms.runs.resume(params.runId, signedIn(person).user, note),
     runCancel: ({ params, note }) => rooms.runs.cancel(params.runId, note),
+    searchList: () => rooms.searches.list(),
+    searchAdd: ({ body, person, note }) => rooms.searches.add(body, signedIn(person).user, note),
+    searchShow: ({ params }) => rooms.searches.show(params.searchId),
+    searchCancel: ({ params, note }) => rooms.searches.cancel(params.searchId, note),
+    searchRemove: ({ params, note }) => rooms.searches.remove(params.searchId, note),
     trainingScheduleList: () => rooms.schedules.list(),
     trainingSchedulePut: ({ params, body, person, note }) => {
       note.about({ detail: JSON.stringify(body.cause) })

@@ -30,6 +30,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0059-pipelines': { up: pipelines },
   '0062-pipeline-alarms': { up: pipelineAlarms },
   '0063-earlier-keys': { up: earlierKeys },
+  '0065-searches': { up: searches },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -1024,6 +1025,59 @@ async function earlierKeys(db: Kysely<unknown>): Promise<void> {
     .on('earlier_key')
     .columns(['device_key', 'not_after'])
     .execute()
+}
+
+/** Searches with their trials, and what makes a run a trial. */
+async function searches(db: Kysely<unknown>): Promise<void> {
+  const run = () => db.schema.alterTable('run')
+  await run()
+    .addColumn('search_id', 'text', (c) => c.notNull().defaultTo(''))
+    .execute()
+  await run()
+    .addColumn('share', 'real', (c) => c.notNull().defaultTo(1))
+    .execute()
+  await run()
+    .addColumn('keeps', 'integer', (c) => c.notNull().defaultTo(1))
+    .execute()
+  await strict(db.schema.createTable('run_search'))
+    .addColumn('search_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('request', 'text', (c) => c.notNull())
+    .addColumn('plan', 'text', (c) => c.notNull())
+    .addColumn('seed', 'integer', (c) => c.notNull())
+    .addColumn('dataset', 'text', (c) => c.notNull())
+    .addColumn('dataset_version', 'integer', (c) => c.notNull())
+    .addColumn('parent', 'text', (c) => c.notNull())
+    .addColumn('model', 'text', (c) => c.notNull())
+    .addColumn('note', 'text', (c) => c.notNull())
+    .addColumn('trials', 'integer', (c) => c.notNull())
+    .addColumn('metric', 'text', (c) => c.notNull())
+    .addColumn('better', 'text', (c) => c.notNull())
+    .addColumn('best_trial', 'text', (c) => c.notNull())
+    .addColumn('best_value', 'real')
+    .addColumn('ended', 'integer', (c) => c.notNull())
+    .addColumn('result', 'text', (c) => c.notNull())
+    .addColumn('error', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('run_trial'))
+    .addColumn('search_id', 'text', (c) => c.notNull())
+    .addColumn('trial', 'text', (c) => c.notNull())
+    .addColumn('run_id', 'text', (c) => c.notNull())
+    .addColumn('candidate', 'integer', (c) => c.notNull())
+    .addColumn('round', 'integer', (c) => c.notNull())
+    .addColumn('share', 'real', (c) => c.notNull())
+    .addColumn('settings', 'text', (c) => c.notNull())
+    .addColumn('figures', 'text', (c) => c.notNull())
+    .addColumn('seconds', 'real', (c) => c.notNull())
+    .addColumn('failure', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .addPrimaryKeyConstraint('run_trial_of', ['search_id', 'trial'])
+    .execute()
+  await db.schema.createIndex('run_trial_run').on('run_trial').columns(['run_id']).execute()
 }
 
 function strict<T extends string>(

@@ -266,6 +266,12 @@ export type RunTable = {
   replay: number | null
   /** Versions that it is compared with besides the champion, as JSON. */
   compare_with: Generated<string>
+  /** The search of which it is a trial; empty where it is none. */
+  search_id: Generated<string>
+  /** Share of the recipe's epochs that it takes (0..1]. */
+  share: Generated<number>
+  /** 0 where no model version is made of its result: a trial that is not the best. */
+  keeps: Generated<number>
   step: number
   steps: number
   epoch: number
@@ -320,6 +326,55 @@ export type RunFileTable = {
   digest: string
   size_bytes: number
   created_at: number
+}
+
+/** Runs with other values of one recipe, asked for, going on or over. */
+export type RunSearchTable = {
+  search_id: string
+  state: string
+  /** `RunRequest` as JSON: what the trials have in common. */
+  request: string
+  /** `SearchPlan` as JSON. */
+  plan: string
+  seed: number
+  dataset: string
+  dataset_version: number
+  parent: string
+  model: string
+  note: string
+  /** Trials in all, if none fails. */
+  trials: number
+  /** The figure that decides, whether `more` or `less` of it is better, and what is best so far; empty, null before it is known. */
+  metric: string
+  better: string
+  best_trial: string
+  best_value: number | null
+  ended: number
+  /** What the best became, as JSON; empty before that. */
+  result: string
+  error: string
+  author: string
+  created_at: number
+  ended_at: number | null
+}
+
+/** One run of a search. */
+export type RunTrialTable = {
+  search_id: string
+  /** Candidate and round, from 1. */
+  trial: string
+  run_id: string
+  candidate: number
+  round: number
+  share: number
+  /** `TrialSettings` as JSON. */
+  settings: string
+  /** What it came to on the validation samples, as JSON. */
+  figures: string
+  seconds: number
+  failure: string
+  created_at: number
+  ended_at: number | null
 }
 
 /** What begins runs by itself. */
@@ -958,6 +1013,8 @@ export type Tables = {
   run_curve: RunCurveTable
   run_evaluation: RunEvaluationTable
   run_file: RunFileTable
+  run_search: RunSearchTable
+  run_trial: RunTrialTable
   training_schedule: TrainingScheduleTable
   trust_file: TrustFileTable
   trust_revision: TrustRevisionTable

@@ -65,6 +65,8 @@ export type RunRecord = {
   >
   /** The run ended at a checkpoint, as somebody asked. */
   paused(): Promise<void>
+  /** The run has come to the end of a trial, which leaves no model version. */
+  tried(end: { figures: Figures; seconds: number }): Promise<void>
   /** The run has come to a result, in the transaction that keeps it. */
   ended(
     tx: Transaction<Tables>,
@@ -349,6 +351,26 @@ export async function openRunRecord(deps: {
         .returningAll()
         .executeTakeFirstOrThrow()
       tell(runOf(paused))
+    },
+    tried: async ({ figures, seconds }) => {
+      const key = keyFigure(figures)
+      const ended = await store.writer.transaction().execute(async (tx) => {
+        await tx
+          .updateTable('run_trial')
+          .set({ figures: JSON.stringify(figures), seconds, ended_at: clock() })
+          .where('run_id', '=', runId)
+          .execute()
+        return await tx
+          .updateTable('run')
+          .set({
+            ...{ state: 'ended', asked: '', eta_ms: null, ended_at: clock() },
+            ...(key ? { key_figure: JSON.stringify(key) } : {}),
+          })
+          .where('run_id', '=', runId)
+          .returningAll()
+          .executeTakeFirstOrThrow()
+      })
+      tell(runOf(ended))
     },
     ended: async (tx, { result, figures, recipe }) => {
       const key = keyFigure(figures)

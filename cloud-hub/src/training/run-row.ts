@@ -30,6 +30,7 @@ export const runOf = (row: Selectable<RunTable>): Run => ({
   codeVersion: row.code_version,
   by: row.author,
   schedule: row.schedule,
+  searchId: row.search_id,
   createdAt: new Date(row.created_at).toISOString(),
   startedAt: timeOf(row.started_at),
   endedAt: timeOf(row.ended_at),

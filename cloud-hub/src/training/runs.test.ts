@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { TrainProgress } from '@edgeloop/model-compiler/train'
+import { type TrainProgress, trialPlanner } from '@edgeloop/model-compiler/train'
 import { Refusal, type Run, type RunPoints, type RunRequest } from '@edgeloop/protocol'
 import { pino } from 'pino'
 import { type StoreKind, storeKinds } from '../../../test/stores.ts'
@@ -49,6 +49,7 @@ async function openDesk(t: TestContext, kind: StoreKind) {
       check: ({ recipe }) => {
         if ('batches' in (recipe as object)) throw new Error('there is no key "batches"')
       },
+      trials: trialPlanner,
       train: () => assert.fail('nothing is trained here'),
       compare: () => assert.fail('nothing is compared here'),
       describe: () => assert.fail('nothing is described here'),

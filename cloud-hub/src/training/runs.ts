@@ -56,17 +56,34 @@ export type RunDesk = {
   /** @throws {Refusal} notFound */
   curves(runId: string, range: { from?: number; to?: number; points?: number }): Promise<RunCurves>
   /**
+   * Looks whether a run could be asked for.
+   * @returns whose next version it would be
+   * @throws {Refusal} as `add`, but for the queue
+   */
+  check(request: RunRequest): Promise<{ readonly model: string }>
+  /**
    * Asks for a run.
    * @param from.schedule name of the schedule that does
    * @param from.runId of whoever must know it before
+   * @param from.trial where it is one of a search: it leaves no model version until `keepTrial`
    * @throws {Refusal} notFound for dataset or parent; badRequest for the recipe; unavailable without a trainer; as `JobQueue.add`
    */
   add(
     request: RunRequest,
     by: string,
     note: AuditNote,
-    from?: { readonly schedule?: string; readonly runId?: string },
+    from?: {
+      readonly schedule?: string
+      readonly runId?: string
+      readonly trial?: { readonly searchId: string; readonly share: number }
+    },
   ): Promise<Run>
+  /**
+   * Queues a trial that has ended once more: it goes on from its last checkpoint, with no step left, and its result becomes a
+   * model version.
+   * @throws {Refusal} notFound; conflict where it is no trial that has ended, or is kept already; as `JobQueue.add`
+   */
+  keepTrial(runId: string, by: string): Promise<Run>
   /** @throws {Refusal} notFound; conflict where it neither waits nor runs */
   pause(runId: string, note: AuditNote): Promise<Run>
   /** @throws {Refusal} notFound; conflict where it is not paused, failed or cancelled */
@@ -133,6 +150,30 @@ export function openRunDesk(deps: {
     return { model: model ?? name, layout: layout || shown.model.layout }
   }
 
+  /** What a request stands for, once all that it names is there and fits. */
+  async function check(request: RunRequest) {
+    const able = needTrainer()
+    const { dataset, fold, parent, recipe = {}, replay, compareWith = [] } = request
+    const recipeText = JSON.stringify(recipe)
+    if (recipeText.length > recipeCharactersMax) {
+      throw new Refusal(
+        'badRequest',
+        `Cannot use the recipe: it has ${recipeText.length} characters, at most ${recipeCharactersMax} may be`,
+      )
+    }
+    try {
+      able.check({ parent, recipe })
+    } catch (cause) {
+      const { message, hint } = cause as Error & { hint?: string }
+      throw new Refusal('badRequest', hint ? `${message}; ${hint}` : message, { cause })
+    }
+    const { digest } = await datasets.frozen(dataset.name, dataset.version, fold)
+    if (replay !== undefined) await datasets.frozen(dataset.name, replay)
+    const { model, layout } = await resultOf(request)
+    for (const version of compareWith) await models.show(model, version)
+    return { recipeText, digest, model, layout, codeVersion: able.codeVersion }
+  }
+
   /** Changes a run in a transaction with its audit entry. */
   async function change(
     runId: string,
@@ -157,11 +198,22 @@ export function openRunDesk(deps: {
     return before
   }
 
+  const searching = (db: Store['writer']) =>
+    db
+      .selectFrom('run_search')
+      .select('run_search.search_id')
+      .where('run_search.state', 'in', ['running', 'keeping'])
+
+  const isSearching = async (searchId: string): Promise<boolean> =>
+    (await searching(store.writer).where('search_id', '=', searchId).executeTakeFirst()) !==
+    undefined
+
   async function forget(): Promise<void> {
     const old = await store.writer
       .selectFrom('run')
       .select('run_id')
       .where('state', 'in', ['ended', 'failed', 'cancelled'])
+      .where('search_id', 'not in', searching(store.writer))
       .orderBy('created_at', 'desc')
       .offset(runsMax)
       .limit(20)
@@ -313,27 +365,12 @@ export function openRunDesk(deps: {
       return { points: steps.points, curves: [...steps.curves, ...others.curves] }
     },
 
-    add: async (request, by, note, { schedule = '', runId = randomUUID() } = {}) => {
-      const able = needTrainer()
-      const { dataset, fold, parent, recipe = {}, seed = 1, note: text = '' } = request
-      const recipeText = JSON.stringify(recipe)
-      if (recipeText.length > recipeCharactersMax) {
-        throw new Refusal(
-          'badRequest',
-          `Cannot use the recipe: it has ${recipeText.length} characters, at most ${recipeCharactersMax} may be`,
-        )
-      }
-      try {
-        able.check({ parent, recipe })
-      } catch (cause) {
-        const { message, hint } = cause as Error & { hint?: string }
-        throw new Refusal('badRequest', hint ? `${message}; ${hint}` : message, { cause })
-      }
-      const { digest } = await datasets.frozen(dataset.name, dataset.version, fold)
+    check,
+
+    add: async (request, by, note, { schedule = '', runId = randomUUID(), trial } = {}) => {
+      const { dataset, fold, parent, seed = 1, note: text = '' } = request
       const { replay, candidate = false, compareWith = [] } = request
-      if (replay !== undefined) await datasets.frozen(dataset.name, replay)
-      const { model, layout } = await resultOf(request)
-      for (const version of compareWith) await models.show(model, version)
+      const { recipeText, digest, model, layout, codeVersion } = await check(request)
       const jobId = randomUUID()
       note.about({ target: runId, detail: `${model} on ${dataset.name}/${dataset.version}` })
       await store.writer
@@ -345,9 +382,10 @@ export function openRunDesk(deps: {
           compile: request.compile ? JSON.stringify(request.compile) : '',
           ...{ candidate: candidate ? 1 : 0, replay: replay ?? null },
           compare_with: JSON.stringify(compareWith),
+          ...(trial && { search_id: trial.searchId, share: trial.share, keeps: 0 }),
           ...{ step: 0, steps: 0, epoch: 0, eta_ms: null, images_per_second: 0, phase: '' },
           ...{ loss: null, key_figure: '', error: '', resumed: 0, result: '' },
-          ...{ code_version: able.codeVersion, log: '[]', author: by, schedule },
+          ...{ code_version: codeVersion, log: '[]', author: by, schedule },
           ...{ created_at: clock(), started_at: null, ended_at: null, heard_at: null },
           active_ms: 0,
         })
@@ -360,6 +398,33 @@ export function openRunDesk(deps: {
         throw error
       }
       await forget()
+      return await told(runId)
+    },
+
+    keepTrial: async (runId, by) => {
+      const jobId = randomUUID()
+      const row = await find(runId)
+      const again = await store.writer
+        .updateTable('run')
+        .set({ keeps: 1, state: 'queued', job_id: jobId, error: '', ended_at: null })
+        .where('run_id', '=', runId)
+        .where('search_id', '<>', '')
+        .where('keeps', '=', 0)
+        .where('state', '=', 'ended')
+        .executeTakeFirst()
+      if (Number(again.numUpdatedRows) === 0) {
+        throw new Refusal('conflict', `Cannot keep the trial: its run is ${row.state}`)
+      }
+      try {
+        await enqueue(runId, jobId, by, unwritten)
+      } catch (error) {
+        await store.writer
+          .updateTable('run')
+          .set({ keeps: 0, state: 'ended', ended_at: row.ended_at })
+          .where('run_id', '=', runId)
+          .execute()
+        throw error
+      }
       return await told(runId)
     },
 
@@ -376,6 +441,13 @@ export function openRunDesk(deps: {
 
     resume: async (runId, by, note) => {
       needTrainer()
+      const { search_id, keeps, state } = await find(runId)
+      if (search_id !== '' && keeps === 0 && (state === 'failed' || state === 'cancelled')) {
+        throw new Refusal(
+          'conflict',
+          `Cannot resume the run: it is a trial that was ${state}, and its search goes on without it`,
+        )
+      }
       const may: RunState[] = ['paused', 'failed', 'cancelled']
       const jobId = randomUUID()
       const values = {
@@ -416,6 +488,12 @@ export function openRunDesk(deps: {
       const row = await find(runId)
       if (!isRunOver({ state: row.state as RunState })) {
         throw new Refusal('conflict', `Cannot remove the run: it is ${row.state}; cancel it first`)
+      }
+      if (row.search_id !== '' && (await isSearching(row.search_id))) {
+        throw new Refusal(
+          'conflict',
+          'Cannot remove the run: its search goes on; cancel that first',
+        )
       }
       await erase(runId, (tx) => note.within(tx))
     },
@@ -500,7 +578,7 @@ export function openRunDesk(deps: {
 }
 
 /** Of a change whose entry is written with the run. */
-const unwritten: AuditNote = {
+export const unwritten: AuditNote = {
   about: () => {},
   of: () => unwritten,
   changesNothing: () => {},

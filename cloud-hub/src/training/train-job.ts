@@ -103,7 +103,8 @@ export function trainAct(deps: {
         signal.throwIfAborted()
         return await record.paused()
       }
-      await keepResult(result, parent, data, labels, folder)
+      if (row.keeps === 1) await keepResult(result, parent, data, labels, folder)
+      else await keepTrial(result, folder)
     } catch (error) {
       if (!signal.aborted) record.say('error', (error as Error).message)
       throw error
@@ -172,8 +173,8 @@ export function trainAct(deps: {
           // All is new, or nothing is.
           ...(row.replay !== null && !replayed ? [{ replayShare: 0 }] : []),
         ],
-        seed: row.seed,
-        folder,
+        ...(row.share < 1 && { share: row.share }),
+        ...{ seed: row.seed, folder },
       }
       const result = await trainer.train(order, {
         told: (word) => {
@@ -196,6 +197,21 @@ export function trainAct(deps: {
         await keepNext()
       }
       return result
+    }
+
+    /** What a search chooses by, and what people look at; the weights stay in the last checkpoint. */
+    async function keepTrial(
+      result: Extract<TrainResult, { kind: 'ended' }>,
+      folder: string,
+    ): Promise<void> {
+      const { validation, seconds, step } = result
+      if (!validation) throw new Error('There are no validation samples to choose by')
+      await record.evaluated('validation', step, validation)
+      for (const [kind, name] of leaves) {
+        const file = join(folder, name)
+        if (kind !== 'model' && (await isFile(file))) await record.keep(kind, file)
+      }
+      await record.tried({ figures: validation, seconds })
     }
 
     async function keepResult(

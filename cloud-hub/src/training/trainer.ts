@@ -7,6 +7,7 @@ import type {
   TrainOrder,
   TrainProgress,
   TrainResult,
+  TrialPlanner,
 } from '@edgeloop/model-compiler/train'
 import type { ComparedModel } from '@edgeloop/protocol'
 import type { LaidOut } from '../datasets/versions.ts'
@@ -42,6 +43,8 @@ export type Trainer = {
   readonly codeVersion: string
   /** @throws {Error} when the recipe has a key or a value that is none, or the net is not known; naming the nearest */
   check(given: { readonly parent: string; readonly recipe: unknown }): void
+  /** Which trials a search has, and which of them is best. */
+  readonly trials: TrialPlanner
   /**
    * Trains in `order.folder`, going on from a checkpoint that lies there.
    * @param options.pause asks for a checkpoint and the end

@@ -143,6 +143,14 @@ function Head({ detail }: { detail: RunDetail }) {
           By {run.schedule === '' ? run.by : `the schedule ${run.schedule}`},{' '}
           <Ago at={run.createdAt} />
         </li>
+        {run.searchId && (
+          <li>
+            A trial of{' '}
+            <Link to="/searches/$searchId" params={{ searchId: run.searchId }}>
+              a search
+            </Link>
+          </li>
+        )}
         <li>Ran for {sayDuration(run.activeMs)}</li>
         {run.imagesPerSecond > 0 && <li>{sayCount(Math.round(run.imagesPerSecond))} images/s</li>}
         {run.loss !== null && <li>Loss {sayFigure(run.loss)}</li>}

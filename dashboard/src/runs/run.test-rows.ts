@@ -26,6 +26,7 @@ export const sampleRun: Run = {
   codeVersion: '0.1.0',
   by: 'ada',
   schedule: '',
+  searchId: '',
   createdAt: '2026-11-21T11:00:00.000Z',
   startedAt: null,
   endedAt: null,

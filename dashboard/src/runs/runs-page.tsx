@@ -20,6 +20,7 @@ import { runListQuery, trainerQuery, useRunChanges } from './run-queries.ts'
 import { runName, sayFigure, sayRunState, saySteps } from './run-words.ts'
 import classes from './runs.module.css'
 import { Schedules } from './schedules.tsx'
+import { Searches } from './searches.tsx'
 
 const route = getRouteApi('/in/runs')
 
@@ -98,6 +99,7 @@ export function RunsPage() {
             <RunCharts runs={drawn} points={linePoints} range={{}} empty="No figures yet" />
           </section>
         )}
+        <Searches />
         <Schedules mayChange={whyNot === undefined} />
       </div>
       {trainer && (

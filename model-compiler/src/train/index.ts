@@ -70,5 +70,6 @@ export {
   type SearchResult,
   type TrialOutcome,
 } from './trials/run-trials.ts'
-export { partOf, Search, searchOf } from './trials/search.ts'
+export { partOf, searchOf } from './trials/search.ts'
+export { type TrialPlanner, type TriedTrial, trialPlanner } from './trials/trial-planner.ts'
 export { parallelCoordinates, trialsPage, trialsSection } from './trials/trials-page.ts'

@@ -2,14 +2,15 @@
  * Which trial is next. Looks only at the search and at what has ended: a search that was killed reads its table and asks
  * again. Halving gives all candidates a fraction of the epochs, the best of them more, and the last few all.
  */
+import type { SearchPlan, TrialSettings } from '@edgeloop/protocol'
 import { type FigureName, figures, isBetter } from '../../evaluate/figures.ts'
-import { candidate, candidateCount, factorDefault, type Search, type Settings } from './search.ts'
+import { candidate, candidateCount, factorDefault } from './search.ts'
 
 export type Trial = {
   /** Names its folder: candidate and round, from 1. */
   readonly id: string
   readonly candidate: number
-  readonly settings: Settings
+  readonly settings: TrialSettings
   /** Of halving; else 0. */
   readonly round: number
   /** Share of the recipe's epochs (0..1]. */
@@ -27,7 +28,7 @@ export type EndedTrial = Trial & {
 
 /** Candidates and epochs of each round of halving; one round of all else. */
 export function roundsOf(
-  search: Search,
+  search: SearchPlan,
 ): readonly { readonly candidates: number; readonly share: number }[] {
   const count = candidateCount(search)
   if (search.method !== 'halving') return [{ candidates: count, share: 1 }]
@@ -42,7 +43,7 @@ export function roundsOf(
 
 /** @returns undefined when all are done */
 export function nextTrial(
-  search: Search,
+  search: SearchPlan,
   seed: number,
   metric: FigureName,
   ended: readonly EndedTrial[],
@@ -69,8 +70,31 @@ export function nextTrial(
   return undefined
 }
 
+/** What each task is judged by, where the search does not say. */
+const deciding = ['accuracy', 'ap50', 'miou', 'rmse'] as const satisfies readonly FigureName[]
+
+/** The figure that decides. */
+export function metricOf(
+  { metric }: SearchPlan,
+  ended: readonly Pick<EndedTrial, 'figures'>[],
+): FigureName {
+  if (metric !== undefined && isFigure(metric)) return metric
+  return deciding.find((name) => ended.some(({ figures: found }) => name in found)) ?? deciding[0]
+}
+
+/** Trials that all fail in the same words have nothing to do with what is searched. */
+const sameFailuresMax = 3
+
+/** Why a search need not go on: its first trials all say the same; undefined where it may. */
+export function hopelessness(ended: readonly Pick<EndedTrial, 'failure'>[]): string | undefined {
+  const [first] = ended
+  if (ended.length < sameFailuresMax || first?.failure === undefined) return undefined
+  if (!ended.every(({ failure }) => failure === first.failure)) return undefined
+  return `the first ${ended.length} trials all fail; they say: ${first.failure}`
+}
+
 /** How many trials there are in all, if none fails. */
-export const trialCount = (search: Search): number =>
+export const trialCount = (search: SearchPlan): number =>
   roundsOf(search).reduce((sum, { candidates }) => sum + candidates, 0)
 
 /** Best first: those with more epochs before those with fewer, then by the figure; failed ones last. Ties by candidate. */
@@ -85,4 +109,4 @@ export function ranked(ended: readonly EndedTrial[], metric: FigureName): EndedT
   })
 }
 
-export const isFigure = (name: string): name is FigureName => Object.hasOwn(figures, name)
+const isFigure = (name: string): name is FigureName => Object.hasOwn(figures, name)

@@ -5,18 +5,20 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { SearchPlan } from '@edgeloop/protocol'
 import type { FigureName } from '../../evaluate/figures.ts'
 import type { Figures } from '../run/progress.ts'
 import { TrainError } from '../run/train-error.ts'
 import {
   type EndedTrial,
-  isFigure,
+  hopelessness,
+  metricOf,
   nextTrial,
   ranked,
   type Trial,
   trialCount,
 } from './plan-trials.ts'
-import { partOf, type Search } from './search.ts'
+import { partOf } from './search.ts'
 
 /** What one trial comes to. */
 export type TrialOutcome = {
@@ -44,7 +46,7 @@ export type SearchResult = {
 }
 
 export type SearchOptions = {
-  readonly search: Search
+  readonly search: SearchPlan
   readonly seed: number
   /** What else decides over the outcome (data, model, split, recipe): a table made with others is not gone on with. */
   readonly subject: string
@@ -104,14 +106,6 @@ export async function runTrials(options: SearchOptions): Promise<SearchResult> {
   return { metric, trials, best, folder: folderOf(folder, best) }
 }
 
-/** What each task is judged by, where the search does not say. */
-const deciding = ['accuracy', 'ap50', 'miou', 'rmse'] as const satisfies readonly FigureName[]
-
-function metricOf({ metric }: Search, ended: readonly EndedTrial[]): FigureName {
-  if (metric !== undefined && isFigure(metric)) return metric
-  return deciding.find((name) => ended.some(({ figures: found }) => name in found)) ?? deciding[0]
-}
-
 async function outcomeOf(
   { search, folder, train, signal }: SearchOptions,
   trial: Trial,
@@ -138,17 +132,9 @@ async function outcomeOf(
   }
 }
 
-/** Trials that all fail in the same words have nothing to do with what is searched. */
-const sameFailuresMax = 3
-
 function refuseHopeless(ended: readonly EndedTrial[]): void {
-  const [first] = ended
-  if (ended.length < sameFailuresMax || first?.failure === undefined) return
-  if (ended.every(({ failure }) => failure === first.failure)) {
-    throw new TrainError(
-      `Cannot search: the first ${ended.length} trials all fail; they say: ${first.failure}`,
-    )
-  }
+  const why = hopelessness(ended)
+  if (why !== undefined) throw new TrainError(`Cannot search: ${why}`)
 }
 
 const folderOf = (folder: string, { id }: Trial): string => join(folder, `trial-${id}`)

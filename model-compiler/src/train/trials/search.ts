@@ -2,56 +2,13 @@
  * A search: which keys of a recipe are tried with which values, and in what way. One schema checks what a user writes;
  * every candidate is then a part of a recipe, checked as one.
  */
+import { SearchPlan, type SearchSpan, searchMethods, type TrialSettings } from '@edgeloop/protocol'
 import { nearestName } from '@edgeloop/protocol/nearest'
-import { type Static, Type } from 'typebox'
 import { Check, Errors } from 'typebox/value'
 import { figures } from '../../evaluate/figures.ts'
 import { seeded } from '../../evaluate/seeded.ts'
 import { type Recipe, recipeOf } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
-
-const closed = { additionalProperties: false } as const
-const Plain = Type.Union([Type.Number(), Type.String(), Type.Boolean(), Type.Null()])
-
-/** Values between two ends. */
-export const Span = Type.Object(
-  {
-    from: Type.Number(),
-    to: Type.Number(),
-    /** `log` draws each power of ten as often. */
-    scale: Type.Optional(Type.Union([Type.Literal('linear'), Type.Literal('log')])),
-    whole: Type.Optional(Type.Boolean({ description: 'whole numbers only' })),
-    /** How many values a grid takes of it, ends included. */
-    steps: Type.Optional(Type.Integer({ minimum: 2, maximum: 100 })),
-  },
-  closed,
-)
-export type Span = Static<typeof Span>
-
-export const searchMethods = ['grid', 'random', 'halving'] as const
-
-export const Search = Type.Object(
-  {
-    method: Type.Enum(searchMethods),
-    /** Values by key of the recipe (`optimizer.learningRate`): a list, or two ends. */
-    keys: Type.Record(
-      Type.String({ minLength: 1, maxLength: 100 }),
-      Type.Union([Type.Array(Plain, { minItems: 1, maxItems: 100 }), Span]),
-      { minProperties: 1, maxProperties: 20 },
-    ),
-    /** How many candidates are drawn (random and halving). */
-    trials: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-    /** Halving: one of so many goes on, with so many times the epochs. */
-    factor: Type.Optional(Type.Integer({ minimum: 2, maximum: 10 })),
-    /** The figure of the validation samples that decides (default: the task's own). */
-    metric: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
-  },
-  closed,
-)
-export type Search = Static<typeof Search>
-
-/** A part of a recipe by its keys, as `keys` names them. */
-export type Settings = Readonly<Record<string, string | number | boolean | null>>
 
 /** Most trials of a grid: beyond, somebody has not multiplied. */
 const gridMax = 1000
@@ -63,8 +20,8 @@ export const factorDefault = 3
  * @param recipe what the candidates are laid over
  * @throws {TrainError} naming the key that is unknown, or the value that does not fit
  */
-export function searchOf(given: unknown, recipe: Recipe): Search {
-  if (!Check(Search, given)) throw refusal(given)
+export function searchOf(given: unknown, recipe: Recipe): SearchPlan {
+  if (!Check(SearchPlan, given)) throw refusal(given)
   const { metric } = given
   if (metric !== undefined && !Object.hasOwn(figures, metric)) {
     const near = nearestName(metric, Object.keys(figures))
@@ -102,7 +59,7 @@ function refusal(given: unknown): TrainError {
   if (!isObject) {
     return new TrainError('Cannot use the search: it is no object', 'it has a method and keys')
   }
-  const known = Object.keys(Search.properties)
+  const known = Object.keys(SearchPlan.properties)
   const unknown = Object.keys(given).find((key) => !known.includes(key))
   if (unknown !== undefined) {
     const near = nearestName(unknown, known)
@@ -111,7 +68,7 @@ function refusal(given: unknown): TrainError {
       near === undefined ? `it knows ${known.join(', ')}` : `did you mean "${near}"?`,
     )
   }
-  const { instancePath, message } = Errors(Search, given)[0]!
+  const { instancePath, message } = Errors(SearchPlan, given)[0]!
   const place = instancePath.slice(1).replaceAll('/', '.')
   return new TrainError(
     `Cannot use the search: ${[place, message].filter((text) => text !== '').join(' ')}`,
@@ -119,7 +76,11 @@ function refusal(given: unknown): TrainError {
   )
 }
 
-function checkSpan(key: string, values: Search['keys'][string], method: Search['method']): void {
+function checkSpan(
+  key: string,
+  values: SearchPlan['keys'][string],
+  method: SearchPlan['method'],
+): void {
   if (Array.isArray(values)) return
   const { from, to, scale, steps } = values
   if (!(from < to)) {
@@ -142,12 +103,12 @@ function checkSpan(key: string, values: Search['keys'][string], method: Search['
 const isBudget = (key: string): boolean => key === 'epochs' || key === 'steps'
 
 /** How many candidates a search has. */
-export function candidateCount({ method, keys, trials = trialsDefault }: Search): number {
+export function candidateCount({ method, keys, trials = trialsDefault }: SearchPlan): number {
   if (method !== 'grid') return trials
   return Object.values(keys).reduce((product, values) => product * valuesOf(values).length, 1)
 }
 
-const valuesOf = (values: Search['keys'][string]): readonly Settings[string][] =>
+const valuesOf = (values: SearchPlan['keys'][string]): readonly TrialSettings[string][] =>
   Array.isArray(values)
     ? values
     : Array.from({ length: values.steps ?? 2 }, (_, at) =>
@@ -155,7 +116,7 @@ const valuesOf = (values: Search['keys'][string]): readonly Settings[string][] =
       )
 
 /** @param share 0..1 of the way from one end to the other */
-function valueAt({ from, to, scale = 'linear', whole = false }: Span, share: number): number {
+function valueAt({ from, to, scale = 'linear', whole = false }: SearchSpan, share: number): number {
   const value = scale === 'log' ? from * (to / from) ** share : from + (to - from) * share
   if (whole) return Math.min(Math.floor(to), Math.max(Math.ceil(from), Math.round(value)))
   // What a person can read and type again.
@@ -166,7 +127,7 @@ function valueAt({ from, to, scale = 'linear', whole = false }: Span, share: num
  * The settings of one candidate, which do not depend on what came before: a search that goes on draws the same.
  * @param index from 0
  */
-export function candidate(search: Search, seed: number, index: number): Settings {
+export function candidate(search: SearchPlan, seed: number, index: number): TrialSettings {
   const names = Object.keys(search.keys).sort()
   if (search.method === 'grid') {
     let rest = index
@@ -192,8 +153,8 @@ export function candidate(search: Search, seed: number, index: number): Settings
   )
 }
 
-/** Settings as the part of a recipe that they stand for. */
-export function partOf(settings: Settings): unknown {
+/** TrialSettings as the part of a recipe that they stand for. */
+export function partOf(settings: TrialSettings): unknown {
   const part: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(settings)) {
     const path = key.split('.')

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import type { SearchPlan } from '@edgeloop/protocol'
 import { type Recipe, recipeDefault, recipeOf } from '../run/recipe.ts'
 import { TrainError } from '../run/train-error.ts'
 import {
@@ -15,7 +16,7 @@ import {
   trialCount,
 } from './plan-trials.ts'
 import { runTrials, type SearchOptions } from './run-trials.ts'
-import { candidate, candidateCount, partOf, type Search, searchOf } from './search.ts'
+import { candidate, candidateCount, partOf, searchOf } from './search.ts'
 import { parallelCoordinates, trialsSection } from './trials-page.ts'
 
 const rate = 'optimizer.learningRate'
@@ -36,7 +37,7 @@ function hill({ optimizer, epochs: all }: Recipe, share: number): number {
 
 const optionsOf = (
   folder: string,
-  search: Search,
+  search: SearchPlan,
   more: Partial<SearchOptions> = {},
 ): SearchOptions => ({
   ...{ search, seed: 3, subject: 'hill', folder },
@@ -222,7 +223,7 @@ test('where less is better, the least is the best', () => {
     order.map(({ id }) => id),
     ['3', '1', '2'],
   )
-  const search: Search = { method: 'grid', keys: { batch: [1] } }
+  const search: SearchPlan = { method: 'grid', keys: { batch: [1] } }
   assert.equal(nextTrial(search, 1, 'rmse', [trial(0, 1)]), undefined)
 })
 
