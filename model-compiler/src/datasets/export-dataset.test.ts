@@ -160,6 +160,32 @@ for (const format of ['coco', 'yolo', 'cvat', 'label-studio'] as const) {
   })
 }
 
+test('coco: a crowd is written as runs, as those who evaluate masks count on', async (t) => {
+  const folder = await emptyFolder(t)
+  const crowd: Annotation = {
+    kind: 'box',
+    label: labels[0]!,
+    box: [0.25, 0.5, 0.5, 0.5],
+    crowd: true,
+  }
+  const dataset = await setOf(folder, [
+    { name: 'a.png', annotations: [crowd], stream: undefined, capturedAt: undefined },
+  ])
+  const out = join(folder, 'out')
+  await exportDataset(dataset, out, { format: 'coco' })
+  const [json = ''] = (await readdir(out, { recursive: true })).filter((name) =>
+    name.endsWith('.json'),
+  )
+  const { annotations, images } = JSON.parse(await readFile(join(out, json), 'utf8'))
+  const [{ width, height }] = images
+  const { counts, size } = annotations[0].segmentation
+  assert.deepEqual(size, [height, width])
+  const inside = counts.filter((_: number, at: number) => at % 2 === 1)
+  const sum = (all: number[]) => all.reduce((whole, one) => whole + one, 0)
+  assert.deepEqual([sum(counts), sum(inside)], [width * height, (width * height) / 4])
+  assert.deepEqual(contentOf(await openDataset(out, { labels })), contentOf(dataset))
+})
+
 /** Sixteen pictures of plain pixels with a class each. */
 function digits(channels: 1 | 3): Dataset {
   const size = 4 * 3 * channels

@@ -85,6 +85,7 @@ const coco = JSON.stringify({
       segmentation: { counts: 'x', size: [8, 8] },
       iscrowd: 1,
     },
+    { image_id: 1, category_id: 2, segmentation: { counts: [9, 3, 5, 3, 44], size: [8, 8] } },
   ],
   categories: [
     { id: 1, name: 'nut' },

@@ -195,7 +195,7 @@ test('COCO: pixels become shares, categories come in the order of their numbers,
   const listed = problemsOf(dataset).join('\n')
   for (const expected of [
     /images\[2\] is "\.\.\/\.\.\/\.\.\/etc\/passwd", and there is no such image/,
-    /annotations\[2\] has a mask of runs/,
+    /annotations\[2\] has a mask of 1 pixels for a picture of 10×10/,
     /annotations\[3\] is of category 9/,
     /annotations\[4\] is of image 4/,
     /annotations\[5\] has a bbox that is not four numbers/,
@@ -203,6 +203,40 @@ test('COCO: pixels become shares, categories come in the order of their numbers,
   ]) {
     assert.match(listed, expected)
   }
+})
+
+test('COCO: masks written as runs become outlines, and a crowd without a box the box of its mask', async (t) => {
+  const json = cocoOf({ id: 1, file_name: 'a.png', width: 10, height: 5 })
+  // Columns 2 and 3, rows 1 to 3.
+  const square = { counts: [11, 3, 2, 3, 31], size: [5, 10] }
+  json.annotations.push(
+    { image_id: 1, category_id: 3, bbox: [2, 1, 2, 3], iscrowd: 0, segmentation: square },
+    { image_id: 1, category_id: 7, iscrowd: 1, segmentation: square },
+    { image_id: 1, category_id: 7, segmentation: { counts: [0, 6], size: [2, 3] } },
+    { image_id: 1, category_id: 7, segmentation: { counts: [50], size: [5, 10] } },
+  )
+  const folder = await folderWith(t, {
+    'a.png': await png(10, 5),
+    'annotations.json': JSON.stringify(json),
+  })
+  const dataset = await openDataset(folder)
+  assert.deepEqual(dataset.samples[0]?.annotations, [
+    { kind: 'box', label: 'cat', box: [0.2, 0.2, 0.2, 0.6] },
+    {
+      kind: 'polygon',
+      label: 'cat',
+      points: [
+        [0.2, 0.2],
+        [0.4, 0.2],
+        [0.4, 0.8],
+        [0.2, 0.8],
+      ],
+    },
+    { kind: 'box', label: 'dog', box: [0.2, 0.2, 0.2, 0.6], crowd: true },
+  ])
+  const listed = problemsOf(dataset).join('\n')
+  assert.match(listed, /annotations\[2\] has a mask of 3×2 pixels for an image of 10×5/)
+  assert.match(listed, /annotations\[3\] has an empty mask/)
 })
 
 test('YOLO: boxes and outlines with their line, names from the file above, images without a text hold nothing', async (t) => {

@@ -1,6 +1,7 @@
 /** A data set as COCO's JSON. Pure. */
-import type { Sample } from '../dataset.ts'
+import type { Box, Sample } from '../dataset.ts'
 import { outlinedOf } from '../outlines.ts'
+import { boxRuns } from './run-lengths.ts'
 
 /** Labels are numbered from 1, as everywhere in COCO. */
 export function cocoText(
@@ -17,9 +18,11 @@ export function cocoText(
       annotations.push({
         ...{ id: annotations.length + 1, image_id: at + 1, category_id: numbers.get(label) },
         ...{ bbox, area: rounded(bbox[2]! * bbox[3]!), iscrowd: crowd ? 1 : 0 },
-        segmentation: outlines.map((points) =>
-          points.flatMap(([px, py]) => [rounded(px * width), rounded(py * height)]),
-        ),
+        segmentation: crowd
+          ? crowdMask(box, width, height)
+          : outlines.map((points) =>
+              points.flatMap(([px, py]) => [rounded(px * width), rounded(py * height)]),
+            ),
       })
     }
     return {
@@ -30,6 +33,15 @@ export function cocoText(
   })
   const categories = labels.map((name, at) => ({ id: at + 1, name }))
   return `${JSON.stringify({ images, annotations, categories })}\n`
+}
+
+/** Who evaluates masks counts on runs where a crowd is: all of its box is the crowd. */
+function crowdMask([x, y, across, down]: Box, width: number, height: number): object {
+  const [left, top] = [Math.floor(x * width), Math.floor(y * height)].map((at) => Math.max(0, at))
+  const right = Math.min(width, Math.ceil((x + across) * width - 1e-6))
+  const bottom = Math.min(height, Math.ceil((y + down) * height - 1e-6))
+  const box = [left!, top!, Math.max(1, right - left!), Math.max(1, bottom - top!)] as const
+  return { counts: boxRuns(box, width, height), size: [height, width] }
 }
 
 /** To a thousandth of a pixel. */

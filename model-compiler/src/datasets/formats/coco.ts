@@ -1,6 +1,5 @@
 /**
- * COCO's form: one JSON for all images, their boxes and outlines, in pixels. Masks written as runs are not unpacked: their
- * boxes are read. What we know beyond COCO (site and stream) is in `edgeloop` of an image.
+ * COCO's form: one JSON for all images, their boxes and outlines, in pixels; masks written as runs become outlines. What we know beyond COCO (site and stream) is in `edgeloop` of an image.
  */
 import { basename } from 'node:path'
 import type { Box, Point } from '../dataset.ts'
@@ -9,6 +8,8 @@ import type { Draft, Read, Reading, Size } from '../draft.ts'
 import type { FileTree } from '../file-tree.ts'
 import { foldersOf, imagesAmong } from '../image-names.ts'
 import { Problems } from '../problems.ts'
+import { readRunLengths, unpackMask } from './run-lengths.ts'
+import { traceMask } from './trace-mask.ts'
 
 /** Most bytes of a JSON: all annotations of COCO 2017 are 470 MB, and a string holds 512. */
 const jsonBytesMax = 500_000_000
@@ -238,9 +239,28 @@ function annotationsOf(
     if (points) found.push({ kind: 'polygon', label, points, at: place })
     else fault('has an outline that is not pairs of numbers')
   }
-  if (isEntry(segmentation) && !crowd) {
-    const text = `${what} has a mask of runs, which is not read; its box is`
-    problems.add({ kind: 'not-carried', file, text })
+  if (isEntry(segmentation)) {
+    const mask = maskOf(segmentation, { width, height })
+    if ('problem' in mask) {
+      // The box says all that is kept of a crowd.
+      if (!crowd || found.length === 0) {
+        problems.add({ kind: mask.kind, file, text: `${what} ${mask.problem}` })
+      }
+    } else {
+      const { left, top, across, down } = mask
+      const box: Box = [left / width, top / height, across / width, down / height]
+      if (found.length === 0)
+        found.push({ kind: 'box', label, box, ...(crowd && { crowd }), at: place })
+      const rings = crowd ? [] : mask.rings()
+      if (!rings) {
+        const text = `${what} has a mask that is too ragged for outlines; its box is read`
+        problems.add({ kind: 'not-carried', file, text })
+      }
+      for (const ring of rings ?? []) {
+        const points = ring.map(([x, y]): Point => [x / width, y / height])
+        found.push({ kind: 'polygon', label, points, at: place })
+      }
+    }
   }
   if (found.length === 0) return fault('has neither a box nor an outline')
   return found
@@ -254,4 +274,40 @@ function pointsOf(ring: unknown, width: number, height: number): Point[] | undef
     { length: numbers.length / 2 },
     (_, at): Point => [numbers[2 * at]! / width, numbers[2 * at + 1]! / height],
   )
+}
+
+/** Corners of one outline that any store of ours takes. */
+const ringCornersMax = 10_000
+
+/** What a mask spans in pixels, and its outlines; undefined where there would be too many corners. */
+type Mask = {
+  readonly left: number
+  readonly top: number
+  readonly across: number
+  readonly down: number
+  rings(): readonly (readonly (readonly [number, number])[])[] | undefined
+}
+
+function maskOf(
+  given: Entry,
+  { width, height }: Size,
+): Mask | { readonly problem: string; readonly kind: 'unreadable-label' | 'not-carried' } {
+  const read = readRunLengths(given)
+  if ('problem' in read) return { ...read, kind: 'unreadable-label' }
+  if (read.width !== width || read.height !== height) {
+    const problem = `has a mask of ${read.width}×${read.height} pixels for an image of ${width}×${height}`
+    return { problem, kind: 'unreadable-label' }
+  }
+  const part = unpackMask(read)
+  if (!part) {
+    return { problem: 'has a mask that is too large to be unpacked', kind: 'not-carried' }
+  }
+  if (part.width === 0) return { problem: 'has an empty mask', kind: 'unreadable-label' }
+  return {
+    ...{ left: part.x, top: part.y, across: part.width, down: part.height },
+    rings: () => {
+      const rings = traceMask(part)
+      return rings?.some(({ length }) => length > ringCornersMax) ? undefined : rings
+    },
+  }
 }
