@@ -15,6 +15,7 @@ const repository = fileURLToPath(new URL('..', import.meta.url))
 export const material = fileURLToPath(new URL('../../shared/material', import.meta.url))
 
 const requirements = {
+  curl: { present: () => answers('curl', '--version'), way: 'install the package curl' },
   ffmpeg: { present: () => answers('ffmpeg', '-version'), way: 'install the package ffmpeg' },
   mosquitto: { present: () => answers('mosquitto', '-h'), way: 'install the package mosquitto' },
   'mosquitto-clients': {

@@ -137,6 +137,30 @@ export const HubConfig = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    inference: Type.Object(
+      {
+        modelsMax: Type.Integer({
+          minimum: 1,
+          maximum: 64,
+          default: 2,
+          description:
+            'Models that are open for others at once, each in a process of its own; the one not used for longest gives way',
+        }),
+        requestsMax: Type.Integer({
+          minimum: 1,
+          maximum: 1000,
+          default: 8,
+          description: 'Inferences by HTTP that run or wait; further ones are told to come again',
+        }),
+        perMinuteMax: Type.Integer({
+          minimum: 1,
+          maximum: 1_000_000,
+          default: 600,
+          description: 'Inferences by HTTP that one token or session may ask for in a minute',
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     homeAssistant: Type.Object(
       {
         url: Type.String({
@@ -221,6 +245,13 @@ export const HubConfig = Type.Object(
       maximum: 36_500,
       default: 30,
       description: 'Days for which the pictures of events are kept',
+    }),
+    inferencesKeptDays: Type.Integer({
+      minimum: 1,
+      maximum: 36_500,
+      default: 30,
+      description:
+        'Days for which batches are kept after they ended, and what models said of pictures since somebody asked for it',
     }),
     samplesKeptDays: Type.Integer({
       minimum: 1,

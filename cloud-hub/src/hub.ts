@@ -62,6 +62,8 @@ import { hostInUrl, listen } from './http/listen.ts'
 import { openAuthority } from './identity/authority.ts'
 import { openRevocations } from './identity/revocations.ts'
 import { makeStandIn } from './identity/stand-in.ts'
+import type { InferenceEngine } from './inference/engine.ts'
+import { openInference } from './inference/inference.ts'
 import { openIngest } from './ingest/ingest.ts'
 import { type AgentBundles, installCommand } from './installs/installs.ts'
 import { openJobWorker } from './jobs/job-worker.ts'
@@ -155,6 +157,8 @@ export async function openHub(
     compiler?: Compiler
     /** Trains and evaluates models; without it, or without a compiler, no run can be asked for. */
     trainer?: Trainer
+    /** Executes models for others; without it none is served, and no batch can be asked for. */
+    engine?: InferenceEngine
     /** Proposes annotations for samples that wait; without it only boxes and people do. */
     proposer?: Proposer
     /** What devices may be offered, instead of what was published and signed here. */
@@ -246,6 +250,7 @@ export async function openHub(
     liveClients: () => live.viewers,
     artifactTransfers: () => downloads.open,
     rolloutsOpen: () => keeper.open,
+    modelsOpen: () => inference.open,
     driftAlarms: () => driftKeeper.active,
   })
   const beat = setInterval(changes.beat, beatIntervalMs)
@@ -513,6 +518,7 @@ export async function openHub(
       changes.publish({ kind: 'job', job })
       void runs.heard(job).catch(failed)
       labelling.heard(job)
+      void inference.heard(job).catch(failed)
       if (job.endedAt !== null) pipelineKeeper?.wake()
     },
   })
@@ -580,6 +586,20 @@ export async function openHub(
     }),
   )
   opened.defer(fieldSamples.onArrived(labelling.arrived))
+  const inference = opened.use(
+    openInference({
+      ...{ store, models, samples, versions, queue: jobs, engine: deps.engine, metrics, clock },
+      limits: {
+        modelsMax: config.inference.modelsMax,
+        waitingMax: config.inference.requestsMax,
+      },
+      folder: workFolder,
+      version: packageJson.version,
+      queued: () => inferenceWorker?.wake(),
+    }),
+  )
+  const inferenceWorker =
+    deps.engine && opened.use(openJobWorker({ queue: jobs, failed, acts: inference.acts }))
   // People wait for what is proposed, not for archives.
   const labelWorker =
     deps.proposer && opened.use(openJobWorker({ queue: jobs, failed, acts: labelling.acts }))
@@ -722,6 +742,7 @@ export async function openHub(
       changed: (deviceId, streamId) => changes.publish({ kind: 'drift', deviceId, streamId }),
     }),
     pipelines,
+    inference,
     sites,
     rules,
     receivers,
@@ -767,6 +788,8 @@ export async function openHub(
       metrics,
       log,
       clock,
+      inferenceBodiesMax: config.inference.requestsMax,
+      inferencesPerMinuteMax: config.inference.perMinuteMax,
       // While the broker is away nothing arrives that could be stored.
       storing: () => ingest.storing && storeWatch.reachable && (broker?.reachable ?? true),
       version: packageJson.version,

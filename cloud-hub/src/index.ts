@@ -6,6 +6,12 @@ export { type BrokerConfigOptions, writeMosquittoConfig } from './broker/broker-
 export { HubConfig, readHubConfig } from './configuration.ts'
 export type { LaidOut } from './datasets/versions.ts'
 export { type Hub, type HubUrls, openHub } from './hub.ts'
+export {
+  type InferenceEngine,
+  type LookOptions,
+  ModelFault,
+  type ModelProcess,
+} from './inference/engine.ts'
 export type { AgentBundle, AgentBundles } from './installs/installs.ts'
 export type { JobProgress } from './jobs/job-worker.ts'
 export type {

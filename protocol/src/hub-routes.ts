@@ -30,6 +30,7 @@ export const RetentionKind = Type.Object({
     Type.Literal('audit'),
     Type.Literal('snapshots'),
     Type.Literal('samples'),
+    Type.Literal('inferences'),
   ]),
   keptDays: Type.Integer(),
   /** How many are too old now. */

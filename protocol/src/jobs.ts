@@ -9,6 +9,7 @@ export const jobKinds = [
   'dataset-freeze',
   'dataset-inspect',
   'label-suggest',
+  'infer',
   'train',
 ] as const
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const

@@ -28,6 +28,8 @@ export type Route = {
   readonly status?: 201 | 204
   /** True where a method that usually changes something changes nothing one must answer for: not audited. */
   readonly unaudited?: true
+  /** Whose manners it has: bodies are read by the handler, refusals are `{error}`. */
+  readonly speaks?: 'oip'
 }
 
 /**

@@ -10,6 +10,7 @@ import { eventRoutes } from './event-routes.ts'
 import { ruleRoutes } from './event-rules.ts'
 import { fleetRoutes } from './fleet-routes.ts'
 import { hubRoutes } from './hub-routes.ts'
+import { inferenceRoutes } from './inference.ts'
 import { labelRoutes } from './labelling.ts'
 import { modelRoutes } from './model-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
@@ -35,6 +36,7 @@ export const routes = {
   ...ruleRoutes,
   ...driftRoutes,
   ...pipelineRoutes,
+  ...inferenceRoutes,
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof routes

@@ -35,6 +35,7 @@ export const testMetrics = () =>
     liveClients: () => 0,
     artifactTransfers: () => 0,
     rolloutsOpen: () => 0,
+    modelsOpen: () => 0,
     driftAlarms: () => new Map(),
   })
 

@@ -50,6 +50,10 @@ const elsewhere: { readonly [N in RouteName]?: string } = {
   pipelineWaitSkip: './pipelines.test.ts',
   pipelinePark: './pipelines.test.ts',
   pipelineResume: './pipelines.test.ts',
+  inferenceBatchAdd: './inference.test.ts',
+  inferenceBatchCancel: './inference.test.ts',
+  inferenceBatchRetry: './inference.test.ts',
+  inferenceBatchRemove: './inference.test.ts',
 }
 
 /** What makes a route that changes something succeed. One that is missing here fails the walk below. */
@@ -282,6 +286,8 @@ test(
       .map(([name]) => name)
     assert.deepEqual(unaudited.sort(), [
       ...['blobPut', 'clipGone', 'clipPart', 'forgetPreview', 'livePut', 'logPut'],
+      // They compute, and leave nothing.
+      ...['oipInfer', 'oipVersionInfer'],
       // They say what would be, and change nothing.
       ...['rolloutPreview', 'ruleTest'],
       ...['sampleMissing', 'sampleOffer', 'samplePack', 'samplePart'],

@@ -14,6 +14,7 @@ import {
   type AgentBundles,
   type Compiler,
   type Hub,
+  type InferenceEngine,
   openHub,
   readHubConfig,
 } from '@edgeloop/cloud-hub'
@@ -21,6 +22,7 @@ import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/pro
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { type DestinationStream, pino } from 'pino'
+import { openHubEngine } from '../../cli/src/infer/hub-engine.ts'
 import { openHubProposer } from '../../cli/src/label/hub-proposer.ts'
 import { openHubCompiler } from '../../cli/src/model/hub-compiler.ts'
 import { openHubTrainer } from '../../cli/src/train/hub-trainer.ts'
@@ -80,6 +82,7 @@ export type Answer = { readonly status: number; readonly text: string }
  * @param options.logTo takes everything the hub logs, instead of standard error
  * @param options.bundles agents it gives to new boxes
  * @param options.compiler instead of that of the command line, in a hurry
+ * @param options.engine instead of that of the command line
  * @param options.artifacts what devices may be offered, instead of what was published
  * @param options.safePasswords hashes them at what that costs outside of tests
  */
@@ -93,12 +96,14 @@ export async function openTestHub(
     compiler = openHubCompiler({ measureSeconds: 0.2 }),
     artifacts,
     safePasswords = false,
+    engine = openHubEngine(),
   }: {
     logTo?: DestinationStream
     bundles?: AgentBundles
     compiler?: Compiler
     artifacts?: HubArtifacts
     safePasswords?: boolean
+    engine?: InferenceEngine
   } = {},
 ): Promise<TestHub> {
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
@@ -117,7 +122,7 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    const able = { compiler, trainer: openHubTrainer(), proposer: openHubProposer() }
+    const able = { compiler, trainer: openHubTrainer(), proposer: openHubProposer(), engine }
     const chosen = { ...(bundles && { bundles }), ...(artifacts && { artifacts }) }
     const cost = safePasswords ? {} : { passwordCost: { log2N: 4, r: 1, p: 1 } }
     return openHub(config, { log, clock, ...able, ...chosen, ...cost })

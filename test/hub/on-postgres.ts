@@ -22,6 +22,7 @@ export const storeTests = {
     'datasets',
     'runs',
     'field-samples',
+    'inference',
   ],
   people: [
     'access',

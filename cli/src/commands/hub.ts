@@ -167,9 +167,10 @@ async function runHub(options: Options): Promise<void> {
   const { openHubCompiler } = await import('../model/hub-compiler.ts')
   const { openHubTrainer } = await import('../train/hub-trainer.ts')
   const { openHubProposer } = await import('../label/hub-proposer.ts')
+  const { openHubEngine } = await import('../infer/hub-engine.ts')
   const able = {
     ...{ compiler: openHubCompiler(), trainer: openHubTrainer() },
-    proposer: openHubProposer(),
+    ...{ proposer: openHubProposer(), engine: openHubEngine() },
   }
   await using hub = await openHub(config, { log, bundles, ...able })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls

@@ -75,6 +75,11 @@ export type VersionDesk = {
   show(dataset: string, version: number): Promise<DatasetVersion>
   /** @throws {Refusal} notFound */
   samples(dataset: string, version: number, query: SampleQuery): Promise<SamplePage>
+  /** All samples of a version, in the order of its list. @throws {Refusal} notFound */
+  pictures(
+    dataset: string,
+    version: number,
+  ): Promise<readonly Pick<FrozenSample, 'digest' | 'name'>[]>
   /** Which side each sample of a version is on, by digest; of one with folds, in its first. @throws {Refusal} notFound */
   sides(dataset: string, version: number): Promise<ReadonlyMap<string, SplitName>>
   /** @throws {Error} when the dataset is gone, or its newest version is the same */
@@ -181,6 +186,8 @@ export function openVersionDesk(deps: {
       }
       return { samples: page, total, next }
     },
+
+    pictures: async (dataset, version) => (await listOf(await rowOf(dataset, version))).samples,
 
     sides: async (dataset, version) => {
       const { samples, splits } = await listOf(await rowOf(dataset, version))

@@ -2,6 +2,7 @@
 
 import { Readable } from 'node:stream'
 import { Refusal, type RunFileKind } from '@edgeloop/protocol'
+import { jsonLengthHeader } from '@edgeloop/protocol/oip'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { ArtifactDesk } from '../artifacts/artifacts.ts'
@@ -32,6 +33,7 @@ import type { DriftDesk } from '../drift/drift.ts'
 import { readDensity } from '../events/density.ts'
 import type { Events } from '../events/events.ts'
 import { setMark } from '../events/marks.ts'
+import type { Inference } from '../inference/inference.ts'
 import type { JobQueue } from '../jobs/jobs.ts'
 import type { Labelling } from '../labelling/labelling.ts'
 import type { Live } from '../live/live.ts'
@@ -111,6 +113,10 @@ export type Rooms = {
   readonly rules: RuleDesk
   readonly receivers: ReceiverDesk
   readonly deliveries: DeliveryDesk
+  readonly inference: Inference
+  /** Requests for inferences whose bodies are in memory at once. */
+  readonly inferenceBodiesMax: number
+  readonly inferencesPerMinuteMax: number
   readonly changes: Changes
   readonly metrics: Metrics
   readonly log: Logger
@@ -135,6 +141,17 @@ export function apiHandlers(rooms: Rooms): Handlers {
   const enter = ({ secret, person }: Bought, reply: FastifyReply) => {
     reply.setCookie(cookieName, secret, { ...cookie, maxAge: sessionMs / 1000 })
     return sessionOf(person)
+  }
+  const infer = async (
+    { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+    model: string,
+    version?: number,
+  ) => {
+    const { served } = rooms.inference
+    const length = request.headers[jsonLengthHeader]
+    const answer = await served.infer(model, version, request.body, length)
+    reply.headers(answer.headers)
+    return answer.body
   }
   return {
     health: async () => ({
@@ -575,6 +592,33 @@ export function apiHandlers(rooms: Rooms): Handlers {
       rooms.receivers.rotate(params.name, body.overlapHours ?? 24, note),
     receiverTest: ({ params }) =>
       rooms.receivers.test(params.name, AbortSignal.timeout(trialTimeoutMs)),
+    oipLive: async () => ({ live: true }),
+    oipReady: async () => ({ ready: rooms.inference.served.ready }),
+    oipServer: async () => rooms.inference.served.server(),
+    oipModel: ({ params }) => rooms.inference.served.describe(params.model),
+    oipModelReady: async ({ params }) => {
+      await rooms.inference.served.describe(params.model)
+      return { name: params.model, ready: true }
+    },
+    oipInfer: (call) => infer(call, call.params.model),
+    oipVersion: ({ params }) => rooms.inference.served.describe(params.model, params.version),
+    oipVersionReady: async ({ params }) => {
+      await rooms.inference.served.describe(params.model, params.version)
+      return { name: params.model, ready: true }
+    },
+    oipVersionInfer: (call) => infer(call, call.params.model, call.params.version),
+    inferenceBatchAdd: ({ body, person, note }) =>
+      rooms.inference.batches.add(body, signedIn(person).user, note),
+    inferenceBatchList: ({ query }) => rooms.inference.batches.list(query),
+    inferenceBatchShow: ({ params }) => rooms.inference.batches.show(params.taskId),
+    inferenceBatchResults: async ({ params, reply }) => {
+      const lines = await rooms.inference.batches.results(params.taskId)
+      return reply.send(Readable.from(lines, { objectMode: false }))
+    },
+    inferenceBatchCancel: ({ params, note }) => rooms.inference.batches.cancel(params.taskId, note),
+    inferenceBatchRetry: ({ params, person, note }) =>
+      rooms.inference.batches.retry(params.taskId, signedIn(person).user, note),
+    inferenceBatchRemove: ({ params, note }) => rooms.inference.batches.remove(params.taskId, note),
     pipelineList: () => rooms.pipelines.list(),
     pipelineShow: ({ params }) => rooms.pipelines.show(params.model),
     pipelinePut: ({ params, body, person, note }) =>

@@ -5,6 +5,7 @@ import cookie from '@fastify/cookie'
 import rateLimit from '@fastify/rate-limit'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { setOipManners } from '../inference/oip-manners.ts'
 import { mountLive } from '../live/live-socket.ts'
 import type { AccessDesk } from './access.ts'
 import { apiHandlers, type Rooms } from './api.ts'
@@ -52,7 +53,14 @@ export async function buildBrowserListener(
   await app.register(cookie)
   await app.register(rateLimit, { global: false, errorResponseBuilder: tooMany })
   await mountLive(app, { live: rooms.live, desk })
-  mountRoutes(app, apiHandlers(rooms), { ...desk, audit: rooms.audit })
+  const handlers = apiHandlers(rooms)
+  const { inferencesPerMinuteMax } = rooms
+  const mounting = { ...desk, audit: rooms.audit, inferencesPerMinuteMax }
+  mountRoutes(app, handlers, mounting, ({ speaks }) => speaks === undefined)
+  await app.register(async (oip) => {
+    setOipManners(oip, { bodiesMax: rooms.inferenceBodiesMax, metrics: rooms.metrics })
+    mountRoutes(oip, handlers, mounting, ({ speaks }) => speaks === 'oip')
+  })
   await serveDashboard(app, dashboardDir)
   return app
 }

@@ -16,6 +16,7 @@ import {
 } from '@edgeloop/protocol'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Audit, AuditNote } from '../audit/audit.ts'
+import { oipCaller } from '../inference/oip-manners.ts'
 import type { Person } from '../people/person.ts'
 import { type AccessDesk, admit } from './access.ts'
 
@@ -53,14 +54,22 @@ export const signInsPerMinuteMax = 20
 export const enrolmentsPerMinuteMax = 600
 const bodyBytesMax = 1024 * 1024
 
-/** Mounts every route of the table but the WebSocket. */
+/** What mounting takes beside the handlers. */
+export type MountDesk = AccessDesk & {
+  readonly audit: Audit
+  /** Inferences that one token or session may ask for in a minute. */
+  readonly inferencesPerMinuteMax: number
+}
+
+/** Mounts the routes of the table that are `wanted`, but never the WebSocket. */
 export function mountRoutes(
   app: FastifyInstance,
   handlers: Handlers,
-  desk: AccessDesk & { audit: Audit },
+  desk: MountDesk,
+  wanted: (route: Route) => boolean,
 ): void {
   for (const name of routeNames) {
-    if (name === 'live') continue
+    if (name === 'live' || !wanted(routes[name])) continue
     // Each handler takes the call of its own row; the loop cannot say so to the compiler.
     mountRoute(app, name, handlers[name] as Handler, desk)
   }
@@ -100,7 +109,7 @@ function mountRoute(
   app: FastifyInstance,
   name: HttpRouteName,
   handler: Handler,
-  desk: AccessDesk & { audit: Audit },
+  desk: MountDesk,
 ): void {
   const route: Route = routes[name]
   const audited = isAudited(route)
@@ -129,7 +138,10 @@ function mountRoute(
         throw error
       }
     },
-    config: limitOf(route),
+    config:
+      route.speaks === 'oip' && route.method === 'POST'
+        ? perMinute(desk.inferencesPerMinuteMax, oipCaller(desk.visitors))
+        : limitOf(route),
     handler: async (request, reply) => {
       reply.code(route.status ?? 200).header('cache-control', 'no-store')
       if (route.produces !== undefined) reply.type(route.produces)
@@ -159,4 +171,6 @@ export function limitOf(route: Route): { rateLimit?: { max: number; timeWindow: 
   return route.access === 'public' && route.body ? perMinute(signInsPerMinuteMax) : {}
 }
 
-const perMinute = (max: number) => ({ rateLimit: { max, timeWindow: minuteMs } })
+const perMinute = (max: number, keyGenerator?: (request: FastifyRequest) => string) => ({
+  rateLimit: { max, timeWindow: minuteMs, ...(keyGenerator && { keyGenerator }) },
+})

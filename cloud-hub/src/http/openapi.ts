@@ -1,5 +1,5 @@
 /** The route tables as an OpenAPI 3.1 document. TypeBox schemas are JSON Schema already. */
-import { deviceRoutes, Problem, type Route, routes } from '@edgeloop/protocol'
+import { deviceRoutes, OipProblem, Problem, type Route, routes } from '@edgeloop/protocol'
 import type { TSchema } from 'typebox'
 
 /** @returns the document as plain JSON data */
@@ -65,7 +65,10 @@ function operation(name: string, route: Route, named: Map<string, unknown>): unk
       },
       default: {
         description: 'A refusal',
-        content: contentOf('application/problem+json', Problem, named),
+        content:
+          route.speaks === 'oip'
+            ? contentOf('application/json', OipProblem, named)
+            : contentOf('application/problem+json', Problem, named),
       },
     },
   }

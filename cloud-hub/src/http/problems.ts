@@ -1,7 +1,9 @@
 /** Every refusal leaves the hub as problem+json, whoever raised it: a room, fastify, or a bug. */
-import { type ProblemCode, problemOf, Refusal } from '@edgeloop/protocol'
+import { type ProblemCode, problemOf, problems, Refusal } from '@edgeloop/protocol'
+import { OipRefusal } from '@edgeloop/protocol/oip'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { isOipPath } from '../inference/oip-manners.ts'
 import { StoreUnavailable } from '../store/store.ts'
 
 /** What fastify refuses by itself, in our words. */
@@ -16,6 +18,7 @@ const codeOfStatus: Readonly<Record<number, ProblemCode>> = {
 /** Answers errors of every route of `app`. */
 export function answerProblems(app: FastifyInstance, log: Logger): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof OipRefusal) return refuseOip(reply, error, error.statusCode)
     const refusal = refusalOf(error, request)
     if (refusal) return refuse(request, reply, refusal)
     log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
@@ -24,14 +27,15 @@ export function answerProblems(app: FastifyInstance, log: Logger): void {
   })
 }
 
-/** Sends a refusal as problem+json. */
+/** Sends a refusal as problem+json; where the Open Inference Protocol is spoken, in its words. */
 export function refuse(
   request: FastifyRequest,
   reply: FastifyReply,
   refusal: Refusal,
 ): FastifyReply {
   const [path] = request.url.split('?')
-  const { newest } = refusal
+  const { newest, code } = refusal
+  if (isOipPath(request.url)) return refuseOip(reply, refusal, problems[code].status, code)
   const problem = { ...problemOf(refusal.code, refusal.message, path), ...(newest && { newest }) }
   if (refusal.retryAfterS !== undefined) reply.header('retry-after', refusal.retryAfterS)
   // A string, so that no response schema is applied to it.
@@ -40,6 +44,21 @@ export function refuse(
     .header('content-type', 'application/problem+json')
     .header('cache-control', 'no-store')
     .send(JSON.stringify(problem))
+}
+
+/** @param code of our table, beside what the protocol asks for */
+function refuseOip(
+  reply: FastifyReply,
+  { message, retryAfterS }: Pick<Refusal, 'message' | 'retryAfterS'>,
+  status: number,
+  code?: ProblemCode,
+): FastifyReply {
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS)
+  return reply
+    .code(status)
+    .header('content-type', 'application/json')
+    .header('cache-control', 'no-store')
+    .send(JSON.stringify({ error: message, ...(code && { code }) }))
 }
 
 function refusalOf(error: FastifyError, request: FastifyRequest): Refusal | undefined {

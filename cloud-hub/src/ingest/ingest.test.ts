@@ -168,6 +168,7 @@ function openIngestOn(store: Store) {
       liveClients: zero,
       artifactTransfers: zero,
       rolloutsOpen: zero,
+      modelsOpen: zero,
       driftAlarms: () => new Map(),
     }),
     acknowledge: (_device, _bootId, through) => acknowledged.push(through),

@@ -186,6 +186,13 @@ export function openForgetDesk(deps: {
     await tx.deleteFrom('label_answer').where('task_id', 'in', tasks).execute()
     await tx.deleteFrom('label_task').where('digest', 'in', digests).execute()
     await tx.deleteFrom('sample_looks').where('digest', 'in', digests).execute()
+    await tx.deleteFrom('inference_result').where('digest', 'in', digests).execute()
+    await tx
+      .updateTable('inference_picture')
+      .set({ state: 'failed', error: 'the picture was forgotten' })
+      .where('digest', 'in', digests)
+      .where('state', '<>', 'waiting')
+      .execute()
     await tx.deleteFrom('field_sample').where('digest', 'in', digests).execute()
     const rows = await tx
       .selectFrom('sample')

@@ -28,6 +28,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0054-rules': { up: rules },
   '0058-labelling-arrivals': { up: labellingArrivals },
   '0059-pipelines': { up: pipelines },
+  '0060-inference': { up: inference },
   '0062-pipeline-alarms': { up: pipelineAlarms },
   '0063-earlier-keys': { up: earlierKeys },
   '0065-searches': { up: searches },
@@ -997,6 +998,55 @@ async function pipelines(db: Kysely<unknown>): Promise<void> {
     .addColumn('started_at', 'integer')
     .addColumn('ended_at', 'integer')
     .addPrimaryKeyConstraint('pipeline_step_of', ['model', 'round', 'step'])
+    .execute()
+}
+
+/** Batches of pictures for models, their pictures, and what models said of pictures. */
+async function inference(db: Kysely<unknown>): Promise<void> {
+  await strict(db.schema.createTable('inference_batch'))
+    .addColumn('task_id', 'text', (c) => c.primaryKey().notNull())
+    .addColumn('fingerprint', 'text', (c) => c.notNull())
+    .addColumn('model', 'text', (c) => c.notNull())
+    .addColumn('version', 'integer', (c) => c.notNull())
+    .addColumn('model_key', 'text', (c) => c.notNull())
+    .addColumn('inputs', 'text', (c) => c.notNull())
+    .addColumn('score_min', 'real', (c) => c.notNull())
+    .addColumn('pictures', 'integer', (c) => c.notNull())
+    .addColumn('done', 'integer', (c) => c.notNull())
+    .addColumn('cached', 'integer', (c) => c.notNull())
+    .addColumn('failed', 'integer', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('error', 'text', (c) => c.notNull())
+    .addColumn('job_id', 'text', (c) => c.notNull())
+    .addColumn('author', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'integer', (c) => c.notNull())
+    .addColumn('ended_at', 'integer')
+    .execute()
+  await strict(db.schema.createTable('inference_picture'))
+    .addColumn('task_id', 'text', (c) => c.notNull())
+    .addColumn('position', 'integer', (c) => c.notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('error', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('inference_picture_of', ['task_id', 'position'])
+    .execute()
+  await db.schema
+    .createIndex('inference_picture_digest')
+    .on('inference_picture')
+    .columns(['digest'])
+    .execute()
+  await strict(db.schema.createTable('inference_result'))
+    .addColumn('model_key', 'text', (c) => c.notNull())
+    .addColumn('digest', 'text', (c) => c.notNull())
+    .addColumn('reading', 'text', (c) => c.notNull())
+    .addColumn('used_at', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('inference_result_of', ['model_key', 'digest'])
+    .execute()
+  await db.schema
+    .createIndex('inference_result_digest')
+    .on('inference_result')
+    .columns(['digest'])
     .execute()
 }
 

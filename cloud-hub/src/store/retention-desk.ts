@@ -4,6 +4,7 @@ import { schedule, validate } from 'node-cron'
 import type { Logger } from 'pino'
 import type { Audit } from '../audit/audit.ts'
 import type { Blobs } from '../blobs/blobs.ts'
+import { pruneInferences, surveyInferences } from '../inference/inference-retention.ts'
 import { pruneSamples, surveySamples } from '../samples/sample-retention.ts'
 import { type Expired, pruneStore, surveyStore } from './retention.ts'
 import type { Store } from './store.ts'
@@ -19,6 +20,7 @@ export type RetentionConfig = {
   readonly auditKeptDays: number
   readonly snapshotsKeptDays: number
   readonly samplesKeptDays: number
+  readonly inferencesKeptDays: number
 }
 
 export type RetentionDesk = AsyncDisposable & {
@@ -57,7 +59,8 @@ export function openRetention(deps: {
     const snapshots = await blobs.prune(now - config.snapshotsKeptDays * dayMs, signal)
     const before = now - config.samplesKeptDays * dayMs
     const samples = await pruneSamples({ store, files }, before, signal)
-    log.info({ ...removed, snapshots, samples }, 'what was too old is gone')
+    const inferences = await pruneInferences(store, now - config.inferencesKeptDays * dayMs, signal)
+    log.info({ ...removed, snapshots, samples, inferences }, 'what was too old is gone')
   }
 
   /** False while another run is under way. */
@@ -85,6 +88,7 @@ export function openRetention(deps: {
     const snapshots = await blobs.survey(now - config.snapshotsKeptDays * dayMs, signal)
     const before = now - config.samplesKeptDays * dayMs
     const samples = await surveySamples({ store, files }, before)
+    const inferences = await surveyInferences(store, now - config.inferencesKeptDays * dayMs)
     const kind = (name: RetentionKind['kind'], keptDays: number, expired: Expired) => ({
       kind: name,
       keptDays,
@@ -102,6 +106,7 @@ export function openRetention(deps: {
         kind('audit', config.auditKeptDays, log),
         kind('snapshots', config.snapshotsKeptDays, snapshots),
         kind('samples', config.samplesKeptDays, samples),
+        kind('inferences', config.inferencesKeptDays, inferences),
       ],
     }
   }

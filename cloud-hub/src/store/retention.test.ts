@@ -87,6 +87,7 @@ test('the desk says what will go, removes it when asked, and one run at a time',
       ['audit', 400, 0],
       ['snapshots', 10, 1],
       ['samples', 5, 0],
+      ['inferences', 5, 0],
     ],
   )
   assert.equal(shown.kinds[0]?.oldestKeptAt, new Date(99 * dayMs).toISOString())
@@ -146,6 +147,7 @@ async function openDesk(t: TestContext, retentionSchedule: string) {
     auditKeptDays: 400,
     snapshotsKeptDays: 10,
     samplesKeptDays: 5,
+    inferencesKeptDays: 5,
   }
   const failed = (error: unknown) => assert.fail(String(error))
   const audit = openAudit({ store, log, clock })

@@ -983,6 +983,49 @@ export type DriftProgressTable = {
   event_id: number
 }
 
+/** A model asked about many pictures, under the name that whoever asked has given it. */
+export type InferenceBatchTable = {
+  task_id: string
+  /** Digest of what was asked: the same asked again is the same batch. */
+  fingerprint: string
+  model: string
+  version: number
+  /** `modelKey` of that version. */
+  model_key: string
+  /** `BatchInputsShown` as JSON. */
+  inputs: string
+  score_min: number
+  pictures: number
+  done: number
+  cached: number
+  failed: number
+  /** Of its newest job, as it ended; `queued` before. */
+  state: string
+  error: string
+  job_id: string
+  author: string
+  created_at: number
+  ended_at: number | null
+}
+
+/** One picture of a batch: `waiting`, `done` or `failed`. */
+export type InferencePictureTable = {
+  task_id: string
+  position: number
+  digest: string
+  name: string
+  state: string
+  error: string
+}
+
+/** What a model said of a picture: `PictureReading` as JSON. */
+export type InferenceResultTable = {
+  model_key: string
+  digest: string
+  reading: string
+  used_at: number
+}
+
 export type Tables = {
   device: DeviceTable
   earlier_key: EarlierKeyTable
@@ -1047,4 +1090,7 @@ export type Tables = {
   pipeline: PipelineTable
   pipeline_round: PipelineRoundTable
   pipeline_step: PipelineStepTable
+  inference_batch: InferenceBatchTable
+  inference_picture: InferencePictureTable
+  inference_result: InferenceResultTable
 }

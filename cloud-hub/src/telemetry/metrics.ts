@@ -13,6 +13,7 @@ export function openMetrics(figures: {
   liveClients: () => number
   artifactTransfers: () => number
   rolloutsOpen: () => number
+  modelsOpen: () => number
   driftAlarms: () => ReadonlyMap<string, number>
 }) {
   const registry = new Registry()
@@ -33,6 +34,7 @@ export function openMetrics(figures: {
   gauge('edgeloop_live_clients', 'Open live WebSockets', figures.liveClients)
   gauge('edgeloop_artifact_transfers', 'Transfers of models that go on', figures.artifactTransfers)
   gauge('edgeloop_rollouts_open', 'Rollouts that this hub decides about', figures.rolloutsOpen)
+  gauge('edgeloop_models_open', 'Models that are open for others', figures.modelsOpen)
   new Gauge({
     name: 'edgeloop_drift_alarms',
     help: 'Alarms of drift that are not over, by kind; on the hub that watches',
@@ -47,6 +49,14 @@ export function openMetrics(figures: {
     new Counter({ name, help, labelNames, registers })
   return {
     registry,
+    inferences: counter('edgeloop_inferences_total', 'Inferences asked for by HTTP, by status', [
+      'status',
+    ]),
+    batchPictures: counter(
+      'edgeloop_batch_pictures_total',
+      'Pictures of batches by what became of them: computed, cached, failed',
+      ['result'],
+    ),
     ingestEvents: counter('edgeloop_ingest_events_total', 'Events committed', ['kind']),
     ingestBatches: counter('edgeloop_ingest_batches_total', 'Batches by what became of them', [
       'result',

@@ -68,14 +68,25 @@ export type CanvasImage = {
   readonly view: InputView
 }
 
+/** Size of an image in pixels, upright, as its head says it. @throws {ImageError} naming the file */
+export async function imageSize(file: string): Promise<{ width: number; height: number }> {
+  try {
+    const { autoOrient } = await sharp(file, { limitInputPixels: pixelsMax }).metadata()
+    return { width: autoOrient.width, height: autoOrient.height }
+  } catch (cause) {
+    throw unreadable(file, cause)
+  }
+}
+
 /**
  * Reads an image, turned upright as its EXIF data say, and writes it onto a canvas.
+ * @param file where it is, or its bytes
  * @param inputFor where an image of this size lands
  * @param canvas height × width × 3 bytes
  * @throws {ImageError} naming the file
  */
 export async function readImage(
-  file: string,
+  file: string | Uint8Array,
   inputFor: (width: number, height: number) => InputView,
   canvas: Uint8Array,
 ): Promise<CanvasImage> {
@@ -87,9 +98,14 @@ export async function readImage(
     drawRgb(await scaledRgb(image, view), view, canvas)
     return { width, height, view }
   } catch (cause) {
-    const [reason = ''] = (cause as Error).message.split('\n')
-    throw new ImageError(`Cannot read image "${file}": ${reason}`, { cause })
+    throw unreadable(file, cause)
   }
+}
+
+function unreadable(file: string | Uint8Array, cause: unknown): ImageError {
+  const [reason = ''] = (cause as Error).message.split('\n')
+  const name = typeof file === 'string' ? ` "${file}"` : ''
+  return new ImageError(`Cannot read image${name}: ${reason}`, { cause })
 }
 
 /** Decoded pixels, row by row: RGB, or one byte of brightness each. */

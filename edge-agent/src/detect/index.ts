@@ -1,5 +1,5 @@
 /**
- * Door to detection without an agent: a model, and images or a camera to look at. Apart from the
+ * Door to detection without an agent: a model, images or a camera to look at, and the process that models are watched in. Apart from the
  * agent's door because it loads the inference runtime and the decoders.
  * @module
  */
@@ -13,6 +13,7 @@ export { chooseRuntime } from '../runtimes/choose.ts'
 export { fastestOf } from '../runtimes/measurement.ts'
 export { ortRuntime } from '../runtimes/ort.ts'
 export type { Tensor, Tensors } from '../runtimes/runtime.ts'
+export { type WatchedProcess, watchProcess } from '../update/watched-process.ts'
 export { detectCamera } from './detect-camera.ts'
 export { detectImages } from './detect-images.ts'
 export { looksOfImage } from './image-looks.ts'
@@ -21,6 +22,7 @@ export {
   ImageError,
   type ImageFile,
   imageEndings,
+  imageSize,
   listImages,
   type PixelImage,
   placeImage,

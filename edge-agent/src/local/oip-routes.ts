@@ -2,23 +2,20 @@
  * The agent as an Open Inference Protocol v2 server: any model it holds, for whoever has the token. Streams
  * come first; how many requests may wait, how large they are and how long they take is bounded.
  */
-import { Misfit, parse } from '@edgeloop/protocol/check'
+import {
+  encodingFault,
+  inferWithin,
+  jsonLengthHeader,
+  type ModelSignature,
+  OipRefusal,
+  oipModelOf,
+  oipServerOf,
+  readInference,
+  type Tensors,
+  writeInference,
+} from '@edgeloop/protocol/oip'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BusyError } from '../media/media-fleet.ts'
-import type { ModelSignature } from '../models/model.ts'
-import {
-  bodyOf,
-  datatypeOf,
-  headOf,
-  InferRequest,
-  jsonLengthHeader,
-  jsonNumbers,
-  keepsShape,
-  readTensors,
-  shapeText,
-  splitBody,
-} from '../runtimes/oip-wire.ts'
-import type { Tensor, TensorInfo, Tensors } from '../runtimes/runtime.ts'
 
 /** Models that can be run on tensors. */
 export interface ServedModels {
@@ -56,38 +53,20 @@ export type OipRoutesOptions = {
 
 type ToModel = { Params: { model: string } }
 
-/** A refusal with its HTTP status. */
-class Refused extends Error {
-  readonly statusCode: number
-
-  constructor(statusCode: number, text: string) {
-    super(text)
-    this.name = 'Refused'
-    this.statusCode = statusCode
-  }
-}
-
 export function mountOip(app: FastifyInstance, options: OipRoutesOptions): void {
   const { models, version, limits } = options
   app.get('/v2/health/live', async () => ({ live: true }))
   app.get('/v2/health/ready', async () => ({ ready: true }))
-  app.get('/v2', async () => ({ name: 'edgeloop', version, extensions: ['binary_tensor_data'] }))
+  app.get('/v2', async () => oipServerOf(version))
   // There is one version of every model: the one that runs.
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/1']) {
     app.get<ToModel>(`${path}/ready`, async ({ params }) => {
       await signatureOf(models, params.model)
       return { name: params.model, ready: true }
     })
-    app.get<ToModel>(path, async ({ params }) => {
-      const { inputs, outputs } = await signatureOf(models, params.model)
-      return {
-        name: params.model,
-        versions: ['1'],
-        platform: 'edgeloop',
-        inputs: inputs.map(metadataOf),
-        outputs: outputs.map(metadataOf),
-      }
-    })
+    app.get<ToModel>(path, async ({ params }) =>
+      oipModelOf(params.model, ['1'], await signatureOf(models, params.model)),
+    )
     app.post<ToModel>(
       `${path}/infer`,
       { bodyLimit: limits.bodyBytesMax, onRequest: admission(limits) },
@@ -103,13 +82,11 @@ export function mountOip(app: FastifyInstance, options: OipRoutesOptions): void 
 function admission({ requestsMax }: OipLimits) {
   let underWay = 0
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const encoding = request.headers['content-encoding']
-    if (encoding !== undefined && encoding !== 'identity') {
-      throw new Refused(415, `Cannot read a body of encoding "${encoding}": send it as it is`)
-    }
+    const fault = encodingFault(request.headers['content-encoding'])
+    if (fault) throw fault
     if (underWay >= requestsMax) {
       reply.header('retry-after', '1')
-      throw new Refused(503, `Cannot take the request: ${requestsMax} are under way; try again`)
+      throw new OipRefusal(503, `Cannot take the request: ${requestsMax} are under way; try again`)
     }
     underWay++
     reply.raw.once('close', () => underWay--)
@@ -123,111 +100,22 @@ async function infer(
 ): Promise<unknown> {
   const { model } = request.params
   const signature = await signatureOf(models, model)
-  const { wish, inputs } = readRequest(request, signature)
-  const wanted = wantedOutputs(wish, signature)
-  const results = await within(models.infer(model, inputs), limits.inferTimeoutMs)
-  const binary: Tensor[] = []
-  const outputs = wanted.map(({ name, isBinary }) => {
-    const tensor = results[name]
-    if (!tensor) throw new Refused(500, `Cannot answer: the model gave no "${name}"`)
-    if (isBinary) {
-      binary.push(tensor)
-      return headOf(name, tensor)
-    }
-    return { ...headOf(name, tensor), parameters: undefined, data: numbersOf(tensor, name) }
+  const { body, headers } = request
+  const asked = readInference(body, headers[jsonLengthHeader], signature)
+  const running = models.infer(model, asked.inputs)
+  const results = await inferWithin(running, limits.inferTimeoutMs).catch((error: Error) => {
+    if (error instanceof OipRefusal) throw error
+    throw new OipRefusal(error instanceof BusyError ? 503 : 500, error.message)
   })
-  const json = {
-    model_name: model,
-    model_version: '1',
-    ...(wish.id !== undefined && { id: wish.id }),
-    outputs,
-  }
-  const { body, jsonLength } = bodyOf(json, binary)
-  if (binary.length > 0) reply.header(jsonLengthHeader, jsonLength)
-  return reply.type(binary.length > 0 ? 'application/octet-stream' : 'application/json').send(body)
+  const answer = writeInference({ name: model, version: '1' }, asked, results)
+  return reply.headers(answer.headers).send(answer.body)
 }
 
-/** @throws {Refused} with 400 for everything that is wrong with what was sent */
-function readRequest(
-  { body, headers }: FastifyRequest,
-  { inputs }: ModelSignature,
-): { wish: InferRequest; inputs: Tensors } {
-  try {
-    if (!Buffer.isBuffer(body)) throw new Error('is empty')
-    const header = headers[jsonLengthHeader]
-    const { json, binary } = splitBody(body, Array.isArray(header) ? header.join() : header)
-    const wish = parse(InferRequest, json, 'request')
-    const tensors = readTensors(wish.inputs, binary)
-    for (const info of inputs) checkInput(info, tensors.get(info.name))
-    const extra = wish.inputs.find(({ name }) => !inputs.some((info) => info.name === name))
-    if (extra) throw new Error(`has "${extra.name}", which the model does not take`)
-    return { wish, inputs: Object.fromEntries(tensors) }
-  } catch (error) {
-    const { message } = error as Error
-    throw new Refused(400, error instanceof Misfit ? message : `Cannot read request: it ${message}`)
-  }
-}
-
-function checkInput({ name, type, shape }: TensorInfo, tensor: Tensor | undefined): void {
-  const expected = `${datatypeOf(type)} ${shapeText(shape)}`
-  if (!tensor) throw new Error(`lacks input "${name}" ${expected}`)
-  if (tensor.type === type && keepsShape(tensor.shape, shape)) return
-  const has = `${datatypeOf(tensor.type)} ${shapeText(tensor.shape)}`
-  throw new Error(`has "${name}" ${has}, expected ${expected}`)
-}
-
-function wantedOutputs(
-  { outputs, parameters }: InferRequest,
-  signature: ModelSignature,
-): { name: string; isBinary: boolean }[] {
-  const all = parameters?.binary_data_output ?? false
-  if (!outputs || outputs.length === 0) {
-    return signature.outputs.map(({ name }) => ({ name, isBinary: all }))
-  }
-  const names = signature.outputs.map(({ name }) => name)
-  return outputs.map(({ name, parameters: own }) => {
-    if (names.includes(name)) return { name, isBinary: own?.binary_data ?? all }
-    throw new Refused(400, `Cannot give "${name}": the model gives ${names.join(', ')}`)
-  })
-}
-
-function numbersOf(tensor: Tensor, name: string): (number | boolean)[] {
-  try {
-    return jsonNumbers(tensor)
-  } catch (error) {
-    const text = `Cannot give "${name}" as JSON: ${(error as Error).message}`
-    throw new Refused(400, `${text}; ask for binary_data`)
-  }
-}
-
-/** @throws {Refused} 404 where there is no such model, 503 where it cannot run */
+/** @throws {OipRefusal} 404 where there is no such model, 503 where it cannot run */
 async function signatureOf(models: ServedModels, name: string): Promise<ModelSignature> {
   const found = await models.describe(name)
   if (found && 'signature' in found) return found.signature
-  if (found) throw new Refused(503, found.refusal)
+  if (found) throw new OipRefusal(503, found.refusal)
   const has = models.names().join(', ') || 'none'
-  throw new Refused(404, `There is no model "${name}"; there are ${has}`)
-}
-
-/** Waits for an inference, but not for ever; one that comes later is thrown away. */
-async function within(running: Promise<Tensors>, timeoutMs: number): Promise<Tensors> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => late.reject(new Refused(504, `Cannot answer within ${timeoutMs} ms`)),
-    timeoutMs,
-  )
-  try {
-    return await Promise.race([running, late.promise])
-  } catch (error) {
-    running.catch(() => {}) // when it fails later, nobody is there to be told
-    if (error instanceof Refused) throw error
-    throw new Refused(error instanceof BusyError ? 503 : 500, (error as Error).message)
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function metadataOf({ name, type, shape }: TensorInfo): object {
-  const sizes = shape.map((size) => (typeof size === 'number' ? size : -1))
-  return { name, datatype: datatypeOf(type), shape: sizes }
+  throw new OipRefusal(404, `There is no model "${name}"; there are ${has}`)
 }

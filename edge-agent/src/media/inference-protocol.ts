@@ -1,6 +1,7 @@
 /** What the decoding thread of a media process and its inference worker say to each other. */
+import type { ModelSignature } from '@edgeloop/protocol/oip'
 import type { InputSpec } from '../models/canvas.ts'
-import type { DetectOptions, ModelSignature, ModelSource, Reading, Task } from '../models/model.ts'
+import type { DetectOptions, ModelSource, Reading, Task } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
 
 /** A model as the worker opened it. */

@@ -12,8 +12,9 @@ import {
   type StreamConfig,
   type StreamFigures,
 } from '@edgeloop/protocol'
+import type { ModelSignature } from '@edgeloop/protocol/oip'
 import type { Logger } from 'pino'
-import type { ModelSignature, ModelSource } from '../models/model.ts'
+import type { ModelSource } from '../models/model.ts'
 import { ModelError, type Tensors } from '../runtimes/runtime.ts'
 import type { Ask } from '../sampling/chooser.ts'
 import { type BackoffOptions, backoffDefaults } from '../streams/backoff.ts'

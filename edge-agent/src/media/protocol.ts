@@ -11,7 +11,8 @@ import type {
   StreamConfig,
   StreamFigures,
 } from '@edgeloop/protocol'
-import type { ModelSignature, ModelSource } from '../models/model.ts'
+import type { ModelSignature } from '@edgeloop/protocol/oip'
+import type { ModelSource } from '../models/model.ts'
 import type { Tensors } from '../runtimes/runtime.ts'
 import type { Ask } from '../sampling/chooser.ts'
 import type { SeenBlock, SeenFrame } from './lane-watch.ts'

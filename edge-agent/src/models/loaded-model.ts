@@ -1,12 +1,13 @@
 /** A model at work: canvas in, session, decoder, suppression, detections out. */
 import type { Detection } from '@edgeloop/protocol'
 import { nearestName } from '@edgeloop/protocol/nearest'
+import type { ModelSignature } from '@edgeloop/protocol/oip'
 import type { InputView } from '../cameras/camera.ts'
 import { ModelError, type RuntimeSession, type Tensors } from '../runtimes/runtime.ts'
 import { Candidates } from './candidates.ts'
 import { type InputSpec, placeFrame, toSourceBox } from './canvas.ts'
 import type { Decoder, Reader } from './layouts/layout.ts'
-import type { ClassPicture, DetectOptions, Model, ModelSignature, Reading, Task } from './model.ts'
+import type { ClassPicture, DetectOptions, Model, Reading, Task } from './model.ts'
 import { suppress } from './nms.ts'
 import type { TensorFeeder } from './tensor-feeder.ts'
 

@@ -1,7 +1,8 @@
 /** A model as the pipeline sees it: bytes of a canvas in, what it says of the source frame out. */
 import type { Detection } from '@edgeloop/protocol'
+import type { ModelSignature } from '@edgeloop/protocol/oip'
 import type { InputView } from '../cameras/camera.ts'
-import type { TensorInfo, Tensors } from '../runtimes/runtime.ts'
+import type { Tensors } from '../runtimes/runtime.ts'
 import type { InputSpec } from './canvas.ts'
 
 /** Where the files are and what is known about them beforehand. */
@@ -57,12 +58,6 @@ export type DetectOptions = {
   readonly maxDetections: number
   /** Only these; all when left out. */
   readonly labels?: readonly string[]
-}
-
-/** What a model's tensors are called, and what they hold. */
-export type ModelSignature = {
-  readonly inputs: readonly TensorInfo[]
-  readonly outputs: readonly TensorInfo[]
 }
 
 /** A model that was loaded and whose shapes were found to fit its layout. */

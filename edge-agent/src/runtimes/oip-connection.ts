@@ -4,8 +4,8 @@
  */
 
 import { fits } from '@edgeloop/protocol/check'
+import { Refusal } from '@edgeloop/protocol/oip'
 import { Client, errors } from 'undici'
-import { Refusal } from './oip-wire.ts'
 
 export type OipAnswer = {
   readonly status: number

@@ -3,9 +3,6 @@
  * against it, and after every trouble the promise is asked for again before the next run.
  */
 import { parse } from '@edgeloop/protocol/check'
-import type { Static, TSchema } from 'typebox'
-import type { ModelFile } from './model-file.ts'
-import { type OipAnswer, OipConnection, OipFault, type OipRequest } from './oip-connection.ts'
 import {
   bodyOf,
   headOf,
@@ -19,7 +16,10 @@ import {
   shapeText,
   splitBody,
   typeOf,
-} from './oip-wire.ts'
+} from '@edgeloop/protocol/oip'
+import type { Static, TSchema } from 'typebox'
+import type { ModelFile } from './model-file.ts'
+import { type OipAnswer, OipConnection, OipFault, type OipRequest } from './oip-connection.ts'
 import { saidReason } from './ort-reason.ts'
 import {
   elementBytes,

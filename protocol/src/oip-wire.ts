@@ -10,7 +10,7 @@ import {
   type Tensor,
   type TensorInfo,
   type TensorType,
-} from './runtime.ts'
+} from './tensor.ts'
 
 /** Says how many bytes of a body are JSON; the rest are tensors. */
 export const jsonLengthHeader = 'inference-header-content-length'
