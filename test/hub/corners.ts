@@ -9,7 +9,7 @@ import {
   type SplitRequest,
   writePack,
 } from '@edgeloop/protocol'
-import { digestOf, sampleOf, sendPack } from './dataset-parts.ts'
+import { digestOf, type ReachedHub, sampleOf, sendPack } from './dataset-parts.ts'
 import type { TestHub } from './fixture.ts'
 
 export const cornerLabels = ['north-east', 'north-west', 'south-east', 'south-west'] as const
@@ -43,7 +43,7 @@ function corner(label: number, seed: number): PackedPicture {
  * @param facts what else is known of a picture, by its seed
  */
 export async function putCorners(
-  hub: TestHub,
+  hub: ReachedHub,
   dataset: string,
   count: number,
   from = 0,

@@ -41,8 +41,14 @@ export const sampleOf = (
   annotations: SampleAnnotation[] = [{ kind: 'box', label: 'bolt', box: [0.1, 0.1, 0.5, 0.5] }],
 ): DatasetSample => ({ digest, name, width, height, annotations })
 
+/** What is needed of a hub, in this process or another, to bring it pictures. */
+export type ReachedHub = {
+  readonly api: TestHub['api']
+  readonly hub: { readonly localTokenFile: string; readonly urls: { readonly browser: string } }
+}
+
 /** Sends a pack as it is. */
-export async function sendPack(hub: TestHub, pack: Uint8Array): Promise<Response> {
+export async function sendPack(hub: ReachedHub, pack: Uint8Array): Promise<Response> {
   const token = (await readFile(hub.hub.localTokenFile, 'utf8')).trim()
   return await fetch(`${hub.hub.urls.browser}/api/samples`, {
     method: 'POST',

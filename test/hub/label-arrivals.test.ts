@@ -15,7 +15,7 @@ import {
 import { needs } from '../require.ts'
 import { addDataset, digestOf } from './dataset-parts.ts'
 import { demoModel, demoModelFile, demoPictures, uploadTo } from './demo-model.ts'
-import { offer, offerOf, putAll, type TakenPicture } from './field-box.ts'
+import { offer, offerOf, offerRaw, putAll, type TakenPicture } from './field-box.ts'
 import { openTestHub, type TestDevice, type TestHub } from './fixture.ts'
 
 const wide = { timeout: 180_000 }
@@ -163,6 +163,28 @@ test(
     })
     await json(hub, 'PUT', '/api/label-queues/parts', { ...config, tasksMax: 100 })
     await until('the late one', async () => (await tasksOf(hub, 'parts')).tasks[3])
+
+    // The box is removed in the middle: what it sent is labelled all the same, and no more of it comes.
+    await json(hub, 'POST', '/api/devices/gate/retire')
+    assert.equal((await hub.api('DELETE', '/api/devices/gate')).status, 200)
+    assert.equal((await offerRaw(gate, [])).status, 403)
+    const { tasks: open } = await json<{ tasks: LabelTask[] }>(
+      ...([hub, 'POST', '/api/label-queues/parts/take', { count: 5 }] as const),
+    )
+    const orphan = open.find(({ sample }) => sample.digest === second!.digest)
+    assert.equal(orphan?.sample.deviceId, 'gate')
+    const last = await json<{ outcomes: { outcome: string }[] }>(
+      ...([hub, 'POST', '/api/label-queues/parts/answers'] as const),
+      {
+        answers: [
+          {
+            ...{ answerId: randomUUID(), taskId: orphan?.taskId, revision: orphan?.revision },
+            ...{ verdict: 'annotated', annotations: [], lookedMs: 1000, edits: 0 },
+          },
+        ],
+      },
+    )
+    assert.equal(last.outcomes[0]?.outcome, 'kept')
   },
 )
 

@@ -59,6 +59,7 @@ export const otherTests = [
   'rollout-commands',
   'label-commands',
   'pipeline-commands',
+  'pipeline-steps',
   'rollout-replicas',
   'dataset-pictures',
   'bundles',

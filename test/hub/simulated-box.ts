@@ -95,6 +95,10 @@ export class SimulatedBox {
   readonly heard: Offers[] = []
   version = 0
   before = 0
+  /** The digests of files that were really published, by version; any other version has a made-up one. */
+  readonly files = new Map<number, string>()
+  /** Asked before a version is run, where it may have been really published. */
+  fileOf: ((version: number) => Promise<string>) | undefined
   sequence = 0
   bootId: string = randomUUID()
   client: MqttClient | undefined
@@ -171,7 +175,13 @@ export class SimulatedBox {
     this.sequence++
     return {
       ...{ at: new Date().toISOString(), bootId: this.bootId, sequence: this.sequence },
-      running: [{ name: this.name, version: this.version, digest: digestOf(this.version) }],
+      running: [
+        {
+          name: this.name,
+          version: this.version,
+          digest: this.files.get(this.version) ?? digestOf(this.version),
+        },
+      ],
       updates: this.updates,
       ...change,
     }
@@ -209,6 +219,7 @@ export class SimulatedBox {
 
   async #follow(offer: Offer): Promise<void> {
     const { rolloutId, name, version, attempt } = offer
+    if (this.fileOf) this.files.set(version, await this.fileOf(version))
     const history: Update['history'] = []
     const { states, code, comparison = fine } = this.course
     for (const [index, state] of states.entries()) {
