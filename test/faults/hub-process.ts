@@ -16,7 +16,8 @@ export type HubProcess = AsyncDisposable & {
   start(): Promise<void>
 }
 
-const startTimeoutMs = 30_000
+// A machine that does other things as well starts a hub in its own time.
+const startTimeoutMs = 120_000
 
 /** Starts a hub on free ports of the loopback address. @param config configuration beside ports and folder */
 export async function startHub(options: {
