@@ -122,7 +122,12 @@ test('a frozen version goes to a labelling tool and comes back mended, with wher
     assert.notEqual(mended, text)
     await writeFile(file, mended)
     const back = await run('import', out, '--name', 'parts', '--json')
-    assert.deepEqual([back.added, back.pictures], [0, 0])
+    // One of four was mended there, in the second tool as in the first; what a form rounds away of the others is not newly said.
+    const changed = format === 'cvat' ? 1 : 0
+    assert.deepEqual(
+      [back.added, back.changed, back.unchanged, back.pictures],
+      [0, changed, 4 - changed, 0],
+    )
     const page = await hub.api('GET', '/api/datasets/parts/samples')
     const { samples: now } = (await page.json()) as SamplePage
     for (const [at, { digest, stream, site, capturedAt, annotations }] of now.entries()) {

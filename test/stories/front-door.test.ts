@@ -1,83 +1,11 @@
 /** The front door as a stranger meets it: the launcher, help, wrong usage, start, stop and start again. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-
-const repository = fileURLToPath(new URL('../..', import.meta.url))
-
-type Outcome = { code: number | string | null | undefined; stdout: string; stderr: string }
-
-/** Runs `./edgeloop` to its end. */
-function edgeloop(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [`${repository}edgeloop`, ...args], (error, stdout, stderr) => {
-      resolve({ code: error ? error.code : 0, stdout, stderr })
-    })
-  })
-}
-
-/** Starts `./edgeloop up` on free ports; gives the sign-in link once it is running. */
-async function start(
-  t: TestContext,
-  data: string,
-): Promise<{ up: ChildProcess; link: URL; log: () => string }> {
-  const up = spawn(
-    process.execPath,
-    [`${repository}edgeloop`, 'up', '--port', '0', '--data', data],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true, // a group of its own, so that what is left of it can be seen
-    },
-  )
-  t.after(() => killGroup(up))
-  let log = ''
-  up.stderr?.on('data', (chunk) => {
-    log += chunk
-  })
-  const ended = once(up, 'exit').then(() => assert.fail(`edgeloop up ended early:\n${log}`))
-  ended.catch(() => undefined)
-  const lines = createInterface({ input: up.stdout as NodeJS.ReadableStream })
-  const found = new Promise<URL>((resolve) => {
-    lines.on('line', (line) => {
-      const match = /^Edgeloop is running: (\S+)$/.exec(line)
-      if (match?.[1]) resolve(new URL(match[1]))
-    })
-  })
-  return { up, link: await Promise.race([found, ended]), log: () => log }
-}
-
-function killGroup(child: ChildProcess): void {
-  try {
-    process.kill(-(child.pid ?? 0), 'SIGKILL')
-  } catch {
-    // Nothing of it is left, which is what the tests ask for.
-  }
-}
-
-/** True while any process of the group lives. */
-function groupLives(child: ChildProcess): boolean {
-  try {
-    process.kill(-(child.pid ?? 0), 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function stop(up: ChildProcess): Promise<number> {
-  const begin = performance.now()
-  process.kill(-(up.pid ?? 0), 'SIGTERM')
-  while (groupLives(up) && performance.now() - begin < 10_000) await sleep(50)
-  assert.equal(groupLives(up), false, 'processes are left after SIGTERM')
-  return performance.now() - begin
-}
+import { edgeloop, startUp, stopUp } from './running-up.ts'
 
 type Health = { status: string; devicesOnline: number; eventsStored: number }
 const healthOf = async (link: URL): Promise<Health> =>
@@ -125,7 +53,7 @@ test('a command without a hub says how to get one and exits with 1', async (t) =
 test('edgeloop up starts, reports events, stops within 5 s, leaves no process and keeps what was there', async (t) => {
   const data = await mkdtemp(join(tmpdir(), 'edgeloop-'))
   t.after(() => rm(data, { recursive: true, force: true }))
-  const first = await start(t, data)
+  const first = await startUp(t, data)
   const page = await (await fetch(first.link)).text()
   assert.match(page, /<html/i)
 
@@ -149,12 +77,12 @@ test('edgeloop up starts, reports events, stops within 5 s, leaves no process an
   const events = await edgeloop('events', '--data', data, '--json', '--limit', '3')
   assert.equal(events.stdout.trim().split('\n').length, 3)
 
-  assert.ok((await stop(first.up)) <= 5000)
+  assert.ok((await stopUp(first.up)) <= 5000)
   await assert.rejects(fetch(first.link), 'the port still answers after the stop')
 
   const begin = performance.now()
-  const second = await start(t, data)
+  const second = await startUp(t, data)
   assert.ok(performance.now() - begin <= 10_000)
   assert.ok((await healthOf(second.link)).eventsStored >= health.eventsStored)
-  await stop(second.up)
+  await stopUp(second.up)
 })

@@ -1,4 +1,4 @@
-/** `edgeloop dataset import|list|show|freeze|remove`: the datasets that a hub keeps. */
+/** `edgeloop dataset create|import|list|show|freeze|remove`: the datasets that a hub keeps. */
 import type { DatasetVersion, SplitCounts, SplitRequest } from '@edgeloop/protocol'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { sendDataset } from '../dataset/send-dataset.ts'
@@ -17,6 +17,20 @@ const tellIntervalMs = 1000
 
 /** Puts the commands for a hub's datasets under `dataset`. */
 export function addHubDatasetCommands(dataset: Command): void {
+  withHub(
+    dataset
+      .command('create')
+      .argument('<name>', 'dataset; there is none of that name yet')
+      .description('make an empty dataset in a hub, for a label queue to fill')
+      .requiredOption('--labels <names>', 'what can be said of a sample, with commas between')
+      .option('--description <text>', 'what it is for'),
+  )
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ ./edgeloop dataset create street --labels car,bus,truck,person',
+    )
+    .action(createDataset)
+
   withHub(
     dataset
       .command('import')
@@ -92,6 +106,20 @@ export function addHubDatasetCommands(dataset: Command): void {
     .action(removeDataset)
 }
 
+async function createDataset(
+  name: string,
+  options: Options & { labels: string; description?: string },
+): Promise<void> {
+  const hub = await connectHub(options)
+  const { description = '' } = options
+  const body = { name, labels: listed(options.labels), description }
+  const made = await hub.call('datasetAdd', { body })
+  if (options.json) return printJson(made)
+  console.log(plain(`${name}: empty, with the labels ${made.labels.join(', ')}`))
+}
+
+const listed = (names: string): string[] => names.split(',').map((label) => label.trim())
+
 async function importFolder(
   folder: string,
   options: Options & { name: string; format?: string; labels?: string; description?: string },
@@ -108,7 +136,7 @@ async function importFolder(
       `known are ${datasetFormats.join(', ')}`,
     )
   }
-  const labels = options.labels?.split(',').map((label) => label.trim())
+  const labels = options.labels === undefined ? undefined : listed(options.labels)
   const read = await openDataset(folder, {
     ...(format && { format }),
     ...(labels && { labels }),

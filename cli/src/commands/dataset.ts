@@ -15,6 +15,7 @@ Examples:
   $ ./edgeloop dataset check photos/
   $ ./edgeloop dataset export photos/ --to coco --out photos-coco/
   $ ./edgeloop dataset import photos/ --name parts      to the hub
+  $ ./edgeloop dataset create street --labels car,bus   an empty one there, for a label queue
   $ ./edgeloop dataset freeze parts --holdout 0.2
   $ ./edgeloop dataset list`,
     )
