@@ -43,6 +43,10 @@ const benches: Readonly<Record<string, { says: string; load: () => Promise<Bench
     says: 'CPU and time of a picture in which something is made unreadable, beside one as it is',
     load: async () => (await import('./redaction.ts')).bench,
   },
+  'model-change': {
+    says: 'the longest time without detections when a box changes its model under running streams',
+    load: async () => (await import('./model-change.ts')).bench,
+  },
   drift: {
     says: 'drift of simulated cameras over days: found, how soon, told apart, false alarms',
     load: async () => (await import('./drift.ts')).bench,

@@ -230,6 +230,31 @@ async function fullEverywhere(scenario: Scenario, stride: number, seed: number) 
   return count
 }
 
+test('an agent that ends twice in probation begins with the model before, and says why (T5)', async () => {
+  const { world, disk: first } = await boxWithVersion1()
+  let disk = first
+  const offers = () => [world.offer(2)]
+  for (let start = 1; start <= 2; start++) {
+    const one = disk
+    const life = await Life.begin({
+      ...{ world, disk: one, manners: {}, offers, seed: start },
+      onAct: (act) => {
+        if (act === 'probation') one.cutAt = one.steps + 1
+      },
+    })
+    assert.equal(await life.end(one), true, 'it ends in probation')
+    assert.equal(digestOfVersion.get(life.host.frames), 2)
+    disk = one.afterCut(randomFrom(start))
+  }
+  const life = await Life.begin({ world, disk, manners: {}, offers, seed: 3 })
+  // Before a frame is looked at.
+  assert.equal(digestOfVersion.get(life.host.frames), 1)
+  await life.end(disk)
+  const told = life.told.at(-1)
+  assert.deepEqual([told?.state, told?.code], ['rolled-back', 'boot-loop'], told?.reason)
+  assert.equal(digestOfVersion.get(life.host.frames), 1)
+})
+
 const anySeed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 30))
 
 for (const [how, stride, twice] of [

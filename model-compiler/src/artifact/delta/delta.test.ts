@@ -6,6 +6,7 @@ import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { needs } from '../../../../test/require.ts'
 import { model, node, value } from '../../onnx/build.ts'
+import { readModel } from '../../onnx/read.ts'
 import { tensor } from '../../onnx/tensor.ts'
 import { writeModel } from '../../onnx/write.ts'
 import { ArtifactError, applyDelta, digestOf, makeDelta, readDeltaHead } from '../index.ts'
@@ -86,7 +87,7 @@ test('any two files: empty ones, texts, bytes', () => {
 })
 
 /** A small net of codes, and the net after some training: codes moved in some rows, one scale and bias with them. */
-function smallNet(seed: number, trained: boolean): Uint8Array {
+function smallNet(seed: number, trained: boolean, moved = 0.3, inRows = 4): Uint8Array {
   const random = randomOf(seed)
   const [rows, columns] = [32, 288]
   const weights = Int8Array.from({ length: rows * columns }, () => (random() + random() - 1) * 90)
@@ -94,7 +95,7 @@ function smallNet(seed: number, trained: boolean): Uint8Array {
   const bias = Int32Array.from({ length: rows }, () => (random() - 0.5) * 20_000)
   if (trained) {
     for (let i = 0; i < weights.length; i++) {
-      if (Math.floor(i / columns) % 4 === 0 && random() < 0.3)
+      if (Math.floor(i / columns) % inRows === 0 && random() < moved)
         weights[i]! += random() < 0.8 ? 1 : -1
     }
     for (let i = 0; i < rows; i += 4) {
@@ -125,6 +126,31 @@ function smallNet(seed: number, trained: boolean): Uint8Array {
   })
   return writeModel(made)
 }
+
+test('codes cost no more than 1.05 times the entropy of how they moved, and less where only some rows did', (t) => {
+  const ratio = (moved: number, inRows: number): number => {
+    const [base, next] = [smallNet(3, false), smallNet(3, true, moved, inRows)]
+    const { told } = makeDeltaInDetail(base, next)
+    const [was, is] = [base, next].map((bytes) => {
+      const { graph } = readModel(bytes)
+      return graph?.initializer.find(({ name }) => name === 'w')?.rawData ?? assert.fail()
+    }) as [Uint8Array, Uint8Array]
+    const counts = new Map<number, number>()
+    for (const [at, code] of is.entries()) {
+      const step = (code - was[at]!) & 255
+      counts.set(step, (counts.get(step) ?? 0) + 1)
+    }
+    const entropy = [...counts.values()].reduce((sum, n) => sum - n * Math.log2(n / is.length), 0)
+    return told.find(({ name }) => name.startsWith(':w#'))!.bits / entropy
+  }
+  const evenly = [0.02, 0.14, 0.4, 0.9].map((moved) => ratio(moved, 1))
+  const inRows = [0.14, 0.4, 0.9].map((moved) => ratio(moved, 4))
+  t.diagnostic(
+    `bits over entropy: ${evenly.map((one) => one.toFixed(3)).join(' ')}; in a quarter of the rows ${inRows.map((one) => one.toFixed(3)).join(' ')}`,
+  )
+  for (const one of evenly) assert.ok(one <= 1.05, `${one}`)
+  for (const one of inRows) assert.ok(one <= 0.95, `${one}`)
+})
 
 test('scales of biases that are products cost nothing, and unchanged tensors next to nothing', () => {
   const [base, next] = [smallNet(1, false), smallNet(1, true)]
