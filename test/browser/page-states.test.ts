@@ -105,6 +105,37 @@ test('states of the pages', needs('chromium'), async (t) => {
     assert.deepEqual(complaints.filter(isOurs), [])
   })
 
+  await t.test('on a phone each group of places opens above the bar', async (t) => {
+    const { page, complaints } = await open(t, { width: 360, height: 740 })
+    await go(page, '/')
+    const nav = page.getByRole('navigation', { name: 'Main' })
+    const learn = nav.getByRole('button', { name: 'Learn' })
+    const models = nav.getByRole('link', { name: 'Models' })
+    assert.equal(await models.isVisible(), false)
+    await learn.click()
+    await models.waitFor()
+    const places = nav.getByRole('list', { name: 'Learn' }).getByRole('link')
+    for (const place of await places.all()) {
+      const box = await place.boundingBox()
+      assert.ok(box && box.y > 0 && box.y + box.height <= 740 - 56, JSON.stringify(box))
+      assert.ok(box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box))
+    }
+    assert.deepEqual(await complaintsOfAxe(page), [])
+    await page.keyboard.press('Escape')
+    await models.waitFor({ state: 'hidden' })
+    const focused = await page.evaluate<string>('document.activeElement.textContent')
+    assert.equal(focused, 'Learn', 'the focus is back where it was')
+    await page.keyboard.press('Enter')
+    await models.click()
+    await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor()
+    await models.waitFor({ state: 'hidden' })
+    await nav.getByRole('button', { name: 'Fleet' }).click()
+    await nav.getByRole('link', { name: 'Rollouts' }).waitFor()
+    await page.getByRole('heading', { level: 1 }).click()
+    await nav.getByRole('link', { name: 'Rollouts' }).waitFor({ state: 'hidden' })
+    assert.deepEqual(complaints.filter(isOurs), [])
+  })
+
   await t.test('768 px, and 1440 px at 200 % zoom: nothing scrolls sideways', async (t) => {
     // Zoom halves the pixels of the page: 720 at twice the density.
     for (const options of [{ width: 768 }, { width: 720, height: 450, pixelRatio: 2 }]) {

@@ -13,6 +13,7 @@ export type KeyAction =
   | 'goLabel'
   | 'goRuns'
   | 'goModels'
+  | 'goPipelines'
   | 'goRollouts'
   | 'goRules'
   | 'goDrift'
@@ -50,6 +51,7 @@ export const keyTable: readonly KeyRow[] = [
   { action: 'goLabel', keys: ['g', 'b'], does: 'Go to Label' },
   { action: 'goRuns', keys: ['g', 'r'], does: 'Go to Runs' },
   { action: 'goModels', keys: ['g', 'm'], does: 'Go to Models' },
+  { action: 'goPipelines', keys: ['g', 'i'], does: 'Go to Pipelines' },
   { action: 'goRollouts', keys: ['g', 'o'], does: 'Go to Rollouts' },
   { action: 'goRules', keys: ['g', 'u'], does: 'Go to Rules' },
   { action: 'goDrift', keys: ['g', 'f'], does: 'Go to Drift' },

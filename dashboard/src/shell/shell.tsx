@@ -1,26 +1,7 @@
 /** What stays while pages change: where one can go, whether the data is live, and who one is. */
 import { ActionIcon, Menu, Tooltip } from '@mantine/core'
 import { Notifications } from '@mantine/notifications'
-import {
-  IconBell,
-  IconChartLine,
-  IconCube,
-  IconHistory,
-  IconHome,
-  IconKeyboard,
-  IconLayoutGrid,
-  IconPhoto,
-  IconPhotoDown,
-  IconRepeat,
-  IconSearch,
-  IconSend,
-  IconServer2,
-  IconTags,
-  IconTruckDelivery,
-  IconUser,
-  IconUsers,
-  IconWaveSine,
-} from '@tabler/icons-react'
+import { IconKeyboard, IconSearch, IconUser } from '@tabler/icons-react'
 import { useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useMatches, useRouter } from '@tanstack/react-router'
 import { lazy, useEffect, useEffectEvent, useState } from 'react'
@@ -32,35 +13,15 @@ import { sessionQuery } from '../people/session.ts'
 import { monitorLater } from '../telemetry/real-user.ts'
 import { Brand } from './brand.tsx'
 import { FeedChip } from './feed-chip.tsx'
+import { Navigation } from './navigation.tsx'
 import { NowProvider } from './now.tsx'
 import { OnDemand } from './on-demand.tsx'
+import { groupsFor } from './places.ts'
 import classes from './shell.module.css'
 import { useKeys } from './use-keys.ts'
 
 const Palette = lazy(async () => ({ default: (await import('./palette.tsx')).Palette }))
 const KeySheet = lazy(async () => ({ default: (await import('./key-sheet.tsx')).KeySheet }))
-
-const places = [
-  { to: '/', word: 'Home', icon: IconHome },
-  { to: '/devices', word: 'Devices', icon: IconServer2 },
-  { to: '/live', word: 'Live', icon: IconLayoutGrid },
-  { to: '/events', word: 'Events', icon: IconBell },
-  { to: '/samples', word: 'Samples', icon: IconPhotoDown },
-  { to: '/datasets', word: 'Datasets', icon: IconPhoto },
-  { to: '/label', word: 'Label', icon: IconTags },
-  { to: '/runs', word: 'Runs', icon: IconChartLine },
-  { to: '/models', word: 'Models', icon: IconCube },
-  { to: '/rollouts', word: 'Rollouts', icon: IconTruckDelivery },
-  { to: '/rules', word: 'Rules', icon: IconSend },
-  { to: '/pipelines', word: 'Pipelines', icon: IconRepeat },
-  { to: '/drift', word: 'Drift', icon: IconWaveSine },
-] as const
-
-/** Places that answer only to admins. */
-const adminPlaces = [
-  { to: '/people', word: 'People', icon: IconUsers },
-  { to: '/audit', word: 'Audit', icon: IconHistory },
-] as const
 
 /** @param onSignedOut called when the hub says that the session has ended */
 export function Shell(props: { onSignedOut: () => void }) {
@@ -80,30 +41,14 @@ function Frame() {
   const [sheet, setSheet] = useState(false)
   const [palette, setPalette] = useState(false)
   const { data: session } = useSuspenseQuery(sessionQuery)
-  const open = session.role === 'admin' ? [...places, ...adminPlaces] : places
+  const groups = groupsFor(session.role === 'admin')
+  const places = groups.flatMap((group) => [...group.places])
   const bare = useMatches({ select: (all) => all.some(({ staticData }) => staticData.bare) })
   useDeviceChanges()
   useUnsent(session.user)
   useEffect(() => monitorLater(router, __EDGELOOP_VERSION__), [router])
   useKeys({
-    goHome: () => void router.navigate({ to: '/' }),
-    goDevices: () => void router.navigate({ to: '/devices' }),
-    goLive: () => void router.navigate({ to: '/live' }),
-    goEvents: () => void router.navigate({ to: '/events' }),
-    goSamples: () => void router.navigate({ to: '/samples' }),
-    goDatasets: () => void router.navigate({ to: '/datasets' }),
-    goLabel: () => void router.navigate({ to: '/label' }),
-    goRuns: () => void router.navigate({ to: '/runs' }),
-    goModels: () => void router.navigate({ to: '/models' }),
-    goRollouts: () => void router.navigate({ to: '/rollouts' }),
-    goRules: () => void router.navigate({ to: '/rules' }),
-    goDrift: () => void router.navigate({ to: '/drift' }),
-    ...(session.role === 'admin'
-      ? {
-          goPeople: () => void router.navigate({ to: '/people' }),
-          goAudit: () => void router.navigate({ to: '/audit' }),
-        }
-      : {}),
+    ...Object.fromEntries(places.map(({ go, to }) => [go, () => void router.navigate({ to })])),
     sheet: () => setSheet(true),
   })
   usePaletteKey(() => setPalette(true))
@@ -144,20 +89,7 @@ function Frame() {
           <Account />
         </div>
       </header>
-      <nav className={classes.nav} aria-label="Main">
-        {open.map(({ to, word, icon: Icon }) => (
-          <Link
-            key={to}
-            to={to}
-            className={classes.place ?? ''}
-            activeOptions={{ exact: to === '/', includeSearch: false }}
-            activeProps={{ 'aria-current': 'page' }}
-          >
-            <Icon size={18} stroke={1.75} aria-hidden />
-            <span>{word}</span>
-          </Link>
-        ))}
-      </nav>
+      <Navigation groups={groups} />
       <main className={classes.main} id="page" tabIndex={-1}>
         <Outlet />
       </main>
@@ -167,7 +99,7 @@ function Frame() {
       <OnDemand when={palette}>
         <Palette
           commands={[
-            ...open.map(({ to, word }) => ({
+            ...places.map(({ to, word }) => ({
               word: `Go to ${word}`,
               act: () => void router.navigate({ to }),
             })),
