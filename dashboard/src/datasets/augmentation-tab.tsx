@@ -60,7 +60,7 @@ export function AugmentationTab() {
           allowDecimal={false}
           onChange={(value) => setAsked(typeof value === 'number' ? value : 1)}
         />
-        <div className={classes.panelHead}>
+        <div className={classes.toolbar}>
           <Button
             type="submit"
             size="xs"
@@ -93,7 +93,7 @@ export function AugmentationTab() {
                 // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole; a sample can be in it twice
                 <li key={at} aria-label={`${one.name}: ${sayAnnotations(one.annotations)}`}>
                   <SamplePicture sample={one} href={`data:image/jpeg;base64,${one.jpeg}`} small />
-                  <span className={`clip ${classes.said}`}>
+                  <span className="clip dim">
                     <bdi>{one.name}</bdi>
                   </span>
                 </li>

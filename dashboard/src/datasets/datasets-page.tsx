@@ -1,12 +1,13 @@
 /** The datasets of this hub: labelled pictures that are dropped here, or sent by the command line. */
 import type { DatasetRow } from '@edgeloop/protocol'
-import { Button, Table } from '@mantine/core'
-import { IconPhotoPlus, IconPlus } from '@tabler/icons-react'
+import { Table } from '@mantine/core'
+import { IconPhotoPlus } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { Ago } from '../shell/now.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
@@ -33,17 +34,7 @@ export function DatasetsPage() {
   return (
     <Page
       title="Datasets"
-      aside={
-        <Button
-          size="xs"
-          leftSection={<IconPlus size={14} aria-hidden />}
-          disabled={refused !== undefined}
-          title={refused}
-          onClick={() => setAdding(null)}
-        >
-          Add a dataset
-        </Button>
-      }
+      aside={<NewButton word="Add a dataset" refused={refused} onClick={() => setAdding(null)} />}
     >
       <DropArea disabled={refused !== undefined} onDropped={setAdding}>
         <QueryState query={query} skeleton={<TableSkeleton rows={4} />}>

@@ -3,13 +3,13 @@ import type { DatasetDetail } from '@edgeloop/protocol'
 import { Skeleton, Table } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { classColour } from '../live/class-colour.ts'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Scroller } from '../shell/scroller.tsx'
 import tables from '../shell/tables.module.css'
 import { datasetQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
+import { Swatch } from './sample-view.tsx'
 
 const parent = getRouteApi('/in/datasets/$dataset')
 
@@ -54,11 +54,7 @@ function Labels({ detail }: { detail: DatasetDetail }) {
           {detail.labelCounts.map(({ label, samples, annotations }) => (
             <Table.Tr key={label}>
               <Table.Td>
-                <span
-                  className={classes.swatch}
-                  style={{ background: classColour(label) }}
-                  aria-hidden
-                />
+                <Swatch label={label} />
                 <Link
                   to="/datasets/$dataset"
                   params={{ dataset: detail.dataset.name }}

@@ -81,7 +81,7 @@ function Found(props: { dataset: string; inspection: DatasetInspection }) {
   const changed = detail !== undefined && detail.dataset.revision !== inspection.revision
   return (
     <>
-      <div className={classes.panelHead}>
+      <div className={classes.toolbar}>
         <p className="dim">
           Looked at <Ago at={inspection.at} />
           {changed && '; the dataset has changed since'}

@@ -2,7 +2,7 @@
 import { pathOf, routes, type SampleAnnotation } from '@edgeloop/protocol'
 import { useState } from 'react'
 import { classColour } from '../live/class-colour.ts'
-import classes from './datasets.module.css'
+import classes from './sample-picture.module.css'
 
 type Shown = {
   readonly digest: string

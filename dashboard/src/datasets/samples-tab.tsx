@@ -4,24 +4,22 @@ import { Button, NativeSelect, Skeleton } from '@mantine/core'
 import { IconPhoto } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
+import { useMemo } from 'react'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayOf } from '../shell/say.ts'
-import { Scroller } from '../shell/scroller.tsx'
-import { useKeys } from '../shell/use-keys.ts'
 import { datasetQuery, sampleListQuery, versionListQuery } from './dataset-queries.ts'
 import classes from './datasets.module.css'
+import cards from './picture-grid.module.css'
+import { PictureGrid } from './picture-grid.tsx'
 import { problemWord } from './problem-words.ts'
 import type { SampleFilter } from './sample-filter.ts'
 import { SamplePanel } from './sample-panel.tsx'
 import { SamplePicture, sayAnnotations } from './sample-picture.tsx'
+import { useSampleWalk } from './sample-view.tsx'
 
 const parent = getRouteApi('/in/datasets/$dataset')
 const route = getRouteApi('/in/datasets/$dataset/')
 
-/** A card of the grid, px; what is left of a row is shared by its cards. */
-const card = { width: 180, height: 176, gap: 8 } as const
 /** More labels than this are typed, not listed. */
 const labelsListed = 200
 
@@ -36,7 +34,6 @@ export function SamplesTab() {
     () => query.data?.pages.flatMap((page) => page.samples) ?? [],
     [query.data],
   )
-  const at = samples.findIndex(({ digest }) => digest === opened)
   const open = (digest: string | undefined) =>
     void navigate({
       search: (search) => {
@@ -46,20 +43,8 @@ export function SamplesTab() {
       replace: opened !== undefined && digest !== undefined,
       resetScroll: false,
     })
-  const step = (by: number) => {
-    const next = samples[at + by]
-    if (at >= 0 && next) open(next.digest)
-  }
-  useKeys({
-    next: () => step(1),
-    previous: () => step(-1),
-    ...(opened !== undefined && { clear: () => open(undefined) }),
-  })
-  const more = query.hasNextPage && !query.isFetchingNextPage
-  const fetchMore = () => more && void query.fetchNextPage()
-  useEffect(() => {
-    if (more && at >= samples.length - 3 && at >= 0) void query.fetchNextPage()
-  }, [more, at, samples.length, query.fetchNextPage])
+  const keys = useMemo(() => samples.map(({ digest }) => digest), [samples])
+  const walk = useSampleWalk({ keys, opened, query, open })
 
   if (opened !== undefined) {
     return (
@@ -67,11 +52,9 @@ export function SamplesTab() {
         key={opened}
         dataset={dataset}
         digest={opened}
-        listed={samples[at]}
+        listed={samples.find(({ digest }) => digest === opened)}
         version={filter.version}
-        onClose={() => open(undefined)}
-        onPrevious={at > 0 ? () => step(-1) : undefined}
-        onNext={at >= 0 && at < samples.length - 1 ? () => step(1) : undefined}
+        walk={walk}
       />
     )
   }
@@ -89,7 +72,16 @@ export function SamplesTab() {
       <QueryState query={query} skeleton={<Skeleton height={400} />}>
         {() =>
           samples.length > 0 ? (
-            <Grid samples={samples} onEnd={fetchMore} />
+            <PictureGrid
+              label="Samples"
+              items={samples}
+              keyOf={({ digest }) => digest}
+              lines={2}
+              place={walk.place}
+              onEnd={walk.fetchMore}
+            >
+              {(sample) => <Card sample={sample} />}
+            </PictureGrid>
           ) : detail?.dataset.samples === 0 && filter.version === undefined ? (
             <Empty
               icon={<IconPhoto size={32} stroke={1.5} />}
@@ -227,57 +219,6 @@ function Filters(props: {
   )
 }
 
-function Grid(props: { samples: readonly SampleShown[]; onEnd: () => void }) {
-  const { samples } = props
-  const scroller = useRef<HTMLElement>(null)
-  const [columns, setColumns] = useState(1)
-  useEffect(() => {
-    const area = scroller.current
-    if (!area) return
-    const watch = new ResizeObserver(() => {
-      const room = area.clientWidth + card.gap
-      setColumns(Math.max(1, Math.floor(room / (card.width + card.gap))))
-    })
-    watch.observe(area)
-    return () => watch.disconnect()
-  }, [])
-  const rows = Math.ceil(samples.length / columns)
-  const virtual = useVirtualizer({
-    count: rows,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => card.height + card.gap,
-    overscan: 3,
-  })
-  const drawn = virtual.getVirtualItems()
-  const last = drawn.at(-1)?.index ?? 0
-  const end = useEffectEvent(props.onEnd)
-  useEffect(() => {
-    if (last >= rows - 3) end()
-  }, [last, rows])
-  return (
-    <div className={classes.gridArea}>
-      <Scroller label="Samples" ref={scroller} filled>
-        <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-          {drawn.map(({ index, start }) => (
-            <div
-              key={index}
-              className={classes.gridRow}
-              style={{
-                transform: `translateY(${start}px)`,
-                gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`,
-              }}
-            >
-              {samples.slice(index * columns, (index + 1) * columns).map((sample) => (
-                <Card key={sample.digest} sample={sample} />
-              ))}
-            </div>
-          ))}
-        </div>
-      </Scroller>
-    </div>
-  )
-}
-
 function Card(props: { sample: SampleShown }) {
   const { sample } = props
   const said = sayAnnotations(sample.annotations)
@@ -286,16 +227,16 @@ function Card(props: { sample: SampleShown }) {
       from="/datasets/$dataset/"
       to="."
       search={(search) => ({ ...search, sample: sample.digest })}
-      className={classes.card ?? ''}
+      className={cards.card ?? ''}
       resetScroll={false}
     >
-      <span className={classes.cardPicture}>
+      <span className={cards.face}>
         <SamplePicture sample={sample} small />
       </span>
       <span className="clip">
         <bdi>{sample.name}</bdi>
       </span>
-      <span className={`clip ${classes.said}`} title={said}>
+      <span className="clip dim" title={said}>
         {sample.split && <b>{sample.split}</b>} {said}
       </span>
     </Link>

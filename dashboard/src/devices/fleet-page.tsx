@@ -1,11 +1,12 @@
 /** The fleet: which devices there are and which need somebody. */
 import { type DeviceRow, deviceHealths, mayAct } from '@edgeloop/protocol'
 import { Button, CloseButton, NativeSelect, Skeleton, TextInput } from '@mantine/core'
-import { IconPlus, IconSearch, IconServer2 } from '@tabler/icons-react'
+import { IconSearch, IconServer2 } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useRouter } from '@tanstack/react-router'
 import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
+import { NewButton } from '../shell/new-button.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount, sayOf } from '../shell/say.ts'
@@ -40,15 +41,11 @@ export function FleetPage() {
       title="Devices"
       filled
       aside={
-        <Button
-          size="xs"
-          leftSection={<IconPlus size={16} aria-hidden />}
-          disabled={reason !== undefined}
-          title={reason}
+        <NewButton
+          word="Add a device"
+          refused={reason}
           onClick={() => void router.navigate({ to: '/add-device' })}
-        >
-          Add a device
-        </Button>
+        />
       }
     >
       <QueryState query={devices} skeleton={<FleetSkeleton />}>

@@ -54,7 +54,7 @@ export function LabelHead(props: {
             </span>
           </>
         ) : (
-          <span className="dim">Space accepts, ? shows the keys</span>
+          <span className={`dim ${classes.keyHint}`}>Space accepts, ? shows the keys</span>
         )}
       </section>
       <span className={classes.saved} role="status" aria-label="Saved">
@@ -65,6 +65,7 @@ export function LabelHead(props: {
         variant="subtle"
         color="gray"
         c="var(--el-text)"
+        visibleFrom="sm"
         aria-label="Show keys"
         title="Keys (?)"
         onClick={props.onSheet}

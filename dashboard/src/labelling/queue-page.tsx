@@ -11,6 +11,7 @@ import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-quer
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
 import { call } from '../api/call.ts'
+import cards from '../datasets/picture-grid.module.css'
 import { SamplePicture } from '../datasets/sample-picture.tsx'
 import { type Act, Confirm } from '../people/confirm.tsx'
 import { sessionQuery } from '../people/session.ts'
@@ -18,7 +19,7 @@ import { FramedTable } from '../shell/framed-table.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
-import { sayCount, sayNumber, sayOf } from '../shell/say.ts'
+import { sayCount, sayDay, sayNumber, sayOf } from '../shell/say.ts'
 import { CountsBar } from './counts-bar.tsx'
 import {
   queueListQuery,
@@ -41,6 +42,8 @@ const stateWords: Readonly<Record<TaskState, string>> = {
 }
 
 const tasksShown = 48
+/** Days without answers before the first one are left out, but for as many as make a row. */
+const daysShownMin = 14
 
 export function QueuePage() {
   useQueueChanges()
@@ -222,24 +225,35 @@ function Statistics({ queue }: { queue: string }) {
   )
 }
 
-/** Answers of each day, the last one at the right. */
+/** Answers of each day, the last one at the right. Of a single day there is nothing to compare. */
 function Days({ days }: { days: QueueStatistics['days'] }) {
   const most = Math.max(1, ...days.map(({ answers }) => answers))
   const total = days.reduce((sum, { answers }) => sum + answers, 0)
+  const first = days.findIndex(({ answers }) => answers > 0)
+  if (days.filter(({ answers }) => answers > 0).length < 2) return null
+  const shown = days.slice(Math.min(first, days.length - daysShownMin))
   return (
-    <div
-      className={classes.days}
-      role="img"
-      aria-label={`${sayOf(total, 'answer')} in the last ${days.length} days, at most ${sayCount(most)} a day`}
-    >
-      {days.map(({ day, answers }) => (
-        <span key={day} title={`${day}: ${sayOf(answers, 'answer')}`}>
-          <i style={{ height: `${(100 * answers) / most}%` }} />
-        </span>
-      ))}
-    </div>
+    <figure className={classes.days}>
+      <div
+        role="img"
+        aria-label={`${sayOf(total, 'answer')} in the last ${days.length} days, at most ${sayCount(most)} a day`}
+      >
+        {shown.map(({ day, answers }) => (
+          <span key={day} title={`${dayOf(day)}: ${sayOf(answers, 'answer')}`}>
+            <i style={{ height: `${(100 * answers) / most}%` }} />
+          </span>
+        ))}
+      </div>
+      <figcaption aria-hidden>
+        <span>{dayOf(shown[0]?.day)}</span>
+        <span>answers a day, at most {sayCount(most)}</span>
+        <span>today</span>
+      </figcaption>
+    </figure>
   )
 }
+
+const dayOf = (day = ''): string => sayDay(Date.parse(day))
 
 const peopleColumns = [
   'Who',
@@ -314,7 +328,7 @@ function Tasks({ queue, mayLabel }: { queue: string; mayLabel: boolean }) {
             />
           ) : (
             <>
-              <ul className={classes.tasks}>
+              <ul className={cards.all}>
                 {tasks.map((task) => (
                   <TaskCard key={task.taskId} {...{ queue, task, mayLabel }} />
                 ))}
@@ -342,7 +356,7 @@ function TaskCard(props: { queue: string; task: LabelTask; mayLabel: boolean }) 
   )
   const card = (
     <>
-      <span className={classes.face}>
+      <span className={cards.face}>
         <SamplePicture sample={{ ...sample, annotations: said ?? proposed }} small />
       </span>
       <span className="clip">{sample.streamId ?? sample.site ?? `task ${task.taskId}`}</span>
@@ -361,12 +375,12 @@ function TaskCard(props: { queue: string; task: LabelTask; mayLabel: boolean }) 
             task: task.taskId,
             ...((task.state === 'review' || task.state === 'flagged') && { review: true as const }),
           }}
-          className={classes.card ?? ''}
+          className={cards.card ?? ''}
         >
           {card}
         </Link>
       ) : (
-        <div className={classes.card}>{card}</div>
+        <div className={cards.card}>{card}</div>
       )}
     </li>
   )

@@ -1,13 +1,14 @@
 /** The label queues of this hub: what waits for a person, and the way in. */
 import type { LabelQueueRow } from '@edgeloop/protocol'
 import { Button, Table } from '@mantine/core'
-import { IconPlus, IconTags } from '@tabler/icons-react'
+import { IconTags } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { lazy, useState } from 'react'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
 import { FramedTable } from '../shell/framed-table.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { OnDemand } from '../shell/on-demand.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
@@ -28,17 +29,7 @@ export function QueuesPage() {
   return (
     <Page
       title="Label"
-      aside={
-        <Button
-          size="xs"
-          leftSection={<IconPlus size={14} aria-hidden />}
-          disabled={refused !== undefined}
-          title={refused}
-          onClick={() => setAdding(true)}
-        >
-          New queue
-        </Button>
-      }
+      aside={<NewButton word="New queue" refused={refused} onClick={() => setAdding(true)} />}
     >
       <QueryState query={query} skeleton={<TableSkeleton rows={3} />}>
         {(rows) =>
@@ -77,13 +68,13 @@ export function QueuesPage() {
 
 const columns = [
   'Queue',
-  'Tasks',
   { word: 'Wait', right: true },
+  { word: 'Actions', quiet: true },
+  'Tasks',
   { word: 'Review', right: true },
   { word: 'Flagged', right: true },
   { word: 'Done', right: true },
   { word: 'Answers today', right: true },
-  { word: 'Actions', quiet: true },
 ] as const
 
 function Queues(props: { rows: readonly LabelQueueRow[]; mayLabel: boolean }) {
@@ -97,30 +88,37 @@ function Queues(props: { rows: readonly LabelQueueRow[]; mayLabel: boolean }) {
             </Link>
             <div className="dim">into {config.dataset}</div>
           </Table.Td>
+          <Table.Td ta="right">{sayCount(counts.open)}</Table.Td>
+          <Table.Td>
+            {props.mayLabel && <WorkLink name={name} isReview={isLeftToReview(counts)} />}
+          </Table.Td>
           <Table.Td className={classes.barCell ?? ''}>
             <CountsBar counts={counts} />
           </Table.Td>
-          <Table.Td ta="right">{sayCount(counts.open)}</Table.Td>
           <Table.Td ta="right">{sayCount(counts.review)}</Table.Td>
           <Table.Td ta="right">{sayCount(counts.flagged)}</Table.Td>
           <Table.Td ta="right">{sayCount(counts.done)}</Table.Td>
           <Table.Td ta="right">{sayCount(answersToday)}</Table.Td>
-          <Table.Td ta="right">
-            {props.mayLabel && (
-              <Link
-                to="/label/$queue/work"
-                params={{ queue: name }}
-                search={
-                  counts.open === 0 && counts.review + counts.flagged > 0 ? { review: true } : {}
-                }
-                aria-label={`${counts.open === 0 && counts.review + counts.flagged > 0 ? 'Review' : 'Label'} ${name}`}
-              >
-                {counts.open === 0 && counts.review + counts.flagged > 0 ? 'Review' : 'Label'}
-              </Link>
-            )}
-          </Table.Td>
         </Table.Tr>
       ))}
     </FramedTable>
+  )
+}
+
+/** Nothing waits for an answer, but what was answered does for a review. */
+const isLeftToReview = ({ open, review, flagged }: LabelQueueRow['counts']): boolean =>
+  open === 0 && review + flagged > 0
+
+function WorkLink({ name, isReview }: { name: string; isReview: boolean }) {
+  const word = isReview ? 'Review' : 'Label'
+  return (
+    <Link
+      to="/label/$queue/work"
+      params={{ queue: name }}
+      search={isReview ? { review: true } : {}}
+      aria-label={`${word} ${name}`}
+    >
+      {word}
+    </Link>
   )
 }

@@ -8,11 +8,11 @@ import {
   type Session,
 } from '@edgeloop/protocol'
 import { Button, Modal, NativeSelect, Table, TextInput } from '@mantine/core'
-import { IconPlus } from '@tabler/icons-react'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { call } from '../api/call.ts'
 import { actions, type Column, FramedTable } from '../shell/framed-table.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayMoment } from '../shell/say.ts'
@@ -33,14 +33,7 @@ export function ApiTokens(props: { session: Session; only?: string }) {
     <section className={classes.section} aria-labelledby="api-tokens">
       <div className={classes.sectionHead}>
         <h2 id="api-tokens">API tokens</h2>
-        <Button
-          size="xs"
-          variant="default"
-          leftSection={<IconPlus size={14} aria-hidden />}
-          onClick={() => setAdding(true)}
-        >
-          Make a token
-        </Button>
+        <NewButton quiet word="Make a token" onClick={() => setAdding(true)} />
       </div>
       <QueryState query={query} skeleton={<TableSkeleton rows={2} />}>
         {(all) => {

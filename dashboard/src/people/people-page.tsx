@@ -1,11 +1,11 @@
 /** Who may use this hub: accounts, where they are signed in, and the tokens of programs. For admins. */
 import type { OneTimeLink } from '@edgeloop/protocol'
-import { Button, Modal } from '@mantine/core'
+import { Modal } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
-import { IconPlus } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
 import { useState } from 'react'
+import { NewButton } from '../shell/new-button.tsx'
 import { Page } from '../shell/page.tsx'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayOf } from '../shell/say.ts'
@@ -32,15 +32,11 @@ export function PeoplePage() {
     <Page
       title="People"
       aside={
-        <Button
-          size="xs"
-          leftSection={<IconPlus size={14} aria-hidden />}
-          disabled={!mayLook}
-          title={mayLook ? undefined : 'Only an admin can add users'}
+        <NewButton
+          word="Add a user"
+          refused={mayLook ? undefined : 'Only an admin can add users'}
           onClick={() => setAdding(true)}
-        >
-          Add a user
-        </Button>
+        />
       }
     >
       <QueryState query={users} skeleton={<TableSkeleton rows={3} />}>

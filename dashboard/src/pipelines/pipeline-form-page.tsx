@@ -197,6 +197,7 @@ function Form({ known, config }: { known: string | undefined; config: PipelineCo
           }}
         />
         <Textarea
+          className={classes.whole ?? ''}
           label="Recipe"
           description="What is to be other than usual, one KEY=VALUE a line"
           value={recipe}

@@ -77,12 +77,13 @@ function Shown({ row }: { row: PipelineRow }) {
         <section className={classes.section} aria-labelledby="round">
           <h2 id="round">Round {round.round}</h2>
           <div className={classes.head}>
-            <Status {...sayRound(round)} />
+            {/* Where the pipeline waits with this round, that was said above. */}
+            {sayRound(round).word !== word && <Status {...sayRound(round)} />}
             <p className={classes.reason}>
               {round.cause.text} <span className="dim">by {round.by}</span>
             </p>
           </div>
-          {round.why && <p className={classes.stepWhy}>{round.why}</p>}
+          {round.why && round.why !== row.why && <p className={classes.stepWhy}>{round.why}</p>}
           <RoundSteps round={round} />
           <Sites sites={round.sites} />
         </section>

@@ -1,12 +1,13 @@
 /** All pipelines: what each waits for, and how its newest round went. */
 import type { PipelineRow } from '@edgeloop/protocol'
-import { Button, Table } from '@mantine/core'
+import { Table } from '@mantine/core'
 import { IconRepeat } from '@tabler/icons-react'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
 import { FramedTable } from '../shell/framed-table.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
@@ -26,14 +27,11 @@ export function PipelinesPage() {
     <Page
       title="Pipelines"
       aside={
-        <Button
-          size="xs"
-          disabled={refused !== undefined}
-          title={refused}
+        <NewButton
+          word="New pipeline"
+          refused={refused}
           onClick={() => void navigate({ to: '/pipelines/new', search: {} })}
-        >
-          New pipeline
-        </Button>
+        />
       }
     >
       <QueryState query={query} skeleton={<TableSkeleton rows={3} />}>
@@ -88,7 +86,7 @@ function Pipelines({ rows }: { rows: readonly PipelineRow[] }) {
             <Table.Td>
               {last && said ? (
                 <>
-                  <Status kind={said.kind} word={said.word} />{' '}
+                  {said.word !== word && <Status kind={said.kind} word={said.word} />}{' '}
                   <span className="dim">
                     <Ago at={last.endedAt ?? last.startedAt} />
                   </span>

@@ -8,6 +8,7 @@ import { Sparkline } from '../devices/sparkline.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
 import { FramedTable } from '../shell/framed-table.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
@@ -49,14 +50,11 @@ export function RolloutsPage() {
               })
             }}
           />
-          <Button
-            size="xs"
-            disabled={refused !== undefined}
-            title={refused}
+          <NewButton
+            word="New rollout"
+            refused={refused}
             onClick={() => void navigate({ to: '/rollouts/new' })}
-          >
-            New rollout
-          </Button>
+          />
         </>
       }
     >

@@ -89,9 +89,9 @@ function Bars({ streams }: { streams: readonly StreamShare[] }) {
             <span className={classes.track} aria-hidden>
               <span className={classes.spent} style={{ width: `${spent * 100}%` }} />
             </span>
-            <span>
+            <span title={whyOf(stream)}>
               {sayCount(frames)} of {sayCount(framesPerDay)} frames
-              <span className="dim"> {whyOf(stream)}</span>
+              <span className={`dim ${classes.reasons}`}> {whyOf(stream)}</span>
             </span>
           </li>
         )

@@ -1,12 +1,17 @@
 /** One sample of a box large: why it was kept, what was found in it and hidden, and where it is used. */
 import type { FieldSampleDetail } from '@edgeloop/protocol'
-import { ActionIcon, Button, Skeleton, Switch } from '@mantine/core'
-import { IconArrowLeft, IconChevronLeft, IconChevronRight } from '@tabler/icons-react'
+import { Skeleton } from '@mantine/core'
 import { useQuery, useSuspenseQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { type ReactNode, useState } from 'react'
+import type { ReactNode } from 'react'
 import { SamplePicture } from '../datasets/sample-picture.tsx'
-import { classColour } from '../live/class-colour.ts'
+import {
+  SampleBody,
+  SampleLines,
+  SampleView,
+  type SampleWalk,
+  Swatch,
+} from '../datasets/sample-view.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { QueryState } from '../shell/query-state.tsx'
 import { sayBytes, sayMoment, sayShare } from '../shell/say.ts'
@@ -15,54 +20,16 @@ import { fieldSampleQuery } from './field-queries.ts'
 import { reasonWords, sayFound, sayHidden } from './sample-words.ts'
 import classes from './samples.module.css'
 
-export function FieldPanel(props: {
-  sampleId: number
-  onClose: () => void
-  onPrevious: (() => void) | undefined
-  onNext: (() => void) | undefined
-}) {
-  const [bare, setBare] = useState(false)
-  const query = useQuery(fieldSampleQuery(props.sampleId))
+export function FieldPanel({ sampleId, walk }: { sampleId: number; walk: SampleWalk }) {
+  const query = useQuery(fieldSampleQuery(sampleId))
   return (
-    <section aria-label="Sample">
-      <div className={classes.panelHead}>
-        <Button
-          size="xs"
-          variant="default"
-          leftSection={<IconArrowLeft size={14} aria-hidden />}
-          onClick={props.onClose}
-        >
-          All samples
-        </Button>
-        <ActionIcon
-          variant="default"
-          aria-label="Previous sample"
-          title="Previous (k)"
-          disabled={!props.onPrevious}
-          onClick={props.onPrevious}
-        >
-          <IconChevronLeft size={16} aria-hidden />
-        </ActionIcon>
-        <ActionIcon
-          variant="default"
-          aria-label="Next sample"
-          title="Next (j)"
-          disabled={!props.onNext}
-          onClick={props.onNext}
-        >
-          <IconChevronRight size={16} aria-hidden />
-        </ActionIcon>
-        <Switch
-          size="xs"
-          label="What the box found"
-          checked={!bare}
-          onChange={(event) => setBare(!event.currentTarget.checked)}
-        />
-      </div>
-      <QueryState query={query} skeleton={<Skeleton height={400} />}>
-        {(sample) => <Shown sample={sample} bare={bare} />}
-      </QueryState>
-    </section>
+    <SampleView walk={walk} drawnWord="What the box found">
+      {(bare) => (
+        <QueryState query={query} skeleton={<Skeleton height={400} />}>
+          {(sample) => <Shown sample={sample} bare={bare} />}
+        </QueryState>
+      )}
+    </SampleView>
   )
 }
 
@@ -70,77 +37,68 @@ function Shown({ sample, bare }: { sample: FieldSampleDetail; bare: boolean }) {
   const { deviceId, streamId, site, detections, model, reason, why } = sample
   const annotations = detections.map(({ label, box }) => ({ kind: 'box' as const, label, box }))
   return (
-    <div className={classes.panel}>
-      <div
-        className={classes.large}
-        role="img"
-        aria-label={`${deviceId}/${streamId}: ${sayFound(sample)}`}
-      >
-        <SamplePicture sample={{ ...sample, annotations }} bare={bare} />
-      </div>
-      <div className={classes.panelSide}>
-        <h2>{reasonWords[reason]}</h2>
-        <p className={classes.why}>{why || 'The box does not say why'}</p>
-        <dl className={classes.facts}>
-          <Fact name="Stream">
+    <SampleBody
+      sample={sample}
+      said={`${deviceId}/${streamId}: ${sayFound(sample)}`}
+      picture={<SamplePicture sample={{ ...sample, annotations }} bare={bare} />}
+    >
+      <h2>{reasonWords[reason]}</h2>
+      <p className={classes.why}>{why || 'The box does not say why'}</p>
+      <dl className={classes.facts}>
+        <Fact name="Stream">
+          <Link
+            to="/devices/$deviceId/streams/$streamId"
+            params={{ deviceId, streamId }}
+            title="Settings of this stream"
+          >
+            {deviceId}/{streamId}
+          </Link>{' '}
+          at {site}
+        </Fact>
+        <Fact name="Captured">{sayMoment(Date.parse(sample.capturedAt))}</Fact>
+        <Fact name="Received">{sayMoment(Date.parse(sample.receivedAt))}</Fact>
+        <Fact name="Probability">
+          {Number((sample.probability * 100).toPrecision(2))} % of frames like it are kept
+        </Fact>
+        <Fact name="Model">
+          {model.version > 0 ? (
             <Link
-              to="/devices/$deviceId/streams/$streamId"
-              params={{ deviceId, streamId }}
-              title="Settings of this stream"
+              to="/models/$name/$version"
+              params={{ name: model.name, version: `${model.version}` }}
             >
-              {deviceId}/{streamId}
-            </Link>{' '}
-            at {site}
-          </Fact>
-          <Fact name="Captured">{sayMoment(Date.parse(sample.capturedAt))}</Fact>
-          <Fact name="Received">{sayMoment(Date.parse(sample.receivedAt))}</Fact>
-          <Fact name="Probability">
-            {Number((sample.probability * 100).toPrecision(2))} % of frames like it are kept
-          </Fact>
-          <Fact name="Model">
-            {model.version > 0 ? (
-              <Link
-                to="/models/$name/$version"
-                params={{ name: model.name, version: `${model.version}` }}
-              >
-                {model.name}/{model.version}
-              </Link>
-            ) : (
-              `${model.name}, the box's own file`
-            )}{' '}
-            <span className="dim mono" title={`SHA-256 ${model.digest}`}>
-              {model.digest.slice(0, 12)}
-            </span>
-          </Fact>
-          <Fact name="Picture">
-            {sample.width} × {sample.height}, {sayBytes(sample.sizeBytes)}{' '}
-            <span className="dim mono" title={`SHA-256 ${sample.digest}`}>
-              {sample.digest.slice(0, 12)}
-            </span>
-          </Fact>
-        </dl>
-        <Hidden sample={sample} />
-        <h3>What the box found</h3>
-        {detections.length === 0 ? (
-          <p className="dim">Nothing</p>
-        ) : (
-          <ul className={classes.lines}>
-            {detections.map(({ label, score }, at) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: a list that never changes
-              <li key={at}>
-                <span
-                  className={classes.swatch}
-                  style={{ background: classColour(label) }}
-                  aria-hidden
-                />
-                {label} <span className="dim">{sayShare(score)}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-        <Used sample={sample} />
-      </div>
-    </div>
+              {model.name}/{model.version}
+            </Link>
+          ) : (
+            `${model.name}, the box's own file`
+          )}{' '}
+          <span className="dim mono" title={`SHA-256 ${model.digest}`}>
+            {model.digest.slice(0, 12)}
+          </span>
+        </Fact>
+        <Fact name="Picture">
+          {sample.width} × {sample.height}, {sayBytes(sample.sizeBytes)}{' '}
+          <span className="dim mono" title={`SHA-256 ${sample.digest}`}>
+            {sample.digest.slice(0, 12)}
+          </span>
+        </Fact>
+      </dl>
+      <Hidden sample={sample} />
+      <h3>What the box found</h3>
+      {detections.length === 0 ? (
+        <p className="dim">Nothing</p>
+      ) : (
+        <SampleLines>
+          {detections.map(({ label, score }, at) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a list that never changes
+            <li key={at}>
+              <Swatch label={label} />
+              {label} <span className="dim">{sayShare(score)}</span>
+            </li>
+          ))}
+        </SampleLines>
+      )}
+      <Used sample={sample} />
+    </SampleBody>
   )
 }
 
@@ -173,7 +131,7 @@ function Hidden({ sample }: { sample: FieldSampleDetail }) {
         )}
       </p>
       {redaction.regions.length > 0 && (
-        <ul className={classes.lines}>
+        <SampleLines>
           {redaction.regions.map(({ label, box: [left = 0, top = 0] }, at) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a list that never changes
             <li key={at}>
@@ -183,7 +141,7 @@ function Hidden({ sample }: { sample: FieldSampleDetail }) {
               </span>
             </li>
           ))}
-        </ul>
+        </SampleLines>
       )}
       <p>
         {signatureValid ? (
@@ -212,7 +170,7 @@ function Used({ sample: { datasets, tasks, digest } }: { sample: FieldSampleDeta
       {datasets.length + tasks.length === 0 ? (
         <p className="dim">In no dataset, and no queue asks for it</p>
       ) : (
-        <ul className={classes.lines}>
+        <SampleLines>
           {tasks.map(({ taskId, queue, state }) => (
             <li key={taskId}>
               {session.role === 'viewer' ? (
@@ -234,7 +192,7 @@ function Used({ sample: { datasets, tasks, digest } }: { sample: FieldSampleDeta
               </Link>
             </li>
           ))}
-        </ul>
+        </SampleLines>
       )}
     </>
   )

@@ -9,15 +9,16 @@ import { Button, NativeSelect, Skeleton, Switch, TextInput } from '@mantine/core
 import { IconPhotoDown } from '@tabler/icons-react'
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react'
+import { useMemo, useRef, useState } from 'react'
 import { useChanges } from '../api/changes.tsx'
+import cards from '../datasets/picture-grid.module.css'
+import { PictureGrid } from '../datasets/picture-grid.tsx'
 import { SamplePicture } from '../datasets/sample-picture.tsx'
+import { useSampleWalk } from '../datasets/sample-view.tsx'
 import { deviceListQuery } from '../devices/device-queries.ts'
 import { Ago } from '../shell/now.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
-import { Scroller } from '../shell/scroller.tsx'
 import { TextFilter, withCurrent } from '../shell/text-filter.tsx'
 import { useKeys } from '../shell/use-keys.ts'
 import { AskFrames } from './ask-frames.tsx'
@@ -30,8 +31,6 @@ import classes from './samples.module.css'
 
 const route = getRouteApi('/in/samples')
 
-/** A card of the grid, px; what is left of a row is shared by its cards. */
-const card = { width: 180, height: 184, gap: 8 } as const
 /** More devices than this are typed, not picked from a list. */
 const devicesListedMax = 200
 
@@ -44,7 +43,6 @@ export function SamplesPage() {
     [query.data],
   )
   const { isStale, renew } = useArrivals()
-  const at = samples.findIndex(({ sampleId }) => sampleId === opened)
   const open = (sampleId: number | undefined) =>
     void navigate({
       search: ({ sample: _, ...rest }) =>
@@ -52,31 +50,13 @@ export function SamplesPage() {
       replace: opened !== undefined && sampleId !== undefined,
       resetScroll: false,
     })
-  const step = (by: number) => {
-    const next = samples[at + by]
-    if (at >= 0 && next) open(next.sampleId)
-  }
-  useKeys({
-    next: () => step(1),
-    previous: () => step(-1),
-    ...(opened !== undefined && { clear: () => open(undefined) }),
-  })
-  const more = query.hasNextPage && !query.isFetchingNextPage
-  const fetchMore = () => more && void query.fetchNextPage()
-  useEffect(() => {
-    if (more && at >= samples.length - 3 && at >= 0) void query.fetchNextPage()
-  }, [more, at, samples.length, query.fetchNextPage])
+  const keys = useMemo(() => samples.map(({ sampleId }) => sampleId), [samples])
+  const walk = useSampleWalk({ keys, opened, query, open })
 
   if (opened !== undefined) {
     return (
       <Page title="Samples">
-        <FieldPanel
-          key={opened}
-          sampleId={opened}
-          onClose={() => open(undefined)}
-          onPrevious={at > 0 ? () => step(-1) : undefined}
-          onNext={at >= 0 && at < samples.length - 1 ? () => step(1) : undefined}
-        />
+        <FieldPanel key={opened} sampleId={opened} walk={walk} />
       </Page>
     )
   }
@@ -103,7 +83,16 @@ export function SamplesPage() {
       <QueryState query={query} skeleton={<Skeleton height={400} />}>
         {() =>
           samples.length > 0 ? (
-            <Grid samples={samples} found={found} onEnd={fetchMore} />
+            <PictureGrid
+              label="Samples"
+              items={samples}
+              keyOf={({ sampleId }) => sampleId}
+              lines={3}
+              place={walk.place}
+              onEnd={walk.fetchMore}
+            >
+              {(sample) => <Card sample={sample} found={found} />}
+            </PictureGrid>
           ) : isNarrowed ? (
             <Empty title="No sample fits">
               <Button
@@ -280,58 +269,6 @@ function Filters({ filter, found }: { filter: FieldFilter; found: boolean }) {
   )
 }
 
-function Grid(props: { samples: readonly FieldSample[]; found: boolean; onEnd: () => void }) {
-  const { samples, found } = props
-  const scroller = useRef<HTMLElement>(null)
-  const [columns, setColumns] = useState(1)
-  useEffect(() => {
-    const area = scroller.current
-    if (!area) return
-    const watch = new ResizeObserver(() => {
-      const room = area.clientWidth + card.gap
-      // A phone has room for two.
-      setColumns(Math.max(2, Math.floor(room / (card.width + card.gap))))
-    })
-    watch.observe(area)
-    return () => watch.disconnect()
-  }, [])
-  const rows = Math.ceil(samples.length / columns)
-  const virtual = useVirtualizer({
-    count: rows,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => card.height + card.gap,
-    overscan: 3,
-  })
-  const drawn = virtual.getVirtualItems()
-  const last = drawn.at(-1)?.index ?? 0
-  const end = useEffectEvent(props.onEnd)
-  useEffect(() => {
-    if (last >= rows - 3) end()
-  }, [last, rows])
-  return (
-    <div className={classes.gridArea}>
-      <Scroller label="Samples" ref={scroller} filled>
-        <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-          {drawn.map(({ index, start }) => (
-            <div
-              key={index}
-              className={classes.gridRow}
-              style={{
-                transform: `translateY(${start}px)`,
-                gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`,
-              }}
-            >
-              {samples.slice(index * columns, (index + 1) * columns).map((sample) => (
-                <Card key={sample.sampleId} sample={sample} found={found} />
-              ))}
-            </div>
-          ))}
-        </div>
-      </Scroller>
-    </div>
-  )
-}
-
 function Card({ sample, found }: { sample: FieldSample; found: boolean }) {
   const { sampleId, deviceId, streamId, capturedAt, reason, detections } = sample
   const annotations = detections.map(({ label, box }) => ({ kind: 'box' as const, label, box }))
@@ -340,19 +277,20 @@ function Card({ sample, found }: { sample: FieldSample; found: boolean }) {
       from="/samples"
       to="."
       search={(search) => ({ ...search, sample: sampleId })}
-      className={classes.card ?? ''}
+      className={cards.card ?? ''}
       resetScroll={false}
     >
-      <span className={classes.cardPicture}>
+      <span className={cards.face}>
         <SamplePicture sample={{ ...sample, annotations }} small bare={!found} />
       </span>
-      <span className="clip">
-        <b>{reasonWords[reason]}</b> <Ago at={capturedAt} />
+      <span className={cards.first}>
+        <b className="clip">{reasonWords[reason]}</b>
+        <Ago at={capturedAt} />
       </span>
       <span className="clip">
         {deviceId}/{streamId}
       </span>
-      <span className={`clip ${classes.dimmed}`} title={sayFound(sample)}>
+      <span className="clip dim" title={sayFound(sample)}>
         {sayFound(sample)}
       </span>
     </Link>

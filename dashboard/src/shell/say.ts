@@ -51,6 +51,11 @@ const moment = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 })
 
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' })
+
+/** `22 Nov`: of a day that is counted in UTC. */
+export const sayDay = (at: number): string => day.format(at)
+
 /** `14:02:11` in the viewer's zone. */
 export const sayTime = (at: number): string => time.format(at)
 
