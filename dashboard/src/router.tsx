@@ -467,11 +467,12 @@ const rules = createRoute({
   path: '/rules',
   validateSearch: (search: Record<string, unknown>): DeliveryFilter => {
     const state = deliveryStates.find((one) => one === search.state)
-    const { rule } = search
-    return {
-      ...(typeof rule === 'string' && /^[a-z0-9_-]{1,63}$/.test(rule) ? { rule } : {}),
-      ...(state ? { state } : {}),
+    const name = (key: 'rule' | 'receiver') => {
+      // The address says 12 for a rule that is called so.
+      const value = typeof search[key] === 'number' ? String(search[key]) : search[key]
+      return typeof value === 'string' && /^[a-z0-9_-]{1,63}$/.test(value) ? { [key]: value } : {}
     }
+    return { ...name('rule'), ...name('receiver'), ...(state ? { state } : {}) }
   },
   component: lazyRouteComponent(() => import('./rules/rules-page.tsx'), 'RulesPage'),
 })

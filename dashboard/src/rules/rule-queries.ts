@@ -23,7 +23,11 @@ export const receiverListQuery = (isAllowed: boolean) =>
     enabled: isAllowed,
   })
 
-export type DeliveryFilter = { readonly rule?: string; readonly state?: DeliveryState }
+export type DeliveryFilter = {
+  readonly rule?: string
+  readonly receiver?: string
+  readonly state?: DeliveryState
+}
 
 export const deliveriesQuery = (filter: DeliveryFilter) =>
   infiniteQueryOptions({

@@ -7,8 +7,9 @@ import {
   type RuleTrial,
   ruleEventKinds,
 } from '@edgeloop/protocol'
-import { sayDuration, sayOf } from '../shell/say.ts'
+import { sayClock, sayDuration, sayOf } from '../shell/say.ts'
 import type { StatusKind } from '../shell/status.tsx'
+import { listed, typed } from './typed-list.ts'
 
 /** Fields of the form, as they are typed. */
 export type RuleDraft = {
@@ -33,15 +34,6 @@ export const newDraft: RuleDraft = {
   ...{ name: '', kinds: ['appeared'], labels: '', areas: '', devices: '', sites: '', streams: '' },
   ...{ tags: '', scoreMin: '', atLeast: '', withinSeconds: 60, coolDownSeconds: 300 },
   ...{ gatherSeconds: 0, apart: true, tell: [] },
-}
-
-const typed = (words: readonly string[] | undefined): string => (words ?? []).join(', ')
-const listed = (text: string): string[] | undefined => {
-  const words = text
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '')
-  return words.length === 0 ? undefined : [...new Set(words)]
 }
 
 export function draftOf(name: string, { when, count, ...rule }: EventRule): RuleDraft {
@@ -142,7 +134,9 @@ export function sayReceiver({ pausedUntil, failures }: ReceiverRow): {
   kind: StatusKind
   word: string
 } {
-  if (pausedUntil !== null) return { kind: 'bad', word: 'left alone' }
+  if (pausedUntil !== null) {
+    return { kind: 'bad', word: `paused until ${sayClock(Date.parse(pausedUntil))}` }
+  }
   return failures > 0 ? { kind: 'warn', word: 'failing' } : { kind: 'ok', word: 'works' }
 }
 

@@ -17,11 +17,14 @@ import { type Act, Confirm } from '../people/confirm.tsx'
 import { sessionQuery } from '../people/session.ts'
 import { TableSkeleton } from '../people/table-skeleton.tsx'
 import { actions, FramedTable } from '../shell/framed-table.tsx'
+import { NewButton } from '../shell/new-button.tsx'
 import { Ago } from '../shell/now.tsx'
 import { Page } from '../shell/page.tsx'
 import { Empty, QueryState } from '../shell/query-state.tsx'
 import { sayCount } from '../shell/say.ts'
 import { Status } from '../shell/status.tsx'
+import { withCurrent } from '../shell/text-filter.tsx'
+import { Receivers } from './receivers.tsx'
 import { RuleForm } from './rule-form.tsx'
 import {
   type DeliveryFilter,
@@ -30,7 +33,7 @@ import {
   ruleListQuery,
   useRuleChanges,
 } from './rule-queries.ts'
-import { sayDelivery, sayPlace, sayReceiver, sayRule } from './rule-words.ts'
+import { sayDelivery, sayRule } from './rule-words.ts'
 import classes from './rules.module.css'
 
 const route = getRouteApi('/in/rules')
@@ -44,27 +47,19 @@ export function RulesPage() {
   const { data: session } = useSuspenseQuery(sessionQuery)
   const mayChange = session.role !== 'viewer'
   const query = useQuery(ruleListQuery)
-  const { data: receivers = [] } = useQuery(receiverListQuery(mayChange))
+  const receiverQuery = useQuery(receiverListQuery(mayChange))
+  const receivers = receiverQuery.data ?? []
   const [editing, setEditing] = useState<Editing>()
   const [act, setAct] = useState<Act>()
   const refused = !mayChange
     ? 'Only an operator can change rules'
-    : receivers.length === 0
+    : receiverQuery.data?.length === 0
       ? 'There is no receiver yet that a rule could tell'
       : undefined
   return (
     <Page
       title="Rules"
-      aside={
-        <Button
-          size="xs"
-          disabled={refused !== undefined}
-          title={refused}
-          onClick={() => setEditing({})}
-        >
-          New rule
-        </Button>
-      }
+      aside={<NewButton word="New rule" refused={refused} onClick={() => setEditing({})} />}
     >
       <QueryState query={query} skeleton={<TableSkeleton rows={4} />}>
         {(rows) => (
@@ -73,10 +68,12 @@ export function RulesPage() {
               <Empty
                 icon={<IconSend size={32} stroke={1.5} />}
                 title="No rules yet"
-                text="A rule tells somebody when certain events come: a webhook, an MQTT topic, people by mail."
-              >
-                {mayChange && receivers.length === 0 && <NoReceiver role={session.role} />}
-              </Empty>
+                text={`A rule tells somebody when certain events come: a webhook, an MQTT topic, people by mail.${
+                  mayChange && receiverQuery.data?.length === 0
+                    ? ' Whom it tells is set up first, below.'
+                    : ''
+                }`}
+              />
             ) : (
               <Rules
                 rows={rows}
@@ -86,13 +83,18 @@ export function RulesPage() {
                 onChanged={again}
               />
             )}
-            {mayChange && receivers.length > 0 && (
-              <Receivers rows={receivers} isAdmin={session.role === 'admin'} />
+            {mayChange && (
+              <QueryState query={receiverQuery} skeleton={<TableSkeleton rows={3} />}>
+                {(all) => (
+                  <Receivers rows={all} isAdmin={session.role === 'admin'} onChanged={again} />
+                )}
+              </QueryState>
             )}
-            {(rows.length > 0 || filter.rule !== undefined) && (
+            {(rows.length > 0 || Object.keys(filter).length > 0) && (
               <Deliveries
                 filter={filter}
                 rules={rows.map(({ name }) => name)}
+                receivers={receivers}
                 mayChange={mayChange}
                 onChanged={again}
               />
@@ -121,16 +123,6 @@ export function RulesPage() {
       </Modal>
       <Confirm act={act} onClose={() => setAct(undefined)} />
     </Page>
-  )
-}
-
-function NoReceiver({ role }: { role: string }) {
-  return role === 'admin' ? (
-    <p>
-      Set up whom it tells first: <code>./edgeloop receiver put NAME --webhook URL</code>
-    </p>
-  ) : (
-    <p>An admin sets up whom rules can tell first.</p>
   )
 }
 
@@ -178,7 +170,7 @@ function Rules(props: {
       {rows.map((row) => (
         <Table.Tr key={row.name}>
           <Table.Td>
-            <Link to="/rules" search={{ rule: row.name }}>
+            <Link to="/rules" search={{ rule: row.name }} hash="deliveries">
               {row.name}
             </Link>{' '}
             <span className="dim">by {row.by}</span>
@@ -200,7 +192,7 @@ function Rules(props: {
           <Table.Td ta="right">{sayCount(row.waiting)}</Table.Td>
           <Table.Td ta="right">
             {row.dead > 0 ? (
-              <Link to="/rules" search={{ rule: row.name, state: 'dead' }}>
+              <Link to="/rules" search={{ rule: row.name, state: 'dead' }} hash="deliveries">
                 {sayCount(row.dead)}
               </Link>
             ) : (
@@ -235,67 +227,6 @@ function Rules(props: {
   )
 }
 
-const receiverColumns = [
-  'Receiver',
-  'Where',
-  'State',
-  'Last taken',
-  { word: 'Waiting', right: true },
-  actions,
-] as const
-
-function Receivers({ rows, isAdmin }: { rows: readonly ReceiverRow[]; isAdmin: boolean }) {
-  const trial = useMutation({
-    mutationFn: async (name: string) => ({
-      name,
-      ...(await call('receiverTest', { params: { name } })),
-    }),
-    onSuccess: ({ name, ok, outcome }) =>
-      notifications.show({
-        color: ok ? 'ok' : 'bad',
-        message: ok ? `${name} has taken a trial: ${outcome}` : `${name}: ${outcome}`,
-      }),
-    onError: (error) => notifications.show({ color: 'bad', message: error.message }),
-  })
-  return (
-    <section aria-labelledby="receivers">
-      <div className={classes.head}>
-        <h2 id="receivers">Receivers</h2>
-      </div>
-      <FramedTable label="List of receivers" columns={receiverColumns}>
-        {rows.map((row) => {
-          const { kind, word } = sayReceiver(row)
-          return (
-            <Table.Tr key={row.name}>
-              <Table.Td>{row.name}</Table.Td>
-              <Table.Td className={classes.why ?? ''}>{sayPlace(row)}</Table.Td>
-              <Table.Td className={classes.why ?? ''}>
-                <Status kind={kind} word={word} />
-                {row.lastError && <div className="dim">{row.lastError}</div>}
-              </Table.Td>
-              <Table.Td>{row.lastOkAt === null ? 'never' : <Ago at={row.lastOkAt} />}</Table.Td>
-              <Table.Td ta="right">{sayCount(row.waiting)}</Table.Td>
-              <Table.Td>
-                {isAdmin && (
-                  <Button
-                    size="compact-xs"
-                    variant="default"
-                    aria-label={`Send a trial to ${row.name}`}
-                    loading={trial.isPending && trial.variables === row.name}
-                    onClick={() => trial.mutate(row.name)}
-                  >
-                    Send a trial
-                  </Button>
-                )}
-              </Table.Td>
-            </Table.Tr>
-          )
-        })}
-      </FramedTable>
-    </section>
-  )
-}
-
 const deliveryColumns = [
   'Fired',
   'Rule',
@@ -310,38 +241,73 @@ const deliveryColumns = [
 function Deliveries(props: {
   filter: DeliveryFilter
   rules: readonly string[]
+  receivers: readonly ReceiverRow[]
   mayChange: boolean
   onChanged: () => void
 }) {
-  const { filter, rules, mayChange, onChanged } = props
+  const { filter, rules, receivers, mayChange, onChanged } = props
   const navigate = useNavigate()
   const query = useInfiniteQuery(deliveriesQuery(filter))
   const retry = useMutation({
-    mutationFn: (deliveryIds: number[]) => call('deliveryRetry', { body: { deliveryIds } }),
+    mutationFn: (which: { deliveryIds: number[] } | { receiver: string }) =>
+      call('deliveryRetry', { body: which }),
     onError: (error) => notifications.show({ color: 'bad', message: error.message }),
     onSettled: onChanged,
   })
-  const choose = (part: { rule?: string | undefined; state?: string | undefined }) => {
+  const choose = (part: Partial<Record<keyof DeliveryFilter, string>>) => {
     const next = { ...filter, ...part }
     const state = deliveryStates.find((one) => one === next.state)
-    const search = { ...(next.rule ? { rule: next.rule } : {}), ...(state ? { state } : {}) }
-    void navigate({ to: '/rules', search, replace: true })
+    const { rule, receiver } = next
+    const search = {
+      ...(rule ? { rule } : {}),
+      ...(receiver ? { receiver } : {}),
+      ...(state ? { state } : {}),
+    }
+    void navigate({ to: '/rules', search, replace: true, resetScroll: false })
   }
+  const named = (all: string, names: readonly string[], current: string | undefined) => [
+    { value: '', label: all },
+    ...withCurrent(
+      names.map((name) => ({ value: name, label: name })),
+      current,
+    ),
+  ]
+  const of = receivers.find(({ name }) => name === filter.receiver)
   return (
     <section aria-labelledby="deliveries">
       <div className={classes.head}>
         <h2 id="deliveries">Deliveries</h2>
-        <div className={classes.pair}>
+        <div className={classes.choices}>
+          {mayChange && of !== undefined && of.dead > 0 && (
+            <Button
+              size="xs"
+              variant="default"
+              loading={retry.isPending}
+              onClick={() => retry.mutate({ receiver: of.name })}
+            >
+              Try all {sayCount(of.dead)} to {of.name} again
+            </Button>
+          )}
           <NativeSelect
             size="xs"
             aria-label="Rule"
             value={filter.rule ?? ''}
-            data={[
-              { value: '', label: 'All rules' },
-              ...new Set([...rules, ...(filter.rule === undefined ? [] : [filter.rule])]),
-            ]}
+            data={named('All rules', rules, filter.rule)}
             onChange={({ currentTarget }) => choose({ rule: currentTarget.value })}
           />
+          {mayChange && (
+            <NativeSelect
+              size="xs"
+              aria-label="Receiver"
+              value={filter.receiver ?? ''}
+              data={named(
+                'All receivers',
+                receivers.map(({ name }) => name),
+                filter.receiver,
+              )}
+              onChange={({ currentTarget }) => choose({ receiver: currentTarget.value })}
+            />
+          )}
           <NativeSelect
             size="xs"
             aria-label="State"
@@ -359,7 +325,10 @@ function Deliveries(props: {
       <QueryState query={query} skeleton={<TableSkeleton rows={4} />}>
         {({ pages }) => {
           const rows = pages.flatMap(({ deliveries }) => deliveries)
-          if (rows.length === 0) return <p className="dim">Nothing was told to anybody.</p>
+          if (rows.length === 0)
+            return (
+              <p className="dim">No delivery{Object.keys(filter).length > 0 ? ' fits' : ' yet'}.</p>
+            )
           return (
             <>
               <FramedTable label="List of deliveries" columns={deliveryColumns} width="full">
@@ -368,7 +337,7 @@ function Deliveries(props: {
                     key={row.deliveryId}
                     row={row}
                     {...(mayChange && row.state === 'dead'
-                      ? { onRetry: () => retry.mutate([row.deliveryId]) }
+                      ? { onRetry: () => retry.mutate({ deliveryIds: [row.deliveryId] }) }
                       : {})}
                   />
                 ))}
