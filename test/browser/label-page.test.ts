@@ -24,6 +24,20 @@ const two = () => [
   { label: 'nut', score: 0.3, box: [0.6, 0.6, 0.1, 0.1], from: 'box:parts@1' },
 ]
 
+/** How many drafts this browser keeps, over all queues. */
+const draftsHere = `new Promise((resolve, reject) => {
+  const opening = indexedDB.open('edgeloop-label-drafts')
+  opening.onerror = () => reject(opening.error)
+  opening.onsuccess = () => {
+    const { result } = opening
+    const counting = result.transaction('drafts').objectStore('drafts').count()
+    counting.onsuccess = () => {
+      result.close()
+      resolve(counting.result)
+    }
+  }
+})`
+
 const boxOf = (one: SampleAnnotation | undefined): number[] => {
   assert.ok(one?.kind === 'box', JSON.stringify(one))
   const [left = 0, top = 0, width = 0, height = 0] = one.box
@@ -422,6 +436,82 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
         'gear',
         'answered before, until it is answered again',
       )
+    },
+  )
+
+  await t.test(
+    'what is drawn and not accepted is there after a reload, and can be taken back',
+    async (t) => {
+      const queue = await seedQueue(hub, 6, { queue: 'drafts', suggest: two, from: 400 })
+      const { page, desk, complaints } = await open(t, queue)
+      const drafts = async (count: number) =>
+        await t.waitFor(async () => assert.equal(await page.evaluate(draftsHere), count), wait)
+      const pieces = async (...expected: RegExp[]) =>
+        await t.waitFor(async () => {
+          const shown = await desk.pieces()
+          assert.equal(shown.length, expected.length, shown.join('; '))
+          for (const [n, one] of expected.entries()) assert.match(shown[n] ?? '', one)
+        }, wait)
+      await desk.press(' ')
+      await desk.atFrame(2)
+      await desk.press('3', 'w')
+      await desk.drag([300, 200], [400, 260])
+      await pieces(/^gear 90 %/, /^washer yours 300, 200; 100 × 60/)
+      await desk.press('v', 'f')
+      await desk.atFrame(3)
+      await desk.press('Tab', 'x')
+      await pieces()
+      await desk.saved()
+      await drafts(2)
+
+      await page.reload()
+      await desk.painted()
+      await page.getByText('What you drew on this frame before is back').waitFor()
+      await pieces(/^gear 90 %/, /^washer yours 300, 200; 100 × 60/)
+      await t.waitFor(
+        async () => assert.equal(await desk.strip().getByRole('button').count(), 5),
+        wait,
+      )
+      assert.deepEqual(await complaintsOfAxe(page), [])
+      await desk.press('u')
+      await desk.atFrame(2)
+      await pieces(/^gear 90 %/)
+      await drafts(1)
+      await desk.press('u')
+      await desk.atFrame(1)
+      await pieces(/^gear 90 %/)
+      await drafts(0)
+      await desk.press('Shift+U')
+      await pieces(/^gear 90 %/, /^washer yours/)
+      await drafts(1)
+      await desk.press(' ')
+      await desk.atFrame(2)
+      await desk.saved()
+      await drafts(0)
+      const said = (await queue.said(1)) ?? []
+      assert.deepEqual(
+        said.map((one) => one.kind === 'box' && one.label),
+        ['gear', 'washer'],
+      )
+      assertBox(said[1], [300, 200, 400, 260], 'drawn before the page went')
+
+      // What is changed after it was answered is no more lost than the answer.
+      await desk.press('d')
+      await desk.atFrame(1)
+      await desk.press('Tab', '4')
+      await page.getByText('Changed after it was answered').waitFor()
+      await drafts(1)
+      await page.reload()
+      await desk.painted()
+      await pieces(/^nut yours/, /^washer yours/)
+      await desk.press(' ')
+      await desk.saved()
+      await t.waitFor(async () => {
+        const [first] = (await queue.said(1)) ?? []
+        assert.equal(first?.kind === 'box' && first.label, 'nut')
+      }, wait)
+      await drafts(0)
+      assert.deepEqual(complaints, [])
     },
   )
 

@@ -3,7 +3,8 @@
  * belongs to who gave it; on a browser that several people use, nobody sends another's.
  */
 import type { LabelAnswer } from '@edgeloop/protocol'
-import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
+import type { DBSchema } from 'idb'
+import { databaseOf } from './browser-database.ts'
 
 export type Trouble = {
   /** `conflict`: somebody else answered meanwhile; `refused`: the hub will never take it. */
@@ -39,23 +40,10 @@ type Schema = DBSchema & {
 
 /** The store of this browser for this hub; tabs share it. */
 export function openAnswerStore(name = 'edgeloop-labels'): AnswerStore {
-  let opening: Promise<IDBPDatabase<Schema>> | undefined
-  const database = () => {
-    opening ??= openDB<Schema>(name, 1, {
-      upgrade(db) {
-        const answers = db.createObjectStore('answers', { keyPath: 'order', autoIncrement: true })
-        answers.createIndex('answerId', 'answerId', { unique: true })
-      },
-      // The browser closed it (storage was cleared, say): the next call opens it again.
-      terminated: () => {
-        opening = undefined
-      },
-    }).catch((error: unknown) => {
-      opening = undefined
-      throw error
-    })
-    return opening
-  }
+  const database = databaseOf<Schema>(name, (db) => {
+    const answers = db.createObjectStore('answers', { keyPath: 'order', autoIncrement: true })
+    answers.createIndex('answerId', 'answerId', { unique: true })
+  })
   return {
     async put(waiting) {
       const { answerId } = waiting.answer

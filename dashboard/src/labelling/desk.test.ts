@@ -12,6 +12,7 @@ import {
   copiedFromPrevious,
   copiedToNext,
   type Desk,
+  draftOf,
   editsOf,
   emptyDesk,
   frameAt,
@@ -23,6 +24,7 @@ import {
   stepsMax,
   undone,
   withBasis,
+  withDraft,
   withTasks,
 } from './desk.ts'
 import { taskOf } from './label-task.test-rows.ts'
@@ -191,4 +193,43 @@ test('a review begins from one answer, and from another when asked', () => {
   assert.deepEqual(drawn(desk), [['nut', boxBetween([20, 0], [120, 50])]])
   assert.equal(withBasis(desk, 2), desk)
   assert.equal(selectedPiece(desk), undefined)
+})
+
+test('what is drawn and not accepted goes to another page and back, with the way back', () => {
+  const box = boxBetween([10, 10], [50, 40])
+  const before = opened(taskOf(1), taskOf(2))
+  assert.equal(draftOf(before, before.frames[0]!), undefined, 'nothing was done yet')
+  let desk = removed(selectedNext(added(before, box), 1))
+  const draft = structuredClone(draftOf(desk, frameAt(desk)!))
+  assert.ok(draft)
+  assert.equal(draftOf(undone(undone(desk).desk).desk, before.frames[0]!), undefined)
+
+  // The next page has other frames, whose boxes have the same numbers.
+  const next = opened(taskOf(7), taskOf(8))
+  const back = withDraft(next, taskOf(1, { revision: 3 }), draft)
+  assert.equal(back.frames.length, 3)
+  const restored = goneTo(back, 2)
+  assert.deepEqual(drawn(restored), drawn(desk))
+  assert.equal(frameAt(restored)?.task.revision, 0, 'it is an answer to what was seen')
+  assert.ok(restored.nextId > Math.max(...frameAt(restored)!.pieces.map((one) => one.pieceId)))
+  assert.equal(new Set(frameAt(added(restored, box))!.pieces.map((one) => one.pieceId)).size, 3)
+
+  desk = undone(restored).desk
+  desk = undone(desk).desk
+  assert.deepEqual(drawn(desk), drawn(before), 'all of it can be taken back')
+  assert.equal(desk.steps.length, 0)
+})
+
+test('what the hub has is no draft; what was changed after it was answered is one', () => {
+  const box = boxBetween([10, 10], [50, 40])
+  let desk = accept(added(opened(taskOf(1), taskOf(2)), box), 1)
+  const first = () => desk.frames[0]!
+  assert.equal(draftOf(desk, first()), undefined)
+  desk = added(goneTo(desk, 0), boxBetween([60, 10], [90, 40]))
+  const draft = draftOf(desk, first())
+  assert.equal(draft?.again, true, 'the next answer takes the place of the one before')
+  assert.equal(draft.steps.length, 1, 'what was done before is in the answer')
+  const back = withDraft(opened(), taskOf(1), draft)
+  assert.deepEqual(drawn(back), drawn(desk))
+  assert.equal(draftOf(back, back.frames[0]!)?.pieces.length, 4)
 })

@@ -43,6 +43,8 @@ export type Frame = {
   readonly lookedMs: number
   /** Of the annotators in a review, the one whose answer it began from. */
   readonly basis: number
+  /** What was drawn on it came back from an earlier page. */
+  readonly restored?: true
 }
 
 type PieceChange = {
@@ -58,6 +60,20 @@ export type Step = {
   readonly word: string
   readonly changes: readonly PieceChange[]
   readonly answer?: { readonly before: Answered | undefined; readonly after: Answered | undefined }
+}
+
+/** What was done in a frame and not said to the hub yet: it outlives the page. */
+export type Draft = {
+  readonly taskId: number
+  /** The task as it was then: an answer is for this one. */
+  readonly revision: number
+  readonly pieces: readonly Piece[]
+  readonly proposed: readonly Piece[]
+  /** What can still be taken back. */
+  readonly steps: readonly Step[]
+  readonly basis: number
+  readonly again: boolean
+  readonly lookedMs: number
 }
 
 export type Desk = {
@@ -212,6 +228,43 @@ const withFrame = (desk: Desk, frame: Frame): Desk => ({
   ...desk,
   frames: desk.frames.map((one) => (one.task.taskId === frame.task.taskId ? frame : one)),
 })
+
+/** What of a frame would be lost with the page; undefined where the hub has, or is sent, what is in it. */
+export function draftOf(desk: Desk, frame: Frame): Draft | undefined {
+  const { task, pieces, proposed, answered, basis, again, lookedMs } = frame
+  const isOurs = answered ? isChangedSince(frame) : !areSame(pieces, proposed)
+  if (!isOurs) return undefined
+  const { taskId, revision } = task
+  const own = desk.steps.filter((step) => step.taskId === taskId)
+  // What was said before is taken back by saying something else.
+  const steps = own.slice(own.findLastIndex(({ answer }) => answer !== undefined) + 1)
+  return {
+    ...{ taskId, revision, pieces, proposed, steps, basis, lookedMs },
+    again: again || answered !== undefined,
+  }
+}
+
+/** Puts a frame on the desk as it was left, behind those that are there; with the way back. */
+export function withDraft(desk: Desk, task: LabelTask, draft: Draft): Desk {
+  const { taskId, revision, pieces, proposed, steps, basis, again, lookedMs } = draft
+  const { frame: made } = madeFrame(task, basis, desk.nextId)
+  const frame: Frame = {
+    ...{ ...made, pieces, proposed, basis, again, lookedMs, restored: true },
+    task: { ...task, revision },
+  }
+  const known = desk.frames.findIndex((one) => one.task.taskId === taskId)
+  const changes = steps.flatMap((step) => step.changes)
+  const ids = [...pieces, ...proposed, ...changes.flatMap(({ before, after }) => [before, after])]
+  return {
+    ...desk,
+    frames: known < 0 ? [...desk.frames, frame] : desk.frames.with(known, frame),
+    nextId: Math.max(desk.nextId, ...ids.map((one) => (one?.pieceId ?? 0) + 1)),
+    steps: [...desk.steps.filter((step) => step.taskId !== taskId), ...steps].slice(-stepsMax),
+  }
+}
+
+const areSame = (some: readonly Piece[], others: readonly Piece[]): boolean =>
+  some.length === others.length && some.every((one, at) => one === others[at])
 
 /** Changes facts of one frame that nobody takes back. */
 export function withFacts(
@@ -451,8 +504,7 @@ export function answeredEmpty(desk: Desk, answer: Answered): Desk {
 
 /** Whether a frame was changed after it was answered: the hub has what was before. */
 export const isChangedSince = ({ answered, pieces }: Frame): boolean =>
-  answered?.of !== undefined &&
-  (answered.of.length !== pieces.length || answered.of.some((one, at) => one !== pieces[at]))
+  answered?.of !== undefined && !areSame(answered.of, pieces)
 
 const wordsOf: Readonly<Record<Verdict, string>> = {
   annotated: 'accepted a frame',

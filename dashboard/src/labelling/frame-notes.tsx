@@ -44,6 +44,14 @@ export function FrameNotes(props: {
       {state.otherTab && (
         <Note>This queue is open in another tab, too: what is answered there goes from here.</Note>
       )}
+      {frame?.restored && !frame.answered && (
+        <Note>What you drew on this frame before is back: accept it, or undo.</Note>
+      )}
+      {!state.draftsKept && (
+        <Note>
+          This browser has no room for what is drawn and not accepted: it is lost with this page.
+        </Note>
+      )}
       {props.isChanged && <Note>Changed after it was answered: accept it again, or undo.</Note>}
       {frame?.again && !frame.answered && (
         <Note>The hub has your earlier answer until you answer this frame again.</Note>

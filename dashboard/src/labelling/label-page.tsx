@@ -33,6 +33,7 @@ import {
   shownPieces,
   withBasis,
 } from './desk.ts'
+import { openDraftStore } from './draft-store.ts'
 import { FrameNotes } from './frame-notes.tsx'
 import { FrameStrip } from './frame-strip.tsx'
 import type { Tool } from './gesture.ts'
@@ -101,6 +102,10 @@ function openSession(row: LabelQueueRow, user: string, search: ReturnType<typeof
   const shelf = new PictureShelf(pictureOf)
   const session = new LabelSession({
     ...{ queue: row.name, outbox, shelf, tell: tellTabs, wait },
+    drafts: openDraftStore({ user, queue: row.name, review: search.review === true }, () =>
+      Date.now(),
+    ),
+    showTask: (taskId, signal) => call('taskShow', { params: { taskId }, signal }),
     label: row.labels[0] ?? '',
     threshold: keptThreshold(row.name),
     take: async (wish, signal) => {
@@ -153,11 +158,11 @@ function Opened({ row, user }: { row: LabelQueueRow; user: string }) {
   useEffect(() => {
     const stop = new AbortController()
     const leaving = (event: BeforeUnloadEvent) => {
-      if (!outbox.state.durable) event.preventDefault()
+      if (!outbox.state.durable || !session.state().draftsKept) event.preventDefault()
     }
     window.addEventListener('beforeunload', leaving, { signal: stop.signal })
     return () => stop.abort()
-  }, [outbox])
+  }, [outbox, session])
   if (missing !== undefined && state.desk.frames.length === 0 && state.supply.kind === 'nothing') {
     return <Failed error={missing} />
   }

@@ -2,13 +2,14 @@
  * One person at one queue: the desk, what is ahead, what is on its way to the hub. Every act changes the desk at
  * once; sending, fetching and prolonging go on behind it, and nothing of them is waited for.
  */
-import type { LabelTask } from '@edgeloop/protocol'
-import { tasksHeldMax, tasksTakenMax } from '@edgeloop/protocol'
+import { CallFailed, type LabelTask, tasksHeldMax, tasksTakenMax } from '@edgeloop/protocol'
 import {
   answered,
   answeredEmpty,
   answerOf,
   type Desk,
+  type Draft,
+  draftOf,
   editsOf,
   emptyDesk,
   frameAt,
@@ -17,10 +18,13 @@ import {
   type Step,
   undone,
   type Verdict,
+  withDraft,
   withFacts,
   withoutTasks,
   withTasks,
 } from './desk.ts'
+import { DraftKeeper } from './draft-keeper.ts'
+import type { DraftStore } from './draft-store.ts'
 import type { Outbox } from './outbox.ts'
 import type { AnswerNoted } from './pace.ts'
 import { type PictureShelf, wantedAround } from './picture-shelf.ts'
@@ -50,6 +54,8 @@ export type SessionState = {
   readonly elsewhere: ReadonlySet<number>
   /** Another tab has this queue open. */
   readonly otherTab: boolean
+  /** What was drawn and not accepted yet outlives this page. */
+  readonly draftsKept: boolean
 }
 
 /** What tabs of one browser tell each other. */
@@ -64,6 +70,9 @@ type Parts = {
   readonly threshold: number
   readonly outbox: Outbox
   readonly shelf: PictureShelf
+  readonly drafts: DraftStore
+  /** A task as it is now. */
+  readonly showTask: (taskId: number, signal: AbortSignal) => Promise<LabelTask>
   readonly take: (
     wish: { readonly count: number; readonly have: number[] },
     signal: AbortSignal,
@@ -79,6 +88,9 @@ export class LabelSession {
   readonly #listeners = new Set<() => void>()
   /** Answers that were given to the outbox, of each task. */
   readonly #given = new Map<number, string[]>()
+  readonly #keeper: DraftKeeper
+  /** Answers that are not in the outbox yet: until then their drafts stay. */
+  readonly #giving = new Set<number>()
   /** One after the other, so that answers are kept in their order. */
   #sending: Promise<void> = Promise.resolve()
   #lookedSince: number
@@ -91,10 +103,15 @@ export class LabelSession {
   constructor(parts: Parts) {
     this.#parts = parts
     this.#lookedSince = parts.now()
+    this.#keeper = new DraftKeeper({
+      store: parts.drafts,
+      draftOf: (taskId) => this.#draftOf(taskId),
+      onState: () => this.#set({ draftsKept: this.#keeper.isKept }),
+    })
     this.#state = {
       desk: emptyDesk(parts.label, parts.threshold),
       supply: { kind: 'taking' },
-      ...{ notes: [], said: '', elsewhere: new Set(), otherTab: false },
+      ...{ notes: [], said: '', elsewhere: new Set(), otherTab: false, draftsKept: true },
     }
   }
 
@@ -176,6 +193,7 @@ export class LabelSession {
   /** Gives the answer of a task to the outbox, in place of earlier ones that have not left yet. */
   #give(taskId: number, answerId: string): void {
     const { threshold } = this.#state.desk
+    this.#giving.add(taskId)
     this.#sending = this.#sending.then(async () => {
       await this.#withdraw(taskId, answerId)
       const frame = this.#frame(taskId)
@@ -185,7 +203,18 @@ export class LabelSession {
       if (!answer) return
       this.#given.set(taskId, [...(this.#given.get(taskId) ?? []), answerId])
       await this.#parts.outbox.put(this.#parts.queue, answer)
+      this.#giving.delete(taskId)
+      this.#keeper.changed(taskId)
     })
+  }
+
+  /** What would be lost of a task with this page; while its answer is on the way to the disk, what is answered. */
+  #draftOf(taskId: number): Draft | undefined {
+    const { desk } = this.#state
+    const frame = this.#frame(taskId)
+    if (!frame) return undefined
+    const isOnTheWay = frame.answered !== undefined && this.#giving.has(taskId)
+    return draftOf(desk, isOnTheWay ? { ...frame, answered: undefined } : frame)
   }
 
   #takeBack(taskId: number): void {
@@ -247,6 +276,7 @@ export class LabelSession {
       const task = { ...frame.task, revision, ...(state && { state }) }
       this.#set({ desk: withFacts(this.#state.desk, answer.taskId, { task }) })
     })
+    let left = await this.#keeper.restore()
     let [failures, askedAt, gotNothingAt] = [0, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
     while (!signal.aborted) {
       const open = this.#openIds()
@@ -256,6 +286,10 @@ export class LabelSession {
         continue
       }
       try {
+        if (left.length > 0) {
+          await this.#restore(left, signal)
+          left = []
+        }
         const count = Math.min(tasksTakenMax, Math.max(1, keepAhead - open.length))
         const waitingBefore = outbox.waitingTasks()
         const tasks = await this.#parts.take({ count, have: open.slice(0, tasksHeldMax) }, signal)
@@ -284,6 +318,28 @@ export class LabelSession {
       }
     }
     stop()
+  }
+
+  /** Frames with what an earlier page left on them; of tasks that are gone, nothing is left. */
+  async #restore(drafts: readonly Draft[], signal: AbortSignal): Promise<void> {
+    const { showTask } = this.#parts
+    const tasks = await Promise.all(
+      drafts.map(async ({ taskId }) => {
+        try {
+          return await showTask(taskId, signal)
+        } catch (error) {
+          if (error instanceof CallFailed && error.code === 'notFound') return undefined
+          throw error
+        }
+      }),
+    )
+    let { desk } = this.#state
+    for (const [n, draft] of drafts.entries()) {
+      const task = tasks[n]
+      if (task) desk = withDraft(desk, task, draft)
+      else this.#keeper.changed(draft.taskId)
+    }
+    this.#setDesk(desk, 'What you drew before is back')
   }
 
   #openIds(): number[] {
@@ -327,6 +383,13 @@ export class LabelSession {
     }
     const { at, frames } = this.#state.desk
     this.#state = { ...this.#state, desk }
+    const known = new Map(frames.map((frame) => [frame.task.taskId, frame]))
+    for (const { task, pieces, answered } of desk.frames) {
+      const was = known.get(task.taskId)
+      if (was && (was.pieces !== pieces || was.answered !== answered)) {
+        this.#keeper.changed(task.taskId)
+      }
+    }
     if (desk.at !== at || desk.frames.length !== frames.length) this.#wantPictures()
     this.#set({ said })
   }
