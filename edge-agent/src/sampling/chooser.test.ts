@@ -159,6 +159,29 @@ test('what goes by in doubt and was kept is worth little: labels go to what come
   assert.ok(frames >= 15 && distinct >= labelled.length / 2, text)
 })
 
+test('what stands there in doubt and was kept does not hide what comes', () => {
+  const stream = new Stream(only('uncertain'))
+  const standing = [0.1, 0.3, 0.5, 0.7].map((left): Detection => {
+    return { label: 'car', score: 0.4, box: [left, 0.1, 0.1, 0.1] }
+  })
+  const see = (more: readonly Detection[]): Choice | undefined => {
+    stream.pass(3_000)
+    const detections = [...standing, ...more]
+    const facts = { at: stream.ms, detections, trackIds: detections.map(() => undefined) }
+    const choice = stream.chooser.consider(
+      { ...facts, tracks: [], moving: undefined, scoreMinOf: () => 0.4 },
+      () => looksAt(0.5),
+    )
+    if (choice) stream.chooser.kept(choice, bytes)
+    return choice
+  }
+  assert.equal(see([])?.reason, 'uncertain')
+  for (let i = 0; i < 20; i++) assert.equal(see([]), undefined)
+  const walker: Detection = { label: 'walker', score: 0.4, box: [0.2, 0.6, 0.1, 0.3] }
+  assert.match(see([walker])?.why ?? '', /"walker"/)
+  assert.equal(see([{ ...walker, box: [0.25, 0.6, 0.1, 0.3] }]), undefined)
+})
+
 test('near-duplicates are kept once, also after a restart', () => {
   const stream = new Stream(only('uncertain'))
   const looks = looksAt(0.5)

@@ -85,7 +85,7 @@ export type Ask = {
 /** A reason with less use than this is none. */
 const useMin = 0.12
 /** Of what a frame is kept for so much has to be new, unless the bucket is nearly full and would run over. */
-const freshMin = 0.5
+const freshMin = 0.7
 const nearlyFull = 0.9
 /** How often a frame is looked at for being new: looks are what costs. */
 const novelIntervalMs = 1_000
@@ -93,6 +93,8 @@ const novelIntervalMs = 1_000
 const alikeMs = 1_000
 /** Uses of candidates that say what is usual. */
 const usesMax = 200
+/** Fewer say nothing of what is usual. */
+const usesMin = 10
 /** The reserve pays for what is worth more than this share of candidates, and at least so much. */
 const reserveQuantile = 0.8
 const reserveUseMin = 0.35
@@ -253,9 +255,9 @@ export class Chooser {
     const tracks = inconsistent(facts, this.#tracks)
     const motion = unseenMotion(facts, this.#motion)
     const labels = rare(facts, this.#labels, this.#options.rareLabels)
-    const { known, isKnown } = followKnown(this.#known, facts.detections)
+    const { known, seen } = followKnown(this.#known, facts.detections)
     this.#known = known
-    const doubts = uncertain(facts, isKnown)
+    const doubts = uncertain(facts, seen)
     const said = this.#asks.find(({ reason }) => reason === 'disagreement')
     const disagreement: Finding | undefined = said && {
       ...{ reason: 'disagreement', why: said.why, use: useOf.disagreement, tracks: [] },
@@ -353,6 +355,7 @@ export class Chooser {
   /** Whether a use is not below that which this share of the newest candidates does not exceed. */
   #isAbove(use: number, share: number): boolean {
     const { length } = this.#uses
+    if (length < usesMin) return true
     let notMore = 0
     for (const one of this.#uses) if (one <= use) notMore++
     return notMore > Math.min(length - 1, Math.floor(length * share))

@@ -15,24 +15,24 @@ test('a thing that was kept is known as it goes on, whatever it is called then',
     const other = step % 2 === 0 ? 'cup' : 'bowl'
     const next = followKnown(known, [at(left, other), at(left + 0.01, 'vase'), at(left - 0.4)])
     known = next.known
-    assert.deepEqual(next.isKnown, [true, true, false], `step ${step}`)
+    assert.deepEqual(next.seen, ['passing', 'passing', 'new'], `step ${step}`)
   }
 })
 
 test('what comes after it is new, and two things do not become one', () => {
   const known = withKnown([], [at(0.3), at(0.42)])
   assert.equal(known.length, 2)
-  const { isKnown } = followKnown(known, [at(0.35), at(0.47), at(0.2)])
-  assert.deepEqual(isKnown, [true, true, false])
+  const { seen } = followKnown(known, [at(0.35), at(0.47), at(0.2)])
+  assert.deepEqual(seen, ['passing', 'passing', 'new'])
 })
 
 test('two opinions are one thing; what is missed for some frames is forgotten', () => {
   let known = withKnown([], [at(0.3), at(0.3, 'bowl')])
   assert.equal(known.length, 1)
   for (let missed = 0; missed < 3; missed++) known = followKnown(known, []).known
-  assert.deepEqual(followKnown(known, [at(0.3)]).isKnown, [true])
+  assert.deepEqual(followKnown(known, [at(0.3)]).seen, ['standing'])
   known = followKnown(known, []).known
-  assert.deepEqual(followKnown(known, [at(0.3)]).isKnown, [])
+  assert.deepEqual(followKnown(known, [at(0.3)]).seen, ['new'])
 })
 
 test('so many things are followed and no more', () => {

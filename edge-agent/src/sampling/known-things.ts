@@ -10,49 +10,61 @@ const widen = 0.3
 const overlapMin = 0.25
 /** What overlaps a thing that was found again by so much is another opinion about it. */
 const sameIou = 0.6
+/** Less than this of where it was when it was kept, and a thing has gone on. */
+const standsIou = 0.6
 /** Frames in a row on which a thing may be missed. */
 const missesMax = 3
 /** Things that are followed; of more the oldest are forgotten. */
 const thingsMax = 256
 
-export type KnownThings = readonly { readonly box: Box; readonly misses: number }[]
+/** Whether a thing was kept before, and then whether it has stayed where it was, as what is part of the scene does. */
+export type Acquaintance = 'new' | 'passing' | 'standing'
 
-/** Pure: what is followed after a frame, and which of its detections are of things that were kept. */
+type Known = {
+  readonly box: Box
+  /** Where it was when it was kept. */
+  readonly keptAt: Box
+  readonly misses: number
+}
+export type KnownThings = readonly Known[]
+
+/** Pure: what is followed after a frame, and what each of its detections is of. */
 export function followKnown(
   known: KnownThings,
   detections: readonly Detection[],
-): { known: KnownThings; isKnown: readonly boolean[] } {
-  if (known.length === 0) return { known, isKnown: [] }
+): { known: KnownThings; seen: readonly Acquaintance[] } {
   const boxes = detections.map(boxOf)
+  const seen = boxes.map((): Acquaintance => 'new')
+  if (known.length === 0) return { known, seen }
   const wide = boxes.map(widened)
-  const isKnown = boxes.map(() => false)
-  const next = known.flatMap(({ box, misses }) => {
+  const next = known.flatMap(({ box, keptAt, misses }) => {
     const before = widened(box)
     let most = overlapMin
     let at = -1
     for (const [i, one] of wide.entries()) {
       const overlap = iou(before, one)
       // Who comes first has the choice: two things do not become one.
-      if (overlap < most || isKnown[i]) continue
+      if (overlap < most || seen[i] !== 'new') continue
       most = overlap
       at = i
     }
     const found = boxes[at]
-    if (!found) return misses < missesMax ? { box, misses: misses + 1 } : []
-    for (const [i, one] of boxes.entries()) if (iou(found, one) >= sameIou) isKnown[i] = true
-    return { box: found, misses: 0 }
+    if (!found) return misses < missesMax ? { box, keptAt, misses: misses + 1 } : []
+    const how = iou(keptAt, found) >= standsIou ? 'standing' : 'passing'
+    for (const [i, one] of boxes.entries()) if (iou(found, one) >= sameIou) seen[i] = how
+    return { box: found, keptAt, misses: 0 }
   })
-  return { known: next, isKnown }
+  return { known: next, seen }
 }
 
 /** All that a frame shows was kept. Pure. */
 export function withKnown(known: KnownThings, detections: readonly Detection[]): KnownThings {
-  const { isKnown } = followKnown(known, detections)
-  const fresh: { box: Box; misses: number }[] = []
+  const { seen } = followKnown(known, detections)
+  const fresh: Known[] = []
   for (const [i, detection] of detections.entries()) {
     const box = boxOf(detection)
-    if (isKnown[i] || fresh.some((one) => iou(one.box, box) >= sameIou)) continue
-    fresh.push({ box, misses: 0 })
+    if (seen[i] !== 'new' || fresh.some((one) => iou(one.box, box) >= sameIou)) continue
+    fresh.push({ box, keptAt: box, misses: 0 })
   }
   return [...known, ...fresh].slice(-thingsMax)
 }

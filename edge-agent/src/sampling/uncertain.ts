@@ -2,6 +2,7 @@
 import type { Box, Detection } from '@edgeloop/protocol'
 import { iou } from '../streams/tracker.ts'
 import { type Finding, type FrameFacts, usesTogether } from './facts.ts'
+import type { Acquaintance } from './known-things.ts'
 
 /** Scores this near to the one that counts are uncertain. */
 const band = 0.15
@@ -19,27 +20,33 @@ export const knownShare = 0.2
 
 /**
  * Pure.
- * @param isKnown for each detection whether it is of a thing that was kept already
+ * @param seen what each detection is of; something new, where nothing is said
  */
 export function uncertain(
   facts: FrameFacts,
-  isKnown: readonly boolean[] = [],
+  seen: readonly Acquaintance[] = [],
 ): Finding | undefined {
   const all = [...nearThreshold(facts), ...torn(facts)]
+  const of = ({ at }: Doubt): Acquaintance => seen[at] ?? 'new'
   const doubts = all
-    .map((doubt) => ({ ...doubt, use: doubt.use * (isKnown[doubt.at] ? knownShare : 1) }))
+    .map((doubt) => ({ ...doubt, use: doubt.use * (of(doubt) === 'new' ? 1 : knownShare) }))
     .sort((a, b) => b.use - a.use)
   const [most] = doubts
   if (!most) return undefined
+  const fresh = sumOf(all.filter((doubt) => of(doubt) === 'new'))
   const more = doubts.length === 1 ? '' : `; ${doubts.length - 1} more in the picture`
   return {
     reason: 'uncertain',
     use: usesTogether(doubts.map(({ use }) => use)),
     why: `${most.why}${more}`,
     tracks: [],
-    fresh: sumOf(all.filter(({ at }) => !isKnown[at])) / sumOf(all),
+    fresh: shareOf(fresh, sumOf(all.filter((doubt) => of(doubt) === 'passing'))),
   }
 }
+
+/** What stands where it was kept is part of the scene, and does not count against what is new. */
+const shareOf = (fresh: number, passing: number): number =>
+  fresh === 0 ? 0 : fresh / (fresh + passing)
 
 const sumOf = (doubts: readonly Doubt[]): number => doubts.reduce((sum, { use }) => sum + use, 0)
 

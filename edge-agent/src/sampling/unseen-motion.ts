@@ -86,7 +86,7 @@ export function unseenMotion(
 
 /** Moving cells that no detection and no track is near. */
 function uncovered({ columns, rows, cells }: MovingCells, facts: FrameFacts): MovingCells {
-  const open = Uint8Array.from(cells)
+  const open = cells.slice()
   for (const { box } of [...facts.detections, ...facts.tracks]) {
     const [left = 0, top = 0, width = 0, height = 0] = box
     const fromX = Math.max(0, Math.floor(left * columns) - coverCells)
@@ -100,18 +100,16 @@ function uncovered({ columns, rows, cells }: MovingCells, facts: FrameFacts): Mo
 
 function grownHabit(cells: Uint8Array, before: Float32Array | undefined, ms: number): Float32Array {
   const part = 1 - Math.exp(-Math.max(0, ms) / habitMs)
-  return Float32Array.from(cells, (moves, i) => {
-    const share = before?.[i] ?? 0
-    return share + (moves - share) * part
-  })
+  const habit = before ? before.slice() : new Float32Array(cells.length)
+  for (let i = 0; i < habit.length; i++) habit[i]! += (cells[i]! - habit[i]!) * part
+  return habit
 }
 
 /** Cells that hang together, as places. */
 function placesOf({ columns, rows, cells }: MovingCells): Place[] {
-  const left = Uint8Array.from(cells)
+  const left = cells.slice()
   const places: Place[] = []
-  for (let start = 0; start < left.length; start++) {
-    if (left[start] === 0) continue
+  for (let start = left.indexOf(1); start >= 0; start = left.indexOf(1, start)) {
     const place = { left: columns, top: rows, right: -1, bottom: -1, cells: 0 }
     const stack = [start]
     left[start] = 0

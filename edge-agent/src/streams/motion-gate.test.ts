@@ -112,3 +112,16 @@ test('MotionGate that is off analyses everything', () => {
   assert.deepEqual(gate.look(grey, 0), { analyse: true, because: 'off', area: 0 })
   assert.equal(gate.look(grey, 1).analyse, true)
 })
+
+test('MotionGate says in which cells something moves', () => {
+  const noise = noiseOf(7)
+  const gate = new MotionGate(options)
+  assert.equal(gate.moving, undefined)
+  for (let at = 0; at < 4000; at += 200) gate.look(picture({ noise }), at)
+  gate.look(picture({ noise, square: { x: 155, y: 45, size: 8 } }), 4000)
+  const { columns, rows, cells } = gate.moving!
+  assert.deepEqual([columns, rows, cells.length], [16, 9, 144])
+  const moving = Array.from(cells.entries()).flatMap(([cell, moves]) => (moves ? cell : []))
+  // The square reaches from 148 to the rim and from 38 to 52: of the corners too little is in a cell.
+  assert.deepEqual(moving, [3 * 16 + 15, 4 * 16 + 14, 4 * 16 + 15, 5 * 16 + 15])
+})

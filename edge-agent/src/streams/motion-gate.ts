@@ -85,15 +85,20 @@ export class MotionGate {
   get moving(): MovingCells | undefined {
     if (!this.#isCompared) return undefined
     const [columns, rows] = [gateWidth / cellPixels, gateHeight / cellPixels]
-    const counts = new Uint8Array(columns * rows)
-    for (let y = 0, i = 0; y < gateHeight; y++) {
-      const row = Math.floor(y / cellPixels) * columns
-      for (let x = 0; x < gateWidth; x++, i++) {
-        if (this.#changed[i]) counts[row + Math.floor(x / cellPixels)]!++
-      }
-    }
+    const cells = new Uint8Array(columns * rows)
     const enough = cellPixels ** 2 * cellShare
-    return { columns, rows, cells: counts.map((changed) => (changed >= enough ? 1 : 0)) }
+    // Asked with every frame that is analysed: what did not change is passed over by the machine's own search.
+    const changed = this.#changed
+    let i = changed.indexOf(1)
+    while (i >= 0) {
+      const x = i % gateWidth
+      const end = i - (x % cellPixels) + cellPixels
+      const cell = Math.floor(i / gateWidth / cellPixels) * columns + Math.floor(x / cellPixels)
+      for (; i < end; i++) cells[cell]! += changed[i]!
+      i = changed.indexOf(1, i)
+    }
+    for (let cell = 0; cell < cells.length; cell++) cells[cell] = cells[cell]! >= enough ? 1 : 0
+    return { columns, rows, cells }
   }
 
   /** Share of pixels that differ from the background, which then takes in the picture. */
