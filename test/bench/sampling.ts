@@ -2,7 +2,8 @@
  * What frames are worth that a box chose: a detector is trained again with so many labelled frames of a drifted stream,
  * once those that our samplers keep, once as many at random, and measured on later frames of that stream. Says how
  * many labels each needs to reach the same AP50, and how many bytes leave the box, beside sending everything that
- * has a score below the threshold. With `--out DIR` each training is written down as it ends, and not done again.
+ * has a score below the threshold. With `--out DIR` each training is written down as it ends, and neither it nor a
+ * seed that is complete is done again: another sampler wants another folder.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -73,11 +74,16 @@ export async function bench(options: {
   const drift = drifts.find(({ name }) => name === values.drift)
   if (!drift) throw new Error(`Cannot bench drift "${values.drift}": there is none of that name`)
   const { signal } = options
+  const share = values.drifted === '1' ? '' : `, in ${values.drifted} of the day`
+  const title = `${drift.title}${share}`
   const folder = values.out ?? (await mkdtemp(join(tmpdir(), 'edgeloop-bench-sampling-')))
+  const shape = `${drift.name}-${values.drifted}-${values.labels}-${values.steps}-${values.seconds}`
+  const kept = join(folder, `runs-${shape}.jsonl`)
   const trainer = new Trainer(folder, values.with.split(' ').filter(Boolean), signal)
   const steps = Number(values.steps)
   try {
     await mkdir(folder, { recursive: true })
+    const measured = await runsIn(kept)
     const before = beforeOf(drift.name)
     const belts = [0, 1, 2].map((belt) => createBelt({ seed: plantSeed, belt }))
     const replay = join(folder, `before-${drift.name}`)
@@ -91,6 +97,9 @@ export async function bench(options: {
     const runs: Run[] = []
     for (let k = 0; k < Number(values.seeds); k++) {
       const seed = Number(values.from) + k
+      const known = measured.filter((run) => run.seed === seed)
+      runs.push(...known)
+      if (known.length > 0) continue
       const belt = belts[seed % belts.length]!
       const day = await dayOf(belt, base, {
         ...{ seconds: Number(values.seconds), firstFrame: 60_000 * seed },
@@ -115,6 +124,7 @@ export async function bench(options: {
         runs.push({ ...run, ...partsOf(shots), ...(figures[at] ?? unmeasured) })
         console.error(told(runs.at(-1)!))
       }
+      const from = runs.length - chosen.length
       const banded = belowThreshold(day).map(({ shot }) => shot)
       runs.push({
         ...{ seed, how: 'below threshold', budget: 0, labels: banded.length, reasons: {} },
@@ -123,12 +133,10 @@ export async function bench(options: {
       console.error(
         `seed ${seed}: ${day.seen.length} of ${day.frames} frames were analysed, ${banded.length} have a score below the threshold`,
       )
+      if (steps > 0) await appendFile(kept, `${JSON.stringify(runs.slice(from))}\n`)
     }
-    const share = values.drifted === '1' ? '' : `, in ${values.drifted} of the day`
-    const title = `${drift.title}${share}`
     if (values.out !== undefined && steps > 0) {
-      const file = join(folder, `sampling-${drift.name}-${values.drifted}.svg`)
-      await writeFile(file, plotCurves(pointsOf(runs), title))
+      await writeFile(join(folder, `sampling-${shape}.svg`), plotCurves(pointsOf(runs), title))
     }
     return resultOf(runs, title)
   } finally {
@@ -171,6 +179,13 @@ function told({ seed, how, budget, labels, parts, distinct, reasons, ...run }: R
       ? []
       : [`AP50 ${run.ap50.toFixed(3)}, ${run.ap50Before.toFixed(3)} before`]),
   ].join('; ')
+}
+
+/** What was measured before; none where nothing was. */
+async function runsIn(file: string): Promise<Run[]> {
+  const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n')
+  // The last line of a run that was killed may be half a line.
+  return lines.flatMap((line): Run[] => (line.endsWith(']') ? JSON.parse(line) : []))
 }
 
 /** How the world was before a drift: what happened before it stays. */
