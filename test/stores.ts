@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { openStore } from '../cloud-hub/src/store/open-store.ts'
 import type { Store } from '../cloud-hub/src/store/store.ts'
 import { parseStoreAddress } from '../cloud-hub/src/store/store-address.ts'
-import { createDatabase } from './postgres/shared-cluster.ts'
+import { createStoreDatabase, createStoreFile } from './migrated-stores.ts'
 import { needs } from './require.ts'
 
 export type StoreKind = {
@@ -25,13 +25,15 @@ export const storeKinds: readonly StoreKind[] = [
     open: async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'edgeloop-store-'))
       t.after(() => rm(folder, { recursive: true, force: true }))
-      return await opened(t, join(folder, 'hub.db'))
+      const file = join(folder, 'hub.db')
+      await createStoreFile(file)
+      return await opened(t, file)
     },
   },
   {
     name: 'PostgreSQL',
     needs: needs('postgresql'),
-    open: async (t) => await opened(t, await createDatabase()),
+    open: async (t) => await opened(t, await createStoreDatabase()),
   },
 ]
 

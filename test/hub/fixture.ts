@@ -30,7 +30,8 @@ import { openPostgresStore } from '../../cloud-hub/src/store/postgres-store.ts'
 import { openSqliteStore } from '../../cloud-hub/src/store/sqlite-store.ts'
 import type { Store } from '../../cloud-hub/src/store/store.ts'
 import { parseStoreAddress, type StoreAddress } from '../../cloud-hub/src/store/store-address.ts'
-import { createDatabase, keepDatabase } from '../postgres/shared-cluster.ts'
+import { createStoreDatabase, createStoreFile } from '../migrated-stores.ts'
+import { keepDatabase } from '../postgres/shared-cluster.ts'
 
 export type HubArtifacts = NonNullable<Parameters<typeof openHub>[1]['artifacts']>
 
@@ -109,7 +110,8 @@ export async function openTestHub(
   const dataDir = await mkdtemp(join(tmpdir(), 'edgeloop-hub-'))
   const clients: MqttClient[] = []
   const onPostgres = given.store === undefined && process.env.EDGELOOP_TEST_STORE === 'postgres'
-  const store = onPostgres ? await createDatabase() : String(given.store ?? '')
+  const store = onPostgres ? await createStoreDatabase() : String(given.store ?? '')
+  if (store === '') await createStoreFile(join(dataDir, 'hub.db'))
   const open = (ports: { browser: number; device: number; mqtt: number }): Promise<Hub> => {
     const config = readHubConfig({
       dataDir,

@@ -15,8 +15,8 @@ import pg from 'pg'
 export type Cluster = AsyncDisposable & {
   readonly port: number
   readonly folder: string
-  /** Address of a new, empty database. */
-  createDatabase(): Promise<string>
+  /** Address of a new database: empty, or with what is in another one of the cluster. */
+  createDatabase(template?: string): Promise<string>
   /** Its processes now: the server and what it has started. */
   pids(): number[]
   /** SIGKILL to the server and what it has started. */
@@ -106,11 +106,11 @@ export async function startCluster(settings: readonly string[] = []): Promise<Cl
   return {
     port,
     folder,
-    createDatabase: async () => {
+    createDatabase: async (template = 'template1') => {
       const name = `test_${++databases}`
       const client = new pg.Client(address('postgres'))
       await client.connect()
-      await client.query(`create database ${name}`)
+      await client.query(`create database ${name} template ${template}`)
       await client.end()
       return address(name)
     },

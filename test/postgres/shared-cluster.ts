@@ -10,6 +10,12 @@ export async function createDatabase(): Promise<string> {
   return await (await cluster).createDatabase()
 }
 
+/** Address of a new database with what is in another one, which nobody uses now. */
+export async function copyDatabase(url: string): Promise<string> {
+  cluster ??= startCluster()
+  return await (await cluster).createDatabase(new URL(url).pathname.slice(1))
+}
+
 /** Keeps a copy of a database that nobody uses now; the function puts it back. */
 export async function keepDatabase(url: string): Promise<() => Promise<void>> {
   const name = new URL(url).pathname.slice(1)
