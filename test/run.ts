@@ -15,6 +15,7 @@ import { check } from './check.ts'
 import { limitFiles } from './file-limit.ts'
 import type { FileSummary } from './file-summary.ts'
 import { joinFiles } from './join-files.ts'
+import { joinTypebox } from './joined-typebox.ts'
 
 const repository = fileURLToPath(new URL('..', import.meta.url))
 const files = process.argv.slice(2)
@@ -35,6 +36,7 @@ const together = 3
 const checked = files.length > 0 || check()
 // Browser tests look at what a visitor would be given, so it is built once, before they run in parallel.
 await buildDashboard()
+const withTypebox = await joinTypebox()
 const scratch = mkdtempSync(join(tmpdir(), 'edgeloop-test-'))
 process.once('exit', () => rmSync(scratch, { recursive: true, force: true }))
 const failed = await run(files.length > 0 ? files : joinFiles(repository, everything, scratch))
@@ -64,7 +66,10 @@ async function run(patterns: readonly string[], concurrency = together): Promise
     {
       cwd: repository,
       stdio: 'inherit',
-      env: { ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+      env: {
+        ...{ ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+        NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} ${withTypebox}`.trim(),
+      },
     },
   )
   const over = new AbortController()
