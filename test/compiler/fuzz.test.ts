@@ -109,17 +109,23 @@ async function fuzz(
   }
 }
 
-test('5,000 damaged models are refused or borne, none crashes or hangs', async (t) => {
+/** As many as find what there is to find, in CI; by a stranger as many as that takes seconds. */
+const rounds = needs('time').skip === undefined ? 5000 : 1000
+
+test(`${rounds} damaged models are refused or borne, none crashes or hangs`, async (t) => {
   const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
   t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
   const files = [9, 10, 12, 13, 17].map(netOf)
-  const { crashes, read, verified, slowestMs } = await fuzz(files, 5000, seed)
+  const { crashes, read, verified, slowestMs } = await fuzz(files, rounds, seed)
   t.diagnostic(
     `${read} read, ${verified} without a fault, the slowest took ${slowestMs.toFixed(0)} ms`,
   )
   assert.deepEqual(crashes, [])
   assert.ok(
-    read > 2000 && read < 4900 && verified > 300 && verified < 2500,
+    read > 0.4 * rounds &&
+      read < 0.98 * rounds &&
+      verified > 0.06 * rounds &&
+      verified < 0.5 * rounds,
     'neither too light nor too heavy',
   )
 })

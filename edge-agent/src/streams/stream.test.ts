@@ -215,7 +215,11 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
       ['square', 'square', 1],
     )
     assert.equal(sample?.model.digest, box.fleet.models.find((m) => m.name === 'square')?.digest)
-    assert.equal((await readState(folder, 'sampled'))?.spent.frames, box.samples.length)
+    // Another may be kept meanwhile.
+    await t.waitFor(async () => {
+      const spent = (await readState(folder, 'sampled'))?.spent.frames
+      assert.equal(spent, box.samples.length)
+    }, soon)
     box.fleet.ask('sampled', { reason: 'asked', frames: 1, why: 'anna', withinMs: 10_000 })
     await t.waitFor(async () => {
       const there = await Promise.all(box.samples.map((one) => readSample(folder, one)))
@@ -237,9 +241,11 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
     const camera = await box.camera({ stallAfterFrames: 20 })
     const settings = { model: 'square', stallTimeoutMs: 1000 }
     box.add({ streamId: 'stalled', source: camera.url, ...settings })
-    await t.waitFor(() => assert.deepEqual(box.states('stalled'), ['live', 'stalled']), soon)
+    // Faults are those of a connection: the next one has none, however fast it follows.
+    await t.waitFor(() => assert.equal(camera.connections, 1), soon)
     camera.faults = {}
-    await t.waitFor(() => assert.equal(box.stream('stalled')?.state, 'live'), soon)
+    const whole = ['live', 'stalled', 'live']
+    await t.waitFor(() => assert.deepEqual(box.states('stalled'), whole), soon)
     const back = box.of('stream', 'stalled').at(-1)
     assert.ok((back?.gapMs ?? 0) >= 1000, `gap of ${back?.gapMs} ms`)
     // What was followed before the gap was lost with it.
@@ -320,6 +326,12 @@ test('a stream, whatever happens to the others', concurrently, async (t) => {
   for (const event of box.events) {
     const checked = checkEvent({ ...event, sequence: 1 })
     assert.ok('event' in checked, JSON.stringify(checked))
+  }
+  // The tests below have cameras of their own, and need not share the machine with these.
+  for (const id of [
+    ...['refused', 'stalled', 'closed', 'garbage', 'resized', 'page', 'no-model', 'misspelt'],
+  ]) {
+    box.remove(id)
   }
 })
 
@@ -529,6 +541,7 @@ test('what a mask covers is black in snapshots and live pictures', able, async (
   box.fleet.setLive({ until, streams: [want] })
   await t.waitFor(() => assert.ok(box.live.length > 0), soon)
   box.fleet.setLive({ until, streams: [] })
+  box.remove('masked')
   const snapshot = box.of('appeared', 'masked')[0]?.snapshot
   const pictures = [
     decodeLiveFrame(box.live[0]!).jpeg,
@@ -622,6 +635,8 @@ test('a model of the wrong kind is refused with the kind that was wanted', able,
       'Cannot ask model "square" about objects: layout yolox is for detection; name a classifier or an embedding under "furtherModels"',
     )
   }, soon)
+  box.remove('classified')
+  box.remove('twice')
 })
 
 test('live pictures come while they are wanted, and stop', able, async (t) => {
