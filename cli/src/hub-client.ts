@@ -40,7 +40,8 @@ export type HubClient = {
       | 'trustFile'
       | 'bundleMake'
       | 'datasetExport'
-      | 'samplePicture',
+      | 'samplePicture'
+      | 'inferenceBatchResults',
   >(name: N, options: CallOptions<N>): Promise<ReadableStream<Uint8Array>>
 }
 

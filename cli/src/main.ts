@@ -14,6 +14,7 @@ import { siteCommand } from './commands/device-updates.ts'
 import { driftCommand } from './commands/drift.ts'
 import { eventsCommand } from './commands/events.ts'
 import { hubCommand } from './commands/hub.ts'
+import { inferCommand } from './commands/infer.ts'
 import { jobCommand } from './commands/job.ts'
 import { keysCommand } from './commands/keys.ts'
 import { labelCommand } from './commands/label.ts'
@@ -87,6 +88,7 @@ for (const command of [
   bundleCommand(),
   storeCommand(),
   runCommand(),
+  inferCommand(),
   jobCommand(),
 ]) {
   program.addCommand(inheritManners(command))

@@ -56,6 +56,7 @@ export const otherTests = [
   'backups',
   'dataset-commands',
   'run-commands',
+  'infer-commands',
   'dataset-jobs',
   'rollout-commands',
   'label-commands',
