@@ -607,6 +607,8 @@ export async function openHub(
   const datasetWorker = opened.use(openJobWorker({ queue: jobs, failed, acts: datasetJobs.acts }))
   let schedules: ScheduleDesk | undefined
   let pipelineKeeper: PipelineKeeper | undefined
+  // Beside `work`, which is emptied: a trainer of others goes on in its own folder.
+  const externalFolder = (runId: string) => join(dataDir, 'external-runs', runId)
   const runs = openRunDesk({
     ...{ store, clock, models, datasets: versions },
     files: modelFiles,
@@ -618,7 +620,10 @@ export async function openHub(
       searches.heard(run)
       if (points && points.points.length > 0) changes.publish({ kind: 'runPoints', points })
     },
-    removed: (runId) => changes.publish({ kind: 'runRemoved', runId }),
+    removed: (runId) => {
+      changes.publish({ kind: 'runRemoved', runId })
+      void rm(externalFolder(runId), { recursive: true, force: true }).catch(failed)
+    },
   })
   const searches = opened.use(
     openSearches({
@@ -682,6 +687,7 @@ export async function openHub(
               await models.compile(name, version, request, by, note)
             },
             folder: workFolder,
+            externalFolder,
           }),
         },
       }),

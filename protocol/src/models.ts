@@ -62,6 +62,10 @@ export const Lineage = Type.Object({
   parent: Type.String(),
   /** Of the parent's file; null where it was built. */
   parentDigest: Type.Union([Digest, Type.Null()]),
+  /** `NAME/VERSION` and file of the model that it followed; absent where none was named. */
+  teacher: Type.Optional(Type.Object({ name: Type.String(), digest: Digest })),
+  /** A program of others took the steps. */
+  external: Type.Optional(Type.Boolean()),
   /** SHA-256 of the recipe as canonical JSON. */
   recipeDigest: Digest,
   seed: Type.Integer(),

@@ -22,6 +22,12 @@ export const RunParent = Type.String({
   maxLength: 260,
 })
 
+/** `NAME/VERSION` of a model in the hub. */
+export const RunTeacher = Type.String({
+  pattern: '^[a-z0-9][a-z0-9_.-]{0,62}/[1-9][0-9]{0,5}$',
+  maxLength: 70,
+})
+
 /** A frozen version of a dataset. */
 export const DatasetVersionName = Type.Object(
   { name: ModelName, version: ModelVersionNumber },
@@ -57,6 +63,10 @@ export const RunRequest = Type.Object(
      * of a batch is new.
      */
     replay: Type.Optional(ModelVersionNumber),
+    /** `NAME/VERSION` of the model that `recipe.compress.distill` follows; the parent where left out. */
+    teacher: Type.Optional(RunTeacher),
+    /** The external trainer that this hub was started with takes the steps. */
+    external: Type.Optional(Type.Boolean()),
   },
   { $id: 'RunRequest', ...closed },
 )
@@ -81,6 +91,10 @@ export const Run = Type.Object(
     layout: Type.String(),
     seed: Type.Integer(),
     note: Type.String(),
+    /** `NAME/VERSION` of the model that it follows besides; empty where none was named. */
+    teacher: Type.String(),
+    /** True where a program of others takes the steps. */
+    external: Type.Boolean(),
     /** Steps behind it, and in all; 0 in all before they are known. */
     step: Type.Integer({ minimum: 0 }),
     steps: Type.Integer({ minimum: 0 }),
@@ -247,6 +261,8 @@ export const TrainerShown = Type.Object(
     builders: Type.Array(Type.String()),
     /** The recipe where nothing else is said. */
     recipe: Type.Record(Type.String(), Type.Unknown()),
+    /** The external trainer that a run may ask for: a program beside the hub, a Kubernetes Job, or none. */
+    external: Type.Enum(['', 'command', 'job']),
   },
   { $id: 'TrainerShown' },
 )
@@ -287,6 +303,8 @@ export const ScheduledRun = Type.Object(
     recipe: RunRequest.properties.recipe,
     seed: RunRequest.properties.seed,
     compile: RunRequest.properties.compile,
+    teacher: RunRequest.properties.teacher,
+    external: RunRequest.properties.external,
   },
   closed,
 )

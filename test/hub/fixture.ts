@@ -18,6 +18,7 @@ import {
   openHub,
   readHubConfig,
 } from '@edgeloop/cloud-hub'
+import type { Trainer } from '@edgeloop/model-compiler/train'
 import type { Enrolment, EnrolmentToken, OneTimeLink, Role } from '@edgeloop/protocol'
 import * as x509 from '@peculiar/x509'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
@@ -85,6 +86,7 @@ export type Answer = { readonly status: number; readonly text: string }
  * @param options.compiler instead of that of the command line, in a hurry
  * @param options.engine instead of that of the command line
  * @param options.artifacts what devices may be offered, instead of what was published
+ * @param options.externalTrainer who takes the steps of runs that ask for it
  * @param options.safePasswords hashes them at what that costs outside of tests
  */
 export async function openTestHub(
@@ -96,6 +98,7 @@ export async function openTestHub(
     bundles,
     compiler = openHubCompiler({ measureSeconds: 0.2 }),
     artifacts,
+    externalTrainer,
     safePasswords = false,
     engine = openHubEngine(),
   }: {
@@ -103,6 +106,7 @@ export async function openTestHub(
     bundles?: AgentBundles
     compiler?: Compiler
     artifacts?: HubArtifacts
+    externalTrainer?: Trainer
     safePasswords?: boolean
     engine?: InferenceEngine
   } = {},
@@ -124,7 +128,9 @@ export async function openTestHub(
     // Logs of the hub are shown with EDGELOOP_TEST_LOG=debug.
     const level = process.env.EDGELOOP_TEST_LOG ?? 'silent'
     const log = logTo ? pino({ level: 'trace' }, logTo) : pino({ level }, pino.destination(2))
-    const able = { compiler, trainer: openHubTrainer(), proposer: openHubProposer(), engine }
+    const others = externalTrainer ? { external: externalTrainer } : {}
+    const trainer = openHubTrainer(others)
+    const able = { compiler, trainer, proposer: openHubProposer(), engine }
     const chosen = { ...(bundles && { bundles }), ...(artifacts && { artifacts }) }
     const cost = safePasswords ? {} : { passwordCost: { log2N: 4, r: 1, p: 1 } }
     return openHub(config, { log, clock, ...able, ...chosen, ...cost })

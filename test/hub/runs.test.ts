@@ -1,7 +1,7 @@
 /** Training in a hub, for real: a small net learns from a frozen dataset, is compared, resumed, and kept. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -15,6 +15,7 @@ import type {
   RunRequest,
   Search,
   SearchDetail,
+  TrainerShown,
 } from '@edgeloop/protocol'
 import { startHub } from '../faults/hub-process.ts'
 import { needs } from '../require.ts'
@@ -299,6 +300,121 @@ test('a search trains each candidate once although its hub is killed, and the be
     JSON.stringify(log),
   )
   assert.equal(checkpoint, null)
+})
+
+test('a run follows a teacher of the hub, and its version says whom', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t)
+  await addCorners(hub)
+  const large = await json<Run>(hub, 'POST', '/api/runs', request({ model: 'teacher' }))
+  await ended(t, hub, large.runId)
+  const detailOf = (name: string) => json<ModelVersionDetail>(hub, 'GET', `/api/models/${name}/1`)
+  const recipe = { ...request().recipe, compress: { distill: 0.5 } }
+  const student = request({ parent: 'teacher/1', model: 'student', teacher: 'teacher/1', recipe })
+  const refused = async (more: Partial<RunRequest>) =>
+    (await refusal(hub, 'POST', '/api/runs', { ...student, ...more })).detail
+  assert.match(await refused({ recipe: {} }), /compress\.distill is 0/)
+  assert.match(await refused({ teacher: 'teacher/7' }), /teacher/)
+  const { runId, teacher } = await json<Run>(hub, 'POST', '/api/runs', student)
+  assert.equal(teacher, 'teacher/1')
+  const { run, log } = await ended(t, hub, runId)
+  assert.deepEqual([run.state, run.error], ['ended', ''], JSON.stringify(log, null, 1))
+  const { digest } = (await detailOf('teacher')).model
+  const { lineage } = (await detailOf('student')).model
+  assert.deepEqual(lineage?.teacher, { name: 'teacher/1', digest })
+})
+
+/** What a trainer of others does: it gives the model back as it began, and asks to be started again the first time. */
+const trainerScript = `
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+const folder = dirname(process.argv.at(-1))
+const order = JSON.parse(readFileSync(process.argv.at(-1), 'utf8'))
+const out = (name, bytes) => writeFileSync(join(folder, order.output, name), bytes)
+const again = existsSync(join(folder, order.output, 'begun'))
+out('begun', 'yes')
+if (!again) process.exit(75)
+out('metrics.jsonl', JSON.stringify({ step: 3, steps: 3, loss: 0.5 }) + '\\n')
+out('model.onnx', readFileSync(join(folder, 'start.onnx')))
+out('result.json', JSON.stringify({ contract: 1, trainer: 'parrot 1', steps: 3, seconds: 1 }))
+`
+
+test('an external trainer takes the steps of a run that asks for it, and goes on in its folder; without one it is refused', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'edgeloop-external-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const script = join(folder, 'trainer.mjs')
+  await writeFile(script, trainerScript)
+  const command = [process.execPath, script]
+  const hub = await openTestHub(t, {}, Date.now, {
+    externalTrainer: { kind: 'command', command },
+  })
+  await addCorners(hub, 'corners', 120, { holdout: 0.25, validation: 0.25, seed: 1 })
+  const asked = request({ external: true, recipe: { steps: 3 } })
+  const compress = { compress: { quantize: true } }
+  const refused = async (path: string, body: unknown) =>
+    (await refusal(hub, 'POST', path, body)).detail
+  assert.match(await refused('/api/runs', { ...asked, recipe: compress }), /Cannot compress with/)
+  assert.match(await refused('/api/runs', { ...asked, replay: 1 }), /Cannot replay/)
+  const plan = { method: 'grid', keys: { batch: [8] } }
+  assert.match(await refused('/api/searches', { run: asked, plan }), /Cannot search with an ext/)
+  const { runId } = await json<Run>(hub, 'POST', '/api/runs', asked)
+  const paused = await ended(t, hub, runId)
+  assert.deepEqual([paused.run.state, paused.run.external], ['paused', true], paused.run.error)
+  await json(hub, 'POST', `/api/runs/${runId}/resume`)
+  const { run, log } = await ended(t, hub, runId)
+  assert.deepEqual([run.state, run.error], ['ended', ''], JSON.stringify(log, null, 1))
+  const { model } = await json<ModelVersionDetail>(hub, 'GET', '/api/models/corners/1')
+  assert.equal(model.lineage?.external, true)
+  const left = async () =>
+    assert.deepEqual(await readdir(join(hub.dataDir, 'external-runs')), [], 'its folder goes')
+  await t.waitFor(left, { timeout: 60_000 })
+  const { external } = await json<TrainerShown>(hub, 'GET', '/api/trainer')
+  assert.equal(external, 'command')
+
+  const other = await openTestHub(t)
+  await addCorners(other)
+  const { code, detail } = await refusal(other, 'POST', '/api/runs', asked)
+  assert.equal(code, 'badRequest')
+  assert.match(detail ?? '', /this hub was started without one; .*--external-trainer/)
+})
+
+test('for a Kubernetes Job the order is written with its manifest, and the run takes what it left', {
+  ...wide,
+  ...needs('time'),
+}, async (t) => {
+  const hub = await openTestHub(t, {}, Date.now, {
+    externalTrainer: {
+      kind: 'job',
+      image: 'registry/trainer:1',
+      claim: 'training',
+      path: 'runs',
+      cpus: 4,
+    },
+  })
+  await addCorners(hub)
+  const asked = request({ external: true, recipe: { steps: 3 } })
+  const { runId } = await json<Run>(hub, 'POST', '/api/runs', asked)
+  const ordered = await ended(t, hub, runId)
+  assert.deepEqual([ordered.run.state, ordered.run.error], ['paused', ''])
+  assert.ok(
+    ordered.log.some(({ text }) => /kubectl apply -f/.test(text)),
+    JSON.stringify(ordered.log),
+  )
+  const place = join(hub.dataDir, 'external-runs', runId, 'external')
+  const manifest = await readFile(join(place, 'job.yaml'), 'utf8')
+  assert.match(manifest, new RegExp(`subPath: runs/${runId}`))
+  // What the Job would leave.
+  await copyFile(join(place, 'start.onnx'), join(place, 'output', 'model.onnx'))
+  const result = { contract: 1, trainer: 'parrot 1', steps: 3, seconds: 1 }
+  await writeFile(join(place, 'output', 'result.json'), JSON.stringify(result))
+  await json(hub, 'POST', `/api/runs/${runId}/resume`)
+  const { run } = await ended(t, hub, runId)
+  assert.deepEqual([run.state, run.error, run.result?.version], ['ended', '', 1])
 })
 
 test('a run ends when somebody cancels it, or when it takes too much; one waits for the other', {

@@ -27,6 +27,7 @@ type Options = {
   downloadRate?: number
   downloadRateDevice?: number
   downloadsMax?: number
+  externalTrainer?: string
   homeAssistant?: string
   homeAssistantUser?: string
   logLevel: LogLevel
@@ -67,6 +68,10 @@ export function hubCommand(): Command {
     .option(
       '--blobs <url>',
       's3://BUCKET/PREFIX?endpoint=https://… instead of a folder; key in AWS_ACCESS_KEY_ID',
+    )
+    .option(
+      '--external-trainer <how>',
+      'external:COMMAND or kubernetes:IMAGE?claim=NAME takes the steps of runs that ask for it: docs/external-trainer.md',
     )
     .option('--broker <url>', 'mqtts://… of an external broker instead of the embedded one')
     .option('--broker-public <url>', 'where devices reach it (default: where the hub does)')
@@ -168,8 +173,12 @@ async function runHub(options: Options): Promise<void> {
   const { openHubTrainer } = await import('../train/hub-trainer.ts')
   const { openHubProposer } = await import('../label/hub-proposer.ts')
   const { openHubEngine } = await import('../infer/hub-engine.ts')
+  const { externalTrainerOf } = await import('../train/external-trainer.ts')
+  const how = options.externalTrainer
+  const external =
+    how === undefined ? undefined : await externalTrainerOf(how, '--external-trainer')
   const able = {
-    ...{ compiler: openHubCompiler(), trainer: openHubTrainer() },
+    ...{ compiler: openHubCompiler(), trainer: openHubTrainer({ ...(external && { external }) }) },
     ...{ proposer: openHubProposer(), engine: openHubEngine() },
   }
   await using hub = await openHub(config, { log, bundles, ...able })

@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type {
   DataFormat,
-  Trainer,
   TrainOrder,
   TrainProgress,
   TrainResult,
@@ -23,9 +22,9 @@ import {
   tokenOption,
 } from '../options.ts'
 import { formatTable, printJson } from '../output.ts'
+import { externalTrainerOf } from '../train/external-trainer.ts'
 import { objectIn, readText } from '../train/object-file.ts'
 import { searchRuns } from '../train/search-runs.ts'
-import { splitCommand } from '../train/split-command.ts'
 import { trainingAt, trainingTeller } from '../train/tell-training.ts'
 import { progressOption } from './model-compile.ts'
 
@@ -310,7 +309,8 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
   }
   const { childLimitsDefault } = await import('@edgeloop/model-compiler/compile')
   const recipe = await recipeParts(given, memoryMib(given, childLimitsDefault.memoryBytesMax))
-  const trainer = given.trainer === undefined ? undefined : await trainerOf(given.trainer)
+  const trainer =
+    given.trainer === undefined ? undefined : await externalTrainerOf(given.trainer, '--trainer')
   const labels = given.labels === undefined ? undefined : await labelsIn(given.labels)
   const seeds = Array.from({ length: given.seeds ?? 1 }, (_, at) => given.seed + at)
   return seeds.map((seed): TrainOrder => {
@@ -362,20 +362,6 @@ async function resumedOrder({ out }: Options): Promise<TrainOrder> {
   }
   // It may have been moved since.
   return { ...order, folder: resolve(out) }
-}
-
-async function trainerOf(text: string): Promise<Trainer> {
-  const [, kind, rest = ''] = /^(external|kubernetes):(.*)$/s.exec(text) ?? []
-  if (kind === 'kubernetes') {
-    const { jobWishOf } = await import('@edgeloop/model-compiler/train')
-    return { kind: 'job', ...jobWishOf(rest) }
-  }
-  const command = kind === 'external' ? splitCommand(rest) : []
-  if (command.length > 0) return { kind: 'command', command }
-  throw new UsageFailure(
-    `Cannot train by "${text}": it is no external:COMMAND and no kubernetes:IMAGE`,
-    'for example --trainer "external:python3 train.py"; docs/external-trainer.md says what it has to do',
-  )
 }
 
 async function recipeParts(given: Options, memoryMibMax: number): Promise<readonly unknown[]> {

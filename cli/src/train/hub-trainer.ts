@@ -1,12 +1,14 @@
 /** The trainer as a hub has it: the same work as `train` and `model evaluate`, each in a child with limits. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CompareOrder, DescribedModel, Judged, Trainer } from '@edgeloop/cloud-hub'
 import { type EvaluationReport, figures } from '@edgeloop/model-compiler'
 import { type ChildLimits, childLimitsDefault, runInChild } from '@edgeloop/model-compiler/compile'
 import {
   builders,
+  compresses,
+  type Trainer as ExternalTrainer,
   recipeDefault,
   recipeOf,
   type TrainOrder,
@@ -16,6 +18,7 @@ import {
   wantedNet,
 } from '@edgeloop/model-compiler/train'
 import { parse } from 'yaml'
+import { Failure } from '../failure.ts'
 import type { Evaluated, EvaluateOrder, EvaluateProgress } from '../model/evaluate-order.ts'
 import { version } from '../version.ts'
 import { trainingAt } from './tell-training.ts'
@@ -31,26 +34,45 @@ const seed = 1
 /** What the process that trains writes beside the model, and reads beside its parent. */
 const descriptionName = 'model.model.json'
 
-/** @param options.memoryBytesMax of one run, instead of three quarters of the machine's or 4 GiB */
-export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {}): Trainer {
-  const { memoryBytesMax = childLimitsDefault.memoryBytesMax } = options
+/**
+ * @param options.memoryBytesMax of one run, instead of three quarters of the machine's or 4 GiB
+ * @param options.external who takes the steps of runs that ask for it
+ */
+export function openHubTrainer(
+  options: { readonly memoryBytesMax?: number; readonly external?: ExternalTrainer } = {},
+): Trainer {
+  const { memoryBytesMax = childLimitsDefault.memoryBytesMax, external: others } = options
   return {
     builders: Object.keys(builders),
     recipe: { ...recipeDefault },
     codeVersion: version,
     trials: trialPlanner,
+    external: others?.kind ?? '',
 
-    check: ({ parent, recipe }) => {
-      recipeOf(recipeDefault, recipe)
+    check: ({ parent, recipe, teacher = false, external = false, replay = false }) => {
+      const { compress } = recipeOf(recipeDefault, recipe)
+      if (teacher && compress.distill === 0) {
+        throw new Failure(
+          'Cannot learn from a teacher: compress.distill is 0',
+          'say how much of the loss is the teacher’s: compress.distill=0.5',
+        )
+      }
+      if (external) refuseExternal(others, { compress: compresses(compress), replay })
       if (parent.startsWith('new:')) wantedNet(parent)
     },
 
-    train: async (order, { told, pause, signal }) =>
-      await runInChild<TrainOrder, TrainProgress, TrainResult>({
-        ...{ program: trainProcess, order, what: 'train', doing: trainingAt },
-        ...{ onProgress: told, pause, signal },
-        limits: { memoryBytesMax, silenceMs, timeoutMs: Number.POSITIVE_INFINITY },
-      }).catch(withoutFolder(order.folder)),
+    train: async (order, { external, told, pause, signal }) => {
+      const trainer = external ? trainerFor(others, basename(order.folder)) : undefined
+      return await runInChild<TrainOrder, TrainProgress, TrainResult>({
+        ...{ program: trainProcess, what: 'train', doing: trainingAt },
+        ...{ order: { ...order, ...(trainer && { trainer }) }, onProgress: told, pause, signal },
+        limits: {
+          ...{ memoryBytesMax, timeoutMs: Number.POSITIVE_INFINITY },
+          // A trainer of others has limits of its own, and need not say anything.
+          silenceMs: trainer ? Number.POSITIVE_INFINITY : silenceMs,
+        },
+      }).catch(withoutFolder(order.folder))
+    },
 
     describe: async (model) => {
       const file = model.file.replace(/\.onnx$/i, '.model.json')
@@ -111,6 +133,38 @@ export function openHubTrainer(options: { readonly memoryBytesMax?: number } = {
         last ? `evaluating sample ${last.done} of ${last.total}` : 'reading the dataset',
     }).catch(withoutFolder(folder))
   }
+}
+
+const configuring =
+  'whoever runs the hub starts it with --external-trainer "external:COMMAND" or "kubernetes:IMAGE?claim=NAME"'
+
+/** @throws {Failure} where there is none, or it cannot do what is asked besides */
+function refuseExternal(
+  others: ExternalTrainer | undefined,
+  asked: { readonly compress: boolean; readonly replay: boolean },
+): void {
+  if (!others) {
+    throw new Failure(
+      'Cannot train by an external trainer: this hub was started without one',
+      configuring,
+    )
+  }
+  if (asked.compress) {
+    throw new Failure(
+      'Cannot compress with a trainer of others: only our own steps can round, prune and follow a teacher',
+      'train without recipe.compress, and fine-tune the result with it',
+    )
+  }
+  if (asked.replay) {
+    throw new Failure('Cannot replay an older version with a trainer of others', 'leave it out')
+  }
+}
+
+/** Each run has a folder of its own on the claim. */
+function trainerFor(others: ExternalTrainer | undefined, run: string): ExternalTrainer {
+  // The hub may have been started anew without it.
+  if (!others) throw new Failure('Cannot go on by an external trainer: there is none', configuring)
+  return others.kind === 'command' ? others : { ...others, path: posix.join(others.path, run) }
 }
 
 /** @throws {Error} where there is no such figure */

@@ -16,6 +16,8 @@ export type RunOptions = {
   readonly seed?: number
   readonly note?: string
   readonly compile?: true
+  readonly teacher?: string
+  readonly external?: true
 }
 
 /** The options that say what a run is asked. */
@@ -33,6 +35,11 @@ export const withAsked = (command: Command): Command =>
     .option('--seed <n>', 'of everything drawn at random (default: 1)', integer(0, 4_294_967_295))
     .option('--note <text>', 'what is to be known about it')
     .option('--compile', 'compile the result when it becomes the champion')
+    .option(
+      '--teacher <name>',
+      'model in the hub that compress.distill follows: NAME/VERSION, or NAME for its champion',
+    )
+    .option('--external', 'let the external trainer that the hub was started with take the steps')
 
 /** @throws {Failure} where a name stands for nothing */
 export async function requestOf(hub: HubClient, options: RunOptions): Promise<RunRequest> {
@@ -42,13 +49,15 @@ export async function requestOf(hub: HubClient, options: RunOptions): Promise<Ru
     throw new Failure(`Cannot use dataset "${options.dataset}"`, 'write NAME or NAME/VERSION')
   }
   const parent = await parentOf(hub, options.model)
-  return { ...(await partsOf(options)), dataset: { name: dataset, version }, parent }
+  const teacher =
+    options.teacher === undefined ? {} : { teacher: await parentOf(hub, options.teacher) }
+  return { ...(await partsOf(options)), ...teacher, dataset: { name: dataset, version }, parent }
 }
 
 export async function partsOf(
   options: RunOptions,
 ): Promise<Omit<RunRequest, 'dataset' | 'parent'>> {
-  const { as, layout, fold, set = [], seed, note, compile } = options
+  const { as, layout, fold, set = [], seed, note, compile, teacher, external } = options
   const { partOfSetting } = await import('@edgeloop/model-compiler/train')
   return {
     ...(as === undefined ? {} : { model: as }),
@@ -58,6 +67,8 @@ export async function partsOf(
     ...(seed === undefined ? {} : { seed }),
     ...(note === undefined ? {} : { note }),
     ...(compile ? { compile: {} } : {}),
+    ...(teacher === undefined ? {} : { teacher }),
+    ...(external ? { external } : {}),
   }
 }
 

@@ -18,6 +18,7 @@ export type HubTraining = HubOptions & {
   readonly epochs?: number
   readonly seed: number
   readonly search?: string
+  readonly teacher?: string
   readonly out: string
   readonly json?: boolean
 }
@@ -25,7 +26,7 @@ export type HubTraining = HubOptions & {
 /** Options that say what only a run on this machine can be told. */
 const localOnly = [
   ...['datasetDir', 'format', 'labels', 'replayDir', 'holdout', 'validation', 'by', 'split'],
-  ...['task', 'teacher', 'recipe', 'seeds', 'trainer', 'resume', 'memoryLimit'],
+  ...['task', 'recipe', 'seeds', 'trainer', 'resume', 'memoryLimit'],
 ] as const
 
 /** What is fetched, and under which name it is written. */
@@ -51,6 +52,12 @@ export async function trainInHub(given: HubTraining): Promise<void> {
   if (/\.onnx$/i.test(model)) {
     throw new UsageFailure(
       `Cannot train "${model}" in the hub: it is a file here`,
+      'take it there with `./edgeloop model add`, then give its name',
+    )
+  }
+  if (given.teacher !== undefined && /\.onnx$/i.test(given.teacher)) {
+    throw new UsageFailure(
+      `Cannot learn from teacher "${given.teacher}" in the hub: it is a file here`,
       'take it there with `./edgeloop model add`, then give its name',
     )
   }

@@ -32,6 +32,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0062-pipeline-alarms': { up: pipelineAlarms },
   '0063-earlier-keys': { up: earlierKeys },
   '0065-searches': { up: searches },
+  '0066-teachers': { up: teachers },
 }
 
 async function first(db: Kysely<unknown>): Promise<void> {
@@ -1074,6 +1075,17 @@ async function earlierKeys(db: Kysely<unknown>): Promise<void> {
     .createIndex('earlier_key_of_device')
     .on('earlier_key')
     .columns(['device_key', 'not_after'])
+    .execute()
+}
+
+/** Whom a run follows, and who takes its steps. */
+async function teachers(db: Kysely<unknown>): Promise<void> {
+  const run = () => db.schema.alterTable('run')
+  await run()
+    .addColumn('teacher', 'text', (c) => c.notNull().defaultTo(''))
+    .execute()
+  await run()
+    .addColumn('external', 'integer', (c) => c.notNull().defaultTo(0))
     .execute()
 }
 

@@ -266,6 +266,10 @@ export type RunTable = {
   replay: number | null
   /** Versions that it is compared with besides the champion, as JSON. */
   compare_with: Generated<string>
+  /** `NAME/VERSION` of the model that it follows; empty for none. */
+  teacher: Generated<string>
+  /** 1 where the external trainer takes the steps. */
+  external: Generated<number>
   /** The search of which it is a trial; empty where it is none. */
   search_id: Generated<string>
   /** Share of the recipe's epochs that it takes (0..1]. */

@@ -16,6 +16,8 @@ export const runOf = (row: Selectable<RunTable>): Run => ({
   layout: row.layout,
   seed: row.seed,
   note: row.note,
+  teacher: row.teacher,
+  external: row.external === 1,
   step: row.step,
   steps: row.steps,
   epoch: row.epoch,

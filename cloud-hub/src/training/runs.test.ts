@@ -50,6 +50,7 @@ async function openDesk(t: TestContext, kind: StoreKind) {
         if ('batches' in (recipe as object)) throw new Error('there is no key "batches"')
       },
       trials: trialPlanner,
+      external: '',
       train: () => assert.fail('nothing is trained here'),
       compare: () => assert.fail('nothing is compared here'),
       describe: () => assert.fail('nothing is described here'),

@@ -154,6 +154,7 @@ export function openRunDesk(deps: {
   async function check(request: RunRequest) {
     const able = needTrainer()
     const { dataset, fold, parent, recipe = {}, replay, compareWith = [] } = request
+    const { teacher, external = false } = request
     const recipeText = JSON.stringify(recipe)
     if (recipeText.length > recipeCharactersMax) {
       throw new Refusal(
@@ -162,7 +163,8 @@ export function openRunDesk(deps: {
       )
     }
     try {
-      able.check({ parent, recipe })
+      const more = { teacher: teacher !== undefined, replay: replay !== undefined }
+      able.check({ parent, recipe, external, ...more })
     } catch (cause) {
       const { message, hint } = cause as Error & { hint?: string }
       throw new Refusal('badRequest', hint ? `${message}; ${hint}` : message, { cause })
@@ -171,6 +173,10 @@ export function openRunDesk(deps: {
     if (replay !== undefined) await datasets.frozen(dataset.name, replay)
     const { model, layout } = await resultOf(request)
     for (const version of compareWith) await models.show(model, version)
+    if (teacher !== undefined) {
+      const [name = '', version = ''] = teacher.split('/')
+      await models.show(name, Number(version))
+    }
     return { recipeText, digest, model, layout, codeVersion: able.codeVersion }
   }
 
@@ -265,6 +271,7 @@ export function openRunDesk(deps: {
       available: trainer !== undefined,
       builders: [...(trainer?.builders ?? [])],
       recipe: { ...trainer?.recipe },
+      external: trainer?.external ?? '',
     }),
 
     list: async ({ state, model, dataset }) => {
@@ -382,6 +389,7 @@ export function openRunDesk(deps: {
           compile: request.compile ? JSON.stringify(request.compile) : '',
           ...{ candidate: candidate ? 1 : 0, replay: replay ?? null },
           compare_with: JSON.stringify(compareWith),
+          ...{ teacher: request.teacher ?? '', external: request.external ? 1 : 0 },
           ...(trial && { search_id: trial.searchId, share: trial.share, keeps: 0 }),
           ...{ step: 0, steps: 0, epoch: 0, eta_ms: null, images_per_second: 0, phase: '' },
           ...{ loss: null, key_figure: '', error: '', resumed: 0, result: '' },

@@ -25,6 +25,7 @@ const refusal = (code: string) => (error: unknown) =>
 
 const trainer: Trainer = {
   ...{ builders: ['lenet'], recipe: { batch: 64 }, codeVersion: '1.2.3', trials: trialPlanner },
+  external: '',
   check: () => {},
   train: () => assert.fail('nothing is trained here'),
   compare: () => assert.fail('nothing is compared here'),
@@ -265,6 +266,8 @@ for (const kind of storeKinds) {
         /digits\/2: it was frozen without validation samples/,
       )
       assert.match(await refused(request({ parent: 'parts/3' })), /parts/)
+      assert.match(await refused(request({ external: true })), /Cannot search with an external/)
+      assert.match(await refused(request({ teacher: 'parts/3' })), /parts/)
       await assert.rejects(desk.show(randomUUID()), refusal('notFound'))
       await assert.rejects(desk.cancel(randomUUID(), note()), refusal('notFound'))
       await assert.rejects(desk.remove(randomUUID(), note()), refusal('notFound'))

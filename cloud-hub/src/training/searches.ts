@@ -44,7 +44,7 @@ export type SearchDesk = AsyncDisposable & {
   show(searchId: string): Promise<SearchDetail>
   /**
    * Asks for a search.
-   * @throws {Refusal} badRequest for plan or recipe, or where the dataset has no validation samples; notFound; unavailable
+   * @throws {Refusal} badRequest for plan, recipe or an external trainer, or where the dataset has no validation samples; notFound; unavailable
    * without a trainer; conflict where too many go on
    */
   add(request: SearchRequest, by: string, note: AuditNote): Promise<Search>
@@ -398,6 +398,12 @@ export function openSearches(deps: {
     add: async ({ run, plan }, by, note) => {
       if (!trainer) {
         throw new Refusal('unavailable', 'Cannot search: this hub was started without a trainer')
+      }
+      if (run.external) {
+        throw new Refusal(
+          'badRequest',
+          'Cannot search with an external trainer: it leaves no checkpoint that the best trial could go on from',
+        )
       }
       const { model } = await runs.check(run)
       let trials: number

@@ -51,6 +51,8 @@ export function trainAct(deps: {
   compile: (model: ModelVersion, request: CompileRequest, by: string) => Promise<void>
   /** Work is done in a new folder below this one. */
   folder: string
+  /** Of a run whose steps an external trainer takes: that one goes on in what it left there. */
+  externalFolder: (runId: string) => string
 }): JobAct {
   const { runs, models, datasets, trainer, compiler } = deps
 
@@ -90,20 +92,23 @@ export function trainAct(deps: {
       const { labels } = await datasets.show(row.dataset, row.dataset_version)
       const { dataset: name, dataset_version: version, fold } = row
       const data = await datasets.layOut({ name, version, fold }, work, signal)
-      const folder = join(work, 'run')
-      await layOutCheckpoint(record, folder)
+      const external = row.external === 1
+      const folder = external ? deps.externalFolder(runId) : join(work, 'run')
+      if (external) await mkdir(folder, { recursive: true })
+      else await layOutCheckpoint(record, folder)
+      const teacher = await layOutTeacher(row.teacher, work)
       const parent = await layOutParent(row.parent, work)
       signal.throwIfAborted()
       record.phase('starting')
       const replayed = await layOutReplay(data, work)
-      const result = await train(parent.model, data, folder, replayed)
+      const result = await train(parent.model, data, folder, replayed, teacher)
       await flush()
       if (result.kind === 'paused') {
         // The hub closes: the next one goes on.
         signal.throwIfAborted()
         return await record.paused()
       }
-      if (row.keeps === 1) await keepResult(result, parent, data, labels, folder)
+      if (row.keeps === 1) await keepResult(result, parent, data, labels, folder, teacher)
       else await keepTrial(result, folder)
     } catch (error) {
       if (!signal.aborted) record.say('error', (error as Error).message)
@@ -147,6 +152,7 @@ export function trainAct(deps: {
       data: LaidOut,
       folder: string,
       replayed: Replayed | undefined,
+      teacher: Teacher | undefined,
     ): Promise<TrainResult> {
       let keeping = Promise.resolve()
       let next: number | undefined
@@ -174,6 +180,7 @@ export function trainAct(deps: {
           ...(row.replay !== null && !replayed ? [{ replayShare: 0 }] : []),
         ],
         ...(row.share < 1 && { share: row.share }),
+        ...(teacher && { teacher: teacher.file }),
         ...{ seed: row.seed, folder },
       }
       const result = await trainer.train(order, {
@@ -188,6 +195,7 @@ export function trainAct(deps: {
             record.say('warn', `A checkpoint could not be kept: ${error.message}`)
           })
         },
+        external: row.external === 1,
         pause: pause.signal,
         signal: end.signal,
       })
@@ -220,6 +228,7 @@ export function trainAct(deps: {
       data: LaidOut,
       labels: readonly string[],
       folder: string,
+      teacher: Teacher | undefined,
     ): Promise<void> {
       const { test = {}, validation, before } = result
       for (const [on, figures] of Object.entries({ validation, test: result.test, before })) {
@@ -256,6 +265,8 @@ export function trainAct(deps: {
         dataset: { name: row.dataset, version: row.dataset_version, digest: row.dataset_digest },
         parent: row.parent,
         parentDigest: parent.digest,
+        ...(teacher && { teacher: { name: row.teacher, digest: teacher.digest } }),
+        ...(row.external === 1 && { external: true }),
         recipeDigest: createHash('sha256').update(canonical(result.recipe)).digest('hex'),
         ...{ seed: row.seed, codeVersion: row.code_version, figures: { ...test } },
       }
@@ -279,6 +290,7 @@ export function trainAct(deps: {
       )
       record.say('info', `${row.model}/${model.version}: ${model.standing}`)
       await deps.dropCheckpoints(runId)
+      if (row.external === 1) await rm(folder, { recursive: true, force: true })
       if (model.champion && row.compile !== '') {
         await deps.compile(model, JSON.parse(row.compile) as CompileRequest, row.author)
       }
@@ -363,6 +375,15 @@ export function trainAct(deps: {
     }
   }
 
+  async function layOutTeacher(teacher: string, work: string): Promise<Teacher | undefined> {
+    if (teacher === '') return undefined
+    const [name = '', version = ''] = teacher.split('/')
+    const { model } = await models.show(name, Number(version))
+    const file = join(work, 'teacher.onnx')
+    await writeFile(file, await models.file(name, Number(version)))
+    return { file, digest: model.digest }
+  }
+
   type Parent = {
     /** A file, or `new:…`. */
     readonly model: string
@@ -383,6 +404,9 @@ export function trainAct(deps: {
     return { model: file, digest: model.digest, description }
   }
 }
+
+/** Whom a run follows. */
+type Teacher = { readonly file: string; readonly digest: string }
 
 type Replayed = {
   /** In the form `frozen`. */

@@ -41,12 +41,24 @@ export type Trainer = {
   readonly recipe: Readonly<Record<string, unknown>>
   /** Of the program, for the lineage of what it makes. */
   readonly codeVersion: string
-  /** @throws {Error} when the recipe has a key or a value that is none, or the net is not known; naming the nearest */
-  check(given: { readonly parent: string; readonly recipe: unknown }): void
+  /** The external trainer that it was given, and runs may ask for. */
+  readonly external: '' | 'command' | 'job'
+  /**
+   * @throws {Error} when the recipe has a key or a value that is none, or the net is not known, naming the nearest; when what is
+   * asked for does not go together, or there is no external trainer
+   */
+  check(given: {
+    readonly parent: string
+    readonly recipe: unknown
+    readonly teacher?: boolean
+    readonly external?: boolean
+    readonly replay?: boolean
+  }): void
   /** Which trials a search has, and which of them is best. */
   readonly trials: TrialPlanner
   /**
    * Trains in `order.folder`, going on from a checkpoint that lies there.
+   * @param options.external lets the external trainer take the steps; one that was paused goes on in the same folder
    * @param options.pause asks for a checkpoint and the end
    * @param options.signal ends it at once
    * @throws {Error} with what could not be done and why
@@ -54,6 +66,7 @@ export type Trainer = {
   train(
     order: TrainOrder,
     options: {
+      readonly external: boolean
       readonly told: (progress: TrainProgress) => void
       readonly pause: AbortSignal
       readonly signal: AbortSignal

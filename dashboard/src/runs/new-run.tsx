@@ -66,6 +66,8 @@ function Form(props: { trainer: TrainerShown; onClose: () => void; onAdded: (run
   const [seed, setSeed] = useState(1)
   const [note, setNote] = useState('')
   const [compile, setCompile] = useState(false)
+  const [teacher, setTeacher] = useState('')
+  const [external, setExternal] = useState(false)
   const read = settingsIn(settings)
   const parents = [
     ...models.flatMap(({ newest, champion }) => {
@@ -85,6 +87,8 @@ function Form(props: { trainer: TrainerShown; onClose: () => void; onAdded: (run
           ...('settings' in read ? { recipe: { ...read.settings } } : {}),
           ...(note.trim() === '' ? {} : { note: note.trim() }),
           ...(compile ? { compile: {} } : {}),
+          ...(teacher.trim() === '' ? {} : { teacher: teacher.trim() }),
+          ...(external ? { external } : {}),
           seed,
         },
       }),
@@ -191,6 +195,25 @@ function Form(props: { trainer: TrainerShown; onClose: () => void; onAdded: (run
         maxLength={500}
         onChange={(event) => setNote(event.currentTarget.value)}
       />
+      <Autocomplete
+        label="Teacher"
+        description="A model version that compress.distill follows; none where left empty"
+        value={teacher}
+        data={parents.filter((one) => !one.startsWith('new:'))}
+        onChange={setTeacher}
+        maxLength={70}
+      />
+      {props.trainer.external !== '' && (
+        <Checkbox
+          label={
+            props.trainer.external === 'job'
+              ? 'Order it as a Kubernetes Job'
+              : 'Let the external trainer take the steps'
+          }
+          checked={external}
+          onChange={(event) => setExternal(event.currentTarget.checked)}
+        />
+      )}
       <Checkbox
         label="Compile it for this machine when it becomes the champion"
         checked={compile}

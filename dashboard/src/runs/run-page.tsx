@@ -143,6 +143,8 @@ function Head({ detail }: { detail: RunDetail }) {
           By {run.schedule === '' ? run.by : `the schedule ${run.schedule}`},{' '}
           <Ago at={run.createdAt} />
         </li>
+        {run.teacher && <li>Follows {run.teacher}</li>}
+        {run.external && <li>External trainer</li>}
         {run.searchId && (
           <li>
             A trial of{' '}

@@ -12,6 +12,8 @@ export const sampleRun: Run = {
   layout: 'classifier',
   seed: 1,
   note: '',
+  teacher: '',
+  external: false,
   step: 1240,
   steps: 5000,
   epoch: 1.5,
