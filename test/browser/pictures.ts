@@ -1,7 +1,7 @@
 /**
  * Draws every page for docs/pages.md, from a real hub with simulated devices: dark and light at 1440 pixels,
  * and as a phone shows it, side by side in one file per page.
- * `node test/browser/pictures.ts [--only NAME] [--folder DIR]`
+ * `node test/browser/pictures.ts [--only NAME,NAME] [--folder DIR]`
  */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
@@ -171,6 +171,7 @@ const { values } = parseArgs({
     },
   },
 })
+const only = values.only?.split(',')
 await mkdir(values.folder, { recursive: true })
 await using opened = new AsyncDisposableStack()
 const after = {
@@ -191,7 +192,7 @@ if (isWanted('sample')) await fillSamples(fleet.hub)
 if (isWanted('rules')) await fillRules(fleet.hub)
 fillLog(fleet.line)
 for (const shown of [...pages, fleetPage]) {
-  if (values.only !== undefined && values.only !== shown.name) continue
+  if (only !== undefined && !only.includes(shown.name)) continue
   if (shown === fleetPage) await addDevices(fleet.hub, fleetDevices)
   const shots = await Promise.all(
     (
@@ -211,8 +212,7 @@ for (const shown of [...pages, fleetPage]) {
 
 /** True where a page whose name begins so is drawn. */
 function isWanted(...names: readonly string[]): boolean {
-  const { only } = values
-  return only === undefined || names.some((name) => only.startsWith(name))
+  return only === undefined || names.some((name) => only.some((one) => one.startsWith(name)))
 }
 
 /** Pictures of the conveyor with what is to be seen in them, looked at and frozen. */
