@@ -92,7 +92,7 @@ async function boxOf(device: TestDevice, hub: () => HubProcess): Promise<Simulat
 async function until(
   hub: HubProcess,
   is: (round: PipelineRound) => boolean,
-  withinMs = 240_000,
+  withinMs = 600_000,
 ): Promise<PipelineRound> {
   const endAt = performance.now() + withinMs
   for (;;) {
@@ -210,7 +210,7 @@ test('of two hubs on one PostgreSQL one is killed in the middle of a training, a
   }
   await using first = await startHub({ dataDir: firstDir, config, training: true })
   const device = await enrol(t, first, 'mill')
-  await prepare(first, 1000)
+  await prepare(first, 400)
   // What the first has begun before there was a second is its own: round and training.
   await first.api('POST', `${path}/rounds`)
   const isTraining = ({ steps }: PipelineRound) => /step [1-9]/.test(steps[1]?.why ?? '')
