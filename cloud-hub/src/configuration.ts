@@ -152,6 +152,13 @@ export const HubConfig = Type.Object(
           default: 8,
           description: 'Inferences by HTTP that run or wait; further ones are told to come again',
         }),
+        timeoutMs: Type.Integer({
+          minimum: 100,
+          maximum: 600_000,
+          default: 20_000,
+          description:
+            'Milliseconds for one inference, and for a picture of a batch; a process that takes longer is ended',
+        }),
         perMinuteMax: Type.Integer({
           minimum: 1,
           maximum: 1_000_000,

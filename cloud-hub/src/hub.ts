@@ -592,6 +592,7 @@ export async function openHub(
       limits: {
         modelsMax: config.inference.modelsMax,
         waitingMax: config.inference.requestsMax,
+        inferTimeoutMs: config.inference.timeoutMs,
       },
       folder: workFolder,
       version: packageJson.version,

@@ -14,7 +14,7 @@ import { openTestHub } from './fixture.ts'
 test('a model of the hub is asked about pictures from the command line', {
   ...{ timeout: 400_000, ...needs('time') },
 }, async (t) => {
-  const hub = await openTestHub(t)
+  const hub = await openTestHub(t, { inference: { timeoutMs: 200_000 } })
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-infer-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const run = (...words: string[]) => runCommand(hub, 'infer', ...words)
