@@ -93,7 +93,7 @@ test('where little comes by, more sketches are needed, and that is known before'
   assert.ok(Math.abs(after[150]! - needed) < 0.4 * needed, `${after[150]} for ${needed}`)
 })
 
-test('scores that fall or rise by a tenth are told, also where detections of an object are alike; others are not (seed 5)', () => {
+test('scores that fall or rise by a logit are told, also where detections of an object are alike; others are not (seed 5)', () => {
   const random = seededRandom(5)
   /** A minute of objects that are seen several times each. */
   const minute = (shift: number) => {
@@ -105,24 +105,26 @@ test('scores that fall or rise by a tenth are told, also where detections of an 
     return scores
   }
   const meanOf = (scores: readonly number[]) => scores.reduce((a, b) => a + b, 0) / scores.length
-  const bins = new Array<number>(20).fill(0)
-  const means = Array.from({ length: 240 }, () => {
-    const scores = minute(0)
+  const histogram = (scores: readonly number[]) => {
+    const bins = new Array<number>(20).fill(0)
     for (const score of scores) bins[Math.min(19, Math.floor(score * 20))]!++
-    return meanOf(scores)
-  })
+    return bins
+  }
+  const quiet = Array.from({ length: 240 }, () => minute(0))
+  const bins = histogram(quiet.flat())
+  const means = quiet.map(meanOf)
   const mean = meanOf(means)
   const variance = meanOf(means.map((each) => (each - mean) ** 2))
   const error = 2 * Math.sqrt(variance / means.length)
   const usual = { low: mean - error, high: mean + error, variance }
   const step = (name: EvidenceName & ('lower' | 'higher'), shift: number): number =>
-    scoreStep(meanOf(minute(shift)), 40, usual, { bins, usually: 40, name })
+    scoreStep(histogram(minute(shift)), usual, { bins, usually: 40, dispersion: 1, name })
   for (const [name, shift] of [
     ['lower', -1.2],
     ['higher', 1.5],
   ] as const) {
     assert.equal(
-      until(5000, () => step(name, 0)),
+      until(3000, () => step(name, 0)),
       undefined,
       name,
     )

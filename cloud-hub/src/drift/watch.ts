@@ -310,7 +310,7 @@ function lookAt(
 /** What a sketch says of traffic and scores, at an hour that was seen. */
 function stepsOf(reference: Reference, seen: SketchFigures, hour: number): Gathered {
   const steps: Gathered = {}
-  const { objects, confidence } = seen.figures
+  const { objects } = seen.figures
   const roots = rangeOf(reference, 'objects', hour)
   if (objects !== undefined && roots) {
     for (const name of ['fewer', 'more'] as const) {
@@ -318,11 +318,12 @@ function stepsOf(reference: Reference, seen: SketchFigures, hour: number): Gathe
     }
   }
   const usual = rangeOf(reference, 'confidence', hour)
-  if (confidence !== undefined && usual) {
-    const { bins } = reference.histograms.scores
+  if (seen.detections > 0 && usual) {
+    const { bins, dispersion: alike } = reference.histograms.scores
+    const dispersion = alike.n > 0 ? alike.sum / alike.n : 1
     for (const name of ['lower', 'higher'] as const) {
-      const of = { bins, usually: reference.detections, name }
-      steps[name] = scoreStep(confidence, seen.detections, usual, of)
+      const of = { bins, usually: reference.detections, dispersion, name }
+      steps[name] = scoreStep(seen.histograms.scores, usual, of)
     }
   }
   return steps
@@ -384,7 +385,7 @@ function cameraTrouble(
   const isBlurred = fallen >= blurMin && (distances.sharpness ?? 0) <= -3
   if (covered < coveredMin) {
     if (isShifted) {
-      const why = `Edges lie ${moved(x, 'right', 'left')} and ${moved(y, 'down', 'up')} of where they lay: they fit ${said(likeness)} there and ${said(inPlace)} in place, where ${said(usual.mean)} is usual`
+      const why = `Edges lie ${movedBy(x, y)} of where they lay: they fit ${said(likeness)} there and ${said(inPlace)} in place, where ${said(usual.mean)} is usual`
       found.push({ kind: 'camera-moved', why })
     } else if (isElsewhere && !isBlurred) {
       const why = `Another place is seen: edges fit ${said(inPlace)} where ${said(usual.mean)} is usual, and no better anywhere near`
@@ -652,7 +653,7 @@ function whyEvidence(told: EvidenceName, { figures }: Look): string {
   const [name, change] = evidenceWords[told]
   const figure = figures.find((each) => each.name === name)
   const now = figure ? `: now ${said(figure.now)}, usually ${said(figure.usual)} at this hour` : ''
-  return `There are ${change}${now}; by chance so much comes together once in a thousand hours`
+  return `There are ${change}${now}; by chance so much comes together once in 300 hours at most`
 }
 
 const histogramWords: Readonly<Record<ComparedHistogram, string>> = {
@@ -665,8 +666,17 @@ const histogramWords: Readonly<Record<ComparedHistogram, string>> = {
 const whyHistogram = ({ name, psi: found, limit }: Look['differing'][number]): string =>
   `The ${histogramWords[name]} are distributed otherwise: PSI ${said(found)}, limit ${said(limit)}`
 
-const moved = (share: number, plus: string, minus: string): string =>
-  `${percent(Math.abs(share))} ${share >= 0 ? plus : minus}`
+/** Without the direction in which next to nothing was moved. */
+function movedBy(x: number, y: number): string {
+  const parts = [
+    { share: x, word: x >= 0 ? 'right' : 'left' },
+    { share: y, word: y >= 0 ? 'down' : 'up' },
+  ]
+  return parts
+    .filter(({ share }) => Math.abs(share) >= shiftMin / 4)
+    .map(({ share, word }) => `${percent(Math.abs(share))} ${word}`)
+    .join(' and ')
+}
 const percent = (share: number): string => `${Math.round(share * 1000) / 10} %`
 const said = (value: number): string => String(Number(value.toPrecision(3)))
 const rounded = (value: number): number => Math.round(value * 10_000) / 10_000

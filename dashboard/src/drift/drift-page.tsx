@@ -15,7 +15,7 @@ import { DriftActs } from './drift-acts.tsx'
 import { driftListQuery, useDriftChanges } from './drift-queries.ts'
 import { sayStream, toldAlarms } from './drift-words.ts'
 
-const columns = ['Stream', 'State', 'Since', 'Why', 'Newest', actions] as const
+const columns = ['Stream', 'State', 'Why', actions] as const
 
 export function DriftPage() {
   useDriftChanges()
@@ -35,7 +35,7 @@ export function DriftPage() {
               <Link to="/devices">Look at the devices</Link>
             </Empty>
           ) : (
-            <FramedTable label="Streams" columns={columns} width="full">
+            <FramedTable label="Streams" columns={columns} width="small">
               {streams.map((stream) => {
                 const { deviceId, streamId } = stream
                 const { kind, word } = sayStream(stream)
@@ -46,16 +46,19 @@ export function DriftPage() {
                       <Link to="/drift/$deviceId/$streamId" params={{ deviceId, streamId }}>
                         {deviceId}/{streamId}
                       </Link>
-                      <div className="dim">{stream.site}</div>
+                      <div className="dim">
+                        {stream.site}, newest sketch <Ago at={stream.newestAt} />
+                      </div>
                     </Table.Td>
                     <Table.Td>
                       <Status kind={kind} word={word} />
+                      {alarm && (
+                        <div className="dim">
+                          since <Ago at={alarm.raisedAt} />
+                        </div>
+                      )}
                     </Table.Td>
-                    <Table.Td>{alarm ? <Ago at={alarm.raisedAt} /> : '–'}</Table.Td>
                     <Table.Td className={classes.why ?? ''}>{alarm?.why ?? ''}</Table.Td>
-                    <Table.Td>
-                      <Ago at={stream.newestAt} />
-                    </Table.Td>
                     <Table.Td>
                       {alarm && <DriftActs {...{ deviceId, streamId, alarm, refused }} />}
                     </Table.Td>
