@@ -19,6 +19,7 @@ import type { TrainOrder } from '@edgeloop/model-compiler/train'
 import { mixSeed } from '../../edge-agent/src/demo/random.ts'
 import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
+import { recipe as recipeAgain } from '../loop/recipe.ts'
 import { type Shot, takeShot, writeShots } from '../loop/shots.ts'
 import { type BeltWorld, type Conditions, createBelt, drifts, undrifted } from '../loop/world.ts'
 import type { BenchResult } from './bench.ts'
@@ -38,13 +39,6 @@ const trainings = fileURLToPath(new URL('./sampling-trainings.ts', import.meta.u
 const plantSeed = 1
 const testFrames = 40
 const baseFrames = 90
-/** The detector's own blocks stay as they are but for the last, as in the loop. */
-const frozen = [1, 2, 3].map((block) => ({ match: `map.${block}.*`, rate: 0 }))
-const augment = {
-  ...{ scale: [0.9, 1.15], flipVertical: 0.5 },
-  ...{ brightness: 0.15, contrast: 0.15, saturation: 0.15 },
-}
-
 /** What `npm run bench -- sampling` measures; see the head of the file. */
 export async function bench(options: {
   args: string[]
@@ -58,7 +52,7 @@ export async function bench(options: {
       drifted: { type: 'string', default: '1' },
       seeds: { type: 'string', default: '5' },
       from: { type: 'string', default: '101' },
-      labels: { type: 'string', default: '6,12,24,48' },
+      labels: { type: 'string', default: '2,4,8,16,32' },
       // 0: only says what is chosen.
       steps: { type: 'string', default: '120' },
       seconds: { type: 'string', default: '720' },
@@ -87,8 +81,9 @@ export async function bench(options: {
     const before = beforeOf(drift.name)
     const belts = [0, 1, 2].map((belt) => createBelt({ seed: plantSeed, belt }))
     const replay = join(folder, `before-${drift.name}`)
+    const isTrained = steps > 0 || values.base === undefined
     // Another run beside this one may read it.
-    if (!existsSync(join(replay, 'instances.json'))) {
+    if (isTrained && !existsSync(join(replay, 'instances.json'))) {
       await writeSet(replay, await shotsOf(belts, before, baseFrames, 0))
     }
     const base =
@@ -106,7 +101,8 @@ export async function bench(options: {
         ...{ before, after: drift.conditions, drifted: Number(values.drifted) },
       })
       // Later than all that could be sent.
-      const test = await shotsOf([belt], drift.conditions, testFrames, 60_000 * seed + 30_000)
+      const tests = steps > 0 ? testFrames : 0
+      const test = await shotsOf([belt], drift.conditions, tests, 60_000 * seed + 30_000)
       const chosen = values.labels.split(',').flatMap((text) => {
         const budget = Number(text)
         const ours = choose(day, budget, seed)
@@ -283,7 +279,7 @@ class Trainer {
     const images = (some: readonly Shot[]) => some.map(({ image }) => image).sort()
     const jobs = sets.map((set) => {
       const { steps, seed, shots, test } = set
-      const recipe = { batch: 8, steps, workers: 1, optimizer: { groups: frozen }, augment }
+      const recipe = { ...recipeAgain(steps), workers: 1 }
       const of = { model, recipe, seed, shots: images(shots), test: images(test) }
       return { ...set, recipe, key: digestOf(of).slice(0, 24) }
     })

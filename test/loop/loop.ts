@@ -22,6 +22,7 @@ import { type Worked, workShift } from './labeller.ts'
 import { Observer, type Sight } from './observer.ts'
 import { Plant } from './plant.ts'
 import { type Mark, plotSights } from './plot.ts'
+import { augment, recipe } from './recipe.ts'
 import { takeShot, writeShots } from './shots.ts'
 import {
   type BoxName,
@@ -73,31 +74,10 @@ const short: Form = {
   bounds: { ...promised, gapMax: 0.35, deltaShareMax: 0.35 },
 }
 
-const augment = {
-  ...{ flip: 0.5, flipVertical: 0.5, scale: [0.9, 1.15], aspect: 0.1, shift: 0.1 },
-  ...{ brightness: 0.15, contrast: 0.15, saturation: 0.15 },
-}
 const recipeFirst = (steps: number) => ({
   ...{ batch: 8, steps, augment },
   optimizer: { name: 'adamw', learningRate: 5e-3, weightDecay: 0.01, clipNorm: 10 },
 })
-/**
- * The middle of the net stays: what it says of edges and corners holds in any light, and codes that stay are no bytes
- * of a delta. The rows of classes go fast, as one of them may never have seen its part.
- */
-const recipe = (steps: number) => ({
-  ...{ batch: 8, steps, augment, ema: 0.97 },
-  optimizer: {
-    ...{ name: 'adam', learningRate: 3e-3, relative: true, clipNorm: 0 },
-    groups: [
-      { match: 'map.1.*', rate: 0 },
-      { match: 'map.2.*', rate: 0 },
-      { match: 'map.3.*', rate: 0.25 },
-      { match: 'classes.*', rate: 10 },
-    ],
-  },
-})
-
 /** Boxes that are watched for minutes keep more in each than boxes that have years. */
 const sampling: SamplingConfig = {
   ...{ framesPerDay: 20_000, bytesPerDay: 1_000_000_000, intervalMinMs: 1200 },
