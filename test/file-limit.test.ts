@@ -42,7 +42,10 @@ test('a file that blocks its thread is ended at its limit, and named', {
   const told: string[] = []
   const stop = new AbortController()
   const watching = limitFiles({
-    ...{ runner, folder, limitMs: 1000, signal: stop.signal },
+    runner,
+    folder,
+    limitMs: 1000,
+    signal: stop.signal,
     tell: (file) => told.push(file),
   })
   assert.match(await ended, /fail 1\b/)

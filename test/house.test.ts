@@ -83,6 +83,19 @@ test('every source file is reached from a door, a test or a script', () => {
   assert.deepEqual(dead, [])
 })
 
+test('members of an object are written in it, not spread into it from another literal', () => {
+  const wrong = tracked
+    .filter((file) => /\.tsx?$/.test(file))
+    .flatMap((file) =>
+      read(file)
+        .split('\n')
+        // An attribute that React's types do not know can only be spread.
+        .filter((line) => /[.]{3}[{]/.test(line) && !line.includes('webkitdirectory'))
+        .map((line) => `${file}: ${line.trim()}`),
+    )
+  assert.deepEqual(wrong, [])
+})
+
 test('links between documents lead somewhere', () => {
   const broken: string[] = []
   for (const file of tracked.filter((name) => name.endsWith('.md'))) {

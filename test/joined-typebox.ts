@@ -27,9 +27,15 @@ export async function joinTypebox(): Promise<string> {
     // Beside it until it is whole: another run may do the same.
     const fresh = mkdtempSync(join(cache, 'typebox-'))
     await build({
-      ...{ configFile: false, logLevel: 'warn', root: dirname(packageOf('typebox')) },
+      configFile: false,
+      logLevel: 'warn',
+      root: dirname(packageOf('typebox')),
       build: {
-        ...{ ssr: true, outDir: fresh, minify: false, target: 'node24', emptyOutDir: true },
+        ssr: true,
+        outDir: fresh,
+        minify: false,
+        target: 'node24',
+        emptyOutDir: true,
         rolldownOptions: {
           input: Object.fromEntries(
             Object.entries(entries).map(([name, way]) => [name, installed.resolve(way)]),

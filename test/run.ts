@@ -67,14 +67,19 @@ async function run(patterns: readonly string[], concurrency = together): Promise
       cwd: repository,
       stdio: 'inherit',
       env: {
-        ...{ ...process.env, UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '1' },
+        ...process.env,
+        UV_THREADPOOL_SIZE: '16',
+        ORT_DISABLE_TELEMETRY: '1',
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} ${withTypebox}`.trim(),
       },
     },
   )
   const over = new AbortController()
   const limited = limitFiles({
-    ...{ runner: runner.pid ?? 0, folder: repository, limitMs: fileLimitMs, signal: over.signal },
+    runner: runner.pid ?? 0,
+    folder: repository,
+    limitMs: fileLimitMs,
+    signal: over.signal,
     tell: (file) =>
       console.error(`edgeloop: error: ${file} took ${fileLimitMs / 60_000} minutes and was ended`),
   })

@@ -114,7 +114,10 @@ async function binaries(
   onProgress(`fetching Node and sharp for ${platform}`)
   const nodeVersion = process.versions.node
   return await fetchBinaries({
-    ...{ repository, platform, nodeVersion, signal },
+    repository,
+    platform,
+    nodeVersion,
+    signal,
     folder: join(scratch, 'packages'),
   })
 }
@@ -181,7 +184,11 @@ async function fill(archive: Pack, entries: readonly Entry[], platform: Platform
 type Named = Pick<Entry, 'path' | 'mode'>
 
 const headerOf = ({ path, mode }: Named) => ({
-  ...{ name: path, mode, uid: 0, gid: 0, mtime: new Date(0) },
+  name: path,
+  mode,
+  uid: 0,
+  gid: 0,
+  mtime: new Date(0),
 })
 
 async function addBytes(archive: Pack, named: Named, bytes: Uint8Array): Promise<string> {

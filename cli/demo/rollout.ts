@@ -35,8 +35,10 @@ const baselineMs = 25_000
 
 /** Shorter looks than a fleet would take, so that one can watch. */
 const care: Partial<UpdateCare> = {
-  ...{ shadowMs: 12_000, shadowFramesMin: 30, shadowCpuShare: 0.5 },
-  ...{ probationMs: 12_000 },
+  shadowMs: 12_000,
+  shadowFramesMin: 30,
+  shadowCpuShare: 0.5,
+  probationMs: 12_000,
 }
 
 /** Without a comparison: a drift is only sure when there is more than a minute to look at. */
@@ -57,20 +59,23 @@ const acts: readonly Act[] = [
     title: 'A good version: compiled again, calibrated with other scenes',
     note: 'calibrated with other scenes',
     model: () => compiledAgain(50_000),
-    ...{ care, ends: 'complete' },
+    care,
+    ends: 'complete',
   },
   {
     title: 'A bad version: it has mixed up its labels',
     note: 'labels mixed up',
     model: async () => mislabelling(await readModelFile(demoModel.file)),
-    ...{ care, ends: 'stopped' },
+    care,
+    ends: 'stopped',
   },
   {
     title: 'A bad version in a hurry: it overlooks things, and nobody compares it first',
     note: 'overlooks things',
     wait: 'Its first box looks at its frames with it for up to 150 s; what is usual there comes out after about 80',
     model: async () => overlooking(await readModelFile(demoModel.file)),
-    ...{ care: hasty, ends: 'stopped' },
+    care: hasty,
+    ends: 'stopped',
   },
 ]
 
@@ -143,12 +148,17 @@ async function play(act: Act, { hub, data, tell, signal }: Stage): Promise<void>
   const version = await publish(hub, file, act.note, tell)
   const created = await hub.call('rolloutCreate', {
     body: {
-      ...{ name, version, select: { devices: [...boxes] }, care: act.care, note: act.note },
+      name,
+      version,
+      select: { devices: [...boxes] },
+      care: act.care,
+      note: act.note,
       stages: [
         { name: 'canary', share: 0.33, devicesMin: 1, soakMs: 3000, gate: { failuresMax: 1 } },
         { name: 'all', share: 1, soakMs: 0 },
       ],
-      ...{ rate: { perMinute: 60, doubledAfter: 0, perMinuteMax: 60 }, jitterMs: 0 },
+      rate: { perMinute: 60, doubledAfter: 0, perMinuteMax: 60 },
+      jitterMs: 0,
     },
     signal,
   })
@@ -205,7 +215,9 @@ async function startBoxes(
     const env = { ...supervisorNode.env, EDGELOOP_ENROLMENT_TOKEN: token }
     running.push(
       keepRunning(`box ${deviceId}`, {
-        ...{ args: [...args, '--ca-fingerprint', caFingerprint], env, signal },
+        args: [...args, '--ca-fingerprint', caFingerprint],
+        env,
+        signal,
         nodeFlags: supervisorNode.flags,
       }),
     )
@@ -262,7 +274,8 @@ async function tellEnd(hub: HubClient, tell: (told: Told) => void): Promise<void
     const { running } = await hub.call('deviceUpdateList', { params: { deviceId } })
     const now = running.find((one) => one.name === name)
     tell({
-      ...{ deviceId, version: now?.version ?? 0 },
+      deviceId,
+      version: now?.version ?? 0,
       text: `${deviceId.padEnd(7)} runs ${name}/${now?.version}  ${now?.digest.slice(0, 12)}`,
     })
   }

@@ -79,7 +79,10 @@ test('readHubConfig() takes S3 with the key that tools for S3 are given, and ref
   const blobs = { url: 's3://pictures?endpoint=https://s3.example.org' }
   const env = { AWS_ACCESS_KEY_ID: '1234', AWS_SECRET_ACCESS_KEY: '5678' }
   assert.deepEqual(readHubConfig({ blobs }, env).blobs, {
-    ...{ ...blobs, accessKeyId: '1234', secretAccessKey: '5678', sessionToken: '' },
+    ...blobs,
+    accessKeyId: '1234',
+    secretAccessKey: '5678',
+    sessionToken: '',
   })
   const own = { ...env, EDGELOOP_HUB_BLOBS_ACCESS_KEY_ID: 'ours' }
   assert.equal(readHubConfig({ blobs }, own).blobs.accessKeyId, 'ours')

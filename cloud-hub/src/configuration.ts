@@ -184,11 +184,17 @@ export const HubConfig = Type.Object(
           description: 'Certificates (PEM file) to trust there beside those of the system',
         }),
         discoveryPrefix: Type.String({
-          ...{ minLength: 1, maxLength: 100, pattern: '^[^+#\\s]+$', default: 'homeassistant' },
+          minLength: 1,
+          maxLength: 100,
+          pattern: '^[^+#\\s]+$',
+          default: 'homeassistant',
           description: 'Prefix under which Home Assistant discovers devices',
         }),
         topicPrefix: Type.String({
-          ...{ minLength: 1, maxLength: 100, pattern: '^[^+#\\s]+$', default: 'edgeloop' },
+          minLength: 1,
+          maxLength: 100,
+          pattern: '^[^+#\\s]+$',
+          default: 'edgeloop',
           description: 'Prefix of our topics there; "frigate" for what was made for Frigate',
         }),
         install: Type.Enum(['refuse', 'begin'] as const, {

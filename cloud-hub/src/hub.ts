@@ -213,7 +213,9 @@ export async function openHub(
     )
   }
   const trust = await openTrustDesk({
-    ...{ store, clock, log },
+    store,
+    clock,
+    log,
     keys: await openTrustKeys(trustFolders.online),
     firstRoot: firstRoot.root,
   })
@@ -239,7 +241,10 @@ export async function openHub(
   const audit = openAudit({ store, log, clock })
   const people = opened.use(
     await openPeople({
-      ...{ store, localToken, clock, failed },
+      store,
+      localToken,
+      clock,
+      failed,
       ...(deps.passwordCost && { passwordCost: deps.passwordCost }),
     }),
   )
@@ -312,7 +317,10 @@ export async function openHub(
       deps.bundles ? installCommand({ ...authority, deviceUrl: urls.device }, token) : null,
   })
   const retirement = openRetirementDesk({
-    ...{ store, fleet, clock, cut },
+    store,
+    fleet,
+    clock,
+    cut,
     removed: (device) => {
       for (const name of retainedMessages) broker?.clear(name, device)
     },
@@ -332,7 +340,11 @@ export async function openHub(
   })
   const clips = opened.use(
     await openClips({
-      ...{ store, blobs, fleet, clock, failed },
+      store,
+      blobs,
+      fleet,
+      clock,
+      failed,
       folder: join(dataDir, 'clips-coming'),
       request: (device, request) => broker?.publish('clipRequest', device, request),
     }),
@@ -342,12 +354,20 @@ export async function openHub(
     request: (device, request) => broker?.publish('sampleRequest', device, request),
   })
   const samplePurse = openSamplePurse({
-    ...{ store, fleet, clock },
+    store,
+    fleet,
+    clock,
     known: openStreamKnowledge({ store, clock }),
   })
   const fieldSamples = opened.use(
     await openFieldSamples({
-      ...{ store, fleet, audit, changes, clock, log, failed },
+      store,
+      fleet,
+      audit,
+      changes,
+      clock,
+      log,
+      failed,
       files: sampleFiles,
       purse: samplePurse,
       check: openPictureCheck(),
@@ -359,7 +379,14 @@ export async function openHub(
   }
   const sites = await openSites({ store, fleet, clock, changed: () => keeper.mayJoin() })
   const keeper = openRolloutKeeper({
-    ...{ store, fleet, sites, artifacts: offered, clock, log, metrics, failed },
+    store,
+    fleet,
+    sites,
+    artifacts: offered,
+    clock,
+    log,
+    metrics,
+    failed,
     alone: storeAddress.kind === 'sqlite',
     publish: (device, offers) => broker?.publish('offers', device, offers),
     tell: changes.publish,
@@ -367,7 +394,13 @@ export async function openHub(
   const learnsFrom = config.driftLearnsFrom
   const driftKeeper = opened.use(
     openDriftKeeper({
-      ...{ store, fleet, sites, clock, log, learnsFrom, failed },
+      store,
+      fleet,
+      sites,
+      clock,
+      log,
+      learnsFrom,
+      failed,
       alone: storeAddress.kind === 'sqlite',
       tell: changes.publish,
     }),
@@ -386,14 +419,22 @@ export async function openHub(
   const send = openSend({ clock, readPicture: (digest) => blobs.read(digest) })
   const courier = opened.use(
     openCourier({
-      ...{ store, clock, send, failed, changed: rulesChanged },
+      store,
+      clock,
+      send,
+      failed,
+      changed: rulesChanged,
       told: (outcome) => metrics.ruleDeliveries.inc({ outcome }),
     }),
   )
   const deliveries = openDeliveryDesk({ store, clock, queued: courier.wake })
   const rules = opened.use(
     openRuleDesk({
-      ...{ store, fleet, clock, deliveries, failed },
+      store,
+      fleet,
+      clock,
+      deliveries,
+      failed,
       zoneOf: sites.zoneOf,
       queued: courier.wake,
       changed: rulesChanged,
@@ -478,7 +519,9 @@ export async function openHub(
   urls.mqtt = broker.url
 
   const downloads = openDownloads({
-    ...{ fileOf: publishedFilesIn(store), files: modelFiles, metrics },
+    fileOf: publishedFilesIn(store),
+    files: modelFiles,
+    metrics,
     limits: config.downloads,
   })
   const deviceListener = await buildDeviceListener({
@@ -523,7 +566,10 @@ export async function openHub(
     },
   })
   const models = openModelDesk({
-    ...{ store, uploads, clock, compiler: deps.compiler },
+    store,
+    uploads,
+    clock,
+    compiler: deps.compiler,
     files: modelFiles,
     queue: jobs,
     queued: () => worker?.wake(),
@@ -533,7 +579,10 @@ export async function openHub(
     },
   })
   const artifacts = openArtifactDesk({
-    ...{ store, models, signer: trust, queue: jobs },
+    store,
+    models,
+    signer: trust,
+    queue: jobs,
     queued: () => publishWorker?.wake(),
     changed: () => {
       changes.publish({ kind: 'models' })
@@ -548,7 +597,12 @@ export async function openHub(
   if (config.homeAssistant.url !== '') {
     homeAssistant = opened.use(
       openHomeAssistant({
-        ...{ config: config.homeAssistant, store, fleet, clock, log, failed },
+        config: config.homeAssistant,
+        store,
+        fleet,
+        clock,
+        log,
+        failed,
         alone: storeAddress.kind === 'sqlite',
         version: packageJson.version,
         url: () => urls.browser,
@@ -573,14 +627,29 @@ export async function openHub(
   const versions = openVersionDesk({ store, files: sampleFiles, clock, changed: datasetChanged })
   const samples = openSamplePictures({ store, files: sampleFiles, clock })
   const datasetJobs = openDatasetJobs({
-    ...{ store, datasets, versions, samples, uploads, files: sampleFiles, queue: jobs },
+    store,
+    datasets,
+    versions,
+    samples,
+    uploads,
+    files: sampleFiles,
+    queue: jobs,
     queued: () => datasetWorker.wake(),
     folder: workFolder,
   })
   const labelling = opened.use(
     openLabelling({
-      ...{ store, datasets, models, jobs, audit, clock, failed, datasetChanged },
-      ...{ proposer: deps.proposer, files: sampleFiles, folder: workFolder },
+      store,
+      datasets,
+      models,
+      jobs,
+      audit,
+      clock,
+      failed,
+      datasetChanged,
+      proposer: deps.proposer,
+      files: sampleFiles,
+      folder: workFolder,
       queueChanged: (name) => changes.publish({ kind: 'labelQueue', name }),
       queued: () => labelWorker?.wake(),
     }),
@@ -588,7 +657,14 @@ export async function openHub(
   opened.defer(fieldSamples.onArrived(labelling.arrived))
   const inference = opened.use(
     openInference({
-      ...{ store, models, samples, versions, queue: jobs, engine: deps.engine, metrics, clock },
+      store,
+      models,
+      samples,
+      versions,
+      queue: jobs,
+      engine: deps.engine,
+      metrics,
+      clock,
       limits: {
         modelsMax: config.inference.modelsMax,
         waitingMax: config.inference.requestsMax,
@@ -611,7 +687,10 @@ export async function openHub(
   // Beside `work`, which is emptied: a trainer of others goes on in its own folder.
   const externalFolder = (runId: string) => join(dataDir, 'external-runs', runId)
   const runs = openRunDesk({
-    ...{ store, clock, models, datasets: versions },
+    store,
+    clock,
+    models,
+    datasets: versions,
     files: modelFiles,
     queue: jobs,
     trainer: deps.compiler && deps.trainer,
@@ -628,7 +707,11 @@ export async function openHub(
   })
   const searches = opened.use(
     openSearches({
-      ...{ store, runs, clock, failed, datasets: versions },
+      store,
+      runs,
+      clock,
+      failed,
+      datasets: versions,
       trainer: deps.compiler && deps.trainer,
       dropCheckpoints: (runId) => dropCheckpoints({ store, files: modelFiles }, runId, 0),
       tell: (search) => changes.publish({ kind: 'search', search }),
@@ -645,7 +728,10 @@ export async function openHub(
         failed,
         acts: {
           compile: compileAct({
-            ...{ store, blobs, models, compiler: deps.compiler },
+            store,
+            blobs,
+            models,
+            compiler: deps.compiler,
             folder: workFolder,
           }),
         },
@@ -660,7 +746,11 @@ export async function openHub(
         failed,
         acts: {
           publish: publishAct({
-            ...{ artifacts, models, files: modelFiles, compiler: deps.compiler, signer: trust },
+            artifacts,
+            models,
+            files: modelFiles,
+            compiler: deps.compiler,
+            signer: trust,
             running: rollouts.running,
             clock,
             folder: workFolder,
@@ -678,8 +768,11 @@ export async function openHub(
         failed,
         acts: {
           train: trainAct({
-            ...{ runs, models, datasets: versions },
-            ...{ trainer: deps.trainer, compiler: deps.compiler },
+            runs,
+            models,
+            datasets: versions,
+            trainer: deps.trainer,
+            compiler: deps.compiler,
             dropCheckpoints: (runId) => dropCheckpoints({ store, files: modelFiles }, runId, 0),
             compile: async ({ name, version }, request, by) => {
               const target = `${name}/${version}`
@@ -694,28 +787,53 @@ export async function openHub(
       }),
     )
   const scheduledDatasets = openScheduledDatasets({
-    ...{ store, audit, datasets, versions, queue: jobs, jobs: datasetJobs },
+    store,
+    audit,
+    datasets,
+    versions,
+    queue: jobs,
+    jobs: datasetJobs,
   })
   schedules = opened.use(
     await openSchedules({
-      ...{ store, audit, runs, models, clock, failed },
+      store,
+      audit,
+      runs,
+      models,
+      clock,
+      failed,
       datasets: scheduledDatasets,
       changed: () => changes.publish({ kind: 'trainingSchedules' }),
     }),
   )
   const pipelineRooms = {
-    ...{ store, clock, audit, queue: jobs, datasets, versions, datasetJobs, runs, models },
-    ...{ artifacts, rollouts, fleet },
+    store,
+    clock,
+    audit,
+    queue: jobs,
+    datasets,
+    versions,
+    datasetJobs,
+    runs,
+    models,
+    artifacts,
+    rollouts,
+    fleet,
     tell: (model: string) => changes.publish({ kind: 'pipeline', model }),
   }
   pipelineKeeper = opened.use(
     openPipelineKeeper({
-      ...{ ...pipelineRooms, log, failed, alone: storeAddress.kind === 'sqlite' },
+      ...pipelineRooms,
+      log,
+      failed,
+      alone: storeAddress.kind === 'sqlite',
       annotatedSince: scheduledDatasets.annotatedSince,
     }),
   )
   const pipelines = openPipelineDesk({
-    ...{ ...pipelineRooms, keeper: pipelineKeeper, trainer: deps.compiler && deps.trainer },
+    ...pipelineRooms,
+    keeper: pipelineKeeper,
+    trainer: deps.compiler && deps.trainer,
   })
   opened.defer(driftKeeper.onAlarm(() => rules.wake()))
   opened.defer(driftKeeper.onAlarm(() => pipelineKeeper?.wake()))
@@ -728,14 +846,21 @@ export async function openHub(
     datasetJobs,
     labelling,
     eventSamples: openEventSamples({
-      ...{ events, datasets, samples, blobs },
+      events,
+      datasets,
+      samples,
+      blobs,
       siteOf: (deviceId) => {
         const device = fleet.find(deviceId)
         return device && siteOf(device)
       },
     }),
     previews: openAugmentationPreviews({
-      ...{ store, datasets, files: sampleFiles, folder: workFolder, closing: closing.signal },
+      store,
+      datasets,
+      files: sampleFiles,
+      folder: workFolder,
+      closing: closing.signal,
     }),
     exports: openDatasetExports({ versions, folder: workFolder, closing: closing.signal }),
     uploads,
@@ -744,7 +869,10 @@ export async function openHub(
     schedules,
     rollouts,
     drift: openDriftDesk({
-      ...{ store, fleet, clock, learnsFrom },
+      store,
+      fleet,
+      clock,
+      learnsFrom,
       testWorth: openTestWorth({ store, runFile: runs.file }),
       changed: (deviceId, streamId) => changes.publish({ kind: 'drift', deviceId, streamId }),
     }),
@@ -758,7 +886,12 @@ export async function openHub(
     artifacts,
     trust,
     bundles: openBundleDesk({
-      ...{ store, trust, artifacts, models, uploads, clock },
+      store,
+      trust,
+      artifacts,
+      models,
+      uploads,
+      clock,
       files: modelFiles,
       folder: workFolder,
     }),
@@ -778,7 +911,12 @@ export async function openHub(
     samplePurse,
     sampleDesk,
     forgetting: openForgetDesk({
-      ...{ store, blobs, fleet, datasets, changes, clock },
+      store,
+      blobs,
+      fleet,
+      datasets,
+      changes,
+      clock,
       files: sampleFiles,
     }),
     places: openPlaceDesk({ store, fleet }),

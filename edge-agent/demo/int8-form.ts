@@ -28,9 +28,13 @@ export async function int8Form(
     return { [input]: { type: 'uint8', dims, data: bytes } as const }
   })
   const workshop = new Workshop({
-    ...{ original: float, samples: samplesFrom(feeds), first: feeds[0]! },
-    ...{ target: targets['linux-x64'], measureSeconds },
-    ...{ onCalibrate: () => {}, onSearch: () => {} },
+    original: float,
+    samples: samplesFrom(feeds),
+    first: feeds[0]!,
+    target: targets['linux-x64'],
+    measureSeconds,
+    onCalibrate: () => {},
+    onSearch: () => {},
   })
   return (await workshop.int8()).model
 }

@@ -51,16 +51,32 @@ const recipe = {
   schedule: { name: 'cosine', warmupSteps: 50 },
   ema: 0.998,
   augment: {
-    ...{ flip: 0.5, scale: [0.9, 1.15], aspect: 0.1, shift: 0.1 },
-    ...{ brightness: 0.2, contrast: 0.2, saturation: 0.2 },
+    flip: 0.5,
+    scale: [0.9, 1.15],
+    aspect: 0.1,
+    shift: 0.1,
+    brightness: 0.2,
+    contrast: 0.2,
+    saturation: 0.2,
     // A camera's pictures come through a codec.
-    ...{ noise: 0.3, noiseSigma: 6, jpeg: 0.4, jpegQuality: 40, blur: 0.2, blurSigma: 0.8 },
+    noise: 0.3,
+    noiseSigma: 6,
+    jpeg: 0.4,
+    jpegQuality: 40,
+    blur: 0.2,
+    blurSigma: 0.8,
   },
 }
 
 const canvas: CanvasSpec = {
-  ...{ width: canvasWidth, height: canvasHeight, channels: 3, order: 'rgb' },
-  ...{ fit: 'letterbox-topleft', pad: canvasPad, mean: [0, 0, 0], std: [255, 255, 255] },
+  width: canvasWidth,
+  height: canvasHeight,
+  channels: 3,
+  order: 'rgb',
+  fit: 'letterbox-topleft',
+  pad: canvasPad,
+  mean: [0, 0, 0],
+  std: [255, 255, 255],
 }
 
 if (import.meta.main) {
@@ -77,7 +93,9 @@ if (import.meta.main) {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-demo-detector-'))
   try {
     await trainDetector(folder, values.out, {
-      ...{ steps: Number(values.steps), seed: Number(values.seed), scenes: Number(values.scenes) },
+      steps: Number(values.steps),
+      seed: Number(values.seed),
+      scenes: Number(values.scenes),
       wrongLabels: Number(values['wrong-labels']),
     })
   } finally {
@@ -144,7 +162,10 @@ async function trained(
   const task = await detectionTask({
     model: buildNet('relu-detector', { ...net, width: canvasWidth, height: canvasHeight }),
     learned: dataset.samples.flatMap(({ digest }) => (split.get(digest) === 'train' ? digest : [])),
-    ...{ dataset, canvas, seed, pretrained: false },
+    dataset,
+    canvas,
+    seed,
+    pretrained: false,
     detect: async (model, labels, samples) => {
       const file = join(folder, 'candidate.onnx')
       await writeFile(file, writeModel(model))
@@ -161,7 +182,9 @@ async function trained(
           const [left = 0, top = 0, width = 0, height = 0] = box
           found.push({
             image: sample.digest,
-            ...{ label, score, box: [left, top, width, height] as const },
+            label,
+            score,
+            box: [left, top, width, height] as const,
           })
         }
       }
@@ -170,7 +193,12 @@ async function trained(
   })
   const run = join(folder, 'run')
   const result = await train({
-    ...{ task, dataset, split, seed, folder: run, name: 'conveyor' },
+    task,
+    dataset,
+    split,
+    seed,
+    folder: run,
+    name: 'conveyor',
     recipe: recipeOf(recipeDefault, task.defaults, recipe, { steps }),
     splitText: 'scenes of other seeds held out',
     code: { version: 'demo' },

@@ -74,7 +74,8 @@ export async function writeTrainingFrames(
       for (const { label, box, visibleShare } of parts) {
         const [x, y, w, h] = box
         annotations.push({
-          ...{ id: annotations.length + 1, image_id: id },
+          id: annotations.length + 1,
+          image_id: id,
           category_id: demoLabels.indexOf(label) + 1,
           bbox: [x * width, y * height, w * width, h * height],
           area: w * width * h * height,

@@ -104,16 +104,26 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   const signal = AbortSignal.any([options.signal, failure.signal])
 
   const updates = await AgentUpdates.open({
-    ...{ dataDir: config.dataDir, config: config.updates, own: config.models, bootId, log },
-    ...{ box: machine, now: Date.now },
+    dataDir: config.dataDir,
+    config: config.updates,
+    own: config.models,
+    bootId,
+    log,
+    box: machine,
+    now: Date.now,
   })
 
   await using stack = new AsyncDisposableStack()
   const models = stack.use(
     await FleetModelHost.open({
-      ...{ configured: config.models, delivered: await updates.delivered() },
-      ...{ dataDir: config.dataDir, cacheFolder },
-      ...{ log, signal, now: Date.now, monotonicMs: () => performance.now() },
+      configured: config.models,
+      delivered: await updates.delivered(),
+      dataDir: config.dataDir,
+      cacheFolder,
+      log,
+      signal,
+      now: Date.now,
+      monotonicMs: () => performance.now(),
     }),
   )
   const outbox = stack.use(
@@ -127,19 +137,35 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
   )
   const clips = stack.use(
     await ClipFolder.open({
-      ...{ folder: clipFolder, bytesMax: config.clipsBytesMax, keptDays: config.clipsKeptDays },
-      ...{ log, now: Date.now },
+      folder: clipFolder,
+      bytesMax: config.clipsBytesMax,
+      keptDays: config.clipsKeptDays,
+      log,
+      now: Date.now,
     }),
   )
   const samples = await openSamples(sampleFolder, config.samples, log)
   const parts = {
-    ...{ signal, logRing, snapshotFolder, clipFolder, sampleFolder, cacheFolder },
-    ...{ clips, models, updates, samples },
+    signal,
+    logRing,
+    snapshotFolder,
+    clipFolder,
+    sampleFolder,
+    cacheFolder,
+    clips,
+    models,
+    updates,
+    samples,
   }
   const identified = { bootId, startedAt, ...machine }
   const agent = new Agent({ ...options, ...parts }, outbox, identified)
   const link = await options.connect({
-    ...{ outbox, config, snapshotFolder, clips, samples, log },
+    outbox,
+    config,
+    snapshotFolder,
+    clips,
+    samples,
+    log,
     record: (event) => outbox.append(event),
     onDesired: (value) => {
       // Before anything can be said about it.
@@ -162,7 +188,9 @@ export async function superviseAgent(options: AgentOptions): Promise<void> {
 const askedMs = { min: 30_000, max: 3_600_000 }
 
 const askOf = ({ frames, why, until }: SampleRequest, now: number): Ask => ({
-  ...{ reason: 'asked', frames, why },
+  reason: 'asked',
+  frames,
+  why,
   withinMs: Math.min(askedMs.max, Math.max(askedMs.min, Date.parse(until) - now)),
 })
 
@@ -204,7 +232,11 @@ class Agent {
     this.fleet = new MediaFleet({
       module: options.mediaModule ?? new URL('./media/media-process.ts', import.meta.url),
       start: {
-        ...{ deviceId, snapshotFolder, clipFolder, sampleFolder, cacheFolder },
+        deviceId,
+        snapshotFolder,
+        clipFolder,
+        sampleFolder,
+        cacheFolder,
         heartbeatIntervalMs,
         models: models.sources,
         figuresIntervalMs: config.healthIntervalMs,
@@ -225,7 +257,8 @@ class Agent {
       now: Date.now,
       monotonicMs: () => performance.now(),
       random: Math.random,
-      ...{ log, signal },
+      log,
+      signal,
     })
     models.join(this.fleet)
     this.live = new LiveViews({

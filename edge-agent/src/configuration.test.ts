@@ -85,8 +85,10 @@ test('the local surface is off, on the machine itself, or where it is told to be
   assert.deepEqual(await local({ port: 8000 }), { host: '127.0.0.1', port: 8000 })
   const tls = { tlsCert: 'c.pem', tlsKey: 'k.pem' }
   assert.deepEqual(await local({ port: 8000, host: '::', ...tls }), {
-    ...{ host: '::', port: 8000 },
-    ...{ tlsCert: join(folder, 'c.pem'), tlsKey: join(folder, 'k.pem') },
+    host: '::',
+    port: 8000,
+    tlsCert: join(folder, 'c.pem'),
+    tlsKey: join(folder, 'k.pem'),
   })
   await assert.rejects(local({ port: 8000, tlsCert: 'c.pem' }), /has tlsCert and no tlsKey/)
   await assert.rejects(local({ prot: 8000 }), /did you mean "port"/)

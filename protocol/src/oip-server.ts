@@ -127,7 +127,8 @@ export function writeInference(
     return { ...headOf(name, tensor), parameters: undefined, data: numbersOf(tensor, name) }
   })
   const json = {
-    ...{ model_name: model.name, model_version: model.version },
+    model_name: model.name,
+    model_version: model.version,
     ...(id !== undefined && { id }),
     outputs,
   }
@@ -153,7 +154,8 @@ function numbersOf(tensor: Tensor, name: string): (number | boolean)[] {
 
 /** What `GET /v2` answers. */
 export const oipServerOf = (version: string) => ({
-  ...{ name: 'edgeloop', version },
+  name: 'edgeloop',
+  version,
   extensions: ['binary_tensor_data'],
 })
 

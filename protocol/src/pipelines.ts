@@ -188,7 +188,9 @@ export type PipelineRequest = Static<typeof PipelineRequest>
 export function pipelineOf(request: PipelineRequest): PipelineConfig {
   const { dataset, trigger, freeze, train, gate, rollout, ...rest } = request
   return {
-    ...{ ...pipelineDefaults, ...rest, dataset },
+    ...pipelineDefaults,
+    ...rest,
+    dataset,
     trigger: { ...pipelineDefaults.trigger, ...trigger },
     freeze: { ...pipelineDefaults.freeze, ...freeze },
     train: { ...pipelineDefaults.train, ...train },

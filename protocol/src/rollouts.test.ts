@@ -7,8 +7,12 @@ import { careDefaults, careDoubts, driftSeenMs } from './updates.ts'
 test('what is left out of a request makes a plan that fits its own schema', () => {
   for (const devices of [10, 50]) {
     const plan = {
-      ...{ ...planDefaults, stages: stageDefaults(devices), care: careDefaults },
-      ...{ name: 'door', version: 2, select: { all: true } },
+      ...planDefaults,
+      stages: stageDefaults(devices),
+      care: careDefaults,
+      name: 'door',
+      version: 2,
+      select: { all: true },
     }
     assert.deepEqual([...Value.Errors(RolloutPlan, plan)], [])
   }

@@ -91,21 +91,31 @@ export const StagePlan = Type.Object(
 export type StagePlan = Static<typeof StagePlan>
 
 const laterGate: StageGate = {
-  ...{ committedShareMin: 0.95, reachableShareMin: 0.5 },
-  ...{ failuresMax: 3, failureShareMax: 0.02, executedMin: 20 },
-  ...{ agreementMin: 0.7, driftMax: 2, latencyRatioMax: 1.25 },
+  committedShareMin: 0.95,
+  reachableShareMin: 0.5,
+  failuresMax: 3,
+  failureShareMax: 0.02,
+  executedMin: 20,
+  agreementMin: 0.7,
+  driftMax: 2,
+  latencyRatioMax: 1.25,
 }
 /** Of the first stage: a small one stops at two failures, from `canaryLargeMin` devices on at three. */
 export const canaryGate = (devices: number): StageGate => ({
   ...laterGate,
-  ...{ failuresMax: devices < canaryLargeMin ? 2 : 3, failureShareMax: 0, executedMin: 0 },
+  failuresMax: devices < canaryLargeMin ? 2 : 3,
+  failureShareMax: 0,
+  executedMin: 0,
 })
 export const canaryLargeMin = 30
 
 /** Stages where nothing else is said; `devices` are those of the canary. */
 export const stageDefaults = (devices: number): StagePlan[] => [
   {
-    ...{ name: 'canary', share: 0.01, devicesMin: 10, soakMs: 30 * minuteMs },
+    name: 'canary',
+    share: 0.01,
+    devicesMin: 10,
+    soakMs: 30 * minuteMs,
     gate: canaryGate(devices),
   },
   { name: '5 %', share: 0.05, devicesMin: 0, soakMs: 30 * minuteMs, gate: laterGate },

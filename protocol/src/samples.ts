@@ -101,8 +101,14 @@ export const redactionStatement = (
   { masks, method, labels, modelDigest, regions }: Omit<Redaction, 'signature'>,
 ): string =>
   JSON.stringify({
-    ...{ deviceId: of.deviceId, streamId: of.streamId, capturedAt: of.capturedAt },
-    ...{ digest: of.digest, masks, method, labels, modelDigest: modelDigest ?? '' },
+    deviceId: of.deviceId,
+    streamId: of.streamId,
+    capturedAt: of.capturedAt,
+    digest: of.digest,
+    masks,
+    method,
+    labels,
+    modelDigest: modelDigest ?? '',
     regions: regions.map(({ label, box }) => ({ label, box })),
   })
 

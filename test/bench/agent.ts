@@ -151,7 +151,9 @@ async function eightStreams(site: Site, seconds: number): Promise<Part> {
   const clip = await makeClip({ width: 640, height: 360, fps: 30, seconds: 10 })
   const camera = await site.camera(clip)
   const streams = Array.from({ length: 8 }, (_, i) => ({
-    ...{ streamId: `camera-${i + 1}`, source: camera, analysisFps },
+    streamId: `camera-${i + 1}`,
+    source: camera,
+    analysisFps,
   }))
   const window = await site.measure(streams, seconds)
   const slowest = Math.min(...window.inputFps.values())
@@ -196,7 +198,9 @@ async function memoryOfStreams(site: Site): Promise<Part> {
   const memory: number[] = []
   for (const count of [1, 4]) {
     const streams = Array.from({ length: count }, (_, i) => ({
-      ...{ streamId: `camera-${i + 1}`, source: camera, analysisFps },
+      streamId: `camera-${i + 1}`,
+      source: camera,
+      analysisFps,
     }))
     memory.push((await site.measure(streams, 20)).memoryBytes)
   }
@@ -234,8 +238,10 @@ export class Site implements AsyncDisposable {
   static async open(model: string): Promise<Site> {
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-bench-'))
     const config = readHubConfig({
-      ...{ dataDir: join(folder, 'hub') },
-      ...{ browser: { port: 0 }, device: { port: 0 }, mqtt: { port: 0 } },
+      dataDir: join(folder, 'hub'),
+      browser: { port: 0 },
+      device: { port: 0 },
+      mqtt: { port: 0 },
     })
     await mkdir(join(folder, 'hub'))
     const hub = await openHub(config, { log: pino({ level: 'error' }, pino.destination(2)) })

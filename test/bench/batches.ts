@@ -48,7 +48,8 @@ export async function bench(options: {
         ...settings.flatMap((setting) => ['--set', `augment.${setting}`]),
       ]
       const { stdout } = await promisify(execFile)(process.execPath, [main, ...words], {
-        ...{ signal: options.signal, maxBuffer: 64 * 1024 * 1024 },
+        signal: options.signal,
+        maxBuffer: 64 * 1024 * 1024,
       })
       const said = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}')
       rows.push({

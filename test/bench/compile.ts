@@ -45,8 +45,11 @@ const subjects: readonly Subject[] = [
   { model: 'deeplab_v3_mnv2_257', layout: 'segmentation', labels: voc, images: 'photographs' },
   { model: 'person_reid_retail_0288', layout: 'embedding', images: 'photographs' },
   {
-    ...{ model: 'mnist-8_cntk', layout: 'classifier', labels: '0 1 2 3 4 5 6 7 8 9' },
-    ...{ images: 'digits', description: 'input: {mean: 0, std: 1}' },
+    model: 'mnist-8_cntk',
+    layout: 'classifier',
+    labels: '0 1 2 3 4 5 6 7 8 9',
+    images: 'digits',
+    description: 'input: {mean: 0, std: 1}',
   },
 ]
 
@@ -81,8 +84,11 @@ export async function bench(options: {
       console.error(`compiling ${subject.model}`)
       const begin = performance.now()
       const compiled = await compileOne(subject, {
-        ...{ folder, images: images[subject.images], signal: options.signal },
-        ...{ seconds: Number(values.seconds), maxDrop: Number(values['max-drop']) },
+        folder,
+        images: images[subject.images],
+        signal: options.signal,
+        seconds: Number(values.seconds),
+        maxDrop: Number(values['max-drop']),
       })
       const seconds = Math.round((performance.now() - begin) / 100) / 10
       const peakMb = Math.round(compiled.peakMemoryBytes / 1e6)
@@ -120,11 +126,18 @@ async function compileOne(
     program: compileProcess,
     order: {
       kind: 'compile',
-      ...{ file: `${material}/models/${model}.onnx`, layout, ...images },
+      file: `${material}/models/${model}.onnx`,
+      layout,
+      ...images,
       ...(list !== undefined && { labels: list === 'coco' ? list : await put('labels.txt', list) }),
       ...(description !== undefined && { description: await put('model.yaml', description) }),
-      ...{ target: ownTarget(), precision: 'auto', maxDrop: given.maxDrop, keep: [], seed: 1 },
-      ...{ measureSeconds: given.seconds, folder: output.draft },
+      target: ownTarget(),
+      precision: 'auto',
+      maxDrop: given.maxDrop,
+      keep: [],
+      seed: 1,
+      measureSeconds: given.seconds,
+      folder: output.draft,
     },
     what: `compile "${model}"`,
     doing,
@@ -205,10 +218,15 @@ function rowsOf(
   return [
     ...ours,
     {
-      ...{ model: '', candidate: "ONNX Runtime's quantizer (int8, MinMax)" },
+      model: '',
+      candidate: "ONNX Runtime's quantizer (int8, MinMax)",
       'size MB': (reference.sizeBytes / 1e6).toFixed(2),
       speed: `${reference.speedUpMedian.toFixed(2)}×`,
-      ...{ metric: '', value: '', 'SQNR dB': reference.sqnrDbMedian, 'whole s': '', 'peak MB': '' },
+      metric: '',
+      value: '',
+      'SQNR dB': reference.sqnrDbMedian,
+      'whole s': '',
+      'peak MB': '',
     },
   ]
 }

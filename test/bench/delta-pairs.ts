@@ -78,7 +78,8 @@ export async function deltaPairs(
       onProgress(`training "${name}"`)
       const run = promisify(execFile)
       await run(process.execPath, [edgeloop, 'train', ...args, ...common, '--out', out], {
-        ...{ signal, maxBuffer: 64 * 1024 * 1024 },
+        signal,
+        maxBuffer: 64 * 1024 * 1024,
       })
     }
     return new Uint8Array(await readFile(file))
@@ -121,8 +122,13 @@ async function toCodes(
   const target = targets['linux-x64-vnni']
   const source = samplesFrom([...samples])
   const workshop = new Workshop({
-    ...{ original: readModel(bytes), samples: source, first: samples[0]!, target },
-    ...{ measureSeconds: 1, onCalibrate: () => {}, onSearch: () => {} },
+    original: readModel(bytes),
+    samples: source,
+    first: samples[0]!,
+    target,
+    measureSeconds: 1,
+    onCalibrate: () => {},
+    onSearch: () => {},
   })
   const float = await workshop.forCodes()
   const ranges = await calibrate(float, source, { method: 'minmax' })

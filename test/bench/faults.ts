@@ -30,7 +30,9 @@ export const bench: Bench = async ({ args, signal }) => {
   console.error(`seed ${seed}`)
   const storm = await inFolder((folder) =>
     runFaults({
-      ...{ folder, seed, signal },
+      folder,
+      seed,
+      signal,
       agents: Number(values.agents),
       events: Number(values.events),
       eventsPerSecond: Number(values.rate),
@@ -40,7 +42,9 @@ export const bench: Bench = async ({ args, signal }) => {
   )
   const fullDisk = await inFolder((folder) =>
     runFullDisk({
-      ...{ folder, what: 'disk', signal },
+      folder,
+      what: 'disk',
+      signal,
       events: fullDiskEvents,
       eventsPerSecond: fullDiskEventsPerSecond,
     }),
@@ -70,19 +74,17 @@ function rowOf(story: string, report: FaultReport | FullDiskReport) {
     done.reduce((sum, [kind, n]) => sum + (kind.startsWith('kill') === kill ? n : 0), 0)
   const { recorded, stored, boots, lost, doubled, gaps, quarantined, left, givenUp } = report
   return {
-    ...{
-      story,
-      kills: count(true),
-      cuts: count(false),
-      recorded,
-      stored,
-      boots,
-      lost,
-      doubled,
-      gaps,
-      quarantined,
-      left,
-    },
+    story,
+    kills: count(true),
+    cuts: count(false),
+    recorded,
+    stored,
+    boots,
+    lost,
+    doubled,
+    gaps,
+    quarantined,
+    left,
     'gave way': `${givenUp.aggregates} aggregates, ${givenUp.events} events, ${givenUp.alarms} alarms`,
   }
 }

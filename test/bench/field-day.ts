@@ -53,7 +53,11 @@ const analysisFps = 4
 const runsSeconds = 20
 const standsSeconds = 60
 const gateDefaults = {
-  ...{ enabled: true, levelMin: 18, areaMin: 0.002, holdMs: 2_000, idleIntervalMs: 10_000 },
+  enabled: true,
+  levelMin: 18,
+  areaMin: 0.002,
+  holdMs: 2_000,
+  idleIntervalMs: 10_000,
 }
 
 export type DayOptions = {
@@ -115,8 +119,12 @@ export function choose({ seen }: Day, framesPerDay: number, seed: number): Chose
   let nowMs = 0
   const chooser = new Chooser({
     budget: { framesPerDay, bytesPerDay: 1e12, randomShare },
-    ...{ reasons: sampleReasons, rareLabels: undefined, intervalMinMs },
-    ...{ random: seededRandom(seed), now: () => nowMs, monotonicMs: () => nowMs },
+    reasons: sampleReasons,
+    rareLabels: undefined,
+    intervalMinMs,
+    random: seededRandom(seed),
+    now: () => nowMs,
+    monotonicMs: () => nowMs,
   })
   const tracker = new Tracker({ ...trackerDefaults, scoreMin })
   return seen.flatMap((one): Chosen[] => {

@@ -105,8 +105,13 @@ class SimulatedAgent {
     const { key, certificate, ca, mqttUrl, deviceId } = this.#who
     const status = { state: 'offline', at: this.#startedAt, bootId: this.#bootId }
     const client = await connectAsync(mqttUrl, {
-      ...{ key, cert: certificate, ca, clientId: deviceId },
-      ...{ reconnectPeriod: 0, connectTimeout: connectTimeoutMs, keepalive: 60 },
+      key,
+      cert: certificate,
+      ca,
+      clientId: deviceId,
+      reconnectPeriod: 0,
+      connectTimeout: connectTimeoutMs,
+      keepalive: 60,
       will: {
         topic: topicFor('status', this.#who),
         payload: Buffer.from(JSON.stringify(status)),
@@ -150,7 +155,9 @@ class SimulatedAgent {
     if (!last) return
     this.#sentThrough = last.sequence
     this.#publish('events', {
-      ...{ bootId: this.#bootId, acknowledgedThrough: this.acknowledged, entries },
+      bootId: this.#bootId,
+      acknowledgedThrough: this.acknowledged,
+      entries,
     } satisfies EventBatch)
   }
 
@@ -175,20 +182,40 @@ class SimulatedAgent {
     const at = new Date().toISOString()
     const box = [0.4, 0.5, 0.1, 0.2] as [number, number, number, number]
     this.#tell({
-      ...{ kind: 'appeared', at, streamId: 'gate', trackId: this.told + 1 },
-      ...{ label, score: 0.87, box },
+      kind: 'appeared',
+      at,
+      streamId: 'gate',
+      trackId: this.told + 1,
+      label,
+      score: 0.87,
+      box,
     })
   }
 
   #health(intervalMs: number): NewEvent {
     const figures = {
-      ...{ streamId: 'gate', inputFps: 30, analysedFps: 5, gated: 100, dropped: 0 },
-      ...{ inferenceMs: 8.1, inferenceP95Ms: 11.2, latencyP95Ms: 61, reconnects: 0, objects: 2 },
+      streamId: 'gate',
+      inputFps: 30,
+      analysedFps: 5,
+      gated: 100,
+      dropped: 0,
+      inferenceMs: 8.1,
+      inferenceP95Ms: 11.2,
+      latencyP95Ms: 61,
+      reconnects: 0,
+      objects: 2,
     }
     return {
-      ...{ kind: 'health', at: new Date().toISOString(), intervalMs },
-      ...{ cpuShare: this.#random(), memoryBytes: 211e6, loopP99Ms: 4.2, outboxEvents: 12 },
-      ...{ outboxBytes: 4096, diskFreeBytes: 21e9, streams: [figures] },
+      kind: 'health',
+      at: new Date().toISOString(),
+      intervalMs,
+      cpuShare: this.#random(),
+      memoryBytes: 211e6,
+      loopP99Ms: 4.2,
+      outboxEvents: 12,
+      outboxBytes: 4096,
+      diskFreeBytes: 21e9,
+      streams: [figures],
     }
   }
 
@@ -196,9 +223,16 @@ class SimulatedAgent {
     const now = new Date().toISOString()
     const stream = { streamId: 'gate', name: 'Gate', source: 'rtsp://10.0.0.8/stream1', reason: '' }
     return {
-      ...{ at: now, bootId: this.#bootId, startedAt: this.#startedAt, agentVersion: '0.1.0' },
-      ...{ platform: 'linux arm64', cpu: 'Cortex-A76', cores: 4, memoryBytes: 8e9 },
-      ...{ configVersion: 0, models: [] },
+      at: now,
+      bootId: this.#bootId,
+      startedAt: this.#startedAt,
+      agentVersion: '0.1.0',
+      platform: 'linux arm64',
+      cpu: 'Cortex-A76',
+      cores: 4,
+      memoryBytes: 8e9,
+      configVersion: 0,
+      models: [],
       streams: [{ ...stream, state: 'live', since: now }],
     }
   }

@@ -51,7 +51,9 @@ export async function bench(options: {
   for (let round = 0; round < Number(values.rounds) && !options.signal.aborted; round++) {
     for (const { key, keySeconds, idleLatencyMaxMs } of cases) {
       const streams = Array.from({ length: cameras }, (_, i) => ({
-        ...{ streamId: `camera-${i + 1}`, source: sources[keySeconds], analysisFps },
+        streamId: `camera-${i + 1}`,
+        source: sources[keySeconds],
+        analysisFps,
         idleLatencyMaxMs,
       }))
       const window = await site.measure(streams, Number(values.seconds))

@@ -53,7 +53,8 @@ export async function bench(options: {
     const { fused, unfused } = await checkFusion(made, target)
     const [float, codes] = [writeModel(model), writeModel(made)]
     const { medianRatio, ratioQuartiles, aMs, bMs } = await comparePairs(float, codes, sample, {
-      ...{ seconds: Number(values.seconds), signal: options.signal },
+      seconds: Number(values.seconds),
+      signal: options.signal,
     })
     const rounded = (one: number) => Math.round(one * 100) / 100
     rows.push({

@@ -44,15 +44,21 @@ export async function bench(options: {
       const data = name === 'crowds' ? join(folder, 'drawn') : join(material, 'datasets', name)
       if (name === 'crowds') {
         await writeDrawnSet(data, {
-          ...{ pictures: 60, width: 416, height: 416, least: 15, most: 40 },
-          ...{ sizes: [24, 90], seed: 5 },
+          pictures: 60,
+          width: 416,
+          height: 416,
+          least: 15,
+          most: 40,
+          sizes: [24, 90],
+          seed: 5,
         })
       }
       const [seeds, more] = name === 'mnist' ? ['1', ['--epochs', '5']] : [values.seeds, []]
       const args = ['train', '--dataset-dir', data, ...asked[name], ...more, '--seeds', seeds]
       const out = ['--out', join(folder, name), '--json', '--progress', 'none']
       const run = promisify(execFile)(process.execPath, [edgeloop, ...args, ...out], {
-        ...{ signal: options.signal, maxBuffer: 64 * 1024 * 1024 },
+        signal: options.signal,
+        maxBuffer: 64 * 1024 * 1024,
       })
       const said = (await run).stdout
         .trim()

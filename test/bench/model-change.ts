@@ -46,16 +46,29 @@ export const bench: Bench = async ({ args, signal: stop }) => {
   let fleet: MediaFleet | undefined
   try {
     await using host = await FleetModelHost.open({
-      ...{ configured: [{ ...demoModel, runtime: 'ort:cpu' }], delivered: [], dataDir: folder },
-      ...{ cacheFolder, log, signal, ...clocks },
+      configured: [{ ...demoModel, runtime: 'ort:cpu' }],
+      delivered: [],
+      dataDir: folder,
+      cacheFolder,
+      log,
+      signal,
+      ...clocks,
     })
     fleet = new MediaFleet({
       module: new URL('../../edge-agent/src/media/media-process.ts', import.meta.url),
       start: {
-        ...{ deviceId: 'box', snapshotFolder, cacheFolder, sampleFolder, clipFolder },
-        ...{ models: host.sources, heartbeatIntervalMs: 500, figuresIntervalMs: intervalMs },
+        deviceId: 'box',
+        snapshotFolder,
+        cacheFolder,
+        sampleFolder,
+        clipFolder,
+        models: host.sources,
+        heartbeatIntervalMs: 500,
+        figuresIntervalMs: intervalMs,
       },
-      ...{ only: demoModel.name, processesMax: 1, streamsPerProcess: 2 },
+      only: demoModel.name,
+      processesMax: 1,
+      streamsPerProcess: 2,
       heartbeatTimeoutMs: 60_000,
       record: async () => 1,
       onSnapshot: () => {},
@@ -68,7 +81,10 @@ export const bench: Bench = async ({ args, signal: stop }) => {
       },
       onDown: (code, streams) => host.fell(code, streams),
       onChange: () => {},
-      ...{ log, random: Math.random, signal, ...clocks },
+      log,
+      random: Math.random,
+      signal,
+      ...clocks,
     })
     host.join(fleet)
     const camera = { analysisFps, motionGate: { enabled: false } }
@@ -92,7 +108,10 @@ export const bench: Bench = async ({ args, signal: stop }) => {
     // A note in its metadata (metadata_props, field 14 of ModelProto).
     const note = Buffer.from([0x72, 0x06, 0x0a, 0x01, 0x6b, 0x12, 0x01, 0x76])
     const other = await candidateOf(join(folder, 'slot'), Buffer.concat([bytes, note]), {
-      ...{ name: demoModel.name, version: 2, layout, description },
+      name: demoModel.name,
+      version: 2,
+      layout,
+      description,
       labels: Array.isArray(labels) ? labels : [],
     })
     const calmMs = await longest()

@@ -53,11 +53,16 @@ export async function bench(options: {
   try {
     using redactor = await Redactor.open(
       {
-        ...{ labels: values.hide, model: undefined, scoreMin: 0.2, margin: 0.15 },
+        labels: values.hide,
+        model: undefined,
+        scoreMin: 0.2,
+        margin: 0.15,
         method: 'pixelate',
       },
       {
-        ...{ model: model.name, masks: 0, monotonicMs: () => performance.now() },
+        model: model.name,
+        masks: 0,
+        monotonicMs: () => performance.now(),
         openLane: (_, detect) => inference.openLane(model, detect),
         warn: (text) => console.error(text),
       },
@@ -66,10 +71,21 @@ export async function bench(options: {
     {
       const source = values.camera ?? (await demoClip({ seed: 7, folder, signal }))
       await using camera = await openCamera({
-        ...{ source, analysisFps: 5, pace: 'unpaced', loop: true, masks: [], jpegWidthMax: 1280 },
-        ...{ openTimeoutMs: 15_000, stallTimeoutMs: 15_000, decoder: 'auto', signal },
+        source,
+        analysisFps: 5,
+        pace: 'unpaced',
+        loop: true,
+        masks: [],
+        jpegWidthMax: 1280,
+        openTimeoutMs: 15_000,
+        stallTimeoutMs: 15_000,
+        decoder: 'auto',
+        signal,
         inputFor: (width, height) => ({
-          ...{ width: 64, height: 36, channels: 'rgb', pad: 0 },
+          width: 64,
+          height: 36,
+          channels: 'rgb',
+          pad: 0,
           content: { left: 0, top: 0, width: Math.min(64, width), height: Math.min(36, height) },
         }),
       })
@@ -96,7 +112,8 @@ export async function bench(options: {
     }
     const each = costs.map(({ plain, redacted }, at) => ({
       width: widths[at]!,
-      ...{ plain: meanOf(plain), redacted: meanOf(redacted) },
+      plain: meanOf(plain),
+      redacted: meanOf(redacted),
     }))
     return {
       name: 'redaction',
@@ -117,6 +134,7 @@ export async function bench(options: {
 }
 
 const meanOf = ({ cpuMs, ms, pictures, hidden }: Cost) => ({
-  ...{ cpuMs: cpuMs / pictures, ms: ms / pictures },
+  cpuMs: cpuMs / pictures,
+  ms: ms / pictures,
   hidden: hidden / pictures,
 })

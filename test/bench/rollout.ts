@@ -25,8 +25,12 @@ export const bench: Bench = async ({ args, signal }) => {
   const seed = Number(values.seed)
   console.error(`rollout: seed ${seed}`)
   const figures = await runRollout({
-    ...{ boxes: Number(values.boxes), seed, signal, kill: !values['no-kill'] },
-    ...{ cutShare: Number(values['cut-share']), lossShare: Number(values['loss-share']) },
+    boxes: Number(values.boxes),
+    seed,
+    signal,
+    kill: !values['no-kill'],
+    cutShare: Number(values['cut-share']),
+    lossShare: Number(values['loss-share']),
     say: (text) => console.error(text),
   })
   const reached =

@@ -43,25 +43,47 @@ export async function bench(options: {
     const source = await demoClip({ seed: 7, folder, signal })
     await using model = await openModel(demoModel, ortRuntime)
     await using camera = await openCamera({
-      ...{ source, analysisFps, pace: 'unpaced', loop: true, masks: [], jpegWidthMax: 1280 },
-      ...{ openTimeoutMs: 15_000, stallTimeoutMs: 15_000, decoder: 'auto', now: Date.now, signal },
+      source,
+      analysisFps,
+      pace: 'unpaced',
+      loop: true,
+      masks: [],
+      jpegWidthMax: 1280,
+      openTimeoutMs: 15_000,
+      stallTimeoutMs: 15_000,
+      decoder: 'auto',
+      now: Date.now,
+      signal,
       inputFor: (width, height) => model.inputFor(width, height),
     })
     let at = 0
     let kept = 0
     const sampler = await StreamSampler.open(
       {
-        ...{ framesPerDay: 40, bytesPerDay: 1e12, reasons: sampleReasons, randomShare: 0.1 },
-        ...{ rareLabels: undefined, intervalMinMs: 2_000, widthMax: 1280 },
+        framesPerDay: 40,
+        bytesPerDay: 1e12,
+        reasons: sampleReasons,
+        randomShare: 0.1,
+        rareLabels: undefined,
+        intervalMinMs: 2_000,
+        widthMax: 1280,
       },
       {
-        ...{ streamId: 'belt', folder, now: () => at, monotonicMs: () => at, random: Math.random },
+        streamId: 'belt',
+        folder,
+        now: () => at,
+        monotonicMs: () => at,
+        random: Math.random,
         announce: () => kept++,
         warn: (text) => console.error(text),
       },
     )
     const gate = new MotionGate({
-      ...{ enabled: true, levelMin: 18, areaMin: 0.002, holdMs: 2_000, idleIntervalMs: 10_000 },
+      enabled: true,
+      levelMin: 18,
+      areaMin: 0.002,
+      holdMs: 2_000,
+      idleIntervalMs: 10_000,
     })
     const tracker = new Tracker({ ...trackerDefaults, scoreMin })
     const detect = { scoreMin: scoreMin * doubtfulShare, nmsIou: 0.5, maxDetections: 100 }

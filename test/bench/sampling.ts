@@ -97,8 +97,11 @@ export async function bench(options: {
       if (known.length > 0) continue
       const belt = belts[seed % belts.length]!
       const day = await dayOf(belt, base, {
-        ...{ seconds: Number(values.seconds), firstFrame: 60_000 * seed },
-        ...{ before, after: drift.conditions, drifted: Number(values.drifted) },
+        seconds: Number(values.seconds),
+        firstFrame: 60_000 * seed,
+        before,
+        after: drift.conditions,
+        drifted: Number(values.drifted),
       })
       // Later than all that could be sent.
       const tests = steps > 0 ? testFrames : 0
@@ -123,8 +126,14 @@ export async function bench(options: {
       const from = runs.length - chosen.length
       const banded = belowThreshold(day).map(({ shot }) => shot)
       runs.push({
-        ...{ seed, how: 'below threshold', budget: 0, labels: banded.length, reasons: {} },
-        ...{ bytes: bytesOf(banded), ...partsOf(banded), ...unmeasured },
+        seed,
+        how: 'below threshold',
+        budget: 0,
+        labels: banded.length,
+        reasons: {},
+        bytes: bytesOf(banded),
+        ...partsOf(banded),
+        ...unmeasured,
       })
       console.error(
         `seed ${seed}: ${day.seen.length} of ${day.frames} frames were analysed, ${banded.length} have a score below the threshold`,
@@ -304,7 +313,8 @@ class Trainer {
     await writeFile(orders, JSON.stringify(jobs.map(({ order }) => order)))
     const [program, ...words] = [...this.#before, process.execPath, trainings, orders]
     const child = spawn(program!, words, {
-      ...{ signal: this.#signal, stdio: ['ignore', 'pipe', 'inherit'] },
+      signal: this.#signal,
+      stdio: ['ignore', 'pipe', 'inherit'],
     })
     const ended = once(child, 'close')
     for await (const line of createInterface({ input: child.stdout })) {
@@ -357,8 +367,11 @@ function resultOf(runs: readonly Run[], title: string): BenchResult {
     }
     const [ours, random] = [figures('ours'), figures('random')]
     return {
-      ...{ budget, ours: ours.labels, 'AP50 of ours': ours.ap50 },
-      ...{ random: random.labels, 'AP50 of random': random.ap50 },
+      budget,
+      ours: ours.labels,
+      'AP50 of ours': ours.ap50,
+      random: random.labels,
+      'AP50 of random': random.ap50,
       'labels for the AP50 of random, ours : random': textOf(ratios[at]!),
     }
   })

@@ -28,7 +28,9 @@ export const netOf = ({ net, channels, size }: NetOrder) =>
 /** Everything trained, softmax cross-entropy, BatchNorm by the batch. */
 export function inTraining(order: NetOrder): Step {
   return differentiate(netOf(order), {
-    ...{ batch: order.batch, trainable: () => true, batchNorm: 'train' },
+    batch: order.batch,
+    trainable: () => true,
+    batchNorm: 'train',
     loss: (tape, outputs) => {
       const logits = Object.values(outputs)[0]!
       const target = tape.input('target', 'float32', logits.shape)
@@ -52,18 +54,22 @@ export function forTorch(order: NetOrder, threads: number): string {
     .filter(({ name }) => read.has(name))
     .map(({ name, dims }) => [name, dims.map(Number)] as const)
   return JSON.stringify({
-    ...{ threads, classes, input: [order.batch, order.channels, order.size, order.size] },
+    threads,
+    classes,
+    input: [order.batch, order.channels, order.size, order.size],
     parameters: Object.fromEntries(shapes.filter(([name]) => !running.has(name))),
     state: Object.fromEntries(shapes.filter(([name]) => running.has(name))),
     nodes: graph.nodes.map((node) => ({
-      ...{ op: node.opType, inputs: node.input, output: node.output[0] },
+      op: node.opType,
+      inputs: node.input,
+      output: node.output[0],
       attributes: {
-        ...{
-          kernel_shape: intsOf(node, 'kernel_shape', []),
-          pads: intsOf(node, 'pads', [0, 0, 0, 0]),
-        },
-        ...{ strides: intsOf(node, 'strides', [1, 1]), group: intOf(node, 'group', 1) },
-        ...{ epsilon: floatOf(node, 'epsilon', 1e-5), transB: intOf(node, 'transB', 0) },
+        kernel_shape: intsOf(node, 'kernel_shape', []),
+        pads: intsOf(node, 'pads', [0, 0, 0, 0]),
+        strides: intsOf(node, 'strides', [1, 1]),
+        group: intOf(node, 'group', 1),
+        epsilon: floatOf(node, 'epsilon', 1e-5),
+        transB: intOf(node, 'transB', 0),
       },
     })),
   })

@@ -32,7 +32,8 @@ process.once('disconnect', () => process.exit(0))
 /** Adam at one rate and nothing else, as PyTorch's side has it. */
 const recipe = (threads: number) =>
   recipeOf(recipeDefault, {
-    ...{ threads, ema: 0 },
+    threads,
+    ema: 0,
     optimizer: { name: 'adam', learningRate: 1e-3, weightDecay: 0, clipNorm: 0 },
     schedule: { name: 'constant', warmupSteps: 0 },
   })
@@ -40,7 +41,7 @@ const recipe = (threads: number) =>
 async function open({ threads, level, profileTo, ...net }: StepOrder) {
   const step = inTraining(net)
   const runner = await StepRunner.open(step, recipe(threads), {
-    ...{ level },
+    level,
     ...(profileTo !== undefined && { profileTo }),
   })
   const feeds: Record<string, Value> = {}

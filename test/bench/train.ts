@@ -254,17 +254,20 @@ function slowest(net: string, events: readonly ProfileEvent[]) {
     times.set(name, entry)
   }
   const nodes = [...times].map(([name, { operator, shape, durations }]) => ({
-    ...{
-      name: name.replace(/_kernel_time$/, ''),
-      operator,
-      shape,
-      ms: Math.min(...durations) / 1000,
-    },
+    name: name.replace(/_kernel_time$/, ''),
+    operator,
+    shape,
+    ms: Math.min(...durations) / 1000,
   }))
   const total = sum(nodes.map(({ ms }) => ms))
   const byOperator = Map.groupBy(nodes, ({ operator }) => operator)
   const rowOf = (what: string, shape: string, ms: number, count: number) => ({
-    ...{ net, what, shape, count, ms: round(ms, 2), share: `${round((100 * ms) / total, 1)} %` },
+    net,
+    what,
+    shape,
+    count,
+    ms: round(ms, 2),
+    share: `${round((100 * ms) / total, 1)} %`,
   })
   const operators = [...byOperator]
     .map(([operator, of]) => rowOf(operator, '', sum(of.map(({ ms }) => ms)), of.length))

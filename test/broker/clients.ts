@@ -62,11 +62,16 @@ export async function openClients(t: Pick<TestContext, 'after'>): Promise<Client
       const tls = { key, cert: certificate, ca: authority.certificate }
       return {
         ...tls,
-        ...{ deviceId, site, serial },
+        deviceId,
+        site,
+        serial,
         connect: async (url, options = {}) => {
           const client = mqtt.connect(url, {
             ...tls,
-            ...{ clientId: deviceId, keepalive: 60, reconnectPeriod: 0, ...options },
+            clientId: deviceId,
+            keepalive: 60,
+            reconnectPeriod: 0,
+            ...options,
           })
           clients.push(client)
           const heard: Heard[] = []

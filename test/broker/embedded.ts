@@ -20,7 +20,9 @@ export function takeNotes(room: BrokerListener['room'] = () => undefined): Told 
   const messages: Told['messages'] = []
   const gone: string[] = []
   return {
-    ...{ messages, gone, room },
+    messages,
+    gone,
+    room,
     receive: (name, { site, deviceId }, payload) =>
       messages.push({ name, device: { site, deviceId }, text: payload.toString() }),
     left: (deviceId) => gone.push(deviceId),
@@ -49,9 +51,15 @@ export async function openTestBroker(
   options: Partial<EmbeddedBrokerOptions> = {},
 ): Promise<Broker> {
   const broker = await openEmbeddedBroker({
-    ...{ host: '127.0.0.1', port: 0, publicHost: 'localhost' },
-    ...{ connectionsMax: 100, connectTimeoutMs: 10_000, authority },
-    ...{ log: testLog(), metrics: testMetrics(), refusal: () => undefined },
+    host: '127.0.0.1',
+    port: 0,
+    publicHost: 'localhost',
+    connectionsMax: 100,
+    connectTimeoutMs: 10_000,
+    authority,
+    log: testLog(),
+    metrics: testMetrics(),
+    refusal: () => undefined,
     ...takeNotes(),
     ...options,
   })

@@ -117,7 +117,9 @@ test('a device: what the hub wants is retained for it, its own status for nobody
   await client.subscribeAsync(topicFor('desired', gate), { qos: 1 })
   await until(t, () => heard.length === 1)
   assert.deepEqual(heard[0], {
-    ...{ topic: topicFor('desired', gate), qos: 1, retain: true },
+    topic: topicFor('desired', gate),
+    qos: 1,
+    retain: true,
     text: JSON.stringify(config),
   })
   await client.publishAsync(topicFor('status', gate), '{}', { qos: 1, retain: true })

@@ -31,7 +31,12 @@ const startTimeoutMs = 20_000
 export async function startMosquitto(dataDir: string, files: string): Promise<Mosquitto> {
   const [devicePort = 0, hubPort = 0] = await freePorts(2)
   await writeMosquittoConfig({
-    ...{ dataDir, out: files, host: 'localhost', bind: '127.0.0.1', devicePort, hubPort },
+    dataDir,
+    out: files,
+    host: 'localhost',
+    bind: '127.0.0.1',
+    devicePort,
+    hubPort,
   })
   return await runMosquitto(files, { devicePort, hubPort })
 }

@@ -37,7 +37,9 @@ async function recordClip(t: TestContext): Promise<{ record: ClipRecord; video: 
   let record: ClipRecord | undefined
   const window = { beforeMs: 1000, afterMs: 2000, lengthMaxMs: 60_000 }
   const clips = new StreamClips({
-    ...{ streamId: 'belt', folder, settings: { ...window, kinds: ['alarm'], labels: undefined } },
+    streamId: 'belt',
+    folder,
+    settings: { ...window, kinds: ['alarm'], labels: undefined },
     announce: () => {},
     record: async (event) => {
       record = event as ClipRecord

@@ -156,7 +156,7 @@ test('datasets in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 },
     const { cookie } = await hub.signIn('vera', 'viewer')
     const [name = '', value = ''] = cookie.split('=')
     const cookies = [
-      { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+      { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
     ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
     const { page: other } = await openPage(t, browser, { cookies })
     await other.goto(new URL('/datasets/parts_1', hub.hub.urls.browser).href)

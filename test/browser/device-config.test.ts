@@ -107,7 +107,11 @@ test('the past of a device in Chromium', needs('chromium'), async (t) => {
     await device.tell(
       { kind: 'stream', at: at(60_000), streamId: 'belt', state: 'live', reason: '' },
       {
-        ...{ kind: 'stream', at: at(30_000), streamId: 'belt', state: 'stalled', gapMs: 5000 },
+        kind: 'stream',
+        at: at(30_000),
+        streamId: 'belt',
+        state: 'stalled',
+        gapMs: 5000,
         reason: 'No frame for 5 s',
       },
       { kind: 'alarm', at: at(10_000), code: 'diskFull', active: true, text: 'No space is left' },

@@ -71,7 +71,7 @@ test('drift in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, as
     const { cookie } = await hub.signIn('vera', 'viewer')
     const [name = '', value = ''] = cookie.split('=')
     const viewer = [
-      { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+      { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
     ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
     const { page } = await open(t, '/drift/gate/yard', { cookies: viewer })
     const button = page.getByRole('button', { name: 'New normal' })

@@ -31,11 +31,14 @@ export async function fillRules(hub: TestHub): Promise<void> {
   await put('/api/rules/dock', {
     description: 'somebody where forklifts drive',
     when: { kinds: ['zone'], labels: ['person'], zones: ['dock'], scoreMin: 0.6 },
-    ...{ coolDownSeconds: 300, groupBy: ['device', 'stream'], tell: ['guard'] },
+    coolDownSeconds: 300,
+    groupBy: ['device', 'stream'],
+    tell: ['guard'],
   })
   await put('/api/rules/crowd', {
     when: { kinds: ['appeared'], labels: ['person'] },
-    ...{ count: { atLeast: 3, withinSeconds: 60 }, tell: ['guard', 'desk'] },
+    count: { atLeast: 3, withinSeconds: 60 },
+    tell: ['guard', 'desk'],
   })
   await put('/api/rules/trucks', {
     when: { labels: ['truck'] },

@@ -115,12 +115,17 @@ export async function contextOf(
   const [name = '', value = ''] = cookie.split('=')
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
-    ...{ locale: 'en-GB', reducedMotion: 'reduce' },
+    locale: 'en-GB',
+    reducedMotion: 'reduce',
   })
   const { hostname } = new URL(hub.hub.urls.browser)
   await context.addCookies([
     {
-      ...{ name, value, domain: hostname, path: '/', expires: -1 },
+      name,
+      value,
+      domain: hostname,
+      path: '/',
+      expires: -1,
       httpOnly: true,
       secure: false,
       sameSite: 'Strict',

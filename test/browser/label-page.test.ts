@@ -626,8 +626,13 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
         body: JSON.stringify({
           answers: [
             {
-              ...{ answerId: randomUUID(), taskId, revision, verdict: 'annotated', annotations },
-              ...{ lookedMs: 1000, edits: 0 },
+              answerId: randomUUID(),
+              taskId,
+              revision,
+              verdict: 'annotated',
+              annotations,
+              lookedMs: 1000,
+              edits: 0,
             },
           ],
         }),
@@ -680,7 +685,9 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
   await t.test('of 500 boxes the one that is dragged is painted, and nothing else', async (t) => {
     const many = () =>
       Array.from({ length: 500 }, (_, n) => ({
-        ...{ label: ['gear', 'nut', 'washer'][n % 3] ?? '', score: 0.9, from: 'box:parts@1' },
+        label: ['gear', 'nut', 'washer'][n % 3] ?? '',
+        score: 0.9,
+        from: 'box:parts@1',
         box: [0.03 * (n % 31), 0.055 * Math.floor(n / 31), 0.025, 0.04],
       }))
     const queue = await seedQueue(hub, 1, { queue: 'many', suggest: many, from: 230 })
@@ -709,7 +716,9 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
       const queue = await seedQueue(hub, 5, { queue: 'phone', suggest: two, from: 240 })
       const context = await browser.newContext({
         viewport: { width: 360, height: 740 },
-        ...{ hasTouch: true, isMobile: true, reducedMotion: 'reduce' },
+        hasTouch: true,
+        isMobile: true,
+        reducedMotion: 'reduce',
       })
       t.after(() => context.close())
       await context.addCookies([...cookies])

@@ -54,12 +54,13 @@ export async function seedQueue(
   assert.ok(sending.ok, await sending.text())
   await ok('POST', '/api/datasets', { name: dataset, labels: conveyorLabels })
   const samples: DatasetSample[] = sent.map(({ digest }, n) => ({
-    ...{ digest, name: `${queue}/${n}.jpg`, ...sceneSize, annotations: [] },
-    ...{
-      site: 'plant',
-      stream: 'belt',
-      capturedAt: new Date(Date.UTC(2026, 10, 20, 8, n)).toISOString(),
-    },
+    digest,
+    name: `${queue}/${n}.jpg`,
+    ...sceneSize,
+    annotations: [],
+    site: 'plant',
+    stream: 'belt',
+    capturedAt: new Date(Date.UTC(2026, 10, 20, 8, n)).toISOString(),
   }))
   await ok('PUT', `/api/datasets/${dataset}/samples`, { samples })
   await ok('PUT', `/api/label-queues/${queue}`, { dataset, models: [], ...config })
@@ -82,7 +83,8 @@ export async function seedQueue(
     }
   })
   return {
-    ...{ queue, dataset },
+    queue,
+    dataset,
     frames: sent.map(({ digest }, n) => ({ digest, parts: scenes[n] ?? [] })),
     said: async (frame) => {
       const reply = await hub.api('GET', `/api/datasets/${dataset}/samples/${sent[frame]?.digest}`)

@@ -68,7 +68,7 @@ test('models in Chromium', { ...needs('chromium'), timeout: 240_000 }, async (t)
     const { cookie } = await hub.signIn('vera', 'viewer')
     const [name = '', value = ''] = cookie.split('=')
     const cookies = [
-      { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+      { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
     ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
     const { page: other } = await openPage(t, browser, { cookies })
     await other.goto(new URL('/models', hub.hub.urls.browser).href)

@@ -231,7 +231,8 @@ async function fillDatasets(hub: TestHub): Promise<void> {
       `belt/${at}.jpg`,
       (scenes[at] ?? []).map(({ label, box }) => ({ kind: 'box', label, box: [...box] })),
     ),
-    ...{ site: 'plant', stream: at % 3 === 0 ? 'packing' : 'belt' },
+    site: 'plant',
+    stream: at % 3 === 0 ? 'packing' : 'belt',
   }))
   const labels = ['gear', 'bracket', 'washer', 'nut']
   await send(hub, 'POST', '/api/datasets', {
@@ -262,7 +263,10 @@ async function fillDrift(hub: TestHub): Promise<void> {
   ] as const) {
     const box = await openSketcher(await hub.enrol(deviceId))
     const sketches = simulatedSketches({
-      ...{ seed, startAt, habits: {}, minutes: quiet + 20 },
+      seed,
+      startAt,
+      habits: {},
+      minutes: quiet + 20,
       done: (minute) => (seed === 101 && minute >= quiet ? { movedX: 0.06 } : {}),
     })
     const all = [...sketches].map((sketch) => ({ ...sketch, streamId: 'infeed' }))
@@ -297,11 +301,17 @@ async function fillQueues(hub: TestHub): Promise<void> {
     const { tasks } = (await (await post('take', { count })).json()) as TasksTaken
     const answers = tasks.map(
       ({ taskId, revision, suggestions }, n): LabelAnswer => ({
-        ...{ answerId: randomUUID(), taskId, revision, verdict: n === 5 ? 'flag' : 'annotated' },
+        answerId: randomUUID(),
+        taskId,
+        revision,
+        verdict: n === 5 ? 'flag' : 'annotated',
         annotations: suggestions.map(({ label, box = [0, 0, 1, 1] }) => ({
-          ...{ kind: 'box', label, box },
+          kind: 'box',
+          label,
+          box,
         })),
-        ...{ lookedMs: 2500 + 700 * (n % 4), edits: n % 5 === 4 ? 2 : 0 },
+        lookedMs: 2500 + 700 * (n % 4),
+        edits: n % 5 === 4 ? 2 : 0,
       }),
     )
     await post('answers', { answers })
@@ -363,7 +373,9 @@ async function fillRuns(hub: TestHub): Promise<void> {
   await addCorners(hub, 'corners', 400)
   for (const learningRate of [0.0002, 0.001]) {
     const reply = await hub.api('POST', '/api/runs', {
-      ...{ dataset: { name: 'corners', version: 1 }, parent: 'new:mnist-cnn', model: 'corners' },
+      dataset: { name: 'corners', version: 1 },
+      parent: 'new:mnist-cnn',
+      model: 'corners',
       recipe: { steps: 240, batch: 16, evaluateEvery: 40, optimizer: { learningRate } },
     })
     let run = (await reply.json()) as Run
@@ -378,10 +390,15 @@ async function fillRuns(hub: TestHub): Promise<void> {
 /** What people would have set and who they are. */
 async function fill(hub: TestHub): Promise<void> {
   const belt = {
-    ...{ streamId: 'belt', name: 'Belt', source: 'demo:1', model: 'demo-parts' },
+    streamId: 'belt',
+    name: 'Belt',
+    source: 'demo:1',
+    model: 'demo-parts',
     zones: [
       {
-        ...{ name: 'sorting', labels: ['gear', 'nut'], dwellSeconds: 5 },
+        name: 'sorting',
+        labels: ['gear', 'nut'],
+        dwellSeconds: 5,
         polygon: [
           [0.12, 0.3],
           [0.55, 0.26],
@@ -400,7 +417,7 @@ async function fill(hub: TestHub): Promise<void> {
       },
     ],
   }
-  const streams = [belt, { ...{ streamId: 'packing', name: 'Packing', source: 'demo:2' } }]
+  const streams = [belt, { streamId: 'packing', name: 'Packing', source: 'demo:2' }]
   await send(hub, 'PUT', '/api/devices/line-4/desired', { version: 0, config: { streams } })
   await send(hub, 'POST', '/api/users', { user: 'anna', role: 'operator' })
   await send(hub, 'POST', '/api/users', { user: 'ben', role: 'viewer' })
@@ -429,8 +446,11 @@ async function shoot(
   },
 ): Promise<Buffer> {
   const context = await browser.newContext({
-    ...{ viewport: options.size, colorScheme: options.scheme, reducedMotion: 'reduce' },
-    ...{ locale: 'en-GB', timezoneId: 'Europe/Zurich' },
+    viewport: options.size,
+    colorScheme: options.scheme,
+    reducedMotion: 'reduce',
+    locale: 'en-GB',
+    timezoneId: 'Europe/Zurich',
   })
   try {
     await context.addCookies([...options.cookies])

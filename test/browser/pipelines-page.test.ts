@@ -97,7 +97,7 @@ test('pipelines in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }
       const viewer = await hub.signIn('vera', 'viewer')
       const [name = '', value = ''] = viewer.cookie.split('=')
       const vera = [
-        { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+        { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
       ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
       const { page } = await open(t, '/pipelines/parts', { cookies: vera })
       const start = page.getByRole('button', { name: 'Start a round' })

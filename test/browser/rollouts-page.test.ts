@@ -184,7 +184,7 @@ test('rollouts in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 },
     const { cookie } = await hub.signIn('vera', 'viewer')
     const [name = '', value = ''] = cookie.split('=')
     const viewer = [
-      { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+      { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
     ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
     const { page } = await open(t, place, { cookies: viewer, scheme: 'light' })
     const abort = page.getByRole('button', { name: 'Abort…' })

@@ -39,8 +39,14 @@ test('rules in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, as
     sequence++
     const at = new Date().toISOString()
     const entry = {
-      ...{ sequence, kind: 'appeared', at, streamId: 'door', trackId: sequence, label },
-      ...{ score: 0.9, box: [0.1, 0.1, 0.2, 0.2] },
+      sequence,
+      kind: 'appeared',
+      at,
+      streamId: 'door',
+      trackId: sequence,
+      label,
+      score: 0.9,
+      box: [0.1, 0.1, 0.2, 0.2],
     }
     const payload = JSON.stringify({ bootId, acknowledgedThrough: 0, entries: [entry] })
     await client.publishAsync(topicFor('events', gate), payload, { qos: 1 })
@@ -91,7 +97,10 @@ test('rules in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, as
     await dialog.waitFor({ state: 'detached' })
     const url = `http://127.0.0.1:${port}/`
     assert.deepEqual((await kept('guard'))?.receiver, {
-      ...{ kind: 'webhook', url, plainHttp: true, allow: ['127.0.0.1'] },
+      kind: 'webhook',
+      url,
+      plainHttp: true,
+      allow: ['127.0.0.1'],
     })
     await list.getByRole('button', { name: 'Send a trial to guard' }).click()
     await list.getByText('Trial taken: 204').waitFor()
@@ -125,8 +134,13 @@ test('rules in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, as
       await list.getByText('mail to a@example.com, b@example.com').waitFor()
       const night = await kept('night')
       assert.deepEqual(night?.receiver, {
-        ...{ kind: 'mail', to: ['a@example.com', 'b@example.com'], from: 'hub@example.com' },
-        ...{ host: 'smtp.example.com', port: 587, security: 'starttls', username: 'hub' },
+        kind: 'mail',
+        to: ['a@example.com', 'b@example.com'],
+        from: 'hub@example.com',
+        host: 'smtp.example.com',
+        port: 587,
+        security: 'starttls',
+        username: 'hub',
       })
       assert.equal(night.hasPassword, true)
 

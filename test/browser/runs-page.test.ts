@@ -76,7 +76,8 @@ test('a run in Chromium, from its dialog to its report', {
 })
 
 test('a search in Chromium: all trials in a plot and a table, and its end', {
-  ...{ timeout: 240_000, ...needs('chromium', 'time') },
+  timeout: 240_000,
+  ...needs('chromium', 'time'),
 }, async (t) => {
   const [hub, browser] = await Promise.all([openHubWithDashboard(t), openBrowser(t)])
   const { page, complaints } = await openPage(t, browser)
@@ -118,7 +119,8 @@ test('a search in Chromium: all trials in a plot and a table, and its end', {
 })
 
 test('runs that are over, in Chromium', {
-  ...{ timeout: 240_000, ...needs('chromium', 'time') },
+  timeout: 240_000,
+  ...needs('chromium', 'time'),
 }, async (t) => {
   const [hub, browser] = await Promise.all([openHubWithDashboard(t), openBrowser(t)])
   const { page, complaints } = await openPage(t, browser)
@@ -209,7 +211,7 @@ test('runs that are over, in Chromium', {
     const { cookie } = await hub.signIn('vera', 'viewer')
     const [name = '', value = ''] = cookie.split('=')
     const cookies = [
-      { ...{ name, value, domain: 'localhost', path: '/', expires: -1 }, httpOnly: true },
+      { name, value, domain: 'localhost', path: '/', expires: -1, httpOnly: true },
     ].map((one) => ({ ...one, secure: false, sameSite: 'Strict' as const }))
     const { page: other } = await openPage(t, browser, { cookies, scheme: 'light' })
     await other.goto(new URL('/runs', hub.hub.urls.browser).href)

@@ -151,7 +151,8 @@ test('samples in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }, 
     await client.subscribeAsync(topicFor('sampleRequest', gate), { qos: 1 })
     const status = { state: 'online', at: new Date().toISOString(), bootId: randomUUID() }
     await client.publishAsync(topicFor('status', gate), JSON.stringify(status), {
-      ...{ qos: 1, retain: true },
+      qos: 1,
+      retain: true,
     })
     await t.waitFor(async () => {
       if (heard.length === 0) await form.getByRole('button', { name: 'Ask' }).click()

@@ -29,12 +29,16 @@ export async function sendSamples(
     const picture = { bytes, digest: digestOf(bytes), ...sceneSize }
     const [reason, why] = reasons[n % reasons.length] ?? ['random', () => '']
     const said = offerOf(device, picture, {
-      ...{ streamId, reason, why: why(parts), probability: reason === 'random' ? 0.01 : 0.2 },
+      streamId,
+      reason,
+      why: why(parts),
+      probability: reason === 'random' ? 0.01 : 0.2,
       capturedAt: new Date(Date.now() - (count - n) * 240_000).toISOString(),
       detections: parts.map(({ label, score, box }) => ({ label, score, box: [...box] })),
       ...(faces && {
         redaction: {
-          ...{ method: 'pixelate' as const, labels: ['face', 'person'] },
+          method: 'pixelate' as const,
+          labels: ['face', 'person'],
           modelDigest: digestOf(Buffer.from('faces')),
           regions: [{ label: 'face', box: [0.62, 0.08, 0.09, 0.15] }],
         },

@@ -43,7 +43,9 @@ test(
     const found: Found[] = []
     const options = { scoreMin: 0.02, nmsIou: 0.6, maxDetections: 100 }
     for await (const { source, detections } of detectImages({
-      ...{ model: detector, images: [coco128Images], options },
+      model: detector,
+      images: [coco128Images],
+      options,
     })) {
       for (const one of detections ?? []) {
         const [left = 0, top = 0, width = 0, height = 0] = one.box

@@ -75,7 +75,9 @@ test('a classifier is right as often as the folders of its images say', async (t
   const source = { bytes: channelMeans(16), layout: 'classifier', labels }
   const evaluator = await evaluatorFor(t, source, set, (known) => set.classes(known))
   assert.deepEqual(await evaluator.evaluate(source.bytes), {
-    ...{ metric: 'top1', value: 0.75, others: { top5: 1 } },
+    metric: 'top1',
+    value: 0.75,
+    others: { top5: 1 },
   })
   // Only green is still green, and the red picture among the blue ones is called blue.
   const { value: wrong } = await evaluator.evaluate(reversed(16))

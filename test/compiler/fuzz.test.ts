@@ -23,7 +23,9 @@ const longs = (name: string, ...values: number[]) =>
 function netOf(opset: number): Uint8Array {
   const old = opset < 11
   const body = model({
-    ...{ name: 'b', inputs: [], outputs: [value('z', 'float32', [1, 8])] },
+    name: 'b',
+    inputs: [],
+    outputs: [value('z', 'float32', [1, 8])],
     nodes: [node('Neg', ['flat'], ['z'])],
   }).graph!
   const branch = node('If', ['yes'], ['chosen'], {

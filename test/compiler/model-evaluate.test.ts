@@ -98,7 +98,9 @@ test('a classifier is evaluated on all samples, on what is held out, and on one 
   const parts = all.worst.map(({ digest }, at) => [digest, at < 2 ? 'test' : 'train'])
   const file = await put(folder, 'split.json', JSON.stringify(Object.fromEntries(parts)))
   const { report: two } = await evaluated({
-    ...{ file: model, data, part: { kind: 'file', file, part: 'test' } },
+    file: model,
+    data,
+    part: { kind: 'file', file, part: 'test' },
   })
   assert.deepEqual([two.samples, two.figures.accuracy], [2, 0])
 })
@@ -148,7 +150,9 @@ test('a detector is compared with boxes, and boxes it cannot know are counted', 
   )
   const model = await put(folder, 'left.onnx', left)
   const { report, notes } = await evaluated({
-    ...{ file: model, layout: 'ultraface', data: { folder: set } },
+    file: model,
+    layout: 'ultraface',
+    data: { folder: set },
   })
   assert.equal(report.task, 'detection')
   // Recall .5 at precision 1 or ½, whichever equal score comes first.
@@ -195,7 +199,8 @@ test(
       JSON.stringify({ layout: 'classifier', input: { mean: 0, std: 1 } }),
     )
     const { report } = await evaluated({
-      ...{ file: `${material}/models/mnist-8_cntk.onnx`, description },
+      file: `${material}/models/mnist-8_cntk.onnx`,
+      description,
       data: { folder: `${material}/datasets/mnist` },
       part: { kind: 'held-out', holdout: 'last:10000', seed: 1 },
     })
@@ -210,7 +215,10 @@ test(
   async () => {
     const labels = 'coco'
     const { report, notes } = await evaluated({
-      ...{ file: `${material}/models/nanodet_m_320.onnx`, layout: 'nanodet', labels, rounds: 0 },
+      file: `${material}/models/nanodet_m_320.onnx`,
+      layout: 'nanodet',
+      labels,
+      rounds: 0,
       data: { folder: `${material}/datasets/coco128` },
     })
     assert.equal(report.samples, 100)

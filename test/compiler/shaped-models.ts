@@ -64,7 +64,11 @@ export function mobileNetV2Shaped(shape: Shape = {}): ModelProto {
       const before = net.at
       if (expansion > 1) net.conv(before.channels * expansion, { relu: true, exact: true })
       net.conv(net.at.channels, {
-        ...{ kernel: 3, stride: block === 0 ? first : 1, relu: true, depthwise: true, exact: true },
+        kernel: 3,
+        stride: block === 0 ? first : 1,
+        relu: true,
+        depthwise: true,
+        exact: true,
       })
       net.conv(channels, {})
       if (block > 0) {

@@ -120,7 +120,8 @@ function inferred(one: NodeCase): Result[] {
     const { dataType, dims } = readTensor(file)
     const { elementType = 0, shape } = graph.typeOf(name) ?? {}
     return {
-      ...{ name, said: { elementType, shape } },
+      name,
+      said: { elementType, shape },
       truth: { elementType: dataType, shape: dims.map(Number) },
       operators: graph.nodes.map(({ opType }) => opType),
     }

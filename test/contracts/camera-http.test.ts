@@ -48,7 +48,9 @@ for (const decoder of ['node-av', 'ffmpeg'] as const) {
 
   describe(`MJPEG by ${lib} as a live camera`, { concurrency: 3 }, () => {
     testLiveCamera({
-      ...{ openWith, decoder, camera },
+      openWith,
+      decoder,
+      camera,
       serve: async (faults) => {
         const server = await serve(faults)
         return { url: server.url(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
@@ -60,7 +62,11 @@ for (const decoder of ['node-av', 'ffmpeg'] as const) {
       await using server = await serve({})
       await using viewed = await openWith({ source: server.url() })
       assert.deepEqual(viewed.info, {
-        ...{ decoder: lib, codec: 'mjpeg', width: 640, height: 360, fps: undefined },
+        decoder: lib,
+        codec: 'mjpeg',
+        width: 640,
+        height: 360,
+        fps: undefined,
       })
       for await (using frame of viewed.frames()) {
         assertColours(readBars(canvasOf(frame).look))

@@ -102,7 +102,11 @@ test(
     await using camera = await openWith({ source: await makeClip(still), analysisFps: 5 })
     const keyFrames = camera.keyFrames!
     const gate = new MotionGate({
-      ...{ enabled: true, levelMin: 18, areaMin: 0.002, holdMs: 500, idleIntervalMs: 0 },
+      enabled: true,
+      levelMin: 18,
+      areaMin: 0.002,
+      holdMs: 500,
+      idleIntervalMs: 0,
     })
     let movedAt: number | undefined
     let idled = 0
@@ -135,7 +139,8 @@ for (const isRecorded of [false, true]) {
     await using server = await RtspServer.open({ clip: await readClip(await makeClip(scene)) })
     let told = 0
     await using camera = await openWith({
-      ...{ source: server.url, pace: 'live' },
+      source: server.url,
+      pace: 'live',
       ...(isRecorded && { onCoded: () => void told++ }),
     })
     using reads = await countReads()

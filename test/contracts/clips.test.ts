@@ -27,13 +27,21 @@ const pictures: ClipOptions = { width: 320, height: 180, fps, seconds: 20, keyIn
 const slackFrames = 20
 
 const settings: ClipSettings = {
-  ...{ beforeMs: 1000, afterMs: 1000, lengthMaxMs: 60_000 },
-  ...{ kinds: ['appeared'], labels: ['person'] },
+  beforeMs: 1000,
+  afterMs: 1000,
+  lengthMaxMs: 60_000,
+  kinds: ['appeared'],
+  labels: ['person'],
 }
 
 const eventAt = (at: number, label = 'person'): NewEvent => ({
-  ...{ kind: 'appeared', at: new Date(at).toISOString(), streamId: 'cam', trackId: 1, label },
-  ...{ score: 1, box: [0, 0, 1, 1] },
+  kind: 'appeared',
+  at: new Date(at).toISOString(),
+  streamId: 'cam',
+  trackId: 1,
+  label,
+  score: 1,
+  box: [0, 0, 1, 1],
 })
 
 /**
@@ -52,7 +60,9 @@ async function record(
   const openWith = openerOf(openCamera, decoder)
   const records: ClipRecord[] = []
   const clips = new StreamClips({
-    ...{ streamId: 'cam', folder, settings: { ...settings, ...more.settings } },
+    streamId: 'cam',
+    folder,
+    settings: { ...settings, ...more.settings },
     announce: () => {},
     record: async (event) => void records.push(event as ClipRecord),
     warn: (text) => assert.fail(text),
@@ -177,14 +187,17 @@ for (const decoder of ['node-av', 'ffmpeg'] as const) {
     const clip = await readClip(await makeClip(pictures))
     const second = await readClip(await makeClip({ ...pictures, width: 256, height: 144 }))
     await using server = await RtspServer.open({
-      ...{ clip, second },
+      clip,
+      second,
       faults: { resolutionChangeAfterFrames: 75 },
     })
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-clips-'))
     t.after(() => rm(folder, { recursive: true, force: true }))
     const sizes: number[] = []
     const clips = new StreamClips({
-      ...{ streamId: 'cam', folder, settings: { ...settings, afterMs: 3000 } },
+      streamId: 'cam',
+      folder,
+      settings: { ...settings, afterMs: 3000 },
       announce: () => {},
       record: async (event) => void sizes.push((event as ClipRecord).width),
       warn: (text) => assert.fail(text),

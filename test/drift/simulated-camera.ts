@@ -84,7 +84,10 @@ export function* simulatedSketches(options: {
   const canvas = new Frame(width, height, random)
   const gate = new Frame(gateWidth, gateHeight, random)
   const view = {
-    ...{ width, height, channels: 'rgb' as const, pad: 0 },
+    width,
+    height,
+    channels: 'rgb' as const,
+    pad: 0,
     content: { left: 0, top: 0, width, height },
   }
   let things: Thing[] = []
@@ -139,7 +142,10 @@ const asSketch = ({
   at,
   ...rest
 }: Omit<Sketch, 'sequence' | 'kind' | 'streamId' | 'at'> & { at: number }): Sketch => ({
-  ...{ sequence: 1, kind: 'sketch', at: new Date(at).toISOString(), streamId: 'yard' },
+  sequence: 1,
+  kind: 'sketch',
+  at: new Date(at).toISOString(),
+  streamId: 'yard',
   ...rest,
 })
 

@@ -84,7 +84,9 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
     const log = pino({ level: 'silent' })
     await using outbox = await openOutbox({ file: outboxFile, bootId: randomUUID() })
     await using _link = await openLink({
-      ...{ identity: { ...identity, mqttUrl }, config, outbox },
+      identity: { ...identity, mqttUrl },
+      config,
+      outbox,
       snapshotFolder: join(dataDir, 'snapshots'),
       clips: { find: () => undefined, keep: async () => false },
       samples: await openSamples(join(dataDir, 'samples'), config.samples, log),
@@ -103,7 +105,12 @@ export async function startAgent(options: AgentOptions): Promise<AgentProcess> {
 
   start()
   return {
-    ...{ deviceId, ledgerFolder, outboxFile, proxy, start, drain },
+    deviceId,
+    ledgerFolder,
+    outboxFile,
+    proxy,
+    start,
+    drain,
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
     killMedia: () => {

@@ -85,8 +85,15 @@ export async function auditHub(store: string, ledger: readonly string[]): Promis
     return loss && sequence > loss.sequence && atMs < loss.atMs - commitMsMax
   }).length
   return {
-    ...{ stored, boots: numbers.size, gaps, doubled, outOfOrder, quarantined, lossRecords },
-    ...{ lost: Math.max(0, missing - givenUp.events), givenUp },
+    stored,
+    boots: numbers.size,
+    gaps,
+    doubled,
+    outOfOrder,
+    quarantined,
+    lossRecords,
+    lost: Math.max(0, missing - givenUp.events),
+    givenUp,
   }
 }
 

@@ -35,7 +35,11 @@ async function boxAndBundle() {
 
 const carry = (disk: CrashDisk, bundle: Uint8Array, now = startsAt + dayMs) =>
   carryIn({
-    ...{ disk, box, now, signal, care: careDefaults },
+    disk,
+    box,
+    now,
+    signal,
+    care: careDefaults,
     bytes: {
       lengthBytes: bundle.length,
       read: async (from, length) => bundle.subarray(from, from + length),
@@ -83,7 +87,10 @@ test('a bundle that is for other boxes says so, and nothing of it stays', async 
     [[2, '']],
   )
   const [model] = await carryIn({
-    ...{ disk, now: startsAt + dayMs, signal, care: careDefaults },
+    disk,
+    now: startsAt + dayMs,
+    signal,
+    care: careDefaults,
     box: { ...arm, targets: ['openvino'] },
     bytes: {
       lengthBytes: bundle.length,

@@ -114,7 +114,10 @@ class Trial {
     const { disk } = this
     try {
       this.life = await Life.begin({
-        ...{ world: this.#world, disk, offers: this.#offers, seed: this.#seed },
+        world: this.#world,
+        disk,
+        offers: this.#offers,
+        seed: this.#seed,
         manners: this.#scenario.manners ?? {},
         onAct: (act, life) => {
           const before = JSON.stringify(this.#offers())
@@ -237,7 +240,11 @@ test('an agent that ends twice in probation begins with the model before, and sa
   for (let start = 1; start <= 2; start++) {
     const one = disk
     const life = await Life.begin({
-      ...{ world, disk: one, manners: {}, offers, seed: start },
+      world,
+      disk: one,
+      manners: {},
+      offers,
+      seed: start,
       onAct: (act) => {
         if (act === 'probation') one.cutAt = one.steps + 1
       },

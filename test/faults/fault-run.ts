@@ -80,7 +80,8 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   for (let i = 1; i <= options.agents; i++) {
     const deviceId = `box-${i}`
     const agent = await startAgent({
-      ...{ hub, deviceId },
+      hub,
+      deviceId,
       dataDir: join(folder, deviceId),
       ledgerFolder: join(folder, 'ledger', deviceId),
       eventsPerSecond: options.eventsPerSecond / options.agents,
@@ -100,7 +101,9 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     await perform(kind, agent, { hub, store, broker }, random, signal)
     done[kind]++
     const victims: Partial<Record<FaultKind, string>> = {
-      ...{ killHub: 'hub', killStore: 'store', killBroker: 'broker' },
+      killHub: 'hub',
+      killStore: 'store',
+      killBroker: 'broker',
     }
     const victim = victims[kind] ?? agent.deviceId
     options.onFault?.(`${kind} ${victim} at ${recorded()}`)

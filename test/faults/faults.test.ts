@@ -22,7 +22,12 @@ test('PostgreSQL is killed as well: nothing is lost or doubled', needs('postgres
   const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
   t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
   const report = await runFaults({
-    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 500, faults: 9 },
+    folder,
+    seed,
+    agents: 1,
+    events: 3000,
+    eventsPerSecond: 500,
+    faults: 9,
     store: { url, kill: cluster.kill, start: cluster.start },
     signal: t.signal,
   })
@@ -42,7 +47,12 @@ test('mosquitto is killed as well: nothing is lost or doubled', needs('mosquitto
   const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
   t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
   const report = await runFaults({
-    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 500, faults: 9 },
+    folder,
+    seed,
+    agents: 1,
+    events: 3000,
+    eventsPerSecond: 500,
+    faults: 9,
     broker: async (hubDataDir) => {
       const files = join(folder, 'broker')
       const server = await startMosquitto(hubDataDir, files)
@@ -67,7 +77,12 @@ test('agent, media process, hub and link are killed and cut while events flow: n
   const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 2 ** 31)
   t.diagnostic(`seed ${seed} (EDGELOOP_SEED)`)
   const report = await runFaults({
-    ...{ folder, seed, agents: 1, events: 3000, eventsPerSecond: 500, faults: 8 },
+    folder,
+    seed,
+    agents: 1,
+    events: 3000,
+    eventsPerSecond: 500,
+    faults: 8,
     signal: t.signal,
   })
   t.diagnostic(JSON.stringify(report))
@@ -84,7 +99,10 @@ test('a full outbox gives way in the stated order, and the hub learns exactly wh
   const folder = await mkdtemp(join(memoryOrTmp, 'faults-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const report = await runFullDisk({
-    ...{ folder, what: 'bound', events: 14_000, eventsPerSecond: 5000 },
+    folder,
+    what: 'bound',
+    events: 14_000,
+    eventsPerSecond: 5000,
     signal: t.signal,
   })
   t.diagnostic(JSON.stringify(report))

@@ -44,7 +44,10 @@ export async function runFullDisk(options: FullDiskOptions): Promise<FullDiskRep
   const hub = stack.use(await startHub({ dataDir: join(folder, 'hub') }))
   const agent = stack.use(
     await startAgent({
-      ...{ hub, deviceId: 'box', dataDir, ledgerFolder: join(folder, 'ledger') },
+      hub,
+      deviceId: 'box',
+      dataDir,
+      ledgerFolder: join(folder, 'ledger'),
       eventsPerSecond: options.eventsPerSecond,
       file: {
         health: { intervalMs: 1000 },

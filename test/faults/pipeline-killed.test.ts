@@ -32,16 +32,25 @@ import { type HubProcess, startHub } from './hub-process.ts'
 
 const path = '/api/pipelines/corners'
 const requestOf = (steps: number): PipelineRequest => ({
-  ...{ dataset: 'corners', freeze: { holdout: 0.3, validation: 0 }, compile: null },
+  dataset: 'corners',
+  freeze: { holdout: 0.3, validation: 0 },
+  compile: null,
   train: {
     from: 'new:mnist-cnn',
     recipe: {
-      ...{ steps, batch: 16, threads: 1, workers: 1 },
-      ...{ checkpointEvery: Math.ceil(steps / 8), evaluateEvery: steps },
+      steps,
+      batch: 16,
+      threads: 1,
+      workers: 1,
+      checkpointEvery: Math.ceil(steps / 8),
+      evaluateEvery: steps,
     },
   },
   rollout: {
-    ...{ stages: [{ share: 1, soakMs: 0 }], rate: quick.rate, care: quick.care, jitterMs: 0 },
+    stages: [{ share: 1, soakMs: 0 }],
+    rate: quick.rate,
+    care: quick.care,
+    jitterMs: 0,
   },
 })
 
@@ -55,7 +64,11 @@ async function enrol(t: TestContext, hub: HubProcess, deviceId: string): Promise
   const connect = async (options: IClientOptions = {}): Promise<MqttClient> => {
     const { certificate: cert, ca, mqttUrl } = enrolment
     const client = await mqtt.connectAsync(mqttUrl, {
-      ...{ key, cert, ca, clientId: deviceId, reconnectPeriod: 0 },
+      key,
+      cert,
+      ca,
+      clientId: deviceId,
+      reconnectPeriod: 0,
       ...options,
     })
     t.after(() => client.end(true))
@@ -138,7 +151,8 @@ async function assertOnce(hub: HubProcess, heard: readonly SimulatedBox[]): Prom
 }
 
 test('a hub that is killed at every step of a round goes on with it, and does nothing twice', {
-  ...{ timeout: 900_000, ...needs('time') },
+  timeout: 900_000,
+  ...needs('time'),
 }, async (t) => {
   const seed = Number(process.env.EDGELOOP_SEED ?? Date.now() % 1_000_000)
   t.diagnostic(`EDGELOOP_SEED=${seed}`)
@@ -190,7 +204,8 @@ test('a hub that is killed at every step of a round goes on with it, and does no
 })
 
 test('of two hubs on one PostgreSQL one is killed in the middle of a training, and the other ends the round', {
-  ...{ timeout: 900_000, ...needs('mosquitto', 'postgresql', 'time') },
+  timeout: 900_000,
+  ...needs('mosquitto', 'postgresql', 'time'),
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-killed-'))
   const [firstDir, secondDir, files] = ['first', 'second', 'broker'].map((name) =>

@@ -106,7 +106,8 @@ export class World {
     const make = (count: number) => Array.from({ length: count }, () => makeKey().key)
     this.#keys = { root: make(3), targets: make(1), snapshot: make(1), timestamp: make(1) }
     const root = makeRoot({
-      ...{ fleet: 'here', expiresAt: startsAt + 365 * dayMs },
+      fleet: 'here',
+      expiresAt: startsAt + 365 * dayMs,
       roles: {
         root: this.#role('root', 2),
         targets: this.#role('targets'),
@@ -151,23 +152,29 @@ export class World {
         chunks.push(digestOf(way.bytes.subarray(from, from + chunkBytes)))
       }
       return {
-        ...{ codec: way.codec, digest, lengthBytes: way.bytes.length, chunks },
+        codec: way.codec,
+        digest,
+        lengthBytes: way.bytes.length,
+        chunks,
         ...(way.baseDigest !== undefined && { baseDigest: way.baseDigest }),
       }
     })
     const manifest = {
-      ...{
-        spec: 'edgeloop-manifest/1',
-        fleet: 'here',
-        targets: [target],
-        name: modelName,
-        version,
-      },
-      ...{ scaleEpoch: 0, createdAt: new Date(startsAt).toISOString() },
+      spec: 'edgeloop-manifest/1',
+      fleet: 'here',
+      targets: [target],
+      name: modelName,
+      version,
+      scaleEpoch: 0,
+      createdAt: new Date(startsAt).toISOString(),
       expiresAt: new Date(startsAt + 300 * dayMs).toISOString(),
-      ...{ agentMin: '0.1.0', runtime: { name: 'onnxruntime', opsetMax: 21 } },
+      agentMin: '0.1.0',
+      runtime: { name: 'onnxruntime', opsetMax: 21 },
       file: { digest: digestOf(file), lengthBytes: file.length },
-      ...{ encodings: ways, layout: 'yolox', labels: ['bolt', 'nut'], description: '' },
+      encodings: ways,
+      layout: 'yolox',
+      labels: ['bolt', 'nut'],
+      description: '',
       golden,
       limits: { memoryBytesMax: 1e9, loadMsMax: 10_000, inferenceMsMax: 1000 },
       ...change,
@@ -192,7 +199,10 @@ export class World {
       this.#keys.snapshot,
     )
     const timestamp = makeTimestamp({
-      ...{ version, signedAt: startsAt, expiresAt: startsAt + 30 * dayMs, bundle: false },
+      version,
+      signedAt: startsAt,
+      expiresAt: startsAt + 30 * dayMs,
+      bundle: false,
       snapshot: { version, bytes: snapshot },
     })
     this.#files.set(`${version}.targets.json`, targets)
@@ -205,7 +215,9 @@ export class World {
   /** All of it as one file, for where no hub is. */
   async bundle(): Promise<Uint8Array> {
     const part = (name: string, bytes: Uint8Array) => ({
-      ...{ name, lengthBytes: bytes.length, bytes: [bytes] },
+      name,
+      lengthBytes: bytes.length,
+      bytes: [bytes],
     })
     const pieces = writeBundle([
       ...[...this.#files].map(([name, bytes]) => part(`trust/${name}`, bytes)),
@@ -227,12 +239,19 @@ export class World {
   offer(version: number, of: Partial<Offer> = {}): Offer {
     const bytes = this.#manifests.get(version) as Uint8Array
     return {
-      ...{ rolloutId: rolloutOf(version), name: modelName, version, act: 'update', attempt: 1 },
+      rolloutId: rolloutOf(version),
+      name: modelName,
+      version,
+      act: 'update',
+      attempt: 1,
       manifest: {
         path: manifestPath(modelName, version, target),
-        ...{ digest: digestOf(bytes), lengthBytes: bytes.length },
+        digest: digestOf(bytes),
+        lengthBytes: bytes.length,
       },
-      ...{ care: careDefaults, jitterMs: 0, mirrors: [] },
+      care: careDefaults,
+      jitterMs: 0,
+      mirrors: [],
       ...of,
     }
   }
@@ -256,9 +275,19 @@ export type Manners = Readonly<
 >
 
 export const comparison: Comparison = {
-  ...{ frames: 200, agreement: 0.9, latencyP95Ms: 10, activeLatencyP95Ms: 10 },
-  ...{ detections: 2, activeDetections: 2, confidence: 0.8, activeConfidence: 0.8 },
-  ...{ countDrift: 0, confidenceDrift: 0, memoryBytes: 1e8, crashes: 0, streams: ['s1'] },
+  frames: 200,
+  agreement: 0.9,
+  latencyP95Ms: 10,
+  activeLatencyP95Ms: 10,
+  detections: 2,
+  activeDetections: 2,
+  confidence: 0.8,
+  activeConfidence: 0.8,
+  countDrift: 0,
+  confidenceDrift: 0,
+  memoryBytes: 1e8,
+  crashes: 0,
+  streams: ['s1'],
 }
 
 /** Media processes that do what they are told, and open nothing that is not whole. */
@@ -348,14 +377,12 @@ export class Life {
     const box = { targets: ['linux-x64-vnni', target], agentVersion: '0.1.0' }
     const now = () => startsAt + dayMs + clock
     const parts: UpdateParts = {
-      ...{
-        disk,
-        host,
-        box,
-        hub: world.hub,
-        keepsEncodings: true,
-        random: randomFrom(options.seed),
-      },
+      disk,
+      host,
+      box,
+      hub: world.hub,
+      keepsEncodings: true,
+      random: randomFrom(options.seed),
       carried: (rolloutId) => (carried?.rolloutId === rolloutId ? carried.supply : undefined),
       mirror: () => world.hub,
       refreshTrust: (signal) =>

@@ -51,7 +51,8 @@ export function drawnCourse(options: CourseOptions): Course {
   const frames = drawnFrames(boxes, random)
   const box = new DrawnBox(() => timed(frames.next().value, options))
   const before = (['downloading', 'verified', 'staged'] as const).map((state) => ({
-    ...{ state, afterMs: stepMs },
+    state,
+    afterMs: stepMs,
   }))
   if (fault === 'leaks') return [...before, failed('probe-memory')]
   const begun = [
@@ -225,8 +226,11 @@ class Seen {
       activeDetections: active.detections / frames,
       confidence: Math.min(1, confidence(candidate)),
       activeConfidence: Math.min(1, confidence(active)),
-      ...{ countDrift: this.#drift.counts, confidenceDrift: this.#drift.confidence },
-      ...{ memoryBytes: 1e8, crashes: 0, streams: ['gate'] },
+      countDrift: this.#drift.counts,
+      confidenceDrift: this.#drift.confidence,
+      memoryBytes: 1e8,
+      crashes: 0,
+      streams: ['gate'],
     }
   }
 }

@@ -76,8 +76,13 @@ export function gateFigures(
 ): GateFigures {
   const random = randomOf(seed)
   const plan: RolloutPlan = {
-    ...{ ...planDefaults, name: 'parts', version: 1, select: { all: true }, windows: [] },
-    ...{ stages: stageDefaults(stageSizes[0]), care: careDefaults },
+    ...planDefaults,
+    name: 'parts',
+    version: 1,
+    select: { all: true },
+    windows: [],
+    stages: stageDefaults(stageSizes[0]),
+    care: careDefaults,
   }
   const devices = stageSizes.reduce((sum, size) => sum + size)
   const pool = Array.from({ length: Math.min(poolMax, rollouts * devices) }, () =>
@@ -92,8 +97,14 @@ export function gateFigures(
   const ends = Array.from({ length: rollouts }, () => simulateRollout(plan, stageSizes, courseOf))
   const count = (end: Simulated['end']) => ends.filter((one) => one.end === end).length
   return {
-    ...{ what, good, rollouts, refusals, updates: pool.length },
-    ...{ complete: count('complete'), stopped: count('stopped'), held: count('held') },
+    what,
+    good,
+    rollouts,
+    refusals,
+    updates: pool.length,
+    complete: count('complete'),
+    stopped: count('stopped'),
+    held: count('held'),
     stoppedInCanary: ends.filter(({ end, stage }) => end === 'stopped' && stage === 0).length,
     touchedMost: Math.max(...ends.map(({ touched }) => touched)),
     leftMost: Math.max(...ends.map(({ left }) => left)),

@@ -83,7 +83,10 @@ async function onScenes(folders: { again?: string | undefined; worse?: string | 
 async function onClips(compiled: string): Promise<void> {
   const file = join(material, 'models', 'yolox_nano_416.onnx')
   const sources = [file, compiled].map((one) => ({
-    ...{ name: 'yolox', file: one, layout: 'yolox', labels: 'coco' },
+    name: 'yolox',
+    file: one,
+    layout: 'yolox',
+    labels: 'coco',
   }))
   for (const clip of ['vehicle-counting.mp4', 'one-by-one-person-detection.mp4']) {
     const [active = [], candidate = []] = await Promise.all(

@@ -58,7 +58,11 @@ async function start(order: Extract<BoxesOrder, { kind: 'start' }>): Promise<voi
     const deviceUrl = `https://localhost:${proxy.port}`
     const box = new SimulatedBox({
       identity: { ...one, deviceUrl },
-      ...{ own, targets, lossShare, beatMs, random },
+      own,
+      targets,
+      lossShare,
+      beatMs,
+      random,
       conductOf: (version) => conducts[version] ?? 'good',
     })
     boxes.push(box)
@@ -78,7 +82,8 @@ function tell(): void {
     fromHub: sum(({ updates }) =>
       updates.updates.reduce((all, { bytes }) => all + bytes.fromHub, 0),
     ),
-    ...{ wireBytes: proxy?.bytesToBoxes ?? 0, cuts: proxy?.cuts ?? 0 },
+    wireBytes: proxy?.bytesToBoxes ?? 0,
+    cuts: proxy?.cuts ?? 0,
     messages: sum(({ figures }) => figures.messages),
     messagesLost: sum(({ figures }) => figures.messagesLost),
     connections: sum(({ figures }) => figures.connections),

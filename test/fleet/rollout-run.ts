@@ -97,8 +97,10 @@ export async function runRollout(options: RunOptions): Promise<RunFigures> {
       own: { name: fleetModel.name, digest: own.version.digest, bytes: before },
       targets: [target],
       conducts: { [next.version.version]: options.conduct ?? 'good' },
-      ...{ lossShare: options.lossShare, cutShare: options.cutShare },
-      ...{ transferBytes: best.lengthBytes, seed: options.seed + from },
+      lossShare: options.lossShare,
+      cutShare: options.cutShare,
+      transferBytes: best.lengthBytes,
+      seed: options.seed + from,
       beatMs: boxes > 100 ? 10_000 : 1000,
     }
     team.send(order)
@@ -120,7 +122,10 @@ export async function runRollout(options: RunOptions): Promise<RunFigures> {
 
   const startedAt = performance.now()
   const { rollout } = await hub.api<RolloutDetail>('POST', '/api/rollouts', {
-    ...{ name: fleetModel.name, version, select: { all: true }, care },
+    name: fleetModel.name,
+    version,
+    select: { all: true },
+    care,
     stages: [
       { name: 'canary', share: 0.01, devicesMin: 10, soakMs: 2000 },
       { name: '5 %', share: 0.05, soakMs: 2000 },
@@ -128,7 +133,8 @@ export async function runRollout(options: RunOptions): Promise<RunFigures> {
       { name: '100 %', share: 1, soakMs: 0 },
     ],
     rate: { perMinute: 6000, doubledAfter: 0, perMinuteMax: 6000 },
-    ...{ jitterMs: 2000, reachableMs: 30_000 },
+    jitterMs: 2000,
+    reachableMs: 30_000,
   })
   let awaySeconds = 0
   let said = ''
@@ -154,18 +160,25 @@ export async function runRollout(options: RunOptions): Promise<RunFigures> {
   const whole = published.encodings.find(({ codec }) => codec === 'zstd')?.lengthBytes ?? 0
   const { counts, state, why, stage } = ended
   return {
-    ...{ boxes, state, why, stage, seconds: round(seconds) },
-    ...{ committed: counts.committed + counts.confirmed, confirmed: counts.confirmed },
+    boxes,
+    state,
+    why,
+    stage,
+    seconds: round(seconds),
+    committed: counts.committed + counts.confirmed,
+    confirmed: counts.confirmed,
     running: sum(({ running }) => running[next.version.digest] ?? 0),
     bytesOverIdeal: Math.round((sum(({ fromHub }) => fromHub) / ideal) * 10_000) / 10_000,
-    ...{ idealMb: round(ideal / 1e6), fetchedMb: round(sum(({ fromHub }) => fromHub) / 1e6) },
+    idealMb: round(ideal / 1e6),
+    fetchedMb: round(sum(({ fromHub }) => fromHub) / 1e6),
     wireMb: round(sum(({ wireBytes }) => wireBytes) / 1e6),
     wholeMb: round((boxes * whole) / 1e6),
     cuts: sum(({ cuts }) => cuts),
     messages: sum(({ messages }) => messages),
     messagesLost: sum(({ messagesLost }) => messagesLost),
     connections: sum(({ connections }) => connections),
-    ...{ awaySeconds: round(awaySeconds), hubRssMb: Math.round(rssPeakBytes / 1e6) },
+    awaySeconds: round(awaySeconds),
+    hubRssMb: Math.round(rssPeakBytes / 1e6),
   }
 }
 
@@ -280,6 +293,8 @@ class HubUnderTest {
 }
 
 const orderOf = (dataDir: string): HubOrder => ({
-  ...{ kind: 'open', dataDir, models: true },
+  kind: 'open',
+  dataDir,
+  models: true,
   downloads: { max: 256 },
 })

@@ -65,18 +65,38 @@ class Simulation {
     this.#boxes = stageSizes
       .flatMap((size, stage) => Array.from({ length: size }, () => stage))
       .map((stage, index) => ({
-        ...{ deviceId: `box-${index}`, stage, state: 'waiting', since: 0 },
-        ...{ offeredAt: null, contactAt: null, confirmedAt: null, goingBack: false, code: null },
-        ...{ current: true, digest: newDigest, afterSequence: 0 },
+        deviceId: `box-${index}`,
+        stage,
+        state: 'waiting',
+        since: 0,
+        offeredAt: null,
+        contactAt: null,
+        confirmedAt: null,
+        goingBack: false,
+        code: null,
+        current: true,
+        digest: newDigest,
+        afterSequence: 0,
         running: { digest: oldDigest, version: 0, sequence: 1 },
-        ...{ shadow: null, probation: null, online: true, lastSeenAt: 0, zone: 'Etc/UTC' },
+        shadow: null,
+        probation: null,
+        online: true,
+        lastSeenAt: 0,
+        zone: 'Etc/UTC',
       }))
     this.#rollout = {
-      ...{ state: 'queued', stage: 0, plan, scope: plan.onStop, integrityElsewhere: [] },
+      state: 'queued',
+      stage: 0,
+      plan,
+      scope: plan.onStop,
+      integrityElsewhere: [],
       stages: [...plan.stages, undefined].map(() => ({
-        ...{ startedAt: null, approved: false, regardless: false },
+        startedAt: null,
+        approved: false,
+        regardless: false,
       })),
-      ...{ held: null, busy: false },
+      held: null,
+      busy: false,
     }
   }
 
@@ -177,12 +197,17 @@ class Simulation {
         const sequence = (before.running?.sequence ?? 0) + 1
         const runsNew = state === 'activating' || state === 'probation' || state === 'committed'
         return {
-          ...{ ...before, state, since: this.#now, code: code ?? null },
+          ...before,
+          state,
+          since: this.#now,
+          code: code ?? null,
           ...(shadow && { shadow }),
           ...(probation && { probation }),
           ...(state === 'committed' && { afterSequence: sequence }),
           running: {
-            ...{ digest: runsNew ? newDigest : oldDigest, version: runsNew ? 1 : 0, sequence },
+            digest: runsNew ? newDigest : oldDigest,
+            version: runsNew ? 1 : 0,
+            sequence,
           },
         }
       })
@@ -219,7 +244,10 @@ class Simulation {
 
   #ended(end: Simulated['end']): Simulated {
     return {
-      ...{ end, stage: this.#rollout.stage, why: this.#why, lastedMs: this.#now },
+      end,
+      stage: this.#rollout.stage,
+      why: this.#why,
+      lastedMs: this.#now,
       touched: this.#touched.size,
       left: this.#boxes.filter(({ running }) => running?.digest === newDigest).length,
     }

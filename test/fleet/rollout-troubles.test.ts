@@ -56,7 +56,9 @@ async function openFleet(t: TestContext, stage: Stage, name: string, count: numb
       own: { name: fleetModel.name, digest: own.digest, bytes: before },
       targets: ['linux-x64'],
       conductOf: () => 'good',
-      ...{ lossShare: 0, beatMs: 500, random },
+      lossShare: 0,
+      beatMs: 500,
+      random,
     })
     boxes.push(box)
     box.start()
@@ -69,8 +71,13 @@ async function openFleet(t: TestContext, stage: Stage, name: string, count: numb
   }, soon)
   const create = async (plan: object): Promise<string> => {
     const { rollout } = await json<RolloutDetail>(hub, 'POST', '/api/rollouts', {
-      ...{ name: fleetModel.name, version: next.version, select: { devices } },
-      ...{ care, rate: quick, jitterMs: 0, ...plan },
+      name: fleetModel.name,
+      version: next.version,
+      select: { devices },
+      care,
+      rate: quick,
+      jitterMs: 0,
+      ...plan,
     })
     return rollout.rolloutId
   }

@@ -9,8 +9,14 @@ test('a fleet gets a model stage by stage, whatever is cut, lost or killed', asy
   const seed = Date.now() % 2 ** 31
   t.diagnostic(`seed ${seed}`)
   const figures = await runRollout({
-    ...{ boxes, seed, kill: true, cutShare: 0.3, lossShare: 0.02, scale: 1 },
-    ...{ say: (text) => t.diagnostic(text), signal: t.signal },
+    boxes,
+    seed,
+    kill: true,
+    cutShare: 0.3,
+    lossShare: 0.02,
+    scale: 1,
+    say: (text) => t.diagnostic(text),
+    signal: t.signal,
   })
   t.diagnostic(JSON.stringify(figures))
   assert.deepEqual([figures.state, figures.committed, figures.running], ['complete', boxes, boxes])

@@ -72,7 +72,8 @@ export class ScriptedHost implements ModelHost {
     signal: AbortSignal,
   ): Promise<Verdict> {
     return await this.#look('probation', candidate, care, told, {
-      ...{ lastsMs: care.probationMs, signal },
+      lastsMs: care.probationMs,
+      signal,
     })
   }
 
@@ -109,10 +110,17 @@ export class ScriptedHost implements ModelHost {
     const activeLatencyP95Ms = about(inferenceMs, 1)
     const latencyP95Ms = activeLatencyP95Ms * (conduct === 'slow' ? 2 : about(1, 0.05))
     return {
-      ...{ frames: framesSeen, latencyP95Ms, activeLatencyP95Ms },
+      frames: framesSeen,
+      latencyP95Ms,
+      activeLatencyP95Ms,
       agreement: conduct === 'worse' ? about(0.3, 0.1) : about(0.92, 0.05),
-      ...{ detections: 3, activeDetections: 3, confidence: 0.8, activeConfidence: 0.8 },
-      ...{ countDrift: about(0, 1), confidenceDrift: about(0, 1), memoryBytes },
+      detections: 3,
+      activeDetections: 3,
+      confidence: 0.8,
+      activeConfidence: 0.8,
+      countDrift: about(0, 1),
+      confidenceDrift: about(0, 1),
+      memoryBytes,
       crashes: conduct === 'crashes' ? 1 : 0,
       streams: ['gate'],
     }

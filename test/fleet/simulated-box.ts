@@ -81,7 +81,9 @@ export class SimulatedBox {
     return {
       bootId: this.#bootId,
       running: this.host.running().map(({ name, digest }) => ({
-        ...{ name, digest, version: updater?.versionOf(name, digest) ?? 0 },
+        name,
+        digest,
+        version: updater?.versionOf(name, digest) ?? 0,
       })),
       updates: updater?.told ?? [],
     }
@@ -118,7 +120,10 @@ export class SimulatedBox {
   #parts(hub: UpdateParts['hub'], refreshTrust: UpdateParts['refreshTrust']): UpdateParts {
     const { own, targets, random } = this.#options
     return {
-      ...{ disk: this.disk, host: this.host, hub, refreshTrust },
+      disk: this.disk,
+      host: this.host,
+      hub,
+      refreshTrust,
       box: { targets, agentVersion },
       mirror: () => hub,
       rebuild: rebuildOnce,
@@ -127,7 +132,9 @@ export class SimulatedBox {
       keepsEncodings: false,
       onChange: () => this.#changed.resolve(),
       log: quiet,
-      ...{ now: Date.now, monotonicMs: () => performance.now(), random },
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      random,
       sleep: async (ms, signal) => void (await sleep(ms, undefined, { signal })),
     }
   }
@@ -150,7 +157,8 @@ export class SimulatedBox {
     const broken = new AbortController()
     const at = () => new Date().toISOString()
     using session = await openSession({
-      ...{ identity, signal: AbortSignal.any([signal, broken.signal]) },
+      identity,
+      signal: AbortSignal.any([signal, broken.signal]),
       lastWill: { state: 'offline', at: at(), bootId: this.#bootId },
       onMessage: (name, payload) => this.#hear(name, payload, broken),
     })
@@ -198,9 +206,17 @@ export class SimulatedBox {
     const now = new Date().toISOString()
     const stream = { streamId: 'gate', name: 'Gate', source: 'rtsp://10.0.0.8/stream1', reason: '' }
     return {
-      ...{ at: now, bootId: this.#bootId, startedAt: now, agentVersion, targets: [...targets] },
-      ...{ platform: 'linux x64', cpu: 'simulated', cores: 4, memoryBytes: 8e9 },
-      ...{ configVersion: 0, models: [] },
+      at: now,
+      bootId: this.#bootId,
+      startedAt: now,
+      agentVersion,
+      targets: [...targets],
+      platform: 'linux x64',
+      cpu: 'simulated',
+      cores: 4,
+      memoryBytes: 8e9,
+      configVersion: 0,
+      models: [],
       streams: [{ ...stream, state: 'live', since: now }],
     }
   }

@@ -175,10 +175,21 @@ test(
       writer
         .insertInto('artifact_publication')
         .values({
-          ...{ name: 'parts', version: 1, target: 'any', targets: '["any"]', artifact_id: null },
-          ...{ manifest_digest: '0'.repeat(64), manifest_bytes: 1, file_digest: 'f'.repeat(64) },
-          ...{ file_bytes: 1, encodings: '[]', scale_epoch: 0, scales_digest: '', expires_at: 1 },
-          ...{ author: 'local', published_at: 1 },
+          name: 'parts',
+          version: 1,
+          target: 'any',
+          targets: '["any"]',
+          artifact_id: null,
+          manifest_digest: '0'.repeat(64),
+          manifest_bytes: 1,
+          file_digest: 'f'.repeat(64),
+          file_bytes: 1,
+          encodings: '[]',
+          scale_epoch: 0,
+          scales_digest: '',
+          expires_at: 1,
+          author: 'local',
+          published_at: 1,
         })
         .execute(),
     )
@@ -207,7 +218,10 @@ test(
     const device = await hub.enrol('gate')
     const client = await device.connect()
     const said: Updates = {
-      ...{ at: new Date().toISOString(), bootId: randomUUID(), sequence: 1, updates: [] },
+      at: new Date().toISOString(),
+      bootId: randomUUID(),
+      sequence: 1,
+      updates: [],
       running: [{ name: 'parts', version: 0, digest: digestOf(own) }],
     }
     const topic = topicFor('updates', device)
@@ -227,10 +241,18 @@ test(
       writer
         .insertInto('artifact')
         .values({
-          ...{ artifact_id: randomUUID(), name: 'parts', version: 1, target: 'linux-x64-vnni' },
-          ...{ chosen: 'fp32', digest: digestOf(compiled), size_bytes: compiled.length },
-          ...{ manifest_digest: digestOf(manifest), report_digest: digestOf(manifest) },
-          ...{ candidates: '[]', job_id: randomUUID(), created_at: 1 },
+          artifact_id: randomUUID(),
+          name: 'parts',
+          version: 1,
+          target: 'linux-x64-vnni',
+          chosen: 'fp32',
+          digest: digestOf(compiled),
+          size_bytes: compiled.length,
+          manifest_digest: digestOf(manifest),
+          report_digest: digestOf(manifest),
+          candidates: '[]',
+          job_id: randomUUID(),
+          created_at: 1,
         })
         .execute(),
     )
@@ -303,7 +325,12 @@ async function get(
   method = 'GET',
 ) {
   const sent = request(enrolment.deviceUrl + path, {
-    ...{ method, headers, key, cert: enrolment.certificate, ca: enrolment.ca, agent: false },
+    method,
+    headers,
+    key,
+    cert: enrolment.certificate,
+    ca: enrolment.ca,
+    agent: false,
   })
   sent.end()
   const [reply] = (await once(sent, 'response')) as [IncomingMessage]

@@ -79,7 +79,9 @@ test(
     assert.ok(other)
     const demo = await readFile(demoModelFile)
     await json(hub, '/api/models', 'POST', {
-      ...{ name: 'other', ...demoModel, uploadId: await uploadTo(hub, demo) },
+      name: 'other',
+      ...demoModel,
+      uploadId: await uploadTo(hub, demo),
     })
     const jobId = await addRunningJob(hub)
     const samples = await addDataset(hub, 'set', 2)
@@ -149,7 +151,8 @@ test(
       runAdd: {
         body: {
           dataset: { name: 'learned', version: 1 },
-          ...{ parent: 'new:lenet', recipe: { steps: 1 } },
+          parent: 'new:lenet',
+          recipe: { steps: 1 },
         },
       },
       searchAdd: {
@@ -205,8 +208,13 @@ test(
         body: {
           answers: [
             {
-              ...{ answerId: randomUUID(), taskId: 1, revision: 0, verdict: 'skip' },
-              ...{ annotations: [], lookedMs: 0, edits: 0 },
+              answerId: randomUUID(),
+              taskId: 1,
+              revision: 0,
+              verdict: 'skip',
+              annotations: [],
+              lookedMs: 0,
+              edits: 0,
             },
           ],
         },
@@ -408,9 +416,21 @@ async function addRunningJob(hub: TestHub): Promise<string> {
     await writer
       .insertInto('job')
       .values({
-        ...{ job_id: jobId, kind: 'compile', subject: 'else/1', request: '{}', state: 'running' },
-        ...{ progress: 0, step: '', error: '', cancelling: 0, attempts: 1, worker: 'elsewhere' },
-        ...{ lease_until: Date.now() + dayMs, author: 'owner', created_at: 1, started_at: 1 },
+        job_id: jobId,
+        kind: 'compile',
+        subject: 'else/1',
+        request: '{}',
+        state: 'running',
+        progress: 0,
+        step: '',
+        error: '',
+        cancelling: 0,
+        attempts: 1,
+        worker: 'elsewhere',
+        lease_until: Date.now() + dayMs,
+        author: 'owner',
+        created_at: 1,
+        started_at: 1,
         ended_at: null,
       })
       .execute()

@@ -143,7 +143,12 @@ async function report(
   await client.subscribeAsync(topicFor('acknowledged', device), { qos: 1 })
   const at = new Date().toISOString()
   const entries = sequences.map((sequence) => ({
-    ...{ sequence, kind: 'alarm', at, code: 'diskFull', active: true, text: '' },
+    sequence,
+    kind: 'alarm',
+    at,
+    code: 'diskFull',
+    active: true,
+    text: '',
   }))
   const batch = JSON.stringify({ bootId, acknowledgedThrough: 0, entries })
   await client.publishAsync(topicFor('events', device), batch, { qos: 1 })

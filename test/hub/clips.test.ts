@@ -27,8 +27,13 @@ const video = videoOf()
 const clipDigest = digestOf(video)
 
 const appeared = (atMs: number, streamId = 'cam') => ({
-  ...{ kind: 'appeared', at: at(atMs), streamId, trackId: 1, label: 'person' },
-  ...{ score: 0.9, box: [0, 0, 1, 1] },
+  kind: 'appeared',
+  at: at(atMs),
+  streamId,
+  trackId: 1,
+  label: 'person',
+  score: 0.9,
+  box: [0, 0, 1, 1],
 })
 const recorded = (
   fromMs: number,
@@ -36,8 +41,15 @@ const recorded = (
   clip = clipDigest,
   sizeBytes = video.length,
 ) => ({
-  ...{ kind: 'clip', at: at(throughMs), startedAt: at(fromMs), durationMs: throughMs - fromMs },
-  ...{ streamId: 'cam', clip, sizeBytes, width: 320, height: 180 },
+  kind: 'clip',
+  at: at(throughMs),
+  startedAt: at(fromMs),
+  durationMs: throughMs - fromMs,
+  streamId: 'cam',
+  clip,
+  sizeBytes,
+  width: 320,
+  height: 180,
 })
 
 /** A device that is connected, has said `events`, and hears what is wanted of its clips. */

@@ -214,7 +214,14 @@ function reportOf(fields: Partial<Reported>): Reported {
     at: now(),
     bootId: randomUUID(),
     startedAt: now(),
-    ...{ agentVersion: '1', platform: 'linux', cpu: 'x', cores: 2, memoryBytes: 1 },
-    ...{ configVersion: 0, streams: [], models: [], ...fields },
+    agentVersion: '1',
+    platform: 'linux',
+    cpu: 'x',
+    cores: 2,
+    memoryBytes: 1,
+    configVersion: 0,
+    streams: [],
+    models: [],
+    ...fields,
   }
 }

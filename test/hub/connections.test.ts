@@ -50,7 +50,8 @@ async function come(device: TestDevice) {
   const client = await device.connect()
   const status = { state: 'online', at: new Date().toISOString(), bootId: randomUUID() }
   await client.publishAsync(topicFor('status', device), JSON.stringify(status), {
-    ...{ qos: 1, retain: true },
+    qos: 1,
+    retain: true,
   })
   return client
 }

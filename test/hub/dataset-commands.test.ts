@@ -39,8 +39,13 @@ test('a folder goes to the hub, again costs nothing, and is frozen', {
   assert.match(first.stderr, /alone\.xml: there is no image/)
   const { bytes, ...sent } = JSON.parse(first.out) as Record<string, number>
   assert.deepEqual(sent, {
-    ...{ dataset: 'parts', problems: 1, samples: 10 },
-    ...{ added: 10, changed: 0, unchanged: 0, pictures: 10 },
+    dataset: 'parts',
+    problems: 1,
+    samples: 10,
+    added: 10,
+    changed: 0,
+    unchanged: 0,
+    pictures: 10,
   })
   assert.ok(Number(bytes) > 1000)
   const again = await run('import', folder, '--name', 'parts')
@@ -84,7 +89,8 @@ test('what cannot be sent says why', { timeout: 60_000, ...needs('time') }, asyn
 })
 
 test('a frozen version goes to a labelling tool and comes back mended, with where it was taken', {
-  ...{ timeout: 300_000, ...needs('time') },
+  timeout: 300_000,
+  ...needs('time'),
 }, async (t) => {
   const hub = await openTestHub(t)
   const samples = await addDataset(hub, 'parts', 4)

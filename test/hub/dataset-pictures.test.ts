@@ -78,13 +78,23 @@ test(
     const snapshot = await device.snapshot(jpeg)
     const at = new Date(Date.now() - 60_000).toISOString()
     const part = (label: string, box: [number, number, number, number]) => ({
-      ...{ label, box, score: 0.9, colour: '#345' },
+      label,
+      box,
+      score: 0.9,
+      colour: '#345',
     })
     const bolt = appeared(part('bolt', [0.1, 0.1, 0.2, 0.2]), at, 1, snapshot)
     const nut = appeared(part('nut', [0.5, 0.5, 0.25, 0.25]), at, 2, snapshot)
     const left: NewEvent = {
-      ...{ kind: 'left', at, streamId: 'belt', trackId: 1, label: 'bolt', score: 0.9, frames: 3 },
-      ...{ box: [0.8, 0.8, 0.1, 0.1], appearedAt: at },
+      kind: 'left',
+      at,
+      streamId: 'belt',
+      trackId: 1,
+      label: 'bolt',
+      score: 0.9,
+      frames: 3,
+      box: [0.8, 0.8, 0.1, 0.1],
+      appearedAt: at,
       best: { at, box: [0.1, 0.1, 0.2, 0.2], score: 0.9, snapshot },
     }
     const never = appeared(part('bolt', [0, 0, 1, 1]), at, 3, digestOf(Buffer.from('never sent')))

@@ -49,7 +49,10 @@ test('pictures come in packs, each once, and are what their digest says', wide, 
   }
   const grey = new Uint8Array(6).map((_, at) => at * 40)
   const raw = {
-    ...{ digest: digestOf(grey), bytes: grey, width: 3, height: 2 },
+    digest: digestOf(grey),
+    bytes: grey,
+    width: 3,
+    height: 2,
     form: 'raw-grey',
   } as const
   assert.equal((await sendPack(hub, writePack([raw]))).status, 200)

@@ -38,7 +38,8 @@ export async function uploadTo(
     body: string | Buffer<ArrayBuffer>,
   ) => {
     const reply = await fetch(hub.hub.urls.browser + path, {
-      ...{ method, body },
+      method,
+      body,
       headers: { ...who, 'content-type': type },
     })
     assert.ok(reply.ok, `${method} ${path}: ${reply.status}`)
@@ -85,12 +86,29 @@ export async function addSnapshots(hub: TestHub, device: TestDevice, count: numb
       const at = Date.now() - count + i
       const [kind, streamId, label, score] = ['appeared', 'north', 'gear', 0.9] as const
       const event: Event = {
-        ...{ sequence: i + 1, kind, at: new Date(at).toISOString(), streamId, label, score },
-        ...{ trackId: i + 1, box: [0.4, 0.4, 0.1, 0.1], snapshot },
+        sequence: i + 1,
+        kind,
+        at: new Date(at).toISOString(),
+        streamId,
+        label,
+        score,
+        trackId: i + 1,
+        box: [0.4, 0.4, 0.1, 0.1],
+        snapshot,
       }
       return {
-        ...{ event_id: Number(last ?? 0) + i + 1, device_key, boot_key, sequence: i + 1, kind, at },
-        ...{ received_at: at, historical: 0, stream_id: streamId, label, score, snapshot },
+        event_id: Number(last ?? 0) + i + 1,
+        device_key,
+        boot_key,
+        sequence: i + 1,
+        kind,
+        at,
+        received_at: at,
+        historical: 0,
+        stream_id: streamId,
+        label,
+        score,
+        snapshot,
         data: JSON.stringify(event),
       }
     })

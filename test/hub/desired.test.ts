@@ -69,7 +69,9 @@ test('clips of a stream with masks are refused', async (t) => {
   assert.match(((await refused.json()) as Problem).detail, /clips cannot be recorded with masks/)
   assert.equal((await put(masked)).status, 200)
   const added = await hub.api('POST', '/api/devices/gate/streams', {
-    ...{ ...masked, streamId: 'two', clips: {} },
+    ...masked,
+    streamId: 'two',
+    clips: {},
   })
   assert.equal(added.status, 400)
 })

@@ -86,7 +86,9 @@ test('what was set on many is taken back, but for who was edited since', async (
   )
   assert.deepEqual([undone.changed, undone.unchanged, undone.failed], [1, 0, 2])
   assert.deepEqual(undone.devices[0], {
-    ...{ deviceId: 'a', outcome: 'changed', text: 'version 1 again' },
+    deviceId: 'a',
+    outcome: 'changed',
+    text: 'version 1 again',
     undo: { version: 3, to: 2 },
   })
   assert.match(undone.devices[1]?.text ?? '', /Cannot replace version 2: the newest is 3/)

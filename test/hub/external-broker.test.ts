@@ -36,8 +36,12 @@ test(
     await t.waitFor(async () => assert.equal((await row(hub)).connectivity, 'online'), patience)
     const bootId = randomUUID()
     const entries = [1, 2].map((sequence) => ({
-      ...{ sequence, kind: 'alarm', at: new Date().toISOString() },
-      ...{ code: 'diskFull', active: true, text: '' },
+      sequence,
+      kind: 'alarm',
+      at: new Date().toISOString(),
+      code: 'diskFull',
+      active: true,
+      text: '',
     }))
     const batch = JSON.stringify({ bootId, acknowledgedThrough: 0, entries })
     await client.publishAsync(topicFor('events', gate), batch, { qos: 1 })

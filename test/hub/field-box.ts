@@ -44,9 +44,15 @@ export function offerOf(
 ): SampleOffer {
   const { redaction: given, ...rest } = more
   const facts: Omit<SampleOffer, 'redaction'> = {
-    ...{ digest, sizeBytes: bytes.length, width, height, streamId: 'cam' },
-    ...{ capturedAt: new Date(Date.now() - 60_000).toISOString(), reason: 'uncertain' },
-    ...{ why: 'score 0.41 of "cup", threshold 0.40', probability: 0.5 },
+    digest,
+    sizeBytes: bytes.length,
+    width,
+    height,
+    streamId: 'cam',
+    capturedAt: new Date(Date.now() - 60_000).toISOString(),
+    reason: 'uncertain',
+    why: 'score 0.41 of "cup", threshold 0.40',
+    probability: 0.5,
     model: { name: 'parts', version: 3, digest: digestOf(Buffer.from('model')) },
     detections: [{ label: 'cup', score: 0.41, box: [0.1, 0.2, 0.3, 0.4] }],
     // Unlike that of any other picture.

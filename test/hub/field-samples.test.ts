@@ -141,7 +141,9 @@ test('what is no picture, or not the picture that was said, is refused and never
   const gate = await hub.enrol('gate')
   const good = await takePicture(1, 320, 240)
   const named = (bytes: Buffer, more: Partial<TakenPicture> = {}): TakenPicture => ({
-    ...{ ...good, bytes, digest: digestOf(bytes) },
+    ...good,
+    bytes,
+    digest: digestOf(bytes),
     ...more,
   })
   const png = await sharp(good.bytes).png().toBuffer()

@@ -54,9 +54,18 @@ async function learnFrom(hub: TestHub, dataset: string, { digest }: TakenPicture
     writer
       .insertInto('dataset_version')
       .values({
-        ...{ dataset, version: 1, digest: digestOf(bytes), split_digest: digestOf(bytes) },
-        ...{ labels: '["cup"]', samples: 1, split: '{}', inspection: '', note: '', revision: 1 },
-        ...{ author: 'ada', created_at: 1 },
+        dataset,
+        version: 1,
+        digest: digestOf(bytes),
+        split_digest: digestOf(bytes),
+        labels: '["cup"]',
+        samples: 1,
+        split: '{}',
+        inspection: '',
+        note: '',
+        revision: 1,
+        author: 'ada',
+        created_at: 1,
       })
       .execute(),
   )
@@ -94,8 +103,15 @@ test('what a stream showed in a time is deleted everywhere, and who learned from
   )
   const client = await gate.connect()
   const entry = {
-    ...{ sequence: 1, kind: 'appeared', at: at(11), streamId: 'cam', trackId: 1, label: 'cup' },
-    ...{ score: 0.9, box: [0, 0, 1, 1], snapshot: snapshot.digest },
+    sequence: 1,
+    kind: 'appeared',
+    at: at(11),
+    streamId: 'cam',
+    trackId: 1,
+    label: 'cup',
+    score: 0.9,
+    box: [0, 0, 1, 1],
+    snapshot: snapshot.digest,
   }
   const batch = { bootId: randomUUID(), acknowledgedThrough: 0, entries: [entry] }
   await client.publishAsync(topicFor('events', gate), JSON.stringify(batch), { qos: 1 })
@@ -105,8 +121,14 @@ test('what a stream showed in a time is deleted everywhere, and who learned from
   const asked = { deviceId: 'gate', streamId: 'cam', from: at(0), to: at(30) }
   const preview = await json<ForgetAffected>(hub, 'POST', '/api/forget-previews', asked)
   assert.deepEqual(preview, {
-    ...{ deviceId: 'gate', streamId: 'cam', from: asked.from, to: asked.to },
-    ...{ samples: 1, snapshots: 1, clips: 0, tasks: 0 },
+    deviceId: 'gate',
+    streamId: 'cam',
+    from: asked.from,
+    to: asked.to,
+    samples: 1,
+    snapshots: 1,
+    clips: 0,
+    tasks: 0,
     datasets: [{ dataset: 'cups', samples: 1 }],
     versions: [{ dataset: 'cups', version: 1, samples: 1 }],
     models: [

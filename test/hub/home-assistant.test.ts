@@ -58,22 +58,24 @@ test(
       since: at(),
     }
     await say('reported', {
-      ...{
-        at: at(),
-        bootId,
-        startedAt: at(),
-        agentVersion: '0.1.0',
-        platform: 'linux-x64',
-        cpu: 'x',
-      },
-      ...{ cores: 1, memoryBytes: 1e9, configVersion: 0, models: [] },
+      at: at(),
+      bootId,
+      startedAt: at(),
+      agentVersion: '0.1.0',
+      platform: 'linux-x64',
+      cpu: 'x',
+      cores: 1,
+      memoryBytes: 1e9,
+      configVersion: 0,
+      models: [],
       streams: [{ ...stream, width: 1000, height: 500 }],
     })
     let sequence = 0
     const happens = (entry: object) => {
       sequence++
       return say('events', {
-        ...{ bootId, acknowledgedThrough: 0 },
+        bootId,
+        acknowledgedThrough: 0,
         entries: [{ sequence, at: at(), streamId: 'door', ...entry }],
       })
     }
@@ -99,7 +101,10 @@ test(
       assert.equal(components.door_zone_dock.state_topic, 'frigate/gate_door/zones/dock')
     })
     await happens({
-      ...{ kind: 'left', ...person, appearedAt: at(), frames: 3 },
+      kind: 'left',
+      ...person,
+      appearedAt: at(),
+      frames: 3,
       best: { at: at(), box: person.box, score: 0.9, snapshot },
     })
     await happens({ kind: 'alarm', code: 'overloaded', active: true, text: 'too much' })
@@ -152,10 +157,21 @@ test(
         await writer
           .insertInto('artifact_publication')
           .values({
-            ...{ name: 'door', version, target: 'linux-x64', targets: '["linux-x64"]' },
-            ...{ artifact_id: null, manifest_digest: 'a', manifest_bytes: 1, file_digest: 'b' },
-            ...{ file_bytes: 1, encodings: '[]', scale_epoch: 1, scales_digest: '' },
-            ...{ expires_at: 0, author: 'a', published_at: 0 },
+            name: 'door',
+            version,
+            target: 'linux-x64',
+            targets: '["linux-x64"]',
+            artifact_id: null,
+            manifest_digest: 'a',
+            manifest_bytes: 1,
+            file_digest: 'b',
+            file_bytes: 1,
+            encodings: '[]',
+            scale_epoch: 1,
+            scales_digest: '',
+            expires_at: 0,
+            author: 'a',
+            published_at: 0,
           })
           .execute()
       }

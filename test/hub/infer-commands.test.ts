@@ -12,7 +12,8 @@ import { demoModel, demoModelFile, demoPictures, uploadTo } from './demo-model.t
 import { openTestHub } from './fixture.ts'
 
 test('a model of the hub is asked about pictures from the command line', {
-  ...{ timeout: 400_000, ...needs('time') },
+  timeout: 400_000,
+  ...needs('time'),
 }, async (t) => {
   const hub = await openTestHub(t, { inference: { timeoutMs: 200_000 } })
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-infer-'))

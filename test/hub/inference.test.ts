@@ -52,7 +52,9 @@ async function refused(hub: TestHub, method: string, path: string, body?: unknow
 async function addModel(hub: TestHub, labels?: readonly string[]): Promise<void> {
   const uploadId = await uploadTo(hub, await readFile(demoModelFile))
   await json(hub, 'POST', '/api/models', {
-    ...{ name: 'parts', uploadId, ...demoModel },
+    name: 'parts',
+    uploadId,
+    ...demoModel,
     ...(labels && { labels }),
   })
 }
@@ -179,7 +181,9 @@ test(
       const file = fileURLToPath(demoModelFile)
       const token = viewer.authorization?.replace('Bearer ', '') ?? ''
       const limits = {
-        ...{ metadataTimeoutMs: 200_000, inferTimeoutMs: 200_000, totalTimeoutMs: 200_000 },
+        metadataTimeoutMs: 200_000,
+        inferTimeoutMs: 200_000,
+        totalTimeoutMs: 200_000,
       }
       await using there = await oipRuntime(`oip:${url}/parts`, { token, limits }).open(file, {
         threads: 1,
@@ -257,7 +261,9 @@ test(
       const body = JSON.stringify({
         inputs: [
           {
-            ...{ name: input.name, datatype: input.datatype, shape: input.shape },
+            name: input.name,
+            datatype: input.datatype,
+            shape: input.shape,
             data: Array(input.shape.reduce((product, one) => product * one, 1)).fill(0),
           },
         ],
@@ -514,7 +520,8 @@ test(
       assert.equal((await putAll(gate, picture)).status, 200)
     }
     const of = (taskId: string, stream?: string) => ({
-      ...{ taskId, model: 'parts' },
+      taskId,
+      model: 'parts',
       inputs: { fieldSamples: { device: 'gate', ...(stream && { stream }) } },
     })
     await json(hub, 'POST', batches, of('both'))

@@ -130,9 +130,13 @@ test(
       {
         answers: [
           {
-            ...{ answerId: randomUUID(), taskId: taken?.taskId, revision: 0, verdict: 'annotated' },
+            answerId: randomUUID(),
+            taskId: taken?.taskId,
+            revision: 0,
+            verdict: 'annotated',
             annotations: [{ kind: 'box', label: 'gear', box: [0.1, 0.1, 0.2, 0.2] }],
-            ...{ lookedMs: 1000, edits: 1 },
+            lookedMs: 1000,
+            edits: 1,
           },
         ],
       },
@@ -178,8 +182,13 @@ test(
       {
         answers: [
           {
-            ...{ answerId: randomUUID(), taskId: orphan?.taskId, revision: orphan?.revision },
-            ...{ verdict: 'annotated', annotations: [], lookedMs: 1000, edits: 0 },
+            answerId: randomUUID(),
+            taskId: orphan?.taskId,
+            revision: orphan?.revision,
+            verdict: 'annotated',
+            annotations: [],
+            lookedMs: 1000,
+            edits: 0,
           },
         ],
       },
@@ -196,7 +205,9 @@ test('the champion looks at what waits, and so does the next one', patient, asyn
     const { readFile } = await import('node:fs/promises')
     const uploadId = await uploadTo(hub, await readFile(file))
     const added = await json<ModelVersion>(hub, 'POST', '/api/models', {
-      ...{ name: 'conveyor', ...demoModel, uploadId },
+      name: 'conveyor',
+      ...demoModel,
+      uploadId,
     })
     if (!added.champion) await json(hub, 'POST', `/api/models/conveyor/${added.version}/promote`)
   }

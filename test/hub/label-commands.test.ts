@@ -39,7 +39,10 @@ test('a script labels what waits', { timeout: 180_000, ...needs('time') }, async
   assert.equal(tasks.length, 2)
   const file = join(folder, 'answers.jsonl')
   const lines = tasks.map(({ taskId, revision }, at) => ({
-    ...{ taskId, revision, verdict: 'annotated', lookedMs: 2000 },
+    taskId,
+    revision,
+    verdict: 'annotated',
+    lookedMs: 2000,
     annotations: [{ kind: 'box', label: at === 0 ? 'nut' : 'nuts', box: [0, 0, 0.5, 0.5] }],
   }))
   await writeFile(file, lines.map((line) => JSON.stringify(line)).join('\n'))

@@ -34,7 +34,8 @@ type Person = {
 function personOf(hub: TestHub, { cookie, origin }: TestBrowser, queue = 'parts'): Person {
   const send: Person['send'] = async (method, path, body) =>
     await fetch(hub.hub.urls.browser + path, {
-      ...{ method, headers: { cookie, origin, 'content-type': 'application/json' } },
+      method,
+      headers: { cookie, origin, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
   const read = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
@@ -45,7 +46,8 @@ function personOf(hub: TestHub, { cookie, origin }: TestBrowser, queue = 'parts'
   }
   const at = `/api/label-queues/${queue}`
   return {
-    ...{ send, get: <T>(path: string) => read<T>('GET', path) },
+    send,
+    get: <T>(path: string) => read<T>('GET', path),
     take: async (wish = {}) =>
       (await read<{ tasks: LabelTask[] }>('POST', `${at}/take`, { count: 5, ...wish })).tasks,
     answer: async (...answers) =>
@@ -69,8 +71,10 @@ async function openScene(
   assert.equal(((await added.json()) as TasksAdded).added, count)
   const [anna, bert] = [await hub.signIn('anna', 'operator'), await hub.signIn('bert', 'operator')]
   return {
-    ...{ hub, samples },
-    ...{ anna: personOf(hub, anna), bert: personOf(hub, bert) },
+    hub,
+    samples,
+    anna: personOf(hub, anna),
+    bert: personOf(hub, bert),
     pass: (ms: number) => {
       now += ms
     },
@@ -82,15 +86,22 @@ async function openScene(
 }
 
 const box = (left: number, label = 'bolt'): SampleAnnotation => ({
-  ...{ kind: 'box', label, box: [left, 0.1, 0.3, 0.3] },
+  kind: 'box',
+  label,
+  box: [left, 0.1, 0.3, 0.3],
 })
 
 const answerTo = (
   { taskId, revision }: Pick<LabelTask, 'taskId' | 'revision'>,
   ...annotations: SampleAnnotation[]
 ): LabelAnswer => ({
-  ...{ answerId: randomUUID(), taskId, revision, verdict: 'annotated', annotations },
-  ...{ lookedMs: 2500, edits: 1 },
+  answerId: randomUUID(),
+  taskId,
+  revision,
+  verdict: 'annotated',
+  annotations,
+  lookedMs: 2500,
+  edits: 1,
 })
 
 test('what is answered is in the dataset, in the audit log and in the figures', wide, async (t) => {
@@ -143,8 +154,13 @@ test('what is answered is in the dataset, in the audit log and in the figures', 
   assert.deepEqual(figures.agreement, null)
   assert.equal(figures.days.at(-1)?.answers, 3)
   assert.deepEqual(figures.people[0], {
-    ...{ by: 'anna', answers: 3, untouched: 0, lookedMs: 2500, perMinute: 24 },
-    ...{ editsPerFrame: 1, agreement: null },
+    by: 'anna',
+    answers: 3,
+    untouched: 0,
+    lookedMs: 2500,
+    perMinute: 24,
+    editsPerFrame: 1,
+    agreement: null,
   })
 })
 
@@ -163,7 +179,9 @@ test('an answer that is sent again is one, and an undo takes its place', wide, a
   assert.deepEqual((await sample(digest)).sample.annotations, [box(0.6)])
   // Taken back altogether: the dataset says again what it said before the task.
   const [open] = await anna.answer({
-    ...{ ...answerTo({ ...task!, revision: 2 }), again: true, verdict: 'skip' },
+    ...answerTo({ ...task!, revision: 2 }),
+    again: true,
+    verdict: 'skip',
   })
   assert.equal(open?.state, 'open')
   const before = samples.find((each: DatasetSample) => each.digest === digest)

@@ -95,11 +95,9 @@ test('what is no model is refused with what it is, and nothing of it stays', wid
   const hub = await openTestHub(t)
   const add = async (bytes: Uint8Array, more: object = {}) =>
     await refusal(hub, 'POST', '/api/models', {
-      ...{
-        name: 'parts',
-        uploadId: await uploadTo(hub, bytes),
-        ...demoModel,
-      },
+      name: 'parts',
+      uploadId: await uploadTo(hub, bytes),
+      ...demoModel,
       ...more,
     })
   const page = await add(Buffer.from('<!doctype html><title>Not found</title>'))

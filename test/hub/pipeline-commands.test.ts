@@ -20,7 +20,8 @@ retries: 0
 `
 
 test('a pipeline is set, looked at, begun, and what it cannot do is done again by hand', {
-  ...{ timeout: 300_000, ...needs('time') },
+  timeout: 300_000,
+  ...needs('time'),
 }, async (t) => {
   const hub = await openTestHub(t)
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-pipeline-'))

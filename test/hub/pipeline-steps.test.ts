@@ -29,10 +29,15 @@ async function json<T>(hub: TestHub, method: string, path: string, body?: unknow
 
 const path = '/api/pipelines/corners'
 const request = (more: Partial<PipelineRequest> = {}): PipelineRequest => ({
-  ...{ dataset: 'corners', freeze: { holdout: 0.3, validation: 0 }, retries: 0 },
+  dataset: 'corners',
+  freeze: { holdout: 0.3, validation: 0 },
+  retries: 0,
   train: { from: 'new:mnist-cnn', recipe },
   rollout: {
-    ...{ stages: [{ share: 1, soakMs: 0 }], rate: quick.rate, care: quick.care, jitterMs: 0 },
+    stages: [{ share: 1, soakMs: 0 }],
+    rate: quick.rate,
+    care: quick.care,
+    jitterMs: 0,
     approve: true,
   },
   ...more,
@@ -73,7 +78,8 @@ async function openScene(t: TestContext, names: readonly string[]) {
 }
 
 test('a round compiles with pictures of the boxes, publishes what they then run, and a device that is removed holds nobody up', {
-  ...{ ...wide, ...needs('time') },
+  ...wide,
+  ...needs('time'),
 }, async (t) => {
   const { hub, boxes } = await openScene(t, ['mill', 'yard', 'old'])
   const published = () => json<Published[]>(hub, 'GET', '/api/models/corners/1/published')
@@ -128,7 +134,8 @@ test('a round compiles with pictures of the boxes, publishes what they then run,
 })
 
 test('a training that fails is tried again, then waits for somebody with its reason; one that is cancelled waits at once', {
-  ...{ ...wide, ...needs('time') },
+  ...wide,
+  ...needs('time'),
 }, async (t) => {
   const { hub } = await openScene(t, ['mill'])
   // Weights grow by a hundred times with each step, until the loss is no number any more.

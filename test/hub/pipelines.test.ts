@@ -39,8 +39,11 @@ async function refused(hub: TestHub, method: string, path: string, body?: unknow
 }
 
 const quickRollout = {
-  ...{ stages: [{ share: 1, soakMs: 0 }], rate: quick.rate, care: quick.care, jitterMs: 0 },
-} as const
+  stages: [{ share: 1, soakMs: 0 }],
+  rate: quick.rate,
+  care: quick.care,
+  jitterMs: 0,
+}
 
 const request = (more: Partial<PipelineRequest> = {}): PipelineRequest => ({
   dataset: 'corners',
@@ -396,7 +399,8 @@ test('a site where a version is worse keeps what it has, until one is as good th
   await json(hub, 'PUT', '/api/pipelines/corners', request({ train, gate, trigger: {} }))
   const add = (count: number, site: string, from: number) =>
     putCorners(hub, 'corners', count, from, (at) => ({
-      ...{ site, stream: `${site}-cam` },
+      site,
+      stream: `${site}-cam`,
       capturedAt: new Date(1_700_000_000_000 + (at % darkSquares) * 60_000).toISOString(),
     }))
   await add(60, 'mill', 0)

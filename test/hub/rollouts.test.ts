@@ -65,7 +65,11 @@ const refused = async (
 }
 const create = (hub: TestHub, given: object = {}) =>
   call<RolloutDetail>(hub, 'POST', '/api/rollouts', {
-    ...{ name: 'door', version: 2, select: { all: true }, ...quick, ...given },
+    name: 'door',
+    version: 2,
+    select: { all: true },
+    ...quick,
+    ...given,
   })
 const show = (hub: TestHub, id: string) => call<RolloutDetail>(hub, 'GET', `/api/rollouts/${id}`)
 const boxesOf = async (hub: TestHub, id: string, query = '') =>
@@ -110,7 +114,10 @@ const stateIs = (state: string) => (detail: RolloutDetail) => detail.rollout.sta
 test('a rollout goes stage by stage to its end, and says what it cost', async (t) => {
   const { hub, boxes } = await openFleet(t, 8)
   const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
-    ...{ name: 'door', version: 2, select: { sites: ['mill'] }, ...quick },
+    name: 'door',
+    version: 2,
+    select: { sites: ['mill'] },
+    ...quick,
   })
   assert.deepEqual(
     preview.stages.map(({ devices }) => devices),
@@ -131,8 +138,15 @@ test('a rollout goes stage by stage to its end, and says what it cost', async (t
     ['passed', 'passed', 'passed'],
   )
   assert.deepEqual(done.rollout.counts, {
-    ...{ devices: 8, waiting: 0, active: 0, committed: 0, confirmed: 8, failed: 0 },
-    ...{ revoked: 0, ended: 0, goingBack: 0 },
+    devices: 8,
+    waiting: 0,
+    active: 0,
+    committed: 0,
+    confirmed: 8,
+    failed: 0,
+    revoked: 0,
+    ended: 0,
+    goingBack: 0,
   })
   assert.deepEqual(done.rollout.bytes, { fromHub: 16_000, fromMirrors: 0, whole: 640_000 })
   assert.deepEqual(done.decisions.map(({ act }) => act).reverse(), [
@@ -421,7 +435,7 @@ test('a newer rollout takes devices over, or waits for the older one, as its pla
   await until(t, hub, older.rollout.rolloutId, ({ rollout: { counts } }) => counts.active === 2)
   const waiting = await create(hub, { version: 3, whenBusy: 'wait' })
   assert.equal(waiting.rollout.state, 'queued')
-  const request = { ...{ name: 'door', version: 3, select: { all: true }, ...quick } }
+  const request = { name: 'door', version: 3, select: { all: true }, ...quick }
   const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', request)
   assert.deepEqual(preview.busy.map(({ version, devices }) => `${version} ${devices}`).sort(), [
     '2 4',
@@ -483,7 +497,11 @@ test(
       { name: 'rest', share: 1, soakMs: 0 },
     ]
     const preview = await call<RolloutPreview>(hub, 'POST', '/api/rollout-previews', {
-      ...{ name: 'door', version: 2, select: { all: true }, ...quick, stages },
+      name: 'door',
+      version: 2,
+      select: { all: true },
+      ...quick,
+      stages,
     })
     const unlucky = boxes.find(({ id }) => id === preview.stages[0]?.first[0]) as SimulatedBox
     unlucky.course = fails('disk-full')

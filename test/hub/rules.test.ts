@@ -55,8 +55,15 @@ async function openBox(device: TestDevice) {
       sequence++
       const at = new Date().toISOString()
       const entry = {
-        ...{ sequence, kind: 'appeared', at, streamId: 'door', trackId: sequence, label },
-        ...{ score: 0.9, box: [0.1, 0.1, 0.2, 0.2], ...given },
+        sequence,
+        kind: 'appeared',
+        at,
+        streamId: 'door',
+        trackId: sequence,
+        label,
+        score: 0.9,
+        box: [0.1, 0.1, 0.2, 0.2],
+        ...given,
       }
       await client.publishAsync(
         topicFor('events', device),
@@ -243,7 +250,10 @@ test('a broker that is not ours gets the message under the topic that was set', 
   listener.on('message', (topic, payload) => heard.push([topic, payload.toString()]))
   await listener.subscribeAsync('alerts/#')
   const receiver = {
-    ...{ kind: 'mqtt', url: broker.url, username: 'hub', allow: ['127.0.0.1'] },
+    kind: 'mqtt',
+    url: broker.url,
+    username: 'hub',
+    allow: ['127.0.0.1'],
     topic: 'alerts/{rule}/{device}/{stream}/{label}',
   }
   const path = '/api/receivers/broker'
@@ -272,8 +282,13 @@ test('a mail brings what was gathered, with the picture in it', wide, async (t) 
   const picture = Buffer.from('/9j/4AAQSkZJRgABAQAAAQABAAD/2Q==', 'base64')
   const snapshot = createHash('sha256').update(picture).digest('hex')
   const receiver = {
-    ...{ kind: 'mail', to: ['guard@site.example'], from: 'hub@site.example' },
-    ...{ host: '127.0.0.1', port: mailbox.port, security: 'none', username: 'hub' },
+    kind: 'mail',
+    to: ['guard@site.example'],
+    from: 'hub@site.example',
+    host: '127.0.0.1',
+    port: mailbox.port,
+    security: 'none',
+    username: 'hub',
     allow: ['127.0.0.1'],
   }
   await json(hub, 'PUT', '/api/receivers/guard', { receiver, password: 'seven' })

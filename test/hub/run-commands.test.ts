@@ -11,7 +11,8 @@ import { addCorners, freeze, putCorners } from './corners.ts'
 import { openTestHub } from './fixture.ts'
 
 test('the hub trains for the command line, and gives what came out', {
-  ...{ timeout: 240_000, ...needs('time') },
+  timeout: 240_000,
+  ...needs('time'),
 }, async (t) => {
   const hub = await openTestHub(t)
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-train-'))

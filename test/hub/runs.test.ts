@@ -178,7 +178,12 @@ test('who is trained further is compared with the champion on the same samples; 
 
 /** Slow enough to be caught in the middle. */
 const long = {
-  ...{ steps: 300, batch: 16, threads: 1, workers: 1, checkpointEvery: 20, evaluateEvery: 100 },
+  steps: 300,
+  batch: 16,
+  threads: 1,
+  workers: 1,
+  checkpointEvery: 20,
+  evaluateEvery: 100,
 }
 
 test('a run goes on from its checkpoint, after a pause and after its hub was killed, and ends with the same bytes', {
@@ -210,7 +215,8 @@ test('a run goes on from its checkpoint, after a pause and after its hub was kil
   // Its hub closes in order, and another process takes it up.
   await hub.close()
   const other = await startHub({
-    ...{ dataDir: hub.dataDir, training: true },
+    dataDir: hub.dataDir,
+    training: true,
     config: { store: hub.store },
   })
   t.after(() => other[Symbol.asyncDispose]())

@@ -46,7 +46,8 @@ test('a box is asked for frames of a stream that keeps some, by whoever may ask'
   await client.subscribeAsync(topicFor('sampleRequest', device), { qos: 1 })
   const status = { state: 'online', at: new Date().toISOString(), bootId: randomUUID() }
   await client.publishAsync(topicFor('status', device), JSON.stringify(status), {
-    ...{ qos: 1, retain: true },
+    qos: 1,
+    retain: true,
   })
   const soon = { timeout: 20_000, interval: 20 }
   await t.waitFor(async () => assert.equal((await ask({ frames: 3 })).body.state, 'asked'), soon)
@@ -72,7 +73,8 @@ test('a box is asked for frames of a stream that keeps some, by whoever may ask'
   ] as const) {
     const headers = await hub.signIn(role, role)
     const reply = await fetch(`${hub.hub.urls.browser}${path}`, {
-      ...{ method: 'POST', body: '{}' },
+      method: 'POST',
+      body: '{}',
       headers: { ...headers, 'content-type': 'application/json' },
     })
     assert.equal(reply.status, wanted, role)

@@ -34,12 +34,13 @@ export function sketchOf(
   const nibbles = (count: number) =>
     packNibbles(Array.from({ length: count }, (_, i) => (i * 7 + (i >> 3) * 5) % 16))
   return {
-    ...{
-      kind: 'sketch',
-      at: new Date(sketchesStart + minute * 60_000).toISOString(),
-      streamId: 'yard',
-    },
-    ...{ intervalMs: 60_000, pictures: 60, analysed: 300, modelDigest: digest.repeat(64) },
+    kind: 'sketch',
+    at: new Date(sketchesStart + minute * 60_000).toISOString(),
+    streamId: 'yard',
+    intervalMs: 60_000,
+    pictures: 60,
+    analysed: 300,
+    modelDigest: digest.repeat(64),
     scores: bins(scoreBins, 16, 300 + Math.round(20 * off)),
     objects: bins(objectSteps.length, 1, 280),
     sizes: bins(sizeSteps.length, 5, 300),

@@ -24,8 +24,17 @@ const verdict = (
   [before, after]: readonly [number, number],
   more: Partial<SiteVerdict> = {},
 ): SiteVerdict => ({
-  ...{ by, name, samples: 84, against: 4, before, after, dropMax: 0.051, verdict: 'same' },
-  ...{ ships: true, why: `${by} "${name}": ${after} after ${before} of version 4`, ...more },
+  by,
+  name,
+  samples: 84,
+  against: 4,
+  before,
+  after,
+  dropMax: 0.051,
+  verdict: 'same',
+  ships: true,
+  why: `${by} "${name}": ${after} after ${before} of version 4`,
+  ...more,
 })
 
 /**
@@ -46,21 +55,33 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
     const steps = pipelineSteps.map(
       (name, at): KeptStep => ({
         ...stepAhead(name),
-        ...{ state: 'done', attempt: 1, why: whys[name](number, model) },
-        ...{
-          startedAt: startedAt + at * 7 * minuteMs,
-          endedAt: startedAt + (at * 7 + 6) * minuteMs,
-        },
+        state: 'done',
+        attempt: 1,
+        why: whys[name](number, model),
+        startedAt: startedAt + at * 7 * minuteMs,
+        endedAt: startedAt + (at * 7 + 6) * minuteMs,
         ids: name === 'train' ? { run: randomUUID() } : {},
       }),
     )
     return {
-      ...{ model, round: number, state: 'done', why: `Version ${number} runs on its boxes` },
-      ...{ cause: { kind: 'annotations', text: '200 of 200 new annotations' }, config },
-      ...{ annotations: 180 + number * 20, datasetVersion: number, version: number },
-      ...{ championBefore: number - 1 || null, crowned: true, by: 'ada', startedAt },
+      model,
+      round: number,
+      state: 'done',
+      why: `Version ${number} runs on its boxes`,
+      cause: { kind: 'annotations', text: '200 of 200 new annotations' },
+      config,
+      annotations: 180 + number * 20,
+      datasetVersion: number,
+      version: number,
+      championBefore: number - 1 || null,
+      crowned: true,
+      by: 'ada',
+      startedAt,
       key: { name: 'ap50', before: figures[0], after: figures[1] },
-      ...{ sites: [], endedAt: startedAt + 45 * minuteMs, revision: 9, steps },
+      sites: [],
+      endedAt: startedAt + 45 * minuteMs,
+      revision: 9,
+      steps,
     }
   }
   const stopped = round(4, [0.86, 0.88])
@@ -68,11 +89,14 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
   const rounds: KeptRound[] = [
     ...[round(1, [0.61, 0.74]), round(2, [0.71, 0.83]), round(3, [0.8, 0.87])],
     {
-      ...{ ...stopped, state: 'stopped' },
+      ...stopped,
+      state: 'stopped',
       why: 'The rollout was stopped: 2 of 2 devices of stage "canary" failed, and it stops at 2',
     },
     {
-      ...{ ...waiting, state: 'running', endedAt: null },
+      ...waiting,
+      state: 'running',
+      endedAt: null,
       why: 'Waits for a yes before version 5 is offered to boxes',
       cause: { kind: 'drift', text: 'Drift (data) on gate-7/belt' },
       sites: [
@@ -85,7 +109,8 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
         step.name === 'rollout'
           ? {
               ...stepAhead('rollout'),
-              ...{ state: 'waiting', why: 'Waits for a yes before version 5 is offered to boxes' },
+              state: 'waiting',
+              why: 'Waits for a yes before version 5 is offered to boxes',
             }
           : step,
       ),
@@ -96,9 +121,18 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
       .insertInto('pipeline')
       .values(
         cellsOfPipeline({
-          ...{ model, config, parked: null, asked: null, alarms: [], alarmsThrough: 0 },
-          ...{ dueAt: null, hurry: false },
-          ...{ sitesBehind: {}, by: 'ada', createdAt: now - 20 * dayMs, changedAt: now - dayMs },
+          model,
+          config,
+          parked: null,
+          asked: null,
+          alarms: [],
+          alarmsThrough: 0,
+          dueAt: null,
+          hurry: false,
+          sitesBehind: {},
+          by: 'ada',
+          createdAt: now - 20 * dayMs,
+          changedAt: now - dayMs,
           revision: 1,
         }),
       )

@@ -15,13 +15,41 @@ export async function seedRun(
     writer
       .insertInto('run')
       .values({
-        ...{ run_id: runId, job_id: randomUUID(), state, asked: '', dataset: 'digits' },
-        ...{ dataset_version: 1, dataset_digest: 'd'.repeat(64), fold: null, seed: 1, note: '' },
-        ...{ parent: 'new:lenet', model: 'digits', layout: 'classifier', recipe: '{}' },
-        ...{ compile: '', step: 0, steps: 0, epoch: 0, eta_ms: null, images_per_second: 0 },
-        ...{ phase: '', loss: null, key_figure: '', error: '', resumed: 0, result: '' },
-        ...{ code_version: '0.1.0', log: '[]', author: 'ada', schedule: '', created_at: now },
-        ...{ started_at: null, ended_at: null, heard_at: now, active_ms: 0 },
+        run_id: runId,
+        job_id: randomUUID(),
+        state,
+        asked: '',
+        dataset: 'digits',
+        dataset_version: 1,
+        dataset_digest: 'd'.repeat(64),
+        fold: null,
+        seed: 1,
+        note: '',
+        parent: 'new:lenet',
+        model: 'digits',
+        layout: 'classifier',
+        recipe: '{}',
+        compile: '',
+        step: 0,
+        steps: 0,
+        epoch: 0,
+        eta_ms: null,
+        images_per_second: 0,
+        phase: '',
+        loss: null,
+        key_figure: '',
+        error: '',
+        resumed: 0,
+        result: '',
+        code_version: '0.1.0',
+        log: '[]',
+        author: 'ada',
+        schedule: '',
+        created_at: now,
+        started_at: null,
+        ended_at: null,
+        heard_at: now,
+        active_ms: 0,
         ...more,
       })
       .execute(),
@@ -52,22 +80,31 @@ export async function seedSearch(
     await writer
       .insertInto('run_search')
       .values({
-        ...{ search_id: searchId, state, seed: 1, trials: Math.max(1, trials.length) },
+        search_id: searchId,
+        state,
+        seed: 1,
+        trials: Math.max(1, trials.length),
         request: JSON.stringify({ dataset: { name: 'digits', version: 1 }, parent: 'new:lenet' }),
         plan: JSON.stringify({
           method: 'random',
           trials: trials.length || 1,
           keys: { batch: [8] },
         }),
-        ...{
-          dataset: 'digits',
-          dataset_version: 1,
-          parent: 'new:lenet',
-          model: 'digits',
-          note: '',
-        },
-        ...{ metric: '', better: '', best_trial: '', best_value: null, ended: trials.length },
-        ...{ result: '', error: '', author: 'ada', created_at: now, ended_at: null },
+        dataset: 'digits',
+        dataset_version: 1,
+        parent: 'new:lenet',
+        model: 'digits',
+        note: '',
+        metric: '',
+        better: '',
+        best_trial: '',
+        best_value: null,
+        ended: trials.length,
+        result: '',
+        error: '',
+        author: 'ada',
+        created_at: now,
+        ended_at: null,
         ...more,
       })
       .execute()
@@ -75,21 +112,18 @@ export async function seedSearch(
       await writer
         .insertInto('run_trial')
         .values({
-          ...{
-            search_id: searchId,
-            trial,
-            run_id: open ?? randomUUID(),
-            candidate: at,
-            round: 0,
-            share: 1,
-          },
+          search_id: searchId,
+          trial,
+          run_id: open ?? randomUUID(),
+          candidate: at,
+          round: 0,
+          share: 1,
           settings: JSON.stringify(settings),
           figures: JSON.stringify(accuracy === undefined ? {} : { accuracy }),
-          ...{
-            seconds: 12 + at,
-            failure: accuracy === undefined && open === undefined ? 'NaN in step 3' : '',
-          },
-          ...{ created_at: now + at, ended_at: open === undefined ? now + at + 1 : null },
+          seconds: 12 + at,
+          failure: accuracy === undefined && open === undefined ? 'NaN in step 3' : '',
+          created_at: now + at,
+          ended_at: open === undefined ? now + at + 1 : null,
         })
         .execute()
     }
@@ -100,12 +134,26 @@ export async function seedSearch(
 /** Versions of a model, the first of them the champion. */
 export async function seedVersions(hub: TestHub, name: string, count: number): Promise<void> {
   const inspection = JSON.stringify({
-    ...{ inputs: [], outputs: [], opset: 18, parameters: 1, macs: null },
-    ...{ operators: {}, warnings: [] },
+    inputs: [],
+    outputs: [],
+    opset: 18,
+    parameters: 1,
+    macs: null,
+    operators: {},
+    warnings: [],
   })
   const rows = Array.from({ length: count }, (_, i) => ({
-    ...{ name, version: i + 1, layout: 'classifier', labels: '[]', description: '', note: '' },
-    ...{ digest: 'e'.repeat(64), size_bytes: 1, inspection, author: 'ada', created_at: i },
+    name,
+    version: i + 1,
+    layout: 'classifier',
+    labels: '[]',
+    description: '',
+    note: '',
+    digest: 'e'.repeat(64),
+    size_bytes: 1,
+    inspection,
+    author: 'ada',
+    created_at: i,
     champion: i === 0 ? 1 : 0,
   }))
   await hub.inStore(({ writer }) => writer.insertInto('model_version').values(rows).execute())
@@ -120,12 +168,19 @@ export async function seedCurves(hub: TestHub, runId: string, steps: number): Pr
     await writer
       .insertInto('run_curve')
       .values({
-        ...{ run_id: runId, first_step: 1, last_step: steps, points: steps },
+        run_id: runId,
+        first_step: 1,
+        last_step: steps,
+        points: steps,
         data: JSON.stringify({ step, figures }),
       })
       .execute()
     const evaluation = (samples: string, accuracy: number, at: number) => ({
-      ...{ run_id: runId, step: at, samples, at: Date.now(), best: 0 },
+      run_id: runId,
+      step: at,
+      samples,
+      at: Date.now(),
+      best: 0,
       figures: JSON.stringify({ accuracy }),
     })
     await writer

@@ -35,7 +35,12 @@ export function publishedFor(
 export function published(name: string, version: number, target: string): Published {
   const at = new Date().toISOString()
   return {
-    ...{ name, version, target, targets: [target], artifactId: null, scaleEpoch: 1 },
+    name,
+    version,
+    target,
+    targets: [target],
+    artifactId: null,
+    scaleEpoch: 1,
     manifest: {
       path: `manifests/${name}/${version}/${target}.json`,
       digest: digestOf(version + 0x1000),
@@ -52,14 +57,27 @@ export function published(name: string, version: number, target: string): Publis
       },
       { codec: 'zstd', baseVersion: null, digest: digestOf(version + 0x3000), lengthBytes: 80_000 },
     ],
-    ...{ expiresAt: at, publishedAt: at, by: 'tester', signed: true },
+    expiresAt: at,
+    publishedAt: at,
+    by: 'tester',
+    signed: true,
   }
 }
 
 export const fine: Comparison = {
-  ...{ frames: 300, agreement: 0.9, latencyP95Ms: 20, activeLatencyP95Ms: 20 },
-  ...{ detections: 2, activeDetections: 2, confidence: 0.7, activeConfidence: 0.7 },
-  ...{ countDrift: 0.1, confidenceDrift: 0.1, memoryBytes: 1e8, crashes: 0, streams: ['s1'] },
+  frames: 300,
+  agreement: 0.9,
+  latencyP95Ms: 20,
+  activeLatencyP95Ms: 20,
+  detections: 2,
+  activeDetections: 2,
+  confidence: 0.7,
+  activeConfidence: 0.7,
+  countDrift: 0.1,
+  confidenceDrift: 0.1,
+  memoryBytes: 1e8,
+  crashes: 0,
+  streams: ['s1'],
 }
 
 /** What a box makes of an offer: the states that it passes through, the last one with its reason. */
@@ -140,22 +158,18 @@ export class SimulatedBox {
       retain: true,
     })
     const reported = {
-      ...{
-        at,
-        bootId: this.bootId,
-        startedAt: at,
-        agentVersion: '0.1.0',
-        platform: 'linux-x64',
-        targets,
-      },
-      ...{
-        cpu: 'simulated',
-        cores: 1,
-        memoryBytes: 1e9,
-        configVersion: 0,
-        streams: [],
-        models: [],
-      },
+      at,
+      bootId: this.bootId,
+      startedAt: at,
+      agentVersion: '0.1.0',
+      platform: 'linux-x64',
+      targets,
+      cpu: 'simulated',
+      cores: 1,
+      memoryBytes: 1e9,
+      configVersion: 0,
+      streams: [],
+      models: [],
     }
     await client.publishAsync(topicFor('reported', this.device), JSON.stringify(reported), {
       qos: 1,
@@ -174,7 +188,9 @@ export class SimulatedBox {
   message(change: Partial<Updates> = {}): Updates {
     this.sequence++
     return {
-      ...{ at: new Date().toISOString(), bootId: this.bootId, sequence: this.sequence },
+      at: new Date().toISOString(),
+      bootId: this.bootId,
+      sequence: this.sequence,
       running: [
         {
           name: this.name,
@@ -239,7 +255,13 @@ export class SimulatedBox {
         'rolled-back',
       ].includes(state)
       const update: Update = {
-        ...{ rolloutId, name, version, attempt, state, since: at, reason: '' },
+        rolloutId,
+        name,
+        version,
+        attempt,
+        state,
+        since: at,
+        reason: '',
         ...(index === states.length - 1 && code && { code, reason: `It was made to: ${code}` }),
         bytes: {
           codec: 'delta',

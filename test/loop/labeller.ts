@@ -56,11 +56,14 @@ export async function workShift(options: LabellerOptions, shift: Shift): Promise
       const annotations = isOld ? undefined : await annotate(options, task, signal)
       if (annotations) bytes += annotations.bytes
       answers.push({
-        ...{ answerId: randomUUID(), taskId: task.taskId, revision: task.revision },
+        answerId: randomUUID(),
+        taskId: task.taskId,
+        revision: task.revision,
         ...(annotations
           ? { verdict: 'annotated', annotations: annotations.annotations }
           : { verdict: 'skip', annotations: [] }),
-        ...{ lookedMs: 3000, edits: annotations ? annotations.annotations.length : 0 },
+        lookedMs: 3000,
+        edits: annotations ? annotations.annotations.length : 0,
       })
     }
     const { outcomes } = await hub.call('labelAnswer', { params: { queue }, body: { answers } })
@@ -95,7 +98,9 @@ async function annotate(
     )
   }
   const annotations = plant.truth(belt, frame).map(({ label, box, visibleShare }) => ({
-    ...{ kind: 'box' as const, label, box: [...box] },
+    kind: 'box' as const,
+    label,
+    box: [...box],
     ...(visibleShare < visibleShareMin && { crowd: true }),
   }))
   return { annotations, bytes: jpeg.length }

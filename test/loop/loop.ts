@@ -59,8 +59,13 @@ export type Form = {
 
 const full: Form = {
   net: 'new:relu-detector?size=256x144',
-  ...{ boxes: boxNames, rounds: drifts.length, framesFirst: 70, stepsFirst: 900 },
-  ...{ labels: 120, steps: 400, roundMs: 15 * 60_000 },
+  boxes: boxNames,
+  rounds: drifts.length,
+  framesFirst: 70,
+  stepsFirst: 900,
+  labels: 120,
+  steps: 400,
+  roundMs: 15 * 60_000,
   bounds: promised,
 }
 /**
@@ -69,18 +74,27 @@ const full: Form = {
  */
 const short: Form = {
   net: 'new:relu-detector?size=128x72&width=0.5',
-  ...{ boxes: boxNames.slice(0, 2), rounds: 1, framesFirst: 40, stepsFirst: 300 },
-  ...{ labels: 40, steps: 150, roundMs: 6 * 60_000 },
+  boxes: boxNames.slice(0, 2),
+  rounds: 1,
+  framesFirst: 40,
+  stepsFirst: 300,
+  labels: 40,
+  steps: 150,
+  roundMs: 6 * 60_000,
   bounds: { ...promised, gapMax: 0.35, deltaShareMax: 0.35 },
 }
 
 const recipeFirst = (steps: number) => ({
-  ...{ batch: 8, steps, augment },
+  batch: 8,
+  steps,
+  augment,
   optimizer: { name: 'adamw', learningRate: 5e-3, weightDecay: 0.01, clipNorm: 10 },
 })
 /** Boxes that are watched for minutes keep more in each than boxes that have years. */
 const sampling: SamplingConfig = {
-  ...{ framesPerDay: 20_000, bytesPerDay: 1_000_000_000, intervalMinMs: 1200 },
+  framesPerDay: 20_000,
+  bytesPerDay: 1_000_000_000,
+  intervalMinMs: 1200,
 }
 const fleetBudget = { framesPerDay: 60_000, bytesPerDay: 3_000_000_000 }
 
@@ -89,8 +103,13 @@ const fleetBudget = { framesPerDay: 60_000, bytesPerDay: 3_000_000_000 }
  * wanted: whether it is better is for the gate, on labelled frames.
  */
 const care = {
-  ...{ shadowMs: 8000, shadowFramesMin: 20, shadowCpuShare: 0.5, agreementMin: 0 },
-  ...{ probationMs: 8000, driftMax: 100, latencyRatioMax: 20 },
+  shadowMs: 8000,
+  shadowFramesMin: 20,
+  shadowCpuShare: 0.5,
+  agreementMin: 0,
+  probationMs: 8000,
+  driftMax: 100,
+  latencyRatioMax: 20,
 }
 const gate = { failuresMax: 1, agreementMin: 0, driftMax: 100, latencyRatioMax: 20 }
 const freeze = { holdout: 0.2, validation: 0, by: 'sample', seed: 1 } as const
@@ -167,7 +186,9 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
   await using opened = new AsyncDisposableStack()
   opened.defer(() => stop.abort())
   await using plant = await Plant.open({
-    ...{ seed, belts: form.boxes.length, now: () => performance.now() },
+    seed,
+    belts: form.boxes.length,
+    now: () => performance.now(),
   })
   const stage = await startHub(data, opened, signal)
   const { hub } = stage
@@ -179,9 +200,13 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
   await hub.call('pipelinePut', {
     params: { model },
     body: {
-      ...{ dataset: model, trigger: { annotations: form.framesFirst * form.boxes.length }, freeze },
+      dataset: model,
+      trigger: { annotations: form.framesFirst * form.boxes.length },
+      freeze,
       train: { from: form.net, recipe: recipeFirst(form.stepsFirst), seed },
-      ...{ compile: null, rollout: null, note: 'the first version' },
+      compile: null,
+      rollout: null,
+      note: 'the first version',
     },
   })
   const limit = AbortSignal.any([signal, AbortSignal.timeout(firstRoundMs)])
@@ -190,7 +215,9 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
   const first = await fetchModel(hub, data, { digest: 'as-trained', version: 0 })
   const boxes = form.boxes.map(
     (name, belt): BoxOptions => ({
-      ...{ name, camera: plant.cameraOf(belt), data },
+      name,
+      camera: plant.cameraOf(belt),
+      data,
       model: { name: model, file: first, description: first.replace(/onnx$/, 'model.json') },
     }),
   )
@@ -235,7 +262,10 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
   tell('every box runs version 1 in int8')
 
   const observer = new Observer({
-    ...{ hub, plant, boxes: form.boxes, model },
+    hub,
+    plant,
+    boxes: form.boxes,
+    model,
     fileOf: (digest, version) => fetchModel(hub, data, { digest, version }),
     told: ({ box, version, measured }) => {
       const labels = Object.entries(measured.labels).map(([name, ap]) => `${name} ${ap.toFixed(2)}`)
@@ -280,14 +310,19 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
     const limit = AbortSignal.any([signal, AbortSignal.timeout(form.roundMs)])
     const worked = await workShift(
       {
-        ...{ hub, queue, plant, pictureOf: stage.pictureOf },
+        hub,
+        queue,
+        plant,
+        pictureOf: stage.pictureOf,
         beltOf: (deviceId) => {
           const belt = (form.boxes as readonly string[]).indexOf(deviceId)
           return belt < 0 ? undefined : belt
         },
       },
       {
-        ...{ frames: form.labels, since, signal: limit },
+        frames: form.labels,
+        since,
+        signal: limit,
         told: (labelled) => tell(`labelled ${labelled} of ${form.labels}`),
       },
     )
@@ -300,8 +335,13 @@ export async function runLoop({ form, seed, data, tell }: Order): Promise<Ended>
     const after = await observer.look()
     const costs = await costsOf(hub, round)
     rounds.push({
-      ...{ round: at + 1, drift: name, version: round.version ?? 0, labels: worked.labelled },
-      ...{ before: apOf(undriftedSights), drifted: apOf(drifted), after: apOf(after) },
+      round: at + 1,
+      drift: name,
+      version: round.version ?? 0,
+      labels: worked.labelled,
+      before: apOf(undriftedSights),
+      drifted: apOf(drifted),
+      after: apOf(after),
       reference: apOf(before),
       bytesUp: (await bytesSent(hub)) - sent,
       ...costs,

@@ -76,16 +76,23 @@ export async function writeShots(folder: string, streams: readonly StreamShots[]
       await writeFile(join(folder, name), shot.jpeg)
       const at = new Date(startAt + (frame * 1000) / worldFps)
       images.push({
-        ...{ id, file_name: name, width: frameWidth, height: frameHeight },
-        ...{ date_captured: at.toISOString(), edgeloop: { site, stream } },
+        id,
+        file_name: name,
+        width: frameWidth,
+        height: frameHeight,
+        date_captured: at.toISOString(),
+        edgeloop: { site, stream },
       })
       for (const { label, box, crowd } of shot.truths) {
         const [x, y, w, h] = box
         const bbox = [x * frameWidth, y * frameHeight, w * frameWidth, h * frameHeight]
         annotations.push({
-          ...{ id: annotations.length + 1, image_id: id, bbox },
+          id: annotations.length + 1,
+          image_id: id,
+          bbox,
           category_id: (worldLabels as readonly string[]).indexOf(label) + 1,
-          ...{ area: w * frameWidth * h * frameHeight, iscrowd: crowd ? 1 : 0 },
+          area: w * frameWidth * h * frameHeight,
+          iscrowd: crowd ? 1 : 0,
         })
       }
     }

@@ -3,10 +3,20 @@ import { test } from 'node:test'
 import { faultsOf, promised, type RoundFigures } from './verdict.ts'
 
 const good: RoundFigures = {
-  ...{ round: 1, drift: 'light', version: 2, labels: 100, bytesUp: 1, bytesDown: 1, bytesWhole: 1 },
-  ...{ before: { north: 0.98, south: 0.96 }, drifted: { north: 0.6, south: 0.8 } },
-  ...{ after: { north: 0.97, south: 0.93 }, reference: { north: 0.98, south: 0.96 } },
-  ...{ deltaBytes: 20, fullBytes: 100, minutes: 4 },
+  round: 1,
+  drift: 'light',
+  version: 2,
+  labels: 100,
+  bytesUp: 1,
+  bytesDown: 1,
+  bytesWhole: 1,
+  before: { north: 0.98, south: 0.96 },
+  drifted: { north: 0.6, south: 0.8 },
+  after: { north: 0.97, south: 0.93 },
+  reference: { north: 0.98, south: 0.96 },
+  deltaBytes: 20,
+  fullBytes: 100,
+  minutes: 4,
 }
 
 test('the loop has closed only where every round says so', () => {

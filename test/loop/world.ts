@@ -103,7 +103,8 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
     const view = viewOf({
       zoom: pose.zoom * (1 + 0.62 * moved),
       turn: pose.turn + 0.45 * moved,
-      ...{ right: 34 * moved, down: -16 * moved },
+      right: 34 * moved,
+      down: -16 * moved,
     })
     views.set(moved, view)
     return view
@@ -125,7 +126,8 @@ export function createBelt({ seed, belt }: BeltOptions): BeltWorld {
       const room = beltBottom - beltTop - 84
       const across = Math.min(1, Math.max(0, lane + (chance() - 0.5) * 0.3))
       laid.push({
-        ...{ kind, slot },
+        kind,
+        slot,
         sprite: parts(kind, Math.floor(chance() * variants)),
         left: travel - along - partPixels,
         top: Math.round(beltTop + 42 + across * room - partPixels / 2),
@@ -178,8 +180,11 @@ function partsOf(seed: number): (kind: WorldLabel, variant: number) => Sprite {
     const of = mixSeed(mixSeed(seed, worldLabels.indexOf(kind) + 7), variant)
     const random = seededRandom(of)
     const sprite = drawPart({
-      ...{ kind, defective: false, seed: mixSeed(of, 1) },
-      ...{ angle: random() * 2 * Math.PI, size: 0.9 + 0.25 * random() },
+      kind,
+      defective: false,
+      seed: mixSeed(of, 1),
+      angle: random() * 2 * Math.PI,
+      size: 0.9 + 0.25 * random(),
     })
     drawn.set(name, sprite)
     return sprite
@@ -281,7 +286,11 @@ function noiseTile(seed: number): Int8Array {
 /** Box and number of pixels of each id from 1; undefined for what cannot be seen. */
 function extents({ x, y }: View, ids: Uint8Array, count: number) {
   const found = Array.from({ length: count }, () => ({
-    ...{ pixels: 0, left: frameWidth, right: -1, top: frameHeight, bottom: -1 },
+    pixels: 0,
+    left: frameWidth,
+    right: -1,
+    top: frameHeight,
+    bottom: -1,
   }))
   for (let row = 0, at = 0; row < frameHeight; row++) {
     for (let column = 0; column < frameWidth; column++, at++) {

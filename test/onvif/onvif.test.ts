@@ -14,7 +14,11 @@ const idle = new AbortController().signal
 
 const describe = (url: string, more = {}) =>
   describeCamera({
-    ...{ url, allowHosts: [], timeoutMs: 20_000, signal: idle, now: Date.now },
+    url,
+    allowHosts: [],
+    timeoutMs: 20_000,
+    signal: idle,
+    now: Date.now,
     ...more,
   })
 const serve = (faults: OnvifFaults = {}) => OnvifDevice.open({ ...login, faults })
@@ -30,12 +34,20 @@ test(
       model: 'Dome',
       profiles: [
         {
-          ...{ name: 'large', source: 'rtsp://127.0.0.1:554/main?a=1&b=2' },
-          ...{ codec: 'H264', width: 2560, height: 1440, fps: 25 },
+          name: 'large',
+          source: 'rtsp://127.0.0.1:554/main?a=1&b=2',
+          codec: 'H264',
+          width: 2560,
+          height: 1440,
+          fps: 25,
         },
         {
-          ...{ name: 'small', source: 'rtsp://127.0.0.1:554/sub' },
-          ...{ codec: 'H264', width: 640, height: 360, fps: 25 },
+          name: 'small',
+          source: 'rtsp://127.0.0.1:554/sub',
+          codec: 'H264',
+          width: 640,
+          height: 360,
+          fps: 25,
         },
       ],
     })

@@ -11,7 +11,11 @@ if (import.meta.main) {
   const S3rver: S3rver = createRequire(import.meta.url)('@20minutes/s3rver')
   const { directory, port, bucket }: S3Order = JSON.parse(process.argv[2] ?? '{}')
   const server = new S3rver({
-    ...{ directory, port, address: '127.0.0.1', silent: true, vhostBuckets: false },
+    directory,
+    port,
+    address: '127.0.0.1',
+    silent: true,
+    vhostBuckets: false,
     configureBuckets: [{ name: bucket, configs: [] }],
   })
   const address = await server.run()

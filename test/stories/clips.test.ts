@@ -35,7 +35,11 @@ async function startAgent(t: TestContext, hub: TestHub, deviceId: string) {
   const { token, caFingerprint, deviceUrl } = (await made.json()) as Record<string, string>
   assert.ok(token && caFingerprint && deviceUrl)
   const identity = await enrol({
-    ...{ token, caFingerprint, deviceUrl, folder: dataDir, signal: abort.signal },
+    token,
+    caFingerprint,
+    deviceUrl,
+    folder: dataDir,
+    signal: abort.signal,
   })
   const config = await readAgentConfig(dataDir, { models: [demoModel] })
   const log = pino({ level: process.env.EDGELOOP_TEST_LOG ?? 'silent' }, pino.destination(2))

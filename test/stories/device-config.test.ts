@@ -15,7 +15,10 @@ test('a box refuses a configuration, keeps the last good one over a restart, and
   t.after(() => rm(folder, { recursive: true, force: true }))
   await using hub = await startHub({ dataDir: join(folder, 'hub') })
   await using agent = await startAgent({
-    ...{ hub, deviceId: 'box', dataDir: join(folder, 'agent'), eventsPerSecond: 1 },
+    hub,
+    deviceId: 'box',
+    dataDir: join(folder, 'agent'),
+    eventsPerSecond: 1,
     ledgerFolder: join(folder, 'ledger'),
     file: { media: { processesMax: 1, streamsPerProcess: 1 } },
   })

@@ -147,7 +147,10 @@ test('the service is one that systemd takes', needs('systemd-analyze'), async (t
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-unit-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const values: Record<string, string> = {
-    ...{ agent: '/bin/true', data: folder, prefix: folder, wanted_by: 'multi-user.target' },
+    agent: '/bin/true',
+    data: folder,
+    prefix: folder,
+    wanted_by: 'multi-user.target',
     runs_as: 'User=root',
   }
   const unit = template.replace(/\$(\w+)/g, (_, name: string) => {

@@ -19,9 +19,13 @@ import { candidateOf } from '../updates/candidate.ts'
 
 const soon = { timeout: 60_000, interval: 50 }
 const care: UpdateCare = {
-  ...{ ...careDefaults, shadowMs: 3_000, shadowFramesMin: 25, shadowCpuShare: 1 },
+  ...careDefaults,
+  shadowMs: 3_000,
+  shadowFramesMin: 25,
+  shadowCpuShare: 1,
   // This machine may be busy with other things: latency is not what is told apart here.
-  ...{ probationMs: 4_000, latencyRatioMax: 20 },
+  probationMs: 4_000,
+  latencyRatioMax: 20,
 }
 
 test('a candidate is tried, compared, put to work and watched on live cameras', {
@@ -39,19 +43,32 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
   const blocks: SeenBlock[] = []
   const cacheFolder = join(folder, 'cache')
   await using host = await FleetModelHost.open({
-    ...{ configured: [{ ...demoModel, runtime: 'ort:cpu' }], delivered: [], dataDir: folder },
-    ...{ cacheFolder, log, now: Date.now, monotonicMs: () => performance.now(), signal },
+    configured: [{ ...demoModel, runtime: 'ort:cpu' }],
+    delivered: [],
+    dataDir: folder,
+    cacheFolder,
+    log,
+    now: Date.now,
+    monotonicMs: () => performance.now(),
+    signal,
     tellIntervalMs: 500,
   })
   const fleet = new MediaFleet({
     module: new URL('../../edge-agent/src/media/media-process.ts', import.meta.url),
     start: {
-      ...{ deviceId: 'box', snapshotFolder: join(folder, 'snapshots'), cacheFolder },
+      deviceId: 'box',
+      snapshotFolder: join(folder, 'snapshots'),
+      cacheFolder,
       sampleFolder: join(folder, 'samples'),
-      ...{ clipFolder: join(folder, 'clips'), models: host.sources },
-      ...{ heartbeatIntervalMs: 500, figuresIntervalMs: 1000 },
+      clipFolder: join(folder, 'clips'),
+      models: host.sources,
+      heartbeatIntervalMs: 500,
+      figuresIntervalMs: 1000,
     },
-    ...{ only: 'conveyor', processesMax: 2, streamsPerProcess: 1, heartbeatTimeoutMs: 5_000 },
+    only: 'conveyor',
+    processesMax: 2,
+    streamsPerProcess: 1,
+    heartbeatTimeoutMs: 5_000,
     backoff: { firstMs: 100, maxMs: 200, resetAfterMs: 60_000 },
     record: async (event) => events.push(event),
     onSnapshot: () => {},
@@ -63,7 +80,11 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
     },
     onDown: (code, streams) => host.fell(code, streams),
     onChange: () => {},
-    ...{ log, now: Date.now, monotonicMs: () => performance.now(), random: Math.random, signal },
+    log,
+    now: Date.now,
+    monotonicMs: () => performance.now(),
+    random: Math.random,
+    signal,
   })
   t.after(async () => {
     abort.abort()
@@ -106,7 +127,9 @@ test('a candidate is tried, compared, put to work and watched on live cameras', 
   // Another file that says the same: a note in its metadata (metadata_props, field 14 of ModelProto).
   const note = Buffer.from([0x72, 0x06, 0x0a, 0x01, 0x6b, 0x12, 0x01, 0x76])
   const good = await candidateOf(slot('b'), Buffer.concat([bytes, note]), {
-    ...{ ...parts, labels, version: 2 },
+    ...parts,
+    labels,
+    version: 2,
   })
   assert.ok((await host.probe(good, signal)).ok)
   const compared = await host.shadow(good, care, ({ frames }) => told.push(frames), signal)

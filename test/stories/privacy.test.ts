@@ -29,7 +29,11 @@ async function startAgent(t: TestContext, hub: TestHub) {
   const { token, caFingerprint, deviceUrl } = (await made.json()) as Record<string, string>
   assert.ok(token && caFingerprint && deviceUrl)
   const identity = await enrol({
-    ...{ token, caFingerprint, deviceUrl, folder: dataDir, signal: abort.signal },
+    token,
+    caFingerprint,
+    deviceUrl,
+    folder: dataDir,
+    signal: abort.signal,
   })
   const config = await readAgentConfig(dataDir, { models: [demoModel], local: { port: 0 } })
   const lines: { msg?: string; url?: string }[] = []
@@ -100,7 +104,11 @@ test('no picture that leaves a box, or lies on its disk, shows what its stream h
   const looked = new Set<string>()
   // Of samples few: what looks like one that was kept is not.
   const enough: Readonly<Record<string, number>> = {
-    ...{ 'live belt': 5, 'live two': 5, 'local belt': 5, snapshot: 3, sample: 2 },
+    'live belt': 5,
+    'live two': 5,
+    'local belt': 5,
+    snapshot: 3,
+    sample: 2,
   }
   const look = async (streamId: string) => {
     const live = await hub.api('GET', `/api/devices/box/streams/${streamId}/picture`)

@@ -52,7 +52,10 @@ test('what a box keeps for learning reaches the hub once, through cuts and a res
     config: {
       streams: [
         {
-          ...{ streamId: 'belt', source: 'demo:7', model: demoModel.name, scoreMin: 0.5 },
+          streamId: 'belt',
+          source: 'demo:7',
+          model: demoModel.name,
+          scoreMin: 0.5,
           sampling: { intervalMinMs: 200, framesPerDay: 5_000, bytesPerDay: 1e9, randomShare: 0.5 },
         },
       ],
@@ -73,7 +76,9 @@ test('what a box keeps for learning reaches the hub once, through cuts and a res
   const start = () => {
     const abort = new AbortController()
     const running = runAgent({
-      ...{ config, log, signal: abort.signal },
+      config,
+      log,
+      signal: abort.signal,
       identity: {
         ...identity,
         mqttUrl: through(identity.mqttUrl, mqtt.port),

@@ -38,7 +38,13 @@ const words = async (run: string) =>
 test('a detector learns from nothing, and detect runs it without being told anything', async () => {
   const data = join(folder, 'few')
   await writeDrawnSet(data, {
-    ...{ pictures: 16, width: 64, height: 64, least: 1, most: 3, sizes: [16, 28], seed: 3 },
+    pictures: 16,
+    width: 64,
+    height: 64,
+    least: 1,
+    most: 3,
+    sizes: [16, 28],
+    seed: 3,
   })
   const out = join(folder, 'few-out')
   const lines = await edgeloop(
@@ -64,7 +70,13 @@ test('a detector learns from nothing, and detect runs it without being told anyt
 test('a detector of other things gets the labels of the data, and tells what it was worth before', async () => {
   const data = join(folder, 'other')
   await writeDrawnSet(data, {
-    ...{ pictures: 10, width: 64, height: 64, least: 1, most: 3, sizes: [16, 28], seed: 6 },
+    pictures: 10,
+    width: 64,
+    height: 64,
+    least: 1,
+    most: 3,
+    sizes: [16, 28],
+    seed: 6,
   })
   const file = join(folder, 'other.onnx')
   await writeFile(file, writeModel(tinyYolox({ classes: 5 })))
@@ -85,7 +97,13 @@ test('a detector of other things gets the labels of the data, and tells what it 
 test('what cannot be trained to find boxes is refused before anything is', async () => {
   const data = join(folder, 'refused')
   await writeDrawnSet(data, {
-    ...{ pictures: 10, width: 64, height: 64, least: 1, most: 2, sizes: [16, 28], seed: 4 },
+    pictures: 10,
+    width: 64,
+    height: 64,
+    least: 1,
+    most: 2,
+    sizes: [16, 28],
+    seed: 4,
   })
   const train = (...args: string[]) =>
     edgeloop(...['train', '--dataset-dir', data, '--out', join(folder, 'no'), ...args]).then(

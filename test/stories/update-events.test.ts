@@ -66,7 +66,9 @@ test('an update and its rollback lose no event and count none twice', {
       health: { intervalMs: 1000 },
       media: { processesMax: 1, heartbeatTimeoutMs: 60_000 },
     }),
-    ...{ identity, signal, mediaModule: new URL('../faults/counting-media.ts', import.meta.url) },
+    identity,
+    signal,
+    mediaModule: new URL('../faults/counting-media.ts', import.meta.url),
     log: pino({ level: process.env.EDGELOOP_TEST_LOG ?? 'silent' }, pino.destination(2)),
   })
   t.after(async () => {
@@ -75,7 +77,10 @@ test('an update and its rollback lose no event and count none twice', {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   const streams = ['demo:1', 'demo:2'].map((source, at) => ({
-    ...{ streamId: `belt-${at}`, source, model: name, analysisFps: 5 },
+    streamId: `belt-${at}`,
+    source,
+    model: name,
+    analysisFps: 5,
   }))
   const wish = (version: number, config: object) =>
     json(hub, 'PUT', '/api/devices/box/desired', { version, config })
@@ -102,11 +107,17 @@ test('an update and its rollback lose no event and count none twice', {
   await more(5)
 
   const { rollout } = await json<RolloutDetail>(hub, 'POST', '/api/rollouts', {
-    ...{ name, version: next.version, select: { all: true }, jitterMs: 0 },
+    name,
+    version: next.version,
+    select: { all: true },
+    jitterMs: 0,
     stages: [{ share: 1, soakMs: 0, gate: { latencyRatioMax: 100 } }],
     // This machine may be busy with other things: latency is not what is told apart here.
     care: {
-      ...{ shadowMs: 3000, shadowFramesMin: 5, shadowCpuShare: 1, probationMs: 4000 },
+      shadowMs: 3000,
+      shadowFramesMin: 5,
+      shadowCpuShare: 1,
+      probationMs: 4000,
       latencyRatioMax: 100,
     },
   })

@@ -23,7 +23,8 @@ test('an agent that is killed while it downloads, and again in probation, ends w
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-update-'))
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   await using hub = await startHub({
-    ...{ dataDir: join(folder, 'hub'), training: true },
+    dataDir: join(folder, 'hub'),
+    training: true,
     // 140 kB in pieces of 16 KiB: some seconds.
     config: { downloads: { deviceBytesPerSecond: 20_000 } },
   })
@@ -68,8 +69,12 @@ test('an agent that is killed while it downloads, and again in probation, ends w
   start()
 
   const { rollout } = await hub.api<RolloutDetail>('POST', '/api/rollouts', {
-    ...{ name: 'parts', version: 1, select: { all: true }, join: true, jitterMs: 0 },
-    ...{ stages: [{ share: 1, soakMs: 0 }] },
+    name: 'parts',
+    version: 1,
+    select: { all: true },
+    join: true,
+    jitterMs: 0,
+    stages: [{ share: 1, soakMs: 0 }],
     care: { shadowMs: 0, shadowFramesMin: 0, probationMs: 6000 },
   })
   const boxIs = async (is: (box: RolloutBoxPage['boxes'][number]) => boolean) => {

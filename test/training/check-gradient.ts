@@ -67,7 +67,10 @@ export async function checkGradient(
   const next = sequence(seed)
   const random = (count: number) => Float32Array.from({ length: count }, () => next() * 2 - 1)
   const asked: DifferentiateOptions = {
-    ...{ batch: 2, trainable: () => true, batchNorm: 'frozen', inputGradient: true },
+    batch: 2,
+    trainable: () => true,
+    batchNorm: 'frozen',
+    inputGradient: true,
     ...options,
     loss: (tape, outputs) => {
       const sums = Object.entries(outputs).map(([name, output]) => {

@@ -33,7 +33,9 @@ export async function writeDrawnSet(folder: string, set: DrawnSet): Promise<void
     for (let tries = 0; boxes.length < wanted && tries < wanted * 20; tries++) {
       const size = between(...sizes)
       const box = {
-        ...{ x: between(0, width - size), y: between(0, height - size), size },
+        x: between(0, width - size),
+        y: between(0, height - size),
+        size,
         label: Math.floor(random() * drawnLabels.length),
       }
       if (boxes.every((other) => hidden(box, other) < 1 / 3)) boxes.push(box)
@@ -56,8 +58,12 @@ export async function writeDrawnSet(folder: string, set: DrawnSet): Promise<void
     images.push({ id: picture, file_name: name, width, height })
     for (const { x, y, size, label } of boxes) {
       annotations.push({
-        ...{ id: annotations.length + 1, image_id: picture, category_id: label + 1 },
-        ...{ bbox: [x, y, size, size], area: size * size, iscrowd: 0 },
+        id: annotations.length + 1,
+        image_id: picture,
+        category_id: label + 1,
+        bbox: [x, y, size, size],
+        area: size * size,
+        iscrowd: 0,
       })
     }
   }

@@ -24,7 +24,10 @@ for (const file of files) {
       const batch = 2
       const names = model.graph!.output.map(({ name }) => name)
       const step = differentiate(model, {
-        ...{ batch, trainable: () => true, batchNorm: 'frozen', values: names },
+        batch,
+        trainable: () => true,
+        batchNorm: 'frozen',
+        values: names,
         loss: (tape, outputs) => {
           const moving = Object.values(outputs).filter((one) => one.needsGradient)
           const means = moving.map((one) => tape.reduceMean(tape.mul(one, one)))

@@ -49,13 +49,24 @@ test(
     const pause = new AbortController()
     const options = {
       task: {
-        ...{ name: 'classification' as const, model: wanted, labels: dataset.labels },
+        name: 'classification' as const,
+        model: wanted,
+        labels: dataset.labels,
         canvas: {
-          ...{ width: 12, height: 12, channels: 1 as const, fit: 'stretch' as const, pad: 0 },
-          ...{ order: 'rgb' as const, mean: [0], std: [255] },
+          width: 12,
+          height: 12,
+          channels: 1 as const,
+          fit: 'stretch' as const,
+          pad: 0,
+          order: 'rgb' as const,
+          mean: [0],
+          std: [255],
         },
       },
-      ...{ dataset, split, folder, seed: 2 },
+      dataset,
+      split,
+      folder,
+      seed: 2,
       // So many that it has not ended when somebody looks, however slow the machine.
       recipe: recipeOf(recipeDefault, { epochs: 60, batch: 16 }),
       lookEveryMs: 20,
@@ -101,13 +112,23 @@ test('what it cannot do it refuses, with the reason', needs('torch', 'time'), as
   const dataset = await openDataset(source)
   const split = splitDataset(dataset, { holdout: 0.2, seed: 1 })
   const canvas: CanvasSpec = {
-    ...{ width: 12, height: 12, channels: 1, fit: 'stretch', pad: 0, order: 'rgb' },
-    ...{ mean: [0], std: [255] },
+    width: 12,
+    height: 12,
+    channels: 1,
+    fit: 'stretch',
+    pad: 0,
+    order: 'rgb',
+    mean: [0],
+    std: [255],
   }
   await assert.rejects(
     trainExternally({
       task: { name: 'detection', model: wanted, labels: dataset.labels, canvas },
-      ...{ dataset, split, folder: await folderFor(t), seed: 2, recipe: recipeDefault },
+      dataset,
+      split,
+      folder: await folderFor(t),
+      seed: 2,
+      recipe: recipeDefault,
       command: ['/usr/bin/python3', script],
     }),
     /refuses the order \("task detection: this trainer knows classification"\)/,

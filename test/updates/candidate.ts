@@ -36,15 +36,26 @@ export async function candidateOf(
   const digest = digestOf(bytes)
   const golden = parts.golden ?? [await vectorOf(join(folder, slotFiles.model))]
   const manifest: Manifest = {
-    ...{ spec: 'edgeloop-manifest/1', fleet: 'test', targets: ['linux-x64'], name, version },
-    ...{ scaleEpoch: 0, createdAt: '2026-01-01T00:00:00.000Z' },
-    ...{ expiresAt: '2036-01-01T00:00:00.000Z', agentMin: '0.1.0' },
+    spec: 'edgeloop-manifest/1',
+    fleet: 'test',
+    targets: ['linux-x64'],
+    name,
+    version,
+    scaleEpoch: 0,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    expiresAt: '2036-01-01T00:00:00.000Z',
+    agentMin: '0.1.0',
     runtime: { name: 'onnxruntime', opsetMax: 21 },
     file: { digest, lengthBytes: bytes.length },
     encodings: [{ codec: 'zstd', digest, lengthBytes: bytes.length, chunks: [digest] }],
-    ...{ layout, labels: [...labels], description, golden },
+    layout,
+    labels: [...labels],
+    description,
+    golden,
     limits: {
-      ...{ memoryBytesMax: 300e6, loadMsMax: 20_000, inferenceMsMax: 5_000 },
+      memoryBytesMax: 300e6,
+      loadMsMax: 20_000,
+      inferenceMsMax: 5_000,
       ...parts.limits,
     },
   }
@@ -54,7 +65,11 @@ export async function candidateOf(
 async function vectorOf(file: string): Promise<Manifest['golden'][number]> {
   await using session = await ortRuntime.open(file, { threads: 1 })
   const inputs = session.inputs.map(({ name, type, shape }) => ({
-    ...{ name, type: type as 'float32', shape: shape.map(Number), black: 0, white: 255 },
+    name,
+    type: type as 'float32',
+    shape: shape.map(Number),
+    black: 0,
+    white: 255,
   }))
   const drawn = goldenInputs({ seed: 7, inputs })
   const given = await session.run(drawn)

@@ -66,7 +66,10 @@ export async function carry(file: string, options: CarryCommandOptions): Promise
   const dataDir = resolve(options.agentData)
   const care = careOf(options)
   const models = await carryBundle({
-    ...{ dataDir, bytes: await bytesOf(handle), care, signal: stopSignal() },
+    dataDir,
+    bytes: await bytesOf(handle),
+    care,
+    signal: stopSignal(),
   })
   const taken = models.filter(({ refused }) => refused === '')
   if (options.json) printJson({ file, models, taken: taken.length })

@@ -60,7 +60,10 @@ Run it on a machine in the camera's network, such as the box itself.`,
     .action(async (url: string, { timeout, allowHost = [], json }: OnvifOptions) => {
       const { describeCamera } = await import('@edgeloop/edge-agent/onvif')
       const found = await describeCamera({
-        ...{ url, allowHosts: allowHost, timeoutMs: timeout * 1000, now: Date.now },
+        url,
+        allowHosts: allowHost,
+        timeoutMs: timeout * 1000,
+        now: Date.now,
         signal: stopSignal(),
       })
       if (json) return printJson(found)

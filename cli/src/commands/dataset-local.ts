@@ -151,7 +151,10 @@ async function splitFolder(folder: string, given: SplitWords): Promise<void> {
   const dataset = await open(folder, given, signal)
   const together = given.copies ? await copiesIn(dataset, signal) : []
   const options: SplitOptions = {
-    ...{ seed, stratify, together, validation },
+    seed,
+    stratify,
+    together,
+    validation,
     ...(by && { by }),
     ...(holdout !== undefined && { holdout: readHoldout(holdout) }),
   }
@@ -163,7 +166,7 @@ async function splitFolder(folder: string, given: SplitWords): Promise<void> {
   const rows = splits.map((split) => partsOf(dataset, split))
   if (given.json) {
     const parts = splits.map((split, at) => ({ ...rows[at], split: Object.fromEntries(split) }))
-    printJson({ ...{ digest: dataset.digest, near: together.length, files, seed }, splits: parts })
+    printJson({ digest: dataset.digest, near: together.length, files, seed, splits: parts })
     return
   }
   const text = (value: number) => String(value)
@@ -221,7 +224,8 @@ async function open(
 ): Promise<Dataset> {
   const { openDataset } = await import('@edgeloop/model-compiler/datasets')
   return await openDataset(folder, {
-    ...{ signal, ...(format && { format }) },
+    signal,
+    ...(format && { format }),
     ...(labels !== undefined && { labels: labels.split(',').map((label) => label.trim()) }),
   })
 }

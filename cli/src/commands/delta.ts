@@ -108,7 +108,10 @@ async function stat(old: string, next: string, { json, tensors }: Options): Prom
   const list = found.tensors.toSorted((a, b) => b.bits - a.bits)
   if (json) {
     printJson({
-      ...{ oldBytes: from.length, newBytes: to.length, method: found.method, applyMs },
+      oldBytes: from.length,
+      newBytes: to.length,
+      method: found.method,
+      applyMs,
       allMs: Math.round(statMs),
       sizes: rows.map(({ name, bytes: size }) => ({ name, bytes: size ?? null })),
       ...(tensors && { tensors: list }),

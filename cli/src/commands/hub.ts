@@ -178,8 +178,10 @@ async function runHub(options: Options): Promise<void> {
   const external =
     how === undefined ? undefined : await externalTrainerOf(how, '--external-trainer')
   const able = {
-    ...{ compiler: openHubCompiler(), trainer: openHubTrainer({ ...(external && { external }) }) },
-    ...{ proposer: openHubProposer(), engine: openHubEngine() },
+    compiler: openHubCompiler(),
+    trainer: openHubTrainer({ ...(external && { external }) }),
+    proposer: openHubProposer(),
+    engine: openHubEngine(),
   }
   await using hub = await openHub(config, { log, bundles, ...able })
   const { browser: url, device: deviceUrl, mqtt: mqttUrl } = hub.urls

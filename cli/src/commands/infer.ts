@@ -162,7 +162,9 @@ async function ask(
     inputs = { pictures: [...names.keys()] }
   }
   const wanted: Omit<InferenceBatchRequest, 'taskId'> = {
-    ...{ model: name, inputs, scoreMin },
+    model: name,
+    inputs,
+    scoreMin,
     ...(version !== undefined && { version: numberOf(version, model) }),
   }
   const taskId = task ?? taskIdOf(wanted)
@@ -269,14 +271,21 @@ function rowsOf(picture: string, result: InferenceResult): Row[] {
   const { detections = [], classes = [], areas = [], embedding } = result
   const rows: Row[] = [
     ...detections.map(({ label, score, box }) => ({
-      ...{ picture, what: label, score: score.toFixed(2) },
+      picture,
+      what: label,
+      score: score.toFixed(2),
       where: box.map((share) => share.toFixed(3)).join(' '),
     })),
     ...classes.map(({ label, score }) => ({
-      ...{ picture, what: label, score: score.toFixed(2), where: '' },
+      picture,
+      what: label,
+      score: score.toFixed(2),
+      where: '',
     })),
     ...areas.map(({ label, share, polygons }) => ({
-      ...{ picture, what: label, score: '' },
+      picture,
+      what: label,
+      score: '',
       where: `${(share * 100).toFixed(1)} %, ${polygons.length} outlines`,
     })),
     ...(embedding

@@ -208,7 +208,8 @@ Examples:
       const { tasks } = await hub.call('tasksTake', {
         params: { queue: name },
         body: {
-          ...{ count: options.count, order: options.order },
+          count: options.count,
+          order: options.order,
           for: options.review ? 'review' : 'label',
         },
       })
@@ -266,7 +267,8 @@ async function putQueue(name: string, options: PutOptions): Promise<void> {
     options
   const config: LabelQueueConfig = {
     ...before,
-    ...{ dataset, models: model ?? before?.models ?? [] },
+    dataset,
+    models: model ?? before?.models ?? [],
     ...(stream && { streams: stream }),
     ...(kind && { kinds: kind }),
     ...(suggestBy !== undefined && { suggestBy }),

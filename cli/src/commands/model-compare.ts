@@ -56,7 +56,10 @@ async function compare(a: string, b: string, given: Options): Promise<void> {
       program: compileProcess,
       order: {
         kind: 'compare',
-        ...{ files: [a, b], images, seed, folder },
+        files: [a, b],
+        images,
+        seed,
+        folder,
         ...(layout !== undefined && { layout }),
         ...(labels !== undefined && { labels }),
         ...(description !== undefined && { description }),

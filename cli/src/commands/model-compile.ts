@@ -123,7 +123,14 @@ async function compile(file: string, given: Options): Promise<void> {
   }
   const order: CompileOrder = {
     kind: 'compile',
-    ...{ file, calibrate, precision, maxDrop, keep, seed, measureSeconds, folder: output.draft },
+    file,
+    calibrate,
+    precision,
+    maxDrop,
+    keep,
+    seed,
+    measureSeconds,
+    folder: output.draft,
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(description !== undefined && { description }),
@@ -137,7 +144,11 @@ async function compile(file: string, given: Options): Promise<void> {
   let compiled: Compiled
   try {
     compiled = await compiler.runInChild<CompileOrder, OrderProgress, Compiled>({
-      ...{ program: compileProcess, order, what: `compile "${file}"`, doing, signal },
+      program: compileProcess,
+      order,
+      what: `compile "${file}"`,
+      doing,
+      signal,
       onProgress: teller.tell,
       limits: limitsOf(given),
     })

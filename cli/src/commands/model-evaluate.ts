@@ -168,7 +168,10 @@ function orderOf(
 ): Omit<EvaluateOrder, 'data' | 'part'> {
   const { layout, labels, description, seed } = given
   return {
-    ...{ file, folder, seed, worst: given.worst },
+    file,
+    folder,
+    seed,
+    worst: given.worst,
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(description !== undefined && { description }),

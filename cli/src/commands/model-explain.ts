@@ -59,7 +59,9 @@ async function explain(file: string, given: Options): Promise<void> {
   const explained = await runInChild<ExplainOrder, never, Explained>({
     program: explainProcess,
     order: {
-      ...{ file, image, out: resolve(out) },
+      file,
+      image,
+      out: resolve(out),
       ...(layout !== undefined && { layout }),
       ...(labels !== undefined && { labels }),
       ...(description !== undefined && { description }),

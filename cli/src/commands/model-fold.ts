@@ -65,7 +65,8 @@ async function fold(file: string, given: Options): Promise<void> {
   const compiler = await import('@edgeloop/model-compiler')
   const { layout, labels, description: named } = given
   const source = {
-    ...{ name: basename(file), file },
+    name: basename(file),
+    file,
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(named !== undefined && { description: named }),

@@ -258,7 +258,9 @@ export async function addFile(
   const uploadId = await upload(hub, file, signal)
   return await hub.call('modelAdd', {
     body: {
-      ...{ name, uploadId, layout: options.layout },
+      name,
+      uploadId,
+      layout: options.layout,
       labels: [...labels],
       ...(description === undefined ? {} : { description }),
       ...(options.note === undefined ? {} : { note: options.note }),

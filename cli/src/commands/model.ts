@@ -154,7 +154,8 @@ function described(graph: Graph, compiler: typeof import('@edgeloop/model-compil
   const value = (name: string) => {
     const type = graph.typeOf(name)
     return {
-      ...{ name, type: type ? compiler.tensorTypeName(type.elementType) : null },
+      name,
+      type: type ? compiler.tensorTypeName(type.elementType) : null,
       shape: type?.shape?.map((one) => one ?? null) ?? null,
     }
   }
@@ -163,7 +164,10 @@ function described(graph: Graph, compiler: typeof import('@edgeloop/model-compil
     inputs: graph.requiredInputs.map(({ name }) => value(name)),
     outputs: graph.outputs.map(({ name }) => value(name)),
     nodes: graph.nodes.map((node) => ({
-      ...{ name: node.name, domain: node.domain, operator: node.opType, inputs: node.input },
+      name: node.name,
+      domain: node.domain,
+      operator: node.opType,
+      inputs: node.input,
       outputs: node.output.map(value),
       attributes: Object.fromEntries(
         node.attribute.map((attribute) => [attribute.name, compiler.attributeText(attribute)]),

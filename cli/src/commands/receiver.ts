@@ -176,7 +176,9 @@ async function receiverOf(options: PutOptions): Promise<Receiver> {
   const login = user === undefined ? {} : { username: user }
   if (webhook !== undefined) {
     return {
-      ...{ kind: 'webhook', url: webhook, ...common },
+      kind: 'webhook',
+      url: webhook,
+      ...common,
       ...(options.batch ? { batch: true } : {}),
       ...(options.plainHttp ? { plainHttp: true } : {}),
     }

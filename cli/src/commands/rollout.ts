@@ -243,8 +243,10 @@ async function requestOf(model: string, options: CreateOptions): Promise<Rollout
   const { site: sites, tag: tags, target: targets, device: devices } = options
   const select = {
     ...(options.all && { all: true as const }),
-    ...{ ...(sites && { sites }), ...(tags && { tags }) },
-    ...{ ...(targets && { targets }), ...(devices && { devices }) },
+    ...(sites && { sites }),
+    ...(tags && { tags }),
+    ...(targets && { targets }),
+    ...(devices && { devices }),
   }
   const soak = options.soak === undefined ? {} : { soakMs: options.soak * minuteMs }
   const care = {
@@ -254,7 +256,8 @@ async function requestOf(model: string, options: CreateOptions): Promise<Rollout
   const stages = options.stages ?? (options.soak === undefined ? undefined : '1,5,25,100')
   const request = {
     ...file,
-    ...{ name, version: Number(version) },
+    name,
+    version: Number(version),
     ...(Object.keys(select).length > 0 && { select }),
     ...(stages !== undefined && { stages: stagesOf(stages, soak) }),
     ...(options.rate !== undefined && { rate: { perMinute: options.rate } }),

@@ -266,8 +266,16 @@ async function ruleOf(options: RuleOptions): Promise<EventRule> {
   }
   const { kind, label, zone, line, alarm, device, site, stream, tag, score } = options
   const lists = {
-    ...{ kinds: kind, labels: label, zones: zone, lines: line, alarmCodes: alarm },
-    ...{ devices: device, sites: site, streams: stream, tags: tag, scoreMin: score },
+    kinds: kind,
+    labels: label,
+    zones: zone,
+    lines: line,
+    alarmCodes: alarm,
+    devices: device,
+    sites: site,
+    streams: stream,
+    tags: tag,
+    scoreMin: score,
   }
   const when = Object.fromEntries(Object.entries(lists).filter(([, value]) => value !== undefined))
   const { count, by, coolDown, gather: gathers } = options

@@ -182,7 +182,13 @@ async function makeHere(
   const folder = given === undefined ? join(dataDir, 'backups', name) : resolve(given)
   const blobs = (await stat(join(dataDir, 'blobs')).catch(() => undefined)) !== undefined
   const manifest = await makeBackup({
-    ...{ file: address.file, dataDir, folder, blobs, version, now: Date.now(), signal },
+    file: address.file,
+    dataDir,
+    folder,
+    blobs,
+    version,
+    now: Date.now(),
+    signal,
   })
   const database = manifest.files.find((file) => file.name === 'hub.db')
   return { folder, databaseBytes: database?.sizeBytes ?? 0, pictures: manifest.blobs }

@@ -196,7 +196,8 @@ async function search(
     )
   }
   const outcome = await searchRuns({
-    ...{ order, given: await objectIn(file, 'search') },
+    order,
+    given: await objectIn(file, 'search'),
     perform: async (one) => (await perform(one, given, signals)).result,
     tell: (word) => {
       if (given.progress === 'none') return
@@ -218,8 +219,11 @@ async function search(
   const folder = `trial-${found.best.id}`
   const summary = {
     ...summaryOf([{ order, out: join(given.out, folder), result }]),
-    ...{ metric: found.metric, validation: found.best.value, settings: found.best.settings },
-    ...{ trials: found.trials.length, table: join(given.out, 'trials.json') },
+    metric: found.metric,
+    validation: found.best.value,
+    settings: found.best.settings,
+    trials: found.trials.length,
+    table: join(given.out, 'trials.json'),
   }
   if (given.json) return printJson(summary)
   console.log(
@@ -250,8 +254,13 @@ async function perform(order: TrainOrder, given: Options, { pause, stop }: Signa
   const teller = trainingTeller(given.progress)
   try {
     const result = await runInChild<TrainOrder, TrainProgress, TrainResult>({
-      ...{ program: trainProcess, order, what: `train in "${order.folder}"`, doing: trainingAt },
-      ...{ pause, signal: stop, onProgress: teller.tell },
+      program: trainProcess,
+      order,
+      what: `train in "${order.folder}"`,
+      doing: trainingAt,
+      pause,
+      signal: stop,
+      onProgress: teller.tell,
       limits: {
         memoryBytesMax: memoryMib(given, childLimitsDefault.memoryBytesMax) * 1024 ** 2,
         timeoutMs: Number.POSITIVE_INFINITY,
@@ -316,7 +325,8 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
   return seeds.map((seed): TrainOrder => {
     const folder = resolve(seeds.length === 1 ? given.out : join(given.out, `seed-${seed}`))
     return {
-      ...{ kind: 'train', model: model.startsWith('new:') ? model : resolve(model) },
+      kind: 'train',
+      model: model.startsWith('new:') ? model : resolve(model),
       data: {
         folder: resolve(datasetDir),
         ...(given.format && { format: given.format }),
@@ -328,7 +338,9 @@ async function ordersOf(given: Options): Promise<readonly TrainOrder[]> {
       ...(given.layout !== undefined && { layout: given.layout }),
       ...(given.task && { task: given.task }),
       ...(trainer && { trainer }),
-      ...{ recipe, seed, folder },
+      recipe,
+      seed,
+      folder,
     }
   })
 }
@@ -406,8 +418,14 @@ function summaryOf(outcomes: readonly Outcome[]): Record<string, unknown> {
     seconds: Number(mean(outcomes.map(({ result }) => result.seconds)).toFixed(1)),
     ...(outcomes.length === 1
       ? {
-          ...{ seed: first.order.seed, step, steps, bestStep, digest },
-          ...{ dataWaitShare, outsideShare, peakMemoryBytes },
+          seed: first.order.seed,
+          step,
+          steps,
+          bestStep,
+          digest,
+          dataWaitShare,
+          outsideShare,
+          peakMemoryBytes,
           model: join(first.out, 'model.onnx'),
         }
       : {

@@ -47,7 +47,9 @@ export async function exportFromHub(
   }
   const { version, samples } = chosen
   const tar = await hub.stream('datasetExport', {
-    ...{ params: { dataset, version }, query: { format }, signal },
+    params: { dataset, version },
+    query: { format },
+    signal,
   })
   const draft = `${resolve(folder)}.${process.pid}.draft`
   try {

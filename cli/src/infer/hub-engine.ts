@@ -71,7 +71,9 @@ function holdModel(name: string, memoryBytesMax: number) {
   let waiting: PromiseWithResolvers<FromModel> | undefined
   let gone: string | undefined
   const child = watchProcess<ToModel, FromModel>({
-    ...{ module: inferProcess, memoryBytesMax, niceness },
+    module: inferProcess,
+    memoryBytesMax,
+    niceness,
     onMessage: (word) => {
       child.allow(undefined)
       const asked = waiting

@@ -27,14 +27,16 @@ async function look(
   const { view, width, height } = await readImage(picture, inputFor, canvas)
   const { detections, classes, areas, embedding } = await open.read(canvas, view, reading)
   return {
-    ...{ width, height },
+    width,
+    height,
     ...(detections && {
       detections: detections.map(({ label, score, box }) => ({ label, score, box: [...box] })),
     }),
     ...(classes && { classes: classes.map(({ label, score }) => ({ label, score })) }),
     ...(areas && {
       areas: areas.map(({ label, share, polygons }) => ({
-        ...{ label, share },
+        label,
+        share,
         polygons: polygons.map((points) => points.map((point) => [...point])),
       })),
     }),

@@ -26,8 +26,12 @@ export function openHubProposer(): Proposer {
         }),
       )
       const { samples } = await runInChild<ProposeOrder, ProposeProgress, Proposed>({
-        ...{ program: proposeProcess, order: { ...order, models: given }, what: 'propose' },
-        ...{ onProgress: told, signal, limits },
+        program: proposeProcess,
+        order: { ...order, models: given },
+        what: 'propose',
+        onProgress: told,
+        signal,
+        limits,
         doing: (last) =>
           last ? `looking at picture ${last.done} of ${last.total}` : 'opening the models',
       }).catch((error: Error) => {

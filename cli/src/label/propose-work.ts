@@ -40,7 +40,8 @@ export async function propose(
   return {
     samples: readable.map(
       ({ sample: { digest }, looks: seen }): ProposedSample => ({
-        ...{ digest, found: found.get(digest) ?? [] },
+        digest,
+        found: found.get(digest) ?? [],
         ...(seen && { looks: seen }),
       }),
     ),

@@ -41,7 +41,10 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     tell(progress)
   }
   const evaluator = new Evaluator({
-    ...{ description, canvases, truths, folder },
+    description,
+    canvases,
+    truths,
+    folder,
     onImage: (done, total) => tell({ ...last, done, total }),
   })
   const { report, manifest } = await compileModel({
@@ -49,8 +52,14 @@ export async function compile(order: CompileOrder, tell: Tell): Promise<Compiled
     name: basename(file),
     samples: imageSamples(model, new Canvases(model, split.calibrate)),
     evaluate: (candidate) => evaluator.evaluate(candidate),
-    ...{ target: order.target, precision: order.precision, maxDrop: order.maxDrop },
-    ...{ measureSeconds: order.measureSeconds, keep: order.keep, description, folder, onProgress },
+    target: order.target,
+    precision: order.precision,
+    maxDrop: order.maxDrop,
+    measureSeconds: order.measureSeconds,
+    keep: order.keep,
+    description,
+    folder,
+    onProgress,
     ...(order.trace && { trace: true }),
     ...(order.successors && { successors: true }),
     ...(order.against !== undefined && {
@@ -144,7 +153,8 @@ async function openOriginal(
   { layout, labels }: Pick<CompileOrder, 'layout' | 'labels'>,
 ) {
   const source = {
-    ...{ name: basename(file), file },
+    name: basename(file),
+    file,
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(named !== undefined && { description: named }),

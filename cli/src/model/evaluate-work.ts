@@ -46,7 +46,8 @@ export async function evaluateModel(order: EvaluateOrder, tell: Tell): Promise<E
   const samples = await samplesOf(dataset, order)
   await using model = await openFor(order, dataset)
   const options: ReportOptions = {
-    ...{ seed: order.seed, worst: order.worst },
+    seed: order.seed,
+    worst: order.worst,
     ...(order.rounds !== undefined && { rounds: order.rounds }),
   }
   const notes: string[] = []
@@ -61,7 +62,8 @@ export async function evaluateModel(order: EvaluateOrder, tell: Tell): Promise<E
   return {
     model: { file: order.file, digest: model.digest, layout: model.layout },
     data: { name: dataset.name, digest: dataset.digest },
-    ...{ notes, report },
+    notes,
+    report,
   }
 }
 
@@ -146,7 +148,8 @@ async function readSplit(file: string): Promise<ReadonlyMap<string, SplitName>> 
 async function openFor(order: EvaluateOrder, dataset: Dataset): Promise<Model> {
   const { file, folder, layout, labels, description } = order
   const source = {
-    ...{ name: basename(file), file: resolve(file) },
+    name: basename(file),
+    file: resolve(file),
     ...(layout !== undefined && { layout }),
     ...(labels !== undefined && { labels }),
     ...(description !== undefined && { description }),
@@ -170,7 +173,8 @@ const canvases = ({ model, dataset, samples, tell }: Given, chosen = samples) =>
   canvasesOf(model, dataset, chosen, (done, total) => tell({ done, total }))
 
 const evaluated = ({ digest, name, stream, site }: Sample): EvaluatedSample => ({
-  ...{ digest, name },
+  digest,
+  name,
   ...(stream !== undefined && { stream }),
   ...(site !== undefined && { site }),
 })
@@ -201,7 +205,9 @@ async function evaluateClassifier(given: Given): Promise<EvaluationReport> {
   }
   return reportClassification(
     {
-      ...{ labels: model.labels, scores, samples: chosen.map(evaluated) },
+      labels: model.labels,
+      scores,
+      samples: chosen.map(evaluated),
       truth: Int32Array.from(labelled, ({ index }) => index),
     },
     options,
@@ -229,7 +235,9 @@ async function evaluateDetector(given: Given): Promise<EvaluationReport> {
   )
   return reportDetection(
     {
-      ...{ truths: counted, found, samples: samples.map(evaluated) },
+      truths: counted,
+      found,
+      samples: samples.map(evaluated),
       // Labels that neither side has are not worth a row.
       labels: model.labels.filter(
         (label) =>
@@ -279,7 +287,9 @@ async function evaluateSegmentation(given: Given): Promise<EvaluationReport> {
   }
   return reportSegmentation(
     {
-      ...{ labels: model.labels, overlaps, samples: masked.map(evaluated) },
+      labels: model.labels,
+      overlaps,
+      samples: masked.map(evaluated),
       empty: () => new MapOverlap(ignoredClass),
     },
     options,

@@ -36,8 +36,10 @@ answerOrder<ExplainOrder, never, Explained>(async (order) => {
   const said = await explainer.explain(input, wanted)
   const { content, width, height } = view
   const shown = {
-    ...{ left: content.left / width, top: content.top / height },
-    ...{ width: content.width / width, height: content.height / height },
+    left: content.left / width,
+    top: content.top / height,
+    width: content.width / width,
+    height: content.height / height,
   }
   await mkdir(out, { recursive: true })
   const stem = basename(image, extname(image))
@@ -51,7 +53,10 @@ answerOrder<ExplainOrder, never, Explained>(async (order) => {
     .sort((a, b) => b.score - a.score)
   const own = scores.find(({ index }) => index === said.label)!
   return {
-    ...{ image, label: own.label, score: own.score, layer: explainer.layer },
+    image,
+    label: own.label,
+    score: own.score,
+    layer: explainer.layer,
     scores: scores.slice(0, 5).map(({ label, score }) => ({ label, score })),
     peak: peakOf(said.gradCam, shown),
     files: {
@@ -66,7 +71,8 @@ async function openFor({ file, layout, labels, description }: ExplainOrder): Pro
   const known = await readDescription(file, description)
   const model = await openModel(
     {
-      ...{ name: basename(file), file: resolve(file) },
+      name: basename(file),
+      file: resolve(file),
       layout: layout ?? known.layout ?? 'classifier',
       ...(labels !== undefined && { labels }),
       ...(description !== undefined && { description }),

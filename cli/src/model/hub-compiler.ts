@@ -52,7 +52,10 @@ export function openHubCompiler(
       await using said = await writeDown(model)
       const order: InspectOrder = { ...said.files, file: model.file, layout: model.layout }
       return await runInChild<InspectOrder, never, Inspected>({
-        ...{ program: inspectProcess, order, what: 'look into the model', signal },
+        program: inspectProcess,
+        order,
+        what: 'look into the model',
+        signal,
         doing: () => 'opening it',
         limits: inspectLimits,
       }).catch(inItsName(model))
@@ -63,8 +66,14 @@ export function openHubCompiler(
       const order: CompileOrder = {
         ...said.files,
         kind: 'compile',
-        ...{ file: given.file, layout: given.layout, calibrate: given.images },
-        ...{ precision: given.precision, maxDrop: given.maxDrop, keep: [], seed, measureSeconds },
+        file: given.file,
+        layout: given.layout,
+        calibrate: given.images,
+        precision: given.precision,
+        maxDrop: given.maxDrop,
+        keep: [],
+        seed,
+        measureSeconds,
         target: given.target ?? ownTarget(),
         ...(given.against !== undefined && { against: given.against }),
         // Versions of a hub follow each other.
@@ -72,7 +81,12 @@ export function openHubCompiler(
         folder: output.draft,
       }
       const { report } = await runInChild<CompileOrder, OrderProgress, Compiled>({
-        ...{ program: compileProcess, order, what: 'compile the model', doing, limits, signal },
+        program: compileProcess,
+        order,
+        what: 'compile the model',
+        doing,
+        limits,
+        signal,
         onProgress: (at) => progress(at.share, doing(at)),
       }).catch(inItsName(given))
       await output.commit()
@@ -99,7 +113,11 @@ export function openHubCompiler(
         limits: ChildLimits,
       ): Promise<Result> =>
         await runInChild<Order, never, Result>({
-          ...{ program: publishProcess, order, what: `publish ${model.name}`, limits, signal },
+          program: publishProcess,
+          order,
+          what: `publish ${model.name}`,
+          limits,
+          signal,
           doing: () => what,
         }).catch(inItsName(model))
       const { file } = model

@@ -46,7 +46,8 @@ export async function openModelSource(
     await mkdir(aside, { recursive: true })
     const whole = join(aside, basename(file))
     await writeModelFile(await readModelFile(file), whole, {
-      ...{ from: dirname(file), beside: 'never' },
+      from: dirname(file),
+      beside: 'never',
     })
     const made = await readFile(whole)
     verify(readModel(made, { name: file }), { name: file })

@@ -23,7 +23,10 @@ export async function encode({ file, bases, out }: EncodeOrder): Promise<Encoded
     files.push({
       codec,
       ...(baseDigest !== undefined && { baseDigest }),
-      ...{ digest, lengthBytes: encoded.length, chunks, file: path },
+      digest,
+      lengthBytes: encoded.length,
+      chunks,
+      file: path,
     })
   }
   return { scalesDigest: scalesDigest(bytes), encodings: files }

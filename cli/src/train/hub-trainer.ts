@@ -64,10 +64,16 @@ export function openHubTrainer(
     train: async (order, { external, told, pause, signal }) => {
       const trainer = external ? trainerFor(others, basename(order.folder)) : undefined
       return await runInChild<TrainOrder, TrainProgress, TrainResult>({
-        ...{ program: trainProcess, what: 'train', doing: trainingAt },
-        ...{ order: { ...order, ...(trainer && { trainer }) }, onProgress: told, pause, signal },
+        program: trainProcess,
+        what: 'train',
+        doing: trainingAt,
+        order: { ...order, ...(trainer && { trainer }) },
+        onProgress: told,
+        pause,
+        signal,
         limits: {
-          ...{ memoryBytesMax, timeoutMs: Number.POSITIVE_INFINITY },
+          memoryBytesMax,
+          timeoutMs: Number.POSITIVE_INFINITY,
           // A trainer of others has limits of its own, and need not say anything.
           silenceMs: trainer ? Number.POSITIVE_INFINITY : silenceMs,
         },
@@ -122,13 +128,21 @@ export function openHubTrainer(
     const description = join(folder, `${which}.model.json`)
     await writeFile(description, JSON.stringify(described(model)))
     const order: EvaluateOrder = {
-      ...{ file: model.file, description, folder, seed, worst: 0 },
+      file: model.file,
+      description,
+      folder,
+      seed,
+      worst: 0,
       ...(model.layout === '' ? {} : { layout: model.layout }),
       data: { folder: data.folder, format: 'frozen' },
       part: { kind: 'file', file: data.splitFile, part: 'test' },
     }
     return await runInChild<EvaluateOrder, EvaluateProgress, Evaluated>({
-      ...{ program: evaluateProcess, order, what: `evaluate "${model.name}"`, limits, signal },
+      program: evaluateProcess,
+      order,
+      what: `evaluate "${model.name}"`,
+      limits,
+      signal,
       doing: (last) =>
         last ? `evaluating sample ${last.done} of ${last.total}` : 'reading the dataset',
     }).catch(withoutFolder(folder))
@@ -175,7 +189,8 @@ function judgedBy(report: EvaluationReport, metric: EvaluationReport['metric']):
   const interval = intervals[metric]
   return {
     figures: { ...found },
-    ...{ value, ...(interval && { interval: [...interval] as [number, number] }) },
+    value,
+    ...(interval && { interval: [...interval] as [number, number] }),
     groups: groups.map(({ interval: span, ...group }) => ({
       ...group,
       ...(span && { interval: [...span] as [number, number] }),

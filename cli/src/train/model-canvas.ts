@@ -31,7 +31,9 @@ export async function canvasOf(order: TrainOrder, proto: ModelProto): Promise<Mo
   )
   await using model = await openModel(
     {
-      ...{ name: basename(file), file: resolve(file), description },
+      name: basename(file),
+      file: resolve(file),
+      description,
       ...(layout !== undefined && { layout }),
     },
     ortRuntime,
@@ -51,9 +53,14 @@ export async function canvasOf(order: TrainOrder, proto: ModelProto): Promise<Mo
   const of = (values: readonly number[]) => (input.gray ? values.slice(0, 1) : [...values])
   return {
     canvas: {
-      ...{ width: input.width, height: input.height, channels: input.gray ? 1 : 3 },
-      ...{ fit: input.fit, order: input.channels, pad: input.pad },
-      ...{ mean: of(input.mean), std: of(input.std) },
+      width: input.width,
+      height: input.height,
+      channels: input.gray ? 1 : 3,
+      fit: input.fit,
+      order: input.channels,
+      pad: input.pad,
+      mean: of(input.mean),
+      std: of(input.std),
     },
     labels: classes ? [] : model.labels,
   }

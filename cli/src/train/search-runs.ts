@@ -46,11 +46,17 @@ export async function searchRuns(
   const { folder, ...rest } = order
   try {
     const found = await runTrials({
-      ...{ search, folder, seed: order.seed, onProgress: options.tell, signal: paused.signal },
+      search,
+      folder,
+      seed: order.seed,
+      onProgress: options.tell,
+      signal: paused.signal,
       subject: JSON.stringify(rest),
       train: async (part, to, { share }) => {
         const { validation, seconds } = await train({
-          ...{ ...order, folder: to, recipe: [...order.recipe, part] },
+          ...order,
+          folder: to,
+          recipe: [...order.recipe, part],
           ...(share < 1 && { share }),
         })
         if (!validation) {
@@ -69,7 +75,9 @@ export async function searchRuns(
     // It has ended, so this only reads what it came to.
     const { settings, share } = found.best
     const result = await train({
-      ...{ ...order, folder: found.folder, recipe: [...order.recipe, partOf(settings)] },
+      ...order,
+      folder: found.folder,
+      recipe: [...order.recipe, partOf(settings)],
       ...(share < 1 && { share }),
     })
     return { found, result }

@@ -107,8 +107,10 @@ function resultOf(run: Run, test: Readonly<Record<string, number>>, out: string)
   ])
   return {
     ...Object.fromEntries(figures),
-    ...{ seconds: run.activeMs / 1000, runId: run.runId },
-    ...{ version: `${run.model}/${run.result?.version}`, champion: run.result?.champion },
+    seconds: run.activeMs / 1000,
+    runId: run.runId,
+    version: `${run.model}/${run.result?.version}`,
+    champion: run.result?.champion,
     model: join(out, 'model.onnx'),
   }
 }

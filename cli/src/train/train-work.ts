@@ -87,7 +87,10 @@ export async function performTraining(
   }
   await using compressed = compresses(compress)
     ? await compressedTask(plain, {
-        ...{ compression: compress, dataset, batch, threads: threads || availableParallelism() },
+        compression: compress,
+        dataset,
+        batch,
+        threads: threads || availableParallelism(),
         digests: partsOf(dataset, split).train,
         ...(order.teacher !== undefined && { teacher: await readModelFile(order.teacher) }),
         tell: (text) => tell({ kind: 'warning', text }),
@@ -96,9 +99,17 @@ export async function performTraining(
   const task = compressed ?? plain
   const recipe = shortened(recipeOf(recipeDefault, task.defaults, ...asked), order.share)
   const given = {
-    ...{ task, dataset, split, recipe, pause, seed: order.seed, folder: order.folder },
+    task,
+    dataset,
+    split,
+    recipe,
+    pause,
+    seed: order.seed,
+    folder: order.folder,
     ...(parent && { parent }),
-    ...{ splitText: splitText(order), asked: order, code: { version } },
+    splitText: splitText(order),
+    asked: order,
+    code: { version },
     name: basename(order.folder),
     progress: tell,
   }
@@ -111,7 +122,8 @@ export async function performTraining(
   const result = order.trainer
     ? await runExternally({ ...given, trainer: order.trainer })
     : await train({
-        ...{ ...given, ...(replay && { replay }) },
+        ...given,
+        ...(replay && { replay }),
         ...(order.teacher !== undefined && { teacher: digestOf(await readFile(order.teacher)) }),
       })
   if (result.kind === 'ended') await describe(task, order)
@@ -148,7 +160,10 @@ async function splitOf({ split, seed }: TrainOrder, dataset: Dataset): Promise<S
   const left = dataset.samples.length * (typeof holdout === 'number' ? 1 - holdout : 1) - held
   const { groups: together } = await nearCopies(dataset)
   return splitDataset(dataset, {
-    ...{ holdout, seed, together, validation: split.validation ?? validationShare(left) },
+    holdout,
+    seed,
+    together,
+    validation: split.validation ?? validationShare(left),
     ...(split.by && { by: split.by }),
   })
 }
@@ -205,7 +220,11 @@ async function taskOf(order: TrainOrder, dataset: Dataset, split: Split): Promis
       const { canvas, labels } = await canvasOf(order, model)
       return {
         task: classificationTask({
-          ...{ model, dataset, canvas, seed, pretrained: true },
+          model,
+          dataset,
+          canvas,
+          seed,
+          pretrained: true,
           ...(labels.length > 0 && { modelLabels: labels }),
         }),
         parent,
@@ -270,7 +289,10 @@ async function detectorOf(order: TrainOrder, dataset: Dataset, split: Split): Pr
   const { model, parent } = await fileOf(order)
   const { canvas, labels } = await canvasOf(order, model)
   const task = await detectionTask({
-    ...{ ...common, model, canvas, pretrained: true },
+    ...common,
+    model,
+    canvas,
+    pretrained: true,
     ...(labels.length > 0 && { modelLabels: labels }),
     detect: detector(dataset, canvas, model, order),
   })
@@ -319,9 +341,15 @@ function built(
   const colours = channels ?? raw?.channels ?? 3
   const model = buildNet(name, { classes, channels: colours, height, width, scale, seed })
   const canvas: CanvasSpec = {
-    ...{ width, height, channels: colours, fit: 'stretch', order: 'rgb', pad: 0 },
+    width,
+    height,
+    channels: colours,
+    fit: 'stretch',
+    order: 'rgb',
+    pad: 0,
     // From bytes to 0..1.
-    ...{ mean: Array(colours).fill(0), std: Array(colours).fill(255) },
+    mean: Array(colours).fill(0),
+    std: Array(colours).fill(255),
   }
   return { model, canvas }
 }

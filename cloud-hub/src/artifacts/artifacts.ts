@@ -234,7 +234,9 @@ export function openArtifactDesk(deps: {
       const files = [
         { digest: added.manifest_digest, kind: 'manifest', size_bytes: added.manifest_bytes },
         ...encodings.map((one) => ({
-          ...{ digest: one.digest, kind: one.codec, size_bytes: one.lengthBytes },
+          digest: one.digest,
+          kind: one.codec,
+          size_bytes: one.lengthBytes,
         })),
       ]
       await store.writer.transaction().execute(async (tx) => {
@@ -264,13 +266,19 @@ export function openArtifactDesk(deps: {
 }
 
 const asAdded = (model: ModelVersion, target = anyTarget): Publication => ({
-  ...{ target, targets: target === anyTarget ? everyCpu : [target], artifact: undefined },
-  ...{ digest: model.digest, lengthBytes: model.sizeBytes },
+  target,
+  targets: target === anyTarget ? everyCpu : [target],
+  artifact: undefined,
+  digest: model.digest,
+  lengthBytes: model.sizeBytes,
 })
 
 const asCompiled = (artifact: Artifact): Publication => ({
-  ...{ target: artifact.target, targets: [artifact.target], artifact },
-  ...{ digest: artifact.digest, lengthBytes: artifact.sizeBytes },
+  target: artifact.target,
+  targets: [artifact.target],
+  artifact,
+  digest: artifact.digest,
+  lengthBytes: artifact.sizeBytes,
 })
 
 const kindsOf = (row: Pick<ArtifactPublicationTable, 'targets'>): string[] =>

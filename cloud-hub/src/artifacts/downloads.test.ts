@@ -113,7 +113,8 @@ async function openTest(t: TestContext, limits = unlimited, stallMs?: number) {
   }
   const downloads: Downloads = openDownloads({
     fileOf: async (asked) => (asked === digest ? { kind: 'delta', sizeBytes } : undefined),
-    ...{ files, limits },
+    files,
+    limits,
     ...(stallMs !== undefined && { stallMs }),
     metrics: {
       artifactBytes: { inc: ({ codec }, bytes) => count(sent, codec, bytes) },

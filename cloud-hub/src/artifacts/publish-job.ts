@@ -117,12 +117,15 @@ export function publishAct(deps: {
             codec,
             ...(baseDigest !== undefined && { baseDigest }),
             baseVersion: (baseDigest !== undefined && versions.get(baseDigest)) || null,
-            ...{ digest, lengthBytes },
+            digest,
+            lengthBytes,
           }),
         )
         .sort((a, b) => a.lengthBytes - b.lengthBytes)
       await artifacts.keep({
-        ...{ name, version, target },
+        name,
+        version,
+        target,
         targets: JSON.stringify(publication.targets),
         artifact_id: publication.artifact?.artifactId ?? null,
         manifest_digest: manifestDigest,
@@ -192,7 +195,8 @@ export function publishAct(deps: {
       spec: 'edgeloop-manifest/1',
       fleet: signer.fleet,
       targets: [...publication.targets],
-      ...{ name, version },
+      name,
+      version,
       scaleEpoch: last ? last.scale_epoch + (last.scales_digest === scalesDigest ? 0 : 1) : 0,
       createdAt: new Date(now).toISOString(),
       expiresAt: new Date(expiresAt).toISOString(),
@@ -200,7 +204,11 @@ export function publishAct(deps: {
       runtime: { name: 'onnxruntime', opsetMax: opset },
       file: { digest: publication.digest, lengthBytes: publication.lengthBytes },
       encodings: encodings.map(({ file: _, ...encoding }) => encoding),
-      ...{ layout, labels: [...labels], description, golden, limits },
+      layout,
+      labels: [...labels],
+      description,
+      golden,
+      limits,
     }
   }
 }

@@ -49,7 +49,8 @@ test('openS3Blobs() opens while the server is away, and says so', async (t) => {
   await s3.kill()
   const said: string[] = []
   const blobs = await openS3Blobs({
-    ...{ address: parseS3Address(url), credentials: s3.credentials },
+    address: parseS3Address(url),
+    credentials: s3.credentials,
     away: (why) => said.push(why),
   })
   assert.match(said.join(), /bucket "pictures" right now/)
@@ -125,7 +126,9 @@ test('a server that redirects, or answers nonsense, is not followed', async (t) 
 
 test('parseS3Address() takes Amazon and others, and refuses what would go wrong later', () => {
   assert.deepEqual(parseS3Address('s3://fleet-pictures/a/b?region=eu-west-1'), {
-    ...{ bucket: 'fleet-pictures', prefix: 'a/b/', region: 'eu-west-1' },
+    bucket: 'fleet-pictures',
+    prefix: 'a/b/',
+    region: 'eu-west-1',
     url: 'https://fleet-pictures.s3.eu-west-1.amazonaws.com',
     shown: 's3://fleet-pictures/a/b?region=eu-west-1',
   })
@@ -167,7 +170,8 @@ async function serve(
 
 const openAt = (url: string) =>
   openS3Blobs({
-    ...{ address: parseS3Address(url), away },
+    address: parseS3Address(url),
+    away,
     credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
   })
 

@@ -65,7 +65,8 @@ export async function writeMosquittoConfig(options: BrokerConfigOptions): Promis
   await openRevocations({
     folder: keys,
     copyTo: join(folder, brokerFiles.revoked),
-    ...{ authority, clock },
+    authority,
+    clock,
   }).publish()
   return [...files.map(([name]) => name), brokerFiles.revoked]
 }

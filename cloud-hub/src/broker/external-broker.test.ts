@@ -116,7 +116,8 @@ test(
     const revocations = openRevocations({
       folder: join(clients.folder, 'keys'),
       copyTo: join(server.files, 'devices.crl'),
-      ...{ authority: clients.authority, clock: Date.now },
+      authority: clients.authority,
+      clock: Date.now,
     })
     await revocations.settle([gate.serial, yard.serial])
     const { client } = await comeOnline(gate, broker.url)
@@ -200,11 +201,14 @@ async function openHubSide(
   const told = takeNotes(room)
   const broker: Broker = openExternalBroker({
     ...told,
-    ...{ url: server.hubUrl, publicUrl: server.deviceUrl, tls: await tlsOf(server) },
+    url: server.hubUrl,
+    publicUrl: server.deviceUrl,
+    tls: await tlsOf(server),
     deviceCa: authority.certificate,
     standIn: (device) => makeStandIn(authority, device),
     opened: () => opened(broker),
-    ...{ log: testLog(), metrics: testMetrics() },
+    log: testLog(),
+    metrics: testMetrics(),
   })
   t.after(() => broker[Symbol.asyncDispose]())
   await until(t, () => broker.reachable)

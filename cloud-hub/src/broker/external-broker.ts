@@ -72,10 +72,14 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
   const connect = (suffix: string, more: IClientOptions): MqttClient =>
     mqtt.connect(url, {
       ...options.tls,
-      ...{ clientId: `${name}-${suffix}`, protocolVersion: 4, clean: true },
-      ...{ connectTimeout: connectTimeoutMs, rejectUnauthorized: true },
+      clientId: `${name}-${suffix}`,
+      protocolVersion: 4,
+      clean: true,
+      connectTimeout: connectTimeoutMs,
+      rejectUnauthorized: true,
       // What could not be said is said again, from what we know then, not from a queue.
-      ...{ queueQoSZero: false, resubscribe: false },
+      queueQoSZero: false,
+      resubscribe: false,
       reconnectPeriod: reconnectMs.min + random() * (reconnectMs.max - reconnectMs.min),
       ...more,
     })
@@ -161,8 +165,13 @@ export function openExternalBroker(options: ExternalBrokerOptions): Broker {
     const standIn = await options.standIn(device)
     const client = mqtt.connect(publicUrl, {
       ...standIn,
-      ...{ ca: options.deviceCa, clientId: device.deviceId, protocolVersion: 4, clean: true },
-      ...{ keepalive: keepaliveSeconds, connectTimeout: connectTimeoutMs, reconnectPeriod: 0 },
+      ca: options.deviceCa,
+      clientId: device.deviceId,
+      protocolVersion: 4,
+      clean: true,
+      keepalive: keepaliveSeconds,
+      connectTimeout: connectTimeoutMs,
+      reconnectPeriod: 0,
     })
     await new Promise<void>((resolve, reject) => {
       client.once('connect', () => client.end(false, () => resolve()))

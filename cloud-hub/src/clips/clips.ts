@@ -144,7 +144,10 @@ export async function openClips(deps: {
     }
     const { digest, deviceId } = clip
     const say = (state: EventClip['state'], reason = '', receivedBytes = 0): EventClip => ({
-      ...{ state, reason, clip, receivedBytes },
+      state,
+      reason,
+      clip,
+      receivedBytes,
     })
     if ((await blobs.sizeOf(digest)) !== undefined) return say('here', '', clip.sizeBytes)
     if (lost.has(digest)) return say('expired', `Device "${deviceId}" does not have it any more`)

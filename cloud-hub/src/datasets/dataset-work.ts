@@ -214,7 +214,9 @@ async function placesOf(
     const bytes = width * height * channels
     const form = channels === 1 ? 'raw-grey' : 'raw-rgb'
     return async (sample) => ({
-      ...{ sample, form, masks: [] },
+      sample,
+      form,
+      masks: [],
       place: { file: raw, from: places.get(sample.digest)! * bytes, bytes },
     })
   }
@@ -228,7 +230,7 @@ async function placesOf(
     const masks = sample.annotations.flatMap((one) =>
       one.kind === 'mask' ? [{ digest: one.digest, place: { file: join(folder, one.file) } }] : [],
     )
-    return { ...{ sample, form, masks }, place: { file } }
+    return { sample, form, masks, place: { file } }
   }
 }
 
@@ -244,7 +246,8 @@ async function freeze(
   tell({ share: 0.3, step: 'split' })
   const { folds, seed = 1, holdout, validation, by, stratify } = asked
   const shared = {
-    ...{ seed, together },
+    seed,
+    together,
     ...(by !== undefined && { by }),
     ...(stratify !== undefined && { stratify }),
   }
@@ -334,8 +337,14 @@ async function exportFrozen(
 
 /** As the demo's detectors see a picture; the model that is trained may see it in another shape. */
 const previewCanvas: CanvasSpec = {
-  ...{ width: 320, height: 240, channels: 3, fit: 'letterbox-center' },
-  ...{ order: 'rgb', mean: [0, 0, 0], std: [1, 1, 1], pad: 114 },
+  width: 320,
+  height: 240,
+  channels: 3,
+  fit: 'letterbox-center',
+  order: 'rgb',
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+  pad: 114,
 }
 
 async function preview({
@@ -352,8 +361,11 @@ async function preview({
   const made = await previewAugmentation(dataset, options)
   return {
     pictures: made.map(({ jpeg, width, height, annotations, sample }) => ({
-      ...{ jpeg: Buffer.from(jpeg).toString('base64'), width, height },
-      ...{ digest: sample.digest, name: sample.name },
+      jpeg: Buffer.from(jpeg).toString('base64'),
+      width,
+      height,
+      digest: sample.digest,
+      name: sample.name,
       annotations: annotations.filter(({ kind }) => kind !== 'mask') as SampleAnnotation[],
     })),
   }

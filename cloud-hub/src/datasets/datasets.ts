@@ -175,7 +175,9 @@ export function openDatasetDesk(deps: {
           annotations: Number(counted.get(label)?.annotations ?? 0),
         })),
         sources: sources.map(({ site, stream_id, samples }) => ({
-          ...{ site, stream: stream_id, samples: Number(samples) },
+          site,
+          stream: stream_id,
+          samples: Number(samples),
         })),
         problems: marks
           .filter(({ kind }) => kind === 'problem')
@@ -198,8 +200,14 @@ export function openDatasetDesk(deps: {
         const { numInsertedOrUpdatedRows } = await tx
           .insertInto('dataset')
           .values({
-            ...{ name, description, labels: JSON.stringify(labels), revision: 0, author: by },
-            ...{ inspection: '', created_at: clock(), changed_at: clock() },
+            name,
+            description,
+            labels: JSON.stringify(labels),
+            revision: 0,
+            author: by,
+            inspection: '',
+            created_at: clock(),
+            changed_at: clock(),
           })
           .onConflict((on) => on.column('name').doNothing())
           .executeTakeFirstOrThrow()
@@ -329,8 +337,10 @@ export function openDatasetDesk(deps: {
         at: new Date(row.at).toISOString(),
         earlier: earlier.map(
           ({ revision, annotations, author, at }): AnnotationRevision => ({
-            ...{ revision, annotations: JSON.parse(annotations) as SampleAnnotation[] },
-            ...{ by: author, at: new Date(at).toISOString() },
+            revision,
+            annotations: JSON.parse(annotations) as SampleAnnotation[],
+            by: author,
+            at: new Date(at).toISOString(),
           }),
         ),
         alsoIn: others.map(({ dataset }) => dataset),
@@ -364,8 +374,10 @@ export function openDatasetDesk(deps: {
       if (!kept) return null
       const { at, copies, problems, listed, ...rest } = kept
       return {
-        ...{ ...rest, at: new Date(at).toISOString() },
-        ...{ problems: [...problems], listed: [...listed] },
+        ...rest,
+        at: new Date(at).toISOString(),
+        problems: [...problems],
+        listed: [...listed],
         copies: copies.slice(0, copiesShownMax).map((group) => [...group]),
         copiesTotal: copies.length,
       }
@@ -392,7 +404,9 @@ export function openDatasetDesk(deps: {
         for (const { kind, digest } of kept.listed) if (digest !== null) note(kind, digest)
         for (const digest of kept.copies.flat()) note(nearCopy, digest)
         const marks = [...counts.values()].map((mark) => ({
-          ...{ dataset: name, kind: 'problem', ...mark },
+          dataset: name,
+          kind: 'problem',
+          ...mark,
         }))
         for (let at = 0; at < marks.length; at += queryDigestsMax) {
           await tx
@@ -480,7 +494,8 @@ export function openDatasetDesk(deps: {
         .execute()
     }
     const written = fresh.map((row, at) => ({
-      ...{ ...row, ...now },
+      ...row,
+      ...now,
       position: Number(last ?? 0) + 1 + at,
     }))
     if (written.length > 0) await tx.insertInto('dataset_sample').values(written).execute()
@@ -592,7 +607,11 @@ async function rowsOf(
         .limit(facesShown)
         .execute()
       return {
-        ...{ name, description, revision, labels: labelsOf(dataset), by: author },
+        name,
+        description,
+        revision,
+        labels: labelsOf(dataset),
+        by: author,
         samples: Number(counted?.samples ?? 0),
         annotated: Number(counted?.annotated ?? 0),
         versions: Number(versions.find((one) => one.dataset === name)?.count ?? 0),
@@ -625,9 +644,12 @@ function rowOf(dataset: string, sample: DatasetSample, before: Member | undefine
   const said = before && (JSON.parse(before.annotations) as SampleAnnotation[])
   return {
     // A tool that labels are mended with gives files names of its own: people go on knowing it by the first.
-    ...{ dataset, digest, name: before?.name ?? name },
+    dataset,
+    digest,
+    name: before?.name ?? name,
     // It knows nothing of where and when either: what is left out stays as it was.
-    ...{ site: site ?? before?.site ?? null, stream_id: stream ?? before?.stream_id ?? null },
+    site: site ?? before?.site ?? null,
+    stream_id: stream ?? before?.stream_id ?? null,
     captured_at: capturedAt === undefined ? (before?.captured_at ?? null) : Date.parse(capturedAt),
     annotations:
       before && said && sayTheSame(said, annotations)
@@ -663,7 +685,10 @@ async function samplesOf(
   return rows.map((row): SampleShown => {
     const { width = 1, height = 1 } = pictureOf.get(row.digest) ?? {}
     return {
-      ...{ digest: row.digest, name: row.name, width, height },
+      digest: row.digest,
+      name: row.name,
+      width,
+      height,
       ...(row.site !== null && { site: row.site }),
       ...(row.stream_id !== null && { stream: row.stream_id }),
       ...(row.captured_at !== null && { capturedAt: new Date(row.captured_at).toISOString() }),
@@ -753,7 +778,12 @@ async function keepEarlier(
     .insertInto('annotation_revision')
     .values(
       before.map(({ dataset, digest, revision, annotations, author, at }) => ({
-        ...{ dataset, digest, revision, annotations, author, at },
+        dataset,
+        digest,
+        revision,
+        annotations,
+        author,
+        at,
       })),
     )
     .execute()

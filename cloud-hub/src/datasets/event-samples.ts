@@ -53,11 +53,9 @@ export function openEventSamples(deps: {
     if (!size) throw new Refusal('badRequest', `Cannot add event ${eventId}: its picture is broken`)
     const site = siteOf(event.deviceId)
     const sample: DatasetSample = {
-      ...{
-        digest,
-        ...size,
-        name: `${event.deviceId}/${event.streamId ?? 'device'}/${event.at}.jpg`,
-      },
+      digest,
+      ...size,
+      name: `${event.deviceId}/${event.streamId ?? 'device'}/${event.at}.jpg`,
       ...(site !== undefined && isName(site) && { site }),
       ...(event.streamId !== null && { stream: event.streamId }),
       capturedAt: event.at,

@@ -90,7 +90,12 @@ export function freezeAct(deps: {
         await writeFile(before, JSON.stringify(Object.fromEntries(sides)))
       }
       const order: FreezeOrder = {
-        ...{ kind: 'freeze', name: dataset, labels: row.labels, list, asked, together },
+        kind: 'freeze',
+        name: dataset,
+        labels: row.labels,
+        list,
+        asked,
+        together,
         ...(asked.after !== undefined && { before }),
         frozen: join(work, 'samples.jsonl'),
       }
@@ -102,8 +107,16 @@ export function freezeAct(deps: {
       )
       progress(0.95, 'keep the version')
       await versions.keep({
-        ...{ dataset, revision: row.revision, labels: row.labels, samples, asked, note },
-        ...{ list: await readFile(order.frozen), splits: { folds }, inspection: '', by: job.by },
+        dataset,
+        revision: row.revision,
+        labels: row.labels,
+        samples,
+        asked,
+        note,
+        list: await readFile(order.frozen),
+        splits: { folds },
+        inspection: '',
+        by: job.by,
       })
     })
   }

@@ -90,7 +90,10 @@ export function importAct(deps: {
         const into = join(work, 'unpacked')
         await mkdir(into)
         const order: ImportOrder = {
-          ...{ kind: 'import', archive, into, list: join(work, 'list') },
+          kind: 'import',
+          archive,
+          into,
+          list: join(work, 'list'),
           ...(format && { format }),
         }
         const read = await runWork<ImportOrder, Imported>(

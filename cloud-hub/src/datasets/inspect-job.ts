@@ -86,9 +86,12 @@ export function openInspect(deps: {
       )
       await pictures.keepThumbnails(small.folder, signal)
       await datasets.keepFound(dataset, {
-        ...{ revision: row.revision, ...found },
+        revision: row.revision,
+        ...found,
         listed: found.listed.map(({ kind, file, text }) => ({
-          ...{ kind, name: file, digest: names.get(file) ?? null },
+          kind,
+          name: file,
+          digest: names.get(file) ?? null,
           text: text.replaceAll(laid, 'the dataset'),
         })),
       })

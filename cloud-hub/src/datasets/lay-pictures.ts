@@ -89,7 +89,9 @@ async function pictureLayer(
   return {
     pictures: staysRaw
       ? {
-          ...{ kind: 'raw', width: one.width, height: one.height },
+          kind: 'raw',
+          width: one.width,
+          height: one.height,
           channels: one.form === 'raw-grey' ? 1 : 3,
         }
       : { kind: 'files' },

@@ -22,7 +22,10 @@ export const runWork = async <O extends WorkOrder, R>(
 ): Promise<R> =>
   await runInChild<O, WorkProgress, R>({
     program: fileURLToPath(new URL('./dataset-work.ts', import.meta.url)),
-    ...{ order, what, onProgress, signal },
+    order,
+    what,
+    onProgress,
+    signal,
     doing: (last) => last?.step ?? 'beginning',
     limits,
   })

@@ -4,11 +4,14 @@ import type { SampleAnnotation } from '@edgeloop/protocol'
 import { sayTheSame } from './same-annotations.ts'
 
 const box = (left: number, label = 'bolt', crowd?: boolean): SampleAnnotation => ({
-  ...{ kind: 'box', label, box: [left, 0.1, 0.2, 0.3] },
+  kind: 'box',
+  label,
+  box: [left, 0.1, 0.2, 0.3],
   ...(crowd !== undefined && { crowd }),
 })
 const outline = (x: number): SampleAnnotation => ({
-  ...{ kind: 'polygon', label: 'nut' },
+  kind: 'polygon',
+  label: 'nut',
   points: [
     [x, 0.1],
     [0.3, 0.1],

@@ -60,7 +60,12 @@ export function openSamplePictures(deps: {
     }
     await Promise.all(Array.from({ length: writesAtOnce }, lane))
     const rows = pictures.map(({ digest, width, height, form = '', bytes }) => ({
-      ...{ digest, form, width, height, size_bytes: bytes.length, added_at: clock() },
+      digest,
+      form,
+      width,
+      height,
+      size_bytes: bytes.length,
+      added_at: clock(),
     }))
     if (rows.length === 0) return
     await store.writer

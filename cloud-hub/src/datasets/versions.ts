@@ -223,7 +223,13 @@ export function openVersionDesk(deps: {
         }
         const kept: SplitKept = { asked, folds: splits.folds.map(countSides) }
         const row = {
-          ...{ dataset, digest, samples, inspection, note, revision, author: by },
+          dataset,
+          digest,
+          samples,
+          inspection,
+          note,
+          revision,
+          author: by,
           version: (newest?.version ?? 0) + 1,
           split_digest: splitDigest,
           labels: JSON.stringify(labels),
@@ -324,9 +330,16 @@ function fitsQuery(sample: SampleShown, query: SampleQuery): boolean {
 const versionOf = (row: Selectable<DatasetVersionTable>): DatasetVersion => {
   const { asked, folds } = JSON.parse(row.split) as SplitKept
   return {
-    ...{ dataset: row.dataset, version: row.version, digest: row.digest, samples: row.samples },
+    dataset: row.dataset,
+    version: row.version,
+    digest: row.digest,
+    samples: row.samples,
     labels: JSON.parse(row.labels) as string[],
-    ...{ split: asked, folds: [...folds], note: row.note, revision: row.revision },
-    ...{ by: row.author, createdAt: new Date(row.created_at).toISOString() },
+    split: asked,
+    folds: [...folds],
+    note: row.note,
+    revision: row.revision,
+    by: row.author,
+    createdAt: new Date(row.created_at).toISOString(),
   }
 }

@@ -35,7 +35,9 @@ test('connections are cut when the certificate ends, and when its successor is u
     .values({ ...cells, ...certificate })
     .execute()
   const authority = await openAuthority({
-    ...{ folder: join(folder, 'keys'), publicHost: 'localhost', clock },
+    folder: join(folder, 'keys'),
+    publicHost: 'localhost',
+    clock,
     deviceCertificateMs: 3 * dayMs,
   })
   const failed = (error: unknown) => assert.fail(String(error))
@@ -77,14 +79,17 @@ test('of the keys that a device had the newest are kept, each once', async (t) =
   let now = 1_000 * dayMs
   await using store = await openSqliteStore({ file: join(folder, 'hub.db') })
   const authority = await openAuthority({
-    ...{ folder: join(folder, 'keys'), publicHost: 'localhost', clock: () => now },
+    folder: join(folder, 'keys'),
+    publicHost: 'localhost',
+    clock: () => now,
     deviceCertificateMs: 3 * dayMs,
   })
   const gate = { deviceKey: 7 }
   const ends: number[] = []
   for (let n = 0; n < earlierKeysMax + 3; n++, now += dayMs) {
     const { certificate, notAfter } = await authority.signDevice(await makeCsr(), {
-      ...{ site: 'main', deviceId: 'gate' },
+      site: 'main',
+      deviceId: 'gate',
     })
     ends.push(notAfter)
     const shown = new X509Certificate(certificate)

@@ -85,6 +85,9 @@ export function openDeviceLogs(deps: {
 }
 
 const nothing = (state: 'offline' | 'silent', reason: string): DeviceLog => ({
-  ...{ state, reason },
-  ...{ bootId: null, lines: [], omitted: 0 },
+  state,
+  reason,
+  bootId: null,
+  lines: [],
+  omitted: 0,
 })

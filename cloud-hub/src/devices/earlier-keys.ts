@@ -26,7 +26,8 @@ export async function keepEarlierKey(
   await tx
     .insertInto('earlier_key')
     .values({
-      ...{ serial: certificate.serialNumber.toLowerCase(), device_key: deviceKey },
+      serial: certificate.serialNumber.toLowerCase(),
+      device_key: deviceKey,
       public_key: certificate.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
       not_before: certificate.validFromDate.getTime(),
       not_after: certificate.validToDate.getTime(),
@@ -66,6 +67,7 @@ export async function earlierKeysOf(
     .execute()
   return rows.map(({ public_key, not_before, not_after }) => ({
     publicKey: createPublicKey(public_key),
-    ...{ notBefore: not_before, notAfter: not_after },
+    notBefore: not_before,
+    notAfter: not_after,
   }))
 }

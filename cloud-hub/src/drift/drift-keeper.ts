@@ -170,9 +170,15 @@ export function openDriftKeeper(deps: {
 
   function heldOf(device: Device, streamId: string, row: DriftStreamTable | undefined): Held {
     return {
-      ...{ device, streamId, revision: row?.revision },
+      device,
+      streamId,
+      revision: row?.revision,
       state: row ? stateOf(row) : newWatch(),
-      ...{ points: [], writes: [], figures: [], newestAt: 0, intervalMs: 0 },
+      points: [],
+      writes: [],
+      figures: [],
+      newestAt: 0,
+      intervalMs: 0,
     }
   }
 
@@ -185,8 +191,13 @@ export function openDriftKeeper(deps: {
     for (const { kind, by } of ended) held.writes.push({ act: 'end', kind, at, by })
     for (const { kind, why, figures: shown } of raised) {
       const row = {
-        ...{ device_key: device.deviceKey, stream_id: streamId, kind, raised_at: at },
-        ...{ ended_at: null, ended_by: null, why: why.slice(0, 500) },
+        device_key: device.deviceKey,
+        stream_id: streamId,
+        kind,
+        raised_at: at,
+        ended_at: null,
+        ended_by: null,
+        why: why.slice(0, 500),
         figures: JSON.stringify(shown),
         model_digest: state.modelDigest,
         snoozed_until: null,

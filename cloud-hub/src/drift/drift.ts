@@ -142,7 +142,10 @@ export function openDriftDesk(deps: {
     const open = await openAlarms([device.deviceKey])
     const alarms = open.get(streamKey(device.deviceKey, row.stream_id)) ?? []
     return streamOf(row, {
-      ...{ device, learnsFrom, now: clock(), accuracy },
+      device,
+      learnsFrom,
+      now: clock(),
+      accuracy,
       alarms: alarms.map((alarm) => alarmOf(alarm, device)),
     })
   }
@@ -173,7 +176,10 @@ export function openDriftDesk(deps: {
           streamOf(
             { ...row, state: '' },
             {
-              ...{ device, learnsFrom, now: clock(), accuracy: null },
+              device,
+              learnsFrom,
+              now: clock(),
+              accuracy: null,
               alarms: alarms.map((alarm) => alarmOf(alarm, device)),
             },
           ),

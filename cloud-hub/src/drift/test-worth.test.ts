@@ -17,15 +17,17 @@ for (const kind of storeKinds) {
     async (t) => {
       const store = await kind.open(t)
       const row = {
-        ...{ name: 'parts', layout: 'yolox', labels: '[]', description: '', note: '' },
-        ...{
-          size_bytes: 1,
-          inspection: '{}',
-          author: '',
-          created_at: 0,
-          champion: 0,
-          standing: '',
-        },
+        name: 'parts',
+        layout: 'yolox',
+        labels: '[]',
+        description: '',
+        note: '',
+        size_bytes: 1,
+        inspection: '{}',
+        author: '',
+        created_at: 0,
+        champion: 0,
+        standing: '',
       }
       const lineage = JSON.stringify({ runId: run })
       await store.writer
@@ -38,9 +40,18 @@ for (const kind of storeKinds) {
       await store.writer
         .insertInto('artifact')
         .values({
-          ...{ artifact_id: 'x', name: 'parts', version: 2, target: 'linux-x64', chosen: 'int8' },
-          ...{ digest: compiled, size_bytes: 1, manifest_digest: '', report_digest: '' },
-          ...{ candidates: '[]', job_id: '', created_at: 0 },
+          artifact_id: 'x',
+          name: 'parts',
+          version: 2,
+          target: 'linux-x64',
+          chosen: 'int8',
+          digest: compiled,
+          size_bytes: 1,
+          manifest_digest: '',
+          report_digest: '',
+          candidates: '[]',
+          job_id: '',
+          created_at: 0,
         })
         .execute()
       let asked = 0
@@ -61,7 +72,8 @@ for (const kind of storeKinds) {
       const images = Array.from({ length: 60 }, (_, i) => ({ digest: String(i), name: String(i) }))
       const report = reportDetection(
         {
-          ...{ labels: ['cup'], samples: images },
+          labels: ['cup'],
+          samples: images,
           found: images.map(({ name }) => ({ image: name, label: 'cup', score: 0.83, box })),
           truths: images.slice(15).map(({ name }) => ({ image: name, label: 'cup', box })),
         },

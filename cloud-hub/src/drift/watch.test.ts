@@ -77,7 +77,11 @@ test('a sketch without pictures or answers is no reason for anything', () => {
   const empty = (bins: readonly number[]) => bins.map(() => 0)
   for (let minute = 0; minute < 20; minute++) {
     const sketch = {
-      ...{ sequence: 1, ...blind, labels: [], analysed: 0, pictures: 0 },
+      sequence: 1,
+      ...blind,
+      labels: [],
+      analysed: 0,
+      pictures: 0,
       scores: empty(blind.scores),
       objects: empty(blind.objects),
       sizes: empty(blind.sizes),

@@ -62,37 +62,53 @@ export function discoveryOf(
     components[key] = { ...component, unique_id: `${id}_${key}` }
   }
   add('connected', {
-    ...{ platform: 'binary_sensor', name: 'Connection', device_class: 'connectivity' },
-    ...{ state_topic: topics.connected(deviceId), entity_category: 'diagnostic' },
+    platform: 'binary_sensor',
+    name: 'Connection',
+    device_class: 'connectivity',
+    state_topic: topics.connected(deviceId),
+    entity_category: 'diagnostic',
   })
   add('alarm', {
-    ...{ platform: 'binary_sensor', name: 'Alarm', device_class: 'problem' },
+    platform: 'binary_sensor',
+    name: 'Alarm',
+    device_class: 'problem',
     state_topic: topics.alarm(deviceId),
-    ...{ json_attributes_topic: topics.alarms(deviceId), entity_category: 'diagnostic' },
+    json_attributes_topic: topics.alarms(deviceId),
+    entity_category: 'diagnostic',
   })
   for (const { streamId, name, scene } of shown.streams) {
     const camera = cameraOf(deviceId, streamId)
     const called = name === '' ? streamId : name
     add(`${streamId}_picture`, {
-      ...{ platform: 'image', name: `${called} newest picture`, content_type: 'image/jpeg' },
+      platform: 'image',
+      name: `${called} newest picture`,
+      content_type: 'image/jpeg',
       image_topic: topics.newest(camera),
     })
     for (const label of scene.labels) {
       add(`${streamId}_${plainWord(label)}`, {
-        ...{ platform: 'sensor', name: `${called} ${label}`, state_class: 'measurement' },
-        ...{ state_topic: topics.count(camera, label), icon: 'mdi:counter' },
+        platform: 'sensor',
+        name: `${called} ${label}`,
+        state_class: 'measurement',
+        state_topic: topics.count(camera, label),
+        icon: 'mdi:counter',
       })
     }
     for (const zone of scene.zones) {
       add(`${streamId}_zone_${plainWord(zone)}`, {
-        ...{ platform: 'binary_sensor', name: `${called} ${zone}`, device_class: 'occupancy' },
+        platform: 'binary_sensor',
+        name: `${called} ${zone}`,
+        device_class: 'occupancy',
         state_topic: topics.zone(camera, zone),
       })
     }
   }
   for (const model of shown.models) {
     add(`model_${plainWord(model)}`, {
-      ...{ platform: 'update', name: `Model ${model}`, device_class: 'firmware', title: model },
+      platform: 'update',
+      name: `Model ${model}`,
+      device_class: 'firmware',
+      title: model,
       state_topic: topics.update(deviceId, model),
       ...(hub.installs
         ? { command_topic: topics.install(deviceId, model), payload_install: 'install' }

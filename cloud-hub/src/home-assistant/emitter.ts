@@ -223,7 +223,11 @@ export function openHomeAssistant(deps: {
     })
     const models = (updates.get(deviceId) ?? []).map(({ model }) => model)
     const about: ShownDevice = {
-      ...{ deviceId, name: device.name, site: siteOf(device), streams, models },
+      deviceId,
+      name: device.name,
+      site: siteOf(device),
+      streams,
+      models,
       agentVersion: device.reported?.agentVersion ?? '',
       platform: device.reported?.platform ?? '',
     }

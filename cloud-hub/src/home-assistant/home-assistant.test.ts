@@ -14,8 +14,18 @@ function event(given: Partial<StoredEvent> & { second?: number }): StoredEvent {
   const { second = 0, data, ...rest } = given
   const at = new Date(base + second * 1000).toISOString()
   return {
-    ...{ eventId: 1, deviceId: 'gate', bootId, sequence: 1, kind: 'appeared', at, receivedAt: at },
-    ...{ historical: false, streamId: 'door', label: 'person', score: 0.8, snapshot: null },
+    eventId: 1,
+    deviceId: 'gate',
+    bootId,
+    sequence: 1,
+    kind: 'appeared',
+    at,
+    receivedAt: at,
+    historical: false,
+    streamId: 'door',
+    label: 'person',
+    score: 0.8,
+    snapshot: null,
     marks: [],
     ...rest,
     data: { trackId: 7, box: [0.1, 0.2, 0.3, 0.4], ...data },
@@ -75,7 +85,11 @@ test('a device is discovered in one message that keeps the rules of Home Assista
   scene.expect('gate', 'door', { labels: ['person', 'wet paint'], zones: ['Dock 1'] })
   const topics = topicsUnder('edgeloop')
   const shown = {
-    ...{ deviceId: 'gate', name: 'North gate', site: 'mill', agentVersion: '1', platform: 'linux' },
+    deviceId: 'gate',
+    name: 'North gate',
+    site: 'mill',
+    agentVersion: '1',
+    platform: 'linux',
     streams: [{ streamId: 'door', name: '', scene: scene.stream('gate', 'door') }],
     models: ['parts'],
   }
@@ -148,7 +162,8 @@ test('events in the words of Frigate: seconds, pixels, before and after', () => 
 
 test('commands are those of the table of topics and no others', () => {
   assert.deepEqual(installOf('a/b', 'a/b/devices/gate/models/parts/install'), {
-    ...{ deviceId: 'gate', model: 'parts' },
+    deviceId: 'gate',
+    model: 'parts',
   })
   for (const topic of [
     'a/b/devices/gate/models/parts',

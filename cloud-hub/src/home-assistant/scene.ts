@@ -76,7 +76,8 @@ export function openScene(): Scene {
     const ofDevice = streams.get(deviceId) ?? new Map<string, Kept>()
     streams.set(deviceId, ofDevice)
     const kept = ofDevice.get(streamId) ?? {
-      ...{ objects: new Map<string, SeenObject>(), labels: new Set<string>() },
+      objects: new Map<string, SeenObject>(),
+      labels: new Set<string>(),
       zones: new Set<string>(),
     }
     ofDevice.set(streamId, kept)
@@ -113,9 +114,17 @@ export function openScene(): Scene {
       const before = kept.objects.get(id)
       // One that has left and is told of once more, or whose begin was never heard.
       const base: SeenObject = before ?? {
-        ...{ id, label, startedAt: at, heardAt: at, score: event.score ?? 0 },
-        ...{ topScore: event.score ?? 0, box: boxOf(data), zones: [], enteredZones: [] },
-        ...{ snapshot: null, endedAt: null },
+        id,
+        label,
+        startedAt: at,
+        heardAt: at,
+        score: event.score ?? 0,
+        topScore: event.score ?? 0,
+        box: boxOf(data),
+        zones: [],
+        enteredZones: [],
+        snapshot: null,
+        endedAt: null,
       }
       const inside =
         zone === undefined

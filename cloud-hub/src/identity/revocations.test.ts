@@ -39,7 +39,10 @@ test('a crash between the list and the record of what is valid is made good by t
   await open().settle(['aa01', 'aa02'])
   const before = await readFile(join(folder, 'valid-serials'), 'utf8')
   const failing = openRevocations({
-    ...{ folder, copyTo: join(folder, 'no/such/folder/devices.crl'), clock: Date.now, authority },
+    folder,
+    copyTo: join(folder, 'no/such/folder/devices.crl'),
+    clock: Date.now,
+    authority,
   })
   await assert.rejects(failing.settle(['aa02']))
   assert.equal(await readFile(join(folder, 'valid-serials'), 'utf8'), before)
@@ -69,8 +72,11 @@ test('an authority from before there were lists gets a certificate that may sign
   const now = new x509.X509Certificate(authority.certificate)
   const publicKey = await now.publicKey.export(p256, ['verify'])
   const old = await x509.X509CertificateGenerator.createSelfSigned({
-    ...{ name: now.subject, notBefore: now.notBefore, notAfter: now.notAfter },
-    ...{ signingAlgorithm: p256, keys: { privateKey, publicKey } },
+    name: now.subject,
+    notBefore: now.notBefore,
+    notAfter: now.notAfter,
+    signingAlgorithm: p256,
+    keys: { privateKey, publicKey },
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
@@ -78,7 +84,10 @@ test('an authority from before there were lists gets a certificate that may sign
   })
   await writeFile(join(folder, 'ca.crt'), old.toString('pem'))
   const reopened = await openAuthority({
-    ...{ folder, publicHost: 'localhost', deviceCertificateMs: day, clock: Date.now },
+    folder,
+    publicHost: 'localhost',
+    deviceCertificateMs: day,
+    clock: Date.now,
   })
   assert.equal(reopened.fingerprint, authority.fingerprint, 'what devices pin is the same')
   const renewed = new X509Certificate(reopened.certificate)
@@ -116,10 +125,14 @@ async function openRoom(t: TestContext, clock = Date.now) {
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-revocations-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const authority: Authority = await openAuthority({
-    ...{ folder, publicHost: 'localhost', deviceCertificateMs: day, clock },
+    folder,
+    publicHost: 'localhost',
+    deviceCertificateMs: day,
+    clock,
   })
   return {
-    ...{ folder, authority },
+    folder,
+    authority,
     open: () => openRevocations({ folder, copyTo: '', authority, clock }),
     listed: async () => {
       const list = new x509.X509Crl(await readFile(join(folder, 'devices.crl'), 'utf8'))

@@ -97,12 +97,19 @@ export function openBatches(deps: {
     return rows.map((row) => {
       const { state, error, ended_at } = byId.get(row.job_id) ?? row
       return {
-        ...{ taskId: row.task_id, model: row.model, version: row.version },
+        taskId: row.task_id,
+        model: row.model,
+        version: row.version,
         inputs: JSON.parse(row.inputs) as BatchInputsShown,
         scoreMin: row.score_min,
         state: state as JobState,
-        ...{ pictures: row.pictures, done: row.done, cached: row.cached, failed: row.failed },
-        ...{ error, jobId: row.job_id, by: row.author },
+        pictures: row.pictures,
+        done: row.done,
+        cached: row.cached,
+        failed: row.failed,
+        error,
+        jobId: row.job_id,
+        by: row.author,
         createdAt: new Date(row.created_at).toISOString(),
         endedAt: ended_at === null ? null : new Date(ended_at).toISOString(),
       }
@@ -250,10 +257,23 @@ export function openBatches(deps: {
     const shownInputs: BatchInputsShown =
       'pictures' in inputs ? { pictures: pictures.length } : inputs
     const row: Row = {
-      ...{ task_id: taskId, fingerprint, model: model.name, version: model.version },
-      ...{ model_key: modelKey(model), inputs: JSON.stringify(shownInputs), score_min: scoreMin },
-      ...{ pictures: pictures.length, done: 0, cached: 0, failed: 0, state: 'queued', error: '' },
-      ...{ job_id: randomUUID(), author: by, created_at: clock(), ended_at: null },
+      task_id: taskId,
+      fingerprint,
+      model: model.name,
+      version: model.version,
+      model_key: modelKey(model),
+      inputs: JSON.stringify(shownInputs),
+      score_min: scoreMin,
+      pictures: pictures.length,
+      done: 0,
+      cached: 0,
+      failed: 0,
+      state: 'queued',
+      error: '',
+      job_id: randomUUID(),
+      author: by,
+      created_at: clock(),
+      ended_at: null,
     }
     const isNew = await store.writer.transaction().execute(async (tx) => {
       const { numInsertedOrUpdatedRows } = await tx
@@ -264,7 +284,12 @@ export function openBatches(deps: {
       if (Number(numInsertedOrUpdatedRows) === 0) return false
       for (const step of steps(pictures.map((one, position) => ({ ...one, position })))) {
         const rows = step.map(({ digest, name, position }) => ({
-          ...{ task_id: taskId, position, digest, name, state: 'waiting', error: '' },
+          task_id: taskId,
+          position,
+          digest,
+          name,
+          state: 'waiting',
+          error: '',
         }))
         await tx.insertInto('inference_picture').values(rows).execute()
       }

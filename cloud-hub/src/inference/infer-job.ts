@@ -158,7 +158,9 @@ export function inferAct(deps: {
           .insertInto('inference_result')
           .values(
             read.map(({ digest, reading: said }) => ({
-              ...{ model_key: batch.model_key, digest, reading: JSON.stringify(said) },
+              model_key: batch.model_key,
+              digest,
+              reading: JSON.stringify(said),
               used_at: clock(),
             })),
           )

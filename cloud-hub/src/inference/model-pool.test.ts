@@ -10,10 +10,26 @@ import { type InferenceEngine, ModelFault } from './engine.ts'
 import { modelKey, openModelPool, type PoolLimits } from './model-pool.ts'
 
 const version = (name: string, digest = name): ModelVersion => ({
-  ...{ name, version: 1, layout: 'yolox', labels: ['a'], description: '', note: '', digest },
-  ...{ sizeBytes: 1, champion: true, standing: '', lineage: null, by: 'ada', createdAt: '' },
+  name,
+  version: 1,
+  layout: 'yolox',
+  labels: ['a'],
+  description: '',
+  note: '',
+  digest,
+  sizeBytes: 1,
+  champion: true,
+  standing: '',
+  lineage: null,
+  by: 'ada',
+  createdAt: '',
   inspection: {
-    ...{ inputs: [], outputs: [], opset: 17, parameters: 0, macs: null, operators: {} },
+    inputs: [],
+    outputs: [],
+    opset: 17,
+    parameters: 0,
+    macs: null,
+    operators: {},
     warnings: [],
   },
 })
@@ -61,12 +77,18 @@ async function openPool(t: TestContext, limits: Partial<PoolLimits> = {}) {
   }
   let now = 0
   const pool = openModelPool({
-    ...{ engine, folder, limits, clock: () => now },
+    engine,
+    folder,
+    limits,
+    clock: () => now,
     models: { file: async () => new Uint8Array(1) },
   })
   t.after(() => pool[Symbol.asyncDispose]())
   return {
-    ...{ pool, open, said, folder },
+    pool,
+    open,
+    said,
+    folder,
     die: (name: string) => deaths.get(`${name}/1`)?.(),
     refuse: (reason: string | undefined) => {
       fault = reason === undefined ? undefined : new ModelFault(reason, true)

@@ -148,9 +148,22 @@ for (const kind of storeKinds) {
     for (let i = 0; i < queuedMax; i++) await add(`yolo/${i + 1}`)
     await assert.rejects(add('yolo/101'), /100 jobs wait already/)
     const row = (i: number) => ({
-      ...{ job_id: randomUUID(), kind: 'compile', subject: 'old/1', request: '{}', state: 'done' },
-      ...{ progress: 1, step: '', error: '', cancelling: 0, attempts: 1, worker: 'x' },
-      ...{ lease_until: 0, author: 'ada', created_at: i, started_at: i, ended_at: i },
+      job_id: randomUUID(),
+      kind: 'compile',
+      subject: 'old/1',
+      request: '{}',
+      state: 'done',
+      progress: 1,
+      step: '',
+      error: '',
+      cancelling: 0,
+      attempts: 1,
+      worker: 'x',
+      lease_until: 0,
+      author: 'ada',
+      created_at: i,
+      started_at: i,
+      ended_at: i,
     })
     for (let from = 0; from < keptMax + 20; from += 100) {
       const rows = Array.from({ length: 100 }, (_, i) => row(from + i))
@@ -199,7 +212,8 @@ test('a worker does one job after the other, says how far it is, and hears that 
     assert.equal(await stateOf(bad), 'failed')
     assert.equal((await queue.get(bad.jobId)).error, 'Cannot compile: no picture')
     await t.waitFor(async () => assert.equal((await queue.get(long.jobId)).step, 'search'), {
-      ...{ interval: 20, timeout: 20_000 },
+      interval: 20,
+      timeout: 20_000,
     })
   }
   assert.equal(await stateOf(long), 'queued', 'the hub closed')

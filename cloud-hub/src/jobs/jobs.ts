@@ -207,14 +207,13 @@ export function openJobQueue(deps: {
                   error: end === 'failed' ? `Its hub died ${row.attempts} times while it ran` : '',
                 }
               : {
-                  ...{
-                    state: 'running',
-                    worker,
-                    lease_until: now + leaseMs,
-                    progress: 0,
-                    step: '',
-                  },
-                  ...{ attempts: row.attempts + 1, started_at: now },
+                  state: 'running',
+                  worker,
+                  lease_until: now + leaseMs,
+                  progress: 0,
+                  step: '',
+                  attempts: row.attempts + 1,
+                  started_at: now,
                 },
           )
           .where('job_id', '=', row.job_id)
@@ -258,7 +257,10 @@ export function openJobQueue(deps: {
     release: async (jobId, worker) => {
       await mine(jobId, worker)
         .set(({ eb }) => ({
-          ...{ state: 'queued', worker: '', lease_until: 0, started_at: null },
+          state: 'queued',
+          worker: '',
+          lease_until: 0,
+          started_at: null,
           attempts: eb('attempts', '-', 1),
         }))
         .execute()

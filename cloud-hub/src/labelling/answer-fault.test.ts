@@ -7,7 +7,9 @@ const config = { dataset: 'cups', models: [], kinds: ['box' as const, 'polygon' 
 const fault = (one: SampleAnnotation, before: SampleAnnotation[] = []) =>
   answerFault([one], { config, labels: ['cup', 'mug'], before })
 const box = (...place: [number, number, number, number]): SampleAnnotation => ({
-  ...{ kind: 'box', label: 'cup', box: place },
+  kind: 'box',
+  label: 'cup',
+  box: place,
 })
 
 test('what lies in the picture and has a label of the dataset is taken', () => {

@@ -91,7 +91,9 @@ async function takeOne(scene: Scene, answer: LabelAnswer): Promise<Outcome> {
   const { tx, queue, labels, person } = scene
   const { answerId, taskId, verdict } = answer
   const refused = (reason: string): Outcome => ({
-    ...{ answerId, outcome: 'refused', reason: reason.slice(0, 500) },
+    answerId,
+    outcome: 'refused',
+    reason: reason.slice(0, 500),
   })
   const task = await tx
     .selectFrom('label_task')
@@ -137,7 +139,9 @@ async function takeOne(scene: Scene, answer: LabelAnswer): Promise<Outcome> {
   const before = await saidBefore(scene, task)
   if (verdict === 'annotated') {
     const fault = answerFault(answer.annotations, {
-      ...{ config: queue.config, labels, before: before ?? [] },
+      config: queue.config,
+      labels,
+      before: before ?? [],
     })
     if (fault !== undefined) return refused(`Cannot keep the answer: ${fault}`)
   }
@@ -182,7 +186,9 @@ async function keep(scene: Scene, given: Given): Promise<Outcome> {
     ...answers
       .filter((one) => !replaced.includes(one))
       .map((one) => ({
-        ...{ person: one.person, part: one.part as AnswerPart, verdict: one.verdict as Verdict },
+        person: one.person,
+        part: one.part as AnswerPart,
+        verdict: one.verdict as Verdict,
         annotations: annotationsOf(one),
       })),
     { person, part: as, verdict, annotations: answer.annotations },
@@ -199,20 +205,29 @@ async function keep(scene: Scene, given: Given): Promise<Outcome> {
   await tx
     .insertInto('label_answer')
     .values({
-      ...{ answer_id: answerId, task_id: task.task_id, queue: queue.name, person, part: as },
-      ...{
-        verdict,
-        annotations: JSON.stringify(verdict === 'annotated' ? answer.annotations : []),
-      },
-      ...{ note: answer.note ?? '', looked_ms: answer.lookedMs, edits: answer.edits },
-      ...{ suggested: suggestionsOf(task).length, counts: 1 },
-      ...{ made_for: answer.revision, led_to: revision, at: now },
+      answer_id: answerId,
+      task_id: task.task_id,
+      queue: queue.name,
+      person,
+      part: as,
+      verdict,
+      annotations: JSON.stringify(verdict === 'annotated' ? answer.annotations : []),
+      note: answer.note ?? '',
+      looked_ms: answer.lookedMs,
+      edits: answer.edits,
+      suggested: suggestionsOf(task).length,
+      counts: 1,
+      made_for: answer.revision,
+      led_to: revision,
+      at: now,
     })
     .execute()
   await tx
     .updateTable('label_task')
     .set({
-      ...{ state: settled.state, revision, changed_at: now },
+      state: settled.state,
+      revision,
+      changed_at: now,
       before:
         (settled.state === 'done' || settled.state === 'bad') && before !== null
           ? JSON.stringify(before)
@@ -239,7 +254,10 @@ async function writeDataset(
   const { dataset } = queue.config
   const put = async (annotations: readonly SampleAnnotation[]): Promise<void> => {
     const sample: DatasetSample = {
-      ...{ digest: task.digest, name: task.name, width: task.width, height: task.height },
+      digest: task.digest,
+      name: task.name,
+      width: task.width,
+      height: task.height,
       ...(task.site !== null && { site: task.site }),
       ...(task.stream_id !== null && { stream: task.stream_id }),
       ...(task.captured_at !== null && { capturedAt: new Date(task.captured_at).toISOString() }),

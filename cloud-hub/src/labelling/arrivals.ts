@@ -99,10 +99,17 @@ function sourceOf(sample: FieldSample, labels: ReadonlySet<string>): TaskSource 
   const from = `box:${model.name}@${model.version}`
   return {
     sample: {
-      ...{ digest, width, height, site, stream: streamId, capturedAt },
+      digest,
+      width,
+      height,
+      site,
+      stream: streamId,
+      capturedAt,
       name: `${deviceId}/${streamId}/${capturedAt}.jpg`,
     },
-    ...{ deviceId, reason: sample.reason, why: sample.why },
+    deviceId,
+    reason: sample.reason,
+    why: sample.why,
     suggestions: sample.detections
       // Of another dataset's labels nothing could be taken.
       .filter(({ label }) => labels.has(label))

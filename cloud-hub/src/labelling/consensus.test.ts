@@ -6,10 +6,14 @@ import { comparedOf, consensusOf, kappaOf, matchDrawn, overlap } from './consens
 
 type Drawn = Parameters<typeof overlap>[0]
 const box = (left: number, top: number, side = 0.2, label = 'cup'): Drawn => ({
-  ...{ kind: 'box', label, box: [left, top, side, side] },
+  kind: 'box',
+  label,
+  box: [left, top, side, side],
 })
 const outline = (points: [number, number][], label = 'cup'): Drawn => ({
-  ...{ kind: 'polygon', label, points },
+  kind: 'polygon',
+  label,
+  points,
 })
 const named = (label: string): SampleAnnotation => ({ kind: 'class', label })
 
@@ -47,7 +51,8 @@ test('of three people, two decide what is there, where and what it is', () => {
 
 test('labels of whole pictures need a majority too', () => {
   assert.deepEqual(consensusOf([[named('day')], [named('day')], [named('night')]], 0.5), {
-    ...{ agreed: true, annotations: [named('day')] },
+    agreed: true,
+    annotations: [named('day')],
   })
   assert.equal(consensusOf([[named('day')], [named('night')]], 0.5).agreed, false)
   assert.equal(consensusOf([[named('a')], [named('b')], [named('c')]], 0.5).agreed, false)
@@ -58,7 +63,9 @@ test('people who say the same agree on it, in whatever order', () => {
   const share = fc.double({ min: 0, max: 0.7, noNaN: true })
   const drawn = fc
     .record({
-      ...{ left: share, top: share, side: fc.double({ min: 0.05, max: 0.3, noNaN: true }) },
+      left: share,
+      top: share,
+      side: fc.double({ min: 0.05, max: 0.3, noNaN: true }),
       label: fc.constantFrom('cup', 'mug'),
     })
     .map(({ left, top, side, label }) => box(left, top, side, label))

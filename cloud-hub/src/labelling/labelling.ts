@@ -143,7 +143,9 @@ export function openLabelling(deps: {
   }
 
   const answers = openAnswerDesk({
-    ...{ store, datasets, clock },
+    store,
+    datasets,
+    clock,
     answered: ({ name, config: { dataset } }, taskIds) => {
       const some = answered.get(name) ?? { dataset, taskIds: new Set() }
       for (const taskId of taskIds) some.taskIds.add(taskId)
@@ -155,7 +157,8 @@ export function openLabelling(deps: {
   })
   const tasks = openTaskDesk({ store, datasets, clock, changed })
   const queues = openQueueDesk({
-    ...{ store, clock },
+    store,
+    clock,
     changed: (name) => {
       arriving.later()
       failedFor.delete(name)
@@ -167,7 +170,9 @@ export function openLabelling(deps: {
   suggesting.later()
 
   return {
-    ...{ queues, tasks, answer: answers.take },
+    queues,
+    tasks,
+    answer: answers.take,
     statistics: (queue) => readStatistics(store, queue, clock()),
     suggest: async (name, by, note) => {
       const job = await queueSuggest({ store, queue: jobs, proposer }, { name, by }, note)
@@ -201,7 +206,12 @@ export function openLabelling(deps: {
     acts: proposer
       ? {
           'label-suggest': suggestAct({
-            ...{ store, models, files: deps.files, proposer, clock, folder: deps.folder },
+            store,
+            models,
+            files: deps.files,
+            proposer,
+            clock,
+            folder: deps.folder,
             changed: queueChanged,
           }),
         }

@@ -84,7 +84,8 @@ export const looksOfProposed = ({
   hash,
   embedding,
 }: NonNullable<ProposedSample['looks']>): Looks => ({
-  ...{ hash, embedding: new Float32Array(embedding) },
+  hash,
+  embedding: new Float32Array(embedding),
 })
 
 /** Keeps what pictures look like; those that could not be read are not looked at again. */
@@ -97,7 +98,9 @@ export async function keepLooks(
   const rows = digests.map((digest) => {
     const looks = byDigest.get(digest)
     return {
-      ...{ digest, hash: looks?.hash ?? '', at: clock() },
+      digest,
+      hash: looks?.hash ?? '',
+      at: clock(),
       embedding: looks ? embeddingText(new Float32Array(looks.embedding)) : '',
     }
   })

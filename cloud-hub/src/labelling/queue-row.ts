@@ -32,6 +32,8 @@ export async function beginQueue(tx: Transaction<Tables>, name: string): Promise
 }
 
 export const queueOf = (row: Selectable<LabelQueueTable>): Queue => ({
-  ...{ name: row.name, config: JSON.parse(row.config) as LabelQueueConfig },
-  ...{ by: row.author, createdAt: row.created_at },
+  name: row.name,
+  config: JSON.parse(row.config) as LabelQueueConfig,
+  by: row.author,
+  createdAt: row.created_at,
 })

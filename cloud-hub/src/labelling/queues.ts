@@ -57,11 +57,17 @@ export function openQueueDesk(deps: {
         const count = (state: (typeof taskStates)[number]): number =>
           Number(counts.find((one) => one.queue === name && one.state === state)?.count ?? 0)
         return {
-          ...{ name, config, by, createdAt: new Date(createdAt).toISOString() },
+          name,
+          config,
+          by,
+          createdAt: new Date(createdAt).toISOString(),
           labels: labelsOf({ labels }).slice(0, datasetLabelsMax),
           counts: {
-            ...{ open: count('open'), review: count('review'), done: count('done') },
-            ...{ bad: count('bad'), flagged: count('flagged') },
+            open: count('open'),
+            review: count('review'),
+            done: count('done'),
+            bad: count('bad'),
+            flagged: count('flagged'),
           },
           answersToday: Number(today.find((one) => one.queue === name)?.count ?? 0),
         }
@@ -120,7 +126,11 @@ export function openQueueDesk(deps: {
         await tx
           .insertInto('label_queue')
           .values({
-            ...{ name, dataset: config.dataset, config: text, revision: 0, author: by },
+            name,
+            dataset: config.dataset,
+            config: text,
+            revision: 0,
+            author: by,
             created_at: clock(),
           })
           .onConflict((on) => on.column('name').doUpdateSet({ config: text, ...again }))

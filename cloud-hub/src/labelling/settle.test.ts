@@ -4,16 +4,22 @@ import type { SampleAnnotation } from '@edgeloop/protocol'
 import { admitAnswer, type CountedAnswer, settle } from './settle.ts'
 
 const box = (left: number, label = 'cup'): SampleAnnotation => ({
-  ...{ kind: 'box', label, box: [left, 0.1, 0.2, 0.2] },
+  kind: 'box',
+  label,
+  box: [left, 0.1, 0.2, 0.2],
 })
 const said = (person: string, ...annotations: SampleAnnotation[]): CountedAnswer => ({
-  ...{ person, part: 'label', verdict: 'annotated', annotations },
+  person,
+  part: 'label',
+  verdict: 'annotated',
+  annotations,
 })
 
 test('one answer is enough where one person is asked', () => {
   assert.deepEqual(settle({}, []), { state: 'open' })
   assert.deepEqual(settle({}, [said('anna', box(0.1))]), {
-    ...{ state: 'done', annotations: [box(0.1)] },
+    state: 'done',
+    annotations: [box(0.1)],
   })
   assert.deepEqual(settle({}, [said('anna')]), { state: 'done', annotations: [] })
   assert.deepEqual(settle({}, [{ ...said('anna'), verdict: 'skip' }]), { state: 'open' })

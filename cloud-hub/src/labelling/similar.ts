@@ -141,7 +141,8 @@ async function* candidates(store: Store, dataset: string | undefined): AsyncGene
     after = rows.at(-1)!.digest
     seen += rows.length
     yield rows.map(({ digest, hash, embedding }) => ({
-      ...{ digest, looks: { hash, embedding: embeddingOf(embedding) } },
+      digest,
+      looks: { hash, embedding: embeddingOf(embedding) },
     }))
   }
 }
@@ -169,9 +170,11 @@ async function shown(
   return similar.map(([digest, likeness]) => {
     const from = field.find((one) => one.digest === digest)
     return {
-      ...{ digest, likeness },
+      digest,
+      likeness,
       ...(from && {
-        ...{ deviceId: from.device_id, streamId: from.stream_id },
+        deviceId: from.device_id,
+        streamId: from.stream_id,
         capturedAt: new Date(from.captured_at).toISOString(),
       }),
       datasets: members.filter((one) => one.digest === digest).map((one) => one.dataset),

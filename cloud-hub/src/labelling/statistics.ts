@@ -54,7 +54,9 @@ export async function readStatistics(
     ({ verdict, suggested }) => verdict === 'annotated' && suggested > 0,
   )
   return {
-    ...{ queue: name, answers: Number(count), perMinute: perMinute(answers) },
+    queue: name,
+    answers: Number(count),
+    perMinute: perMinute(answers),
     untouched:
       annotated.length === 0 ? null : annotated.filter(isUntouched).length / annotated.length,
     agreement: compared.all,

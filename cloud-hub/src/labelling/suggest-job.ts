@@ -252,10 +252,13 @@ export function suggestAct(deps: {
         await tx
           .updateTable('label_task')
           .set({
-            ...{ suggestions: JSON.stringify(suggestions), suggested_by: words, doubt },
+            suggestions: JSON.stringify(suggestions),
+            suggested_by: words,
+            doubt,
             use_share: useOf({ reason, doubt, novelty, ageMs }),
             ...(looks !== undefined && {
-              ...{ looks: seen?.hash ?? unknowable, novelty },
+              looks: seen?.hash ?? unknowable,
+              novelty,
               embedding: seen ? embeddingText(seen.embedding) : '',
             }),
           })
@@ -269,7 +272,9 @@ export function suggestAct(deps: {
 const suggestionOf =
   (from: string) =>
   ({ label, score, box, points }: ProposedThing): Suggestion => ({
-    ...{ label, score: Math.min(1, Math.max(0, score)), from },
+    label,
+    score: Math.min(1, Math.max(0, score)),
+    from,
     ...(box && { box: [...box] }),
     ...(points && { points: points.map(([x, y]): [number, number] => [x, y]) }),
   })

@@ -8,7 +8,9 @@ const found = (
   { top = 0.4, label = 'cup', score = 0.8, from = 'champion:cups@1' } = {},
 ): Suggestion => ({ label, score, from, box: [left, top, 0.2, 0.2] })
 const drawn = (left: number, label = 'cup', top = 0.4): SampleAnnotation => ({
-  ...{ kind: 'box', label, box: [left, top, 0.2, 0.2] },
+  kind: 'box',
+  label,
+  box: [left, top, 0.2, 0.2],
 })
 const near = (suggestion: Suggestion | undefined, left: number): boolean =>
   Math.abs((suggestion?.box?.[0] ?? -1) - left) < 1e-9

@@ -256,7 +256,9 @@ function ofDataset(
     const { label } = one
     return [
       {
-        ...{ label, score: 1, from: 'dataset' },
+        label,
+        score: 1,
+        from: 'dataset',
         ...(one.kind === 'box' && { box: one.box }),
         ...(one.kind === 'polygon' && { points: one.points }),
       },
@@ -291,14 +293,29 @@ function rowOf(
   const doubt = doubtOf(suggestions)
   const novelty = looks ? Math.min(1, ...answered.map((one) => unlikeness(looks, one))) : 1
   return {
-    ...{ queue, digest: sample.digest, name: sample.name, state: 'open', reason, why, doubt },
-    ...{ width: sample.width, height: sample.height, site: sample.site ?? null, novelty },
-    ...{ device_id: deviceId ?? null, stream_id: sample.stream ?? null, captured_at: capturedAt },
-    ...{ suggestions: JSON.stringify(suggestions), suggested_by: suggestedBy.join(' ') },
+    queue,
+    digest: sample.digest,
+    name: sample.name,
+    state: 'open',
+    reason,
+    why,
+    doubt,
+    width: sample.width,
+    height: sample.height,
+    site: sample.site ?? null,
+    novelty,
+    device_id: deviceId ?? null,
+    stream_id: sample.stream ?? null,
+    captured_at: capturedAt,
+    suggestions: JSON.stringify(suggestions),
+    suggested_by: suggestedBy.join(' '),
     use_share: useOf({ reason, doubt, novelty, ageMs: now - (capturedAt ?? now) }),
     looks: looks?.hash ?? '',
     embedding: looks && looks.embedding.length > 0 ? embeddingText(looks.embedding) : '',
-    ...{ before: null, revision: 0, added_at: now, changed_at: now },
+    before: null,
+    revision: 0,
+    added_at: now,
+    changed_at: now,
   }
 }
 

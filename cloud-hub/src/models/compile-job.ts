@@ -49,8 +49,17 @@ export function compileAct(deps: {
       if (before && against) await writeFile(against, before.bytes)
       const compiled = await compiler.compile(
         {
-          ...{ file, name, layout, labels, description, images: pictures },
-          ...{ out, target, precision, maxDrop, against },
+          file,
+          name,
+          layout,
+          labels,
+          description,
+          images: pictures,
+          out,
+          target,
+          precision,
+          maxDrop,
+          against,
         },
         progress,
         signal,
@@ -58,7 +67,9 @@ export function compileAct(deps: {
       progress(1, 'keep the result')
       await models.keep({
         artifactId: randomUUID(),
-        ...{ name, version: Number(version), jobId: job.jobId },
+        name,
+        version: Number(version),
+        jobId: job.jobId,
         target: compiled.target,
         chosen: compiled.chosen,
         candidates: [...compiled.candidates],

@@ -449,7 +449,10 @@ export function openModelDesk(deps: {
           (await tx
             .insertInto('model_version')
             .values({
-              ...{ name, digest, layout: trained.layout, note: trained.note },
+              name,
+              digest,
+              layout: trained.layout,
+              note: trained.note,
               version,
               labels: JSON.stringify(inspected.labels),
               description: trained.description,
@@ -516,7 +519,11 @@ export function openModelDesk(deps: {
           .insertInto('artifact')
           .values({
             artifact_id: artifactId,
-            ...{ name, version, target, chosen, digest },
+            name,
+            version,
+            target,
+            chosen,
+            digest,
             size_bytes: size,
             manifest_digest: manifestDigest,
             report_digest: reportDigest,

@@ -19,10 +19,20 @@ const pipeline = (
   more: Partial<KeptPipeline> = {},
   request: Partial<PipelineRequest> = {},
 ): KeptPipeline => ({
-  ...{ model: 'parts', config: pipelineOf({ dataset: 'parts', ...request }), parked: null },
-  ...{ asked: null, alarms: [], alarmsThrough: 0, dueAt: null, hurry: false },
-  ...{ sitesBehind: {}, by: 'ada' },
-  ...{ createdAt: now - 100 * hourMs, changedAt: now, revision: 1, ...more },
+  model: 'parts',
+  config: pipelineOf({ dataset: 'parts', ...request }),
+  parked: null,
+  asked: null,
+  alarms: [],
+  alarmsThrough: 0,
+  dueAt: null,
+  hurry: false,
+  sitesBehind: {},
+  by: 'ada',
+  createdAt: now - 100 * hourMs,
+  changedAt: now,
+  revision: 1,
+  ...more,
 })
 
 const round = (
@@ -30,15 +40,33 @@ const round = (
   steps: Partial<Record<PipelineStepName, Partial<KeptStep>>> = {},
   request: Partial<PipelineRequest> = {},
 ): KeptRound => ({
-  ...{ model: 'parts', round: 1, state: 'running', why: 'as before', by: 'ada', annotations: 3 },
-  ...{ cause: { kind: 'asked', text: '' }, config: pipelineOf({ dataset: 'parts', ...request }) },
-  ...{ datasetVersion: 1, version: 2, championBefore: 1, crowned: true, key: null, sites: [] },
-  ...{ startedAt: now - hourMs, endedAt: null, revision: 4, ...more },
+  model: 'parts',
+  round: 1,
+  state: 'running',
+  why: 'as before',
+  by: 'ada',
+  annotations: 3,
+  cause: { kind: 'asked', text: '' },
+  config: pipelineOf({ dataset: 'parts', ...request }),
+  datasetVersion: 1,
+  version: 2,
+  championBefore: 1,
+  crowned: true,
+  key: null,
+  sites: [],
+  startedAt: now - hourMs,
+  endedAt: null,
+  revision: 4,
+  ...more,
   steps: pipelineSteps.map((name) => ({ ...stepAhead(name), ...steps[name] })),
 })
 
 const alarm = (kind: DriftKind, alarmId = 1) => ({
-  ...{ alarmId, kind, at: new Date(now).toISOString(), stream: 'gate/one', text: 'darker' },
+  alarmId,
+  kind,
+  at: new Date(now).toISOString(),
+  stream: 'gate/one',
+  text: 'darker',
 })
 
 const said = (annotations: number): Facts => ({ annotations })
@@ -98,10 +126,16 @@ test('what fails is tried again after a while, as often as it may, and then some
       now,
     )
   assert.deepEqual(at(1, 2), {
-    ...{ act: 'retry', step: 'train', at: now + retryMsFirst, why: 'NaN in step 7' },
+    act: 'retry',
+    step: 'train',
+    at: now + retryMsFirst,
+    why: 'NaN in step 7',
   })
   assert.deepEqual(at(2, 2), {
-    ...{ act: 'retry', step: 'train', at: now + 2 * retryMsFirst, why: 'NaN in step 7' },
+    act: 'retry',
+    step: 'train',
+    at: now + 2 * retryMsFirst,
+    why: 'NaN in step 7',
   })
   const parked = { act: 'park', step: 'train', why: 'NaN in step 7' }
   assert.deepEqual([at(3, 2), at(1, 0), at(1, 5, true)], [parked, parked, parked])
@@ -144,7 +178,9 @@ test('a round that is refused or stopped ends, and one that is through is done',
   )
   const refused = { kind: 'ended', state: 'refused', why: 'worse' } as const
   assert.deepEqual(decide(pipeline(), gated, facts(refused), now), {
-    ...{ act: 'end', state: 'refused', why: 'worse' },
+    act: 'end',
+    state: 'refused',
+    why: 'worse',
   })
   const all = Object.fromEntries(pipelineSteps.map((name) => [name, through]))
   const done = decide(pipeline(), round({}, all), said(0), now)

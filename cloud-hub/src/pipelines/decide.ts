@@ -188,7 +188,8 @@ export function checksOf(
   if (trigger.annotations !== null) {
     const met = annotations >= trigger.annotations
     checks.push({
-      ...{ kind: 'annotations', met },
+      kind: 'annotations',
+      met,
       text: `${annotations} of ${trigger.annotations} new annotations`,
     })
   }
@@ -202,20 +203,23 @@ export function checksOf(
   }
   const open = last !== undefined && !isRoundOver(last)
   checks.push({
-    ...{ kind: 'open', met: !open },
+    kind: 'open',
+    met: !open,
     text: open ? `Round ${last.round} is not over` : 'No other round is open',
   })
   const notBefore = last ? last.startedAt + trigger.intervalMinMs : now
   const isAhead = last !== undefined && last.startedAt - now > clockAheadMs
   const waits = now < notBefore && !isAhead && !pipeline.hurry
   checks.push({
-    ...{ kind: 'interval', met: !waits },
+    kind: 'interval',
+    met: !waits,
     text: waits
       ? `Not before ${iso(notBefore)}, ${durationText(trigger.intervalMinMs)} after the last round began`
       : 'Long enough after the last round',
   })
   checks.push({
-    ...{ kind: 'parked', met: pipeline.parked === null },
+    kind: 'parked',
+    met: pipeline.parked === null,
     text: pipeline.parked ? parkedText(pipeline) : 'Nobody has parked it',
   })
   return checks

@@ -190,7 +190,8 @@ export function openPipelineKeeper(
     round: KeptRound,
     rounds: readonly KeptRound[],
   ): Place => ({
-    ...{ pipeline, round },
+    pipeline,
+    round,
     before: rounds.find((one) => one.round < round.round && one.datasetVersion !== null),
   })
 
@@ -208,11 +209,24 @@ export function openPipelineKeeper(
     if (decision.act === 'wait') return false
     if (decision.act === 'begin') {
       const next: KeptRound = {
-        ...{ model, round: (round?.round ?? 0) + 1, state: 'running', why: '' },
-        ...{ cause: decision.cause, config: pipeline.config, annotations: facts.annotations },
-        ...{ datasetVersion: null, version: null, championBefore: null, crowned: false },
-        ...{ key: null, sites: [], by: pipeline.asked?.by ?? pipeline.by },
-        ...{ startedAt: now, endedAt: null, revision: 1, steps: pipelineSteps.map(stepAhead) },
+        model,
+        round: (round?.round ?? 0) + 1,
+        state: 'running',
+        why: '',
+        cause: decision.cause,
+        config: pipeline.config,
+        annotations: facts.annotations,
+        datasetVersion: null,
+        version: null,
+        championBefore: null,
+        crowned: false,
+        key: null,
+        sites: [],
+        by: pipeline.asked?.by ?? pipeline.by,
+        startedAt: now,
+        endedAt: null,
+        revision: 1,
+        steps: pipelineSteps.map(stepAhead),
       }
       const begun = await store.writer.transaction().execute(async (tx) => {
         const answered = { asked: null, alarms: [], dueAt: null, hurry: false }
@@ -266,7 +280,10 @@ export function openPipelineKeeper(
         const why = short(`${decision.why} (try ${stepOf(round, decision.step).attempt})`)
         const waits: KeptStep = {
           ...stepOf(round, decision.step),
-          ...{ state: 'waiting', why, progress: null, retryAt: decision.at },
+          state: 'waiting',
+          why,
+          progress: null,
+          retryAt: decision.at,
         }
         return await write(withStep({ ...place.round, why }, waits))
       }
@@ -274,7 +291,10 @@ export function openPipelineKeeper(
         const why = short(decision.why)
         const stuck: KeptStep = {
           ...stepOf(round, decision.step),
-          ...{ state: 'failed', why, progress: null, endedAt: now },
+          state: 'failed',
+          why,
+          progress: null,
+          endedAt: now,
         }
         log.warn({ model, round: round.round, step: decision.step, why }, 'a pipeline is stuck')
         return await write(withStep({ ...place.round, state: 'parked', why }, stuck))
@@ -299,8 +319,14 @@ export function openPipelineKeeper(
     }
     const step: KeptStep = {
       ...before,
-      ...{ state: 'running', why: '', progress: null, attempt: before.attempt + 1, retryAt: null },
-      ...{ ids: planned.ids, startedAt: before.startedAt ?? now, endedAt: null },
+      state: 'running',
+      why: '',
+      progress: null,
+      attempt: before.attempt + 1,
+      retryAt: null,
+      ids: planned.ids,
+      startedAt: before.startedAt ?? now,
+      endedAt: null,
     }
     const begun = withStep({ ...round, ...planned.patch, why: '' }, step)
     if (!(await write(begun))) return true

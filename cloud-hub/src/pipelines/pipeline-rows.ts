@@ -85,8 +85,16 @@ export type KeptRound = {
 }
 
 export const stepAhead = (name: PipelineStepName): KeptStep => ({
-  ...{ name, state: 'ahead', why: '', progress: null, attempt: 0, retryAt: null, ids: {} },
-  ...{ approvedBy: '', startedAt: null, endedAt: null },
+  name,
+  state: 'ahead',
+  why: '',
+  progress: null,
+  attempt: 0,
+  retryAt: null,
+  ids: {},
+  approvedBy: '',
+  startedAt: null,
+  endedAt: null,
 })
 
 export const stepOf = ({ steps }: Pick<KeptRound, 'steps'>, name: PipelineStepName): KeptStep =>
@@ -266,23 +274,41 @@ export async function replacePipeline(
 }
 
 const cellsOfRound = (one: KeptRound): Insertable<PipelineRoundTable> => ({
-  ...{ model: one.model, round: one.round, state: one.state, why: one.why },
+  model: one.model,
+  round: one.round,
+  state: one.state,
+  why: one.why,
   cause: JSON.stringify(one.cause),
   config: JSON.stringify(one.config),
-  ...{ annotations: one.annotations, dataset_version: one.datasetVersion, version: one.version },
-  ...{ champion_before: one.championBefore, crowned: one.crowned ? 1 : 0 },
+  annotations: one.annotations,
+  dataset_version: one.datasetVersion,
+  version: one.version,
+  champion_before: one.championBefore,
+  crowned: one.crowned ? 1 : 0,
   key_figure: cell(one.key),
   sites: JSON.stringify(one.sites),
-  ...{ author: one.by, started_at: one.startedAt, ended_at: one.endedAt, revision: one.revision },
+  author: one.by,
+  started_at: one.startedAt,
+  ended_at: one.endedAt,
+  revision: one.revision,
 })
 
 const cellsOfStep = (
   { model, round }: Pick<KeptRound, 'model' | 'round'>,
   one: KeptStep,
 ): Insertable<PipelineStepTable> => ({
-  ...{ model, round, step: one.name, state: one.state, why: one.why, progress: one.progress },
-  ...{ attempt: one.attempt, retry_at: one.retryAt, ids: JSON.stringify(one.ids) },
-  ...{ approved_by: one.approvedBy, started_at: one.startedAt, ended_at: one.endedAt },
+  model,
+  round,
+  step: one.name,
+  state: one.state,
+  why: one.why,
+  progress: one.progress,
+  attempt: one.attempt,
+  retry_at: one.retryAt,
+  ids: JSON.stringify(one.ids),
+  approved_by: one.approvedBy,
+  started_at: one.startedAt,
+  ended_at: one.endedAt,
 })
 
 export async function putRound(db: Kysely<Tables>, round: KeptRound): Promise<void> {
@@ -360,9 +386,14 @@ export const shownRound = (round: KeptRound): PipelineRound => {
     rolloutId: rollout.ids.rollout ?? null,
     approval: round.state === 'running' && open?.state === 'waiting' && open.retryAt === null,
     steps: round.steps.map((step) => ({
-      ...{ name: step.name, state: step.state, why: step.why, progress: step.progress },
-      ...{ attempt: step.attempt, retryAt: timeOf(step.retryAt) },
-      ...{ startedAt: timeOf(step.startedAt), endedAt: timeOf(step.endedAt) },
+      name: step.name,
+      state: step.state,
+      why: step.why,
+      progress: step.progress,
+      attempt: step.attempt,
+      retryAt: timeOf(step.retryAt),
+      startedAt: timeOf(step.startedAt),
+      endedAt: timeOf(step.endedAt),
       links: linksOf(round, step),
     })),
     by: round.by,

@@ -147,7 +147,10 @@ export function openPipelineDesk(
           ? `Begins: ${decision.cause.text}`
           : ''
     return {
-      ...{ model, config, annotations: said, alarms: [...pipeline.alarms] },
+      model,
+      config,
+      annotations: said,
+      alarms: [...pipeline.alarms],
       state: pipeline.parked
         ? 'parked'
         : !open
@@ -242,9 +245,20 @@ export function openPipelineDesk(
         }
         const before = known && pipelineOfRow(known)
         const next: KeptPipeline = {
-          ...{ parked: null, asked: null, alarms: [], dueAt: null, hurry: false, sitesBehind: {} },
+          parked: null,
+          asked: null,
+          alarms: [],
+          dueAt: null,
+          hurry: false,
+          sitesBehind: {},
           alarmsThrough: await newestAlarm(tx),
-          ...{ createdAt: now, revision: 1, ...before, model, config, by, changedAt: now },
+          createdAt: now,
+          revision: 1,
+          ...before,
+          model,
+          config,
+          by,
+          changedAt: now,
           ...(before && before.config.trigger.cron !== config.trigger.cron && { dueAt: null }),
         }
         if (before) await replacePipeline(tx, next)
@@ -411,7 +425,11 @@ export function openPipelineDesk(
             : { ...stepAhead(one.name), approvedBy: index === at ? one.approvedBy : '' },
         )
         const again: KeptRound = {
-          ...{ ...round, steps, state: 'running', why: `Done again by ${by}`, endedAt: null },
+          ...round,
+          steps,
+          state: 'running',
+          why: `Done again by ${by}`,
+          endedAt: null,
           ...(at <= gateAt && { crowned: false, key: null, sites: [] }),
           ...(at <= pipelineSteps.indexOf('train') && { version: null }),
           ...(at === 0 && { datasetVersion: null }),

@@ -27,9 +27,14 @@ const comparison = (
   others: readonly (readonly [number, boolean, ComparedModel | null])[],
   more: Partial<RunComparison> = {},
 ): RunComparison => ({
-  ...{ metric: 'ap50', better: 'more', trained },
+  metric: 'ap50',
+  better: 'more',
+  trained,
   others: others.map(([version, champion, one]) => ({
-    ...{ version, champion, model: one, problem: one ? '' : 'it has other labels' },
+    version,
+    champion,
+    model: one,
+    problem: one ? '' : 'it has other labels',
   })),
   ...more,
 })

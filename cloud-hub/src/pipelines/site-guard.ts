@@ -32,7 +32,10 @@ export function judgeVersion(
   inField: readonly string[],
 ): GateVerdict {
   const refused = (why: string, key: PipelineRound['key'] = null): GateVerdict => ({
-    ...{ pass: false, why, key, sites: [] },
+    pass: false,
+    why,
+    key,
+    sites: [],
   })
   if (!comparison) return refused('There are no test samples to compare it on')
   const { metric, better, trained, others } = comparison
@@ -101,12 +104,19 @@ function verdictOf(
     model?.groups.find((one) => one.by === by && one.name === name)
   const [now, before] = [find(trained), find(rival?.model)]
   const facts = {
-    ...{ by, name, samples: now?.samples ?? 0, against: rival?.version ?? null },
-    ...{ before: before?.value ?? null, after: now?.value ?? null },
+    by,
+    name,
+    samples: now?.samples ?? 0,
+    against: rival?.version ?? null,
+    before: before?.value ?? null,
+    after: now?.value ?? null,
   }
   const unknown = (why: string): SiteVerdict => ({
     ...facts,
-    ...{ dropMax: null, verdict: 'unknown', ships: gate.unknownSites === 'ship', why },
+    dropMax: null,
+    verdict: 'unknown',
+    ships: gate.unknownSites === 'ship',
+    why,
   })
   const what = `${by} "${name}"`
   if (!now || now.samples < gate.siteSamplesMin) {
@@ -127,7 +137,10 @@ function verdictOf(
   const verdict = gain < -dropMax - 1e-9 ? 'worse' : gain > dropMax ? 'better' : 'same'
   const figures = `${say(now.value)} after ${say(before.value)} of version ${rival.version}`
   return {
-    ...{ ...facts, dropMax, verdict, ships: verdict !== 'worse' },
+    ...facts,
+    dropMax,
+    verdict,
+    ships: verdict !== 'worse',
     why:
       verdict === 'worse'
         ? `${what}: ${figures} on ${now.samples} test samples, a drop of more than ${say(dropMax)}`

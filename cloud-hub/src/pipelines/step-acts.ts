@@ -156,7 +156,10 @@ export function stepActs(rooms: PipelineRooms): StepActs {
       const sides = await keptSides(place)
       const { holdout, validation, seed, by: unit } = config.freeze
       const split = {
-        ...{ holdout, validation, seed, ...(unit !== undefined && { by: unit }) },
+        holdout,
+        validation,
+        seed,
+        ...(unit !== undefined && { by: unit }),
         after: sides?.version ?? 0,
       }
       const request = { split, note: freezeNote(round, ids.freeze) }
@@ -213,11 +216,15 @@ export function stepActs(rooms: PipelineRooms): StepActs {
         (version) => version !== null && version !== championBefore && there.has(version),
       )
       const request: RunRequest = {
-        ...{ dataset: { name: config.dataset, version: datasetVersion }, parent, model },
+        dataset: { name: config.dataset, version: datasetVersion },
+        parent,
+        model,
         ...(layout !== undefined && { layout }),
         recipe: { ...recipe, ...(older !== undefined && { replayShare }) },
         seed: seed + round.round - 1,
-        ...{ note: nameOf(round), candidate: true, compareWith: [...new Set(behind)] as number[] },
+        note: nameOf(round),
+        candidate: true,
+        compareWith: [...new Set(behind)] as number[],
         ...(older !== undefined && { replay: older }),
       }
       await noted(round, 'runAdd', ids.run, (note) =>
@@ -419,7 +426,12 @@ export function stepActs(rooms: PipelineRooms): StepActs {
   }
 
   const steps: Readonly<Record<PipelineStepName, Step>> = {
-    ...{ freeze, train, gate, compile, publish, rollout },
+    freeze,
+    train,
+    gate,
+    compile,
+    publish,
+    rollout,
   }
   return {
     plan: (step, place) => steps[step].plan(place),

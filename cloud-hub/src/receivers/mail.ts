@@ -148,7 +148,9 @@ export function composeMail(message: Message, pictures: ReadonlyMap<string, Uint
     ...(trial ? [] : [`Sent by the rule "${rule}".`]),
   ]
   const shown = [...pictures].map(([digest, bytes], index) => ({
-    ...{ cid: `picture-${index + 1}`, digest, bytes },
+    cid: `picture-${index + 1}`,
+    digest,
+    bytes,
   }))
   const imageOf = ({ event }: ToldEvent): string => {
     const picture = shown.find(({ digest }) => digest === event.snapshot)
@@ -168,6 +170,10 @@ const lineOf = (told: ToldEvent): string =>
   `${told.event.at.replace('T', ' ').slice(0, 19)} UTC  ${sayEvent(told)}, site ${told.site}`
 
 const escapes: Readonly<Record<string, string>> = {
-  ...{ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' },
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
 }
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (one) => escapes[one] ?? one)

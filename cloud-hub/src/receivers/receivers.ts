@@ -115,13 +115,22 @@ export function openReceiverDesk(deps: {
             : isSigned
               ? {}
               : { secret: '', earlier_secret: '' }),
-          ...{ failures: 0, paused_until: 0, error: '' },
+          failures: 0,
+          paused_until: 0,
+          error: '',
         }
         await tx
           .insertInto('receiver')
           .values({
-            ...{ name, password: '', secret: '', earlier_secret: '', earlier_until: null },
-            ...{ created_at: now, ok_at: null, worker: '', lease_until: 0 },
+            name,
+            password: '',
+            secret: '',
+            earlier_secret: '',
+            earlier_until: null,
+            created_at: now,
+            ok_at: null,
+            worker: '',
+            lease_until: 0,
             ...values,
           })
           .onConflict((on) => on.column('name').doUpdateSet(values))
@@ -188,8 +197,14 @@ export function openReceiverDesk(deps: {
     test: async (name, signal) => {
       const ready = readyReceiver(await find(name), clock())
       const message: Message = {
-        ...{ messageId: `trial_${randomUUID()}`, rule: 'trial', group: '', firedAt: clock() },
-        ...{ events: [], eventCount: 0, silenced: 0, trial: true },
+        messageId: `trial_${randomUUID()}`,
+        rule: 'trial',
+        group: '',
+        firedAt: clock(),
+        events: [],
+        eventCount: 0,
+        silenced: 0,
+        trial: true,
       }
       try {
         return { ok: true, outcome: await send(message, ready, signal) }

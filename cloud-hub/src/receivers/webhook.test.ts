@@ -17,14 +17,30 @@ import { checkWebhook, sendWebhook } from './webhook.ts'
 
 const at = '2026-11-20T10:00:00.000Z'
 const event: StoredEvent = {
-  ...{ eventId: 7, deviceId: 'gate', bootId: '0f6b2b9c-6a3a-4a51-9d1c-0c2f1b6f5a11', sequence: 3 },
-  ...{ kind: 'zone', at, receivedAt: at, historical: false, streamId: 'door', label: 'person' },
-  ...{ score: 0.9, snapshot: null, data: { zone: 'dock', act: 'entered' }, marks: [] },
+  eventId: 7,
+  deviceId: 'gate',
+  bootId: '0f6b2b9c-6a3a-4a51-9d1c-0c2f1b6f5a11',
+  sequence: 3,
+  kind: 'zone',
+  at,
+  receivedAt: at,
+  historical: false,
+  streamId: 'door',
+  label: 'person',
+  score: 0.9,
+  snapshot: null,
+  data: { zone: 'dock', act: 'entered' },
+  marks: [],
 }
 const message: Message = {
-  ...{ messageId: 'a-1', rule: 'dock', group: 'gate', firedAt: Date.parse(at), silenced: 2 },
+  messageId: 'a-1',
+  rule: 'dock',
+  group: 'gate',
+  firedAt: Date.parse(at),
+  silenced: 2,
   events: [{ site: 'mill', event }],
-  ...{ eventCount: 1, trial: false },
+  eventCount: 1,
+  trial: false,
 }
 
 type Got = { path: string; headers: IncomingMessage['headers']; body: string }
@@ -90,12 +106,20 @@ test('a webhook gets a CloudEvent that it can verify with either secret', async 
   assert.equal(headers['webhook-signature'], expected.join(' '))
   const { data, ...attributes } = JSON.parse(body)
   assert.deepEqual(attributes, {
-    ...{ specversion: '1.0', datacontenttype: 'application/json', id: 'a-1' },
-    ...{ source: '/rules/dock', type: 'io.edgeloop.rule.fired', subject: 'gate', time: at },
+    specversion: '1.0',
+    datacontenttype: 'application/json',
+    id: 'a-1',
+    source: '/rules/dock',
+    type: 'io.edgeloop.rule.fired',
+    subject: 'gate',
+    time: at,
   })
   const { marks: _, ...told } = event
   assert.deepEqual(data, {
-    ...{ rule: 'dock', group: 'gate', eventCount: 1, silenced: 2 },
+    rule: 'dock',
+    group: 'gate',
+    eventCount: 1,
+    silenced: 2,
     events: [{ site: 'mill', ...told }],
   })
 })
@@ -230,7 +254,10 @@ test('over TLS the certificate has to be that of the name, though the address is
   const folder = await mkdtemp(join(tmpdir(), 'edgeloop-hook-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const authority = await openAuthority({
-    ...{ folder, publicHost: 'hooks.example', deviceCertificateMs: 1000, clock: Date.now },
+    folder,
+    publicHost: 'hooks.example',
+    deviceCertificateMs: 1000,
+    clock: Date.now,
   })
   const server = createTlsServer(authority.server, (_request, reply) => reply.end())
   server.listen(0, '127.0.0.1')

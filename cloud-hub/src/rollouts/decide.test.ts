@@ -28,35 +28,64 @@ const hour = 60 * minute
 const [wanted, other] = ['a'.repeat(64), 'b'.repeat(64)]
 
 const planWith = (change: Partial<RolloutPlan> = {}): RolloutPlan => ({
-  ...{ ...planDefaults, windows: [], deadlines: {}, stages: stageDefaults(10), care: careDefaults },
-  ...{ name: 'door', version: 2, select: { all: true } },
+  ...planDefaults,
+  windows: [],
+  deadlines: {},
+  stages: stageDefaults(10),
+  care: careDefaults,
+  name: 'door',
+  version: 2,
+  select: { all: true },
   ...change,
 })
 const rolloutWith = (change: Partial<Rollout> & { begun?: number } = {}): Rollout => {
   const { begun = 0, ...rest } = change
   const plan = rest.plan ?? planWith()
   return {
-    ...{ state: 'running', stage: Math.max(0, begun), scope: 'all', integrityElsewhere: [] },
-    ...{ held: null, busy: false },
+    state: 'running',
+    stage: Math.max(0, begun),
+    scope: 'all',
+    integrityElsewhere: [],
+    held: null,
+    busy: false,
     stages: [...plan.stages, undefined].map((_, index) => ({
-      ...{ startedAt: index <= begun ? now - 24 * hour : null, approved: false, regardless: false },
+      startedAt: index <= begun ? now - 24 * hour : null,
+      approved: false,
+      regardless: false,
     })),
     ...rest,
     plan,
   }
 }
 const boxWith = (change: Partial<Box> = {}): Box => ({
-  ...{ deviceId: 'box', stage: 0, state: 'waiting', since: now - hour, offeredAt: null },
-  ...{ contactAt: null, confirmedAt: null, goingBack: false, code: null, current: true },
-  ...{ digest: wanted, afterSequence: 0, running: null, shadow: null, probation: null },
-  ...{ online: true, lastSeenAt: now - 1000, zone: 'UTC' },
+  deviceId: 'box',
+  stage: 0,
+  state: 'waiting',
+  since: now - hour,
+  offeredAt: null,
+  contactAt: null,
+  confirmedAt: null,
+  goingBack: false,
+  code: null,
+  current: true,
+  digest: wanted,
+  afterSequence: 0,
+  running: null,
+  shadow: null,
+  probation: null,
+  online: true,
+  lastSeenAt: now - 1000,
+  zone: 'UTC',
   ...change,
 })
 const many = (count: number, change: Partial<Box> = {}, prefix = 'box'): Box[] =>
   Array.from({ length: count }, (_, i) => boxWith({ ...change, deviceId: `${prefix}-${i}` }))
 const good: Partial<Box> = {
-  ...{ state: 'committed', contactAt: now - 3 * hour, offeredAt: now - 3 * hour },
-  ...{ confirmedAt: now - hour, afterSequence: 7 },
+  state: 'committed',
+  contactAt: now - 3 * hour,
+  offeredAt: now - 3 * hour,
+  confirmedAt: now - hour,
+  afterSequence: 7,
   running: { digest: wanted, version: 2, sequence: 9 },
 }
 const bad: Partial<Box> = { state: 'failed', code: 'probe-load', offeredAt: now - 3 * hour }
@@ -327,9 +356,19 @@ test('two devices with wrong bytes stop everything at once; one may be a bad dis
 })
 
 const compared: Comparison = {
-  ...{ frames: 300, agreement: 0.9, latencyP95Ms: 20, activeLatencyP95Ms: 20 },
-  ...{ detections: 2, activeDetections: 2, confidence: 0.7, activeConfidence: 0.7 },
-  ...{ countDrift: 0, confidenceDrift: 0, memoryBytes: 1e8, crashes: 0, streams: ['s'] },
+  frames: 300,
+  agreement: 0.9,
+  latencyP95Ms: 20,
+  activeLatencyP95Ms: 20,
+  detections: 2,
+  activeDetections: 2,
+  confidence: 0.7,
+  activeConfidence: 0.7,
+  countDrift: 0,
+  confidenceDrift: 0,
+  memoryBytes: 1e8,
+  crashes: 0,
+  streams: ['s'],
 }
 
 test('a model that surely does worse stops it, before anything failed; one in doubt waits for somebody', () => {
@@ -516,23 +555,32 @@ test('thresholds are those of a plain model, whatever state devices are in (T13)
     online: fc.boolean(),
   })
   const gates = fc.record({
-    ...{ committed: fc.integer({ min: 0, max: 100 }), reachable: fc.integer({ min: 0, max: 100 }) },
-    ...{ stop: fc.integer({ min: 1, max: 8 }), least: fc.integer({ min: 0, max: 30 }) },
+    committed: fc.integer({ min: 0, max: 100 }),
+    reachable: fc.integer({ min: 0, max: 100 }),
+    stop: fc.integer({ min: 1, max: 8 }),
+    least: fc.integer({ min: 0, max: 30 }),
   })
   fc.assert(
     fc.property(fc.array(state, { maxLength: 40 }), gates, (states, limits) => {
       const boxes = states.map((each, index) =>
         boxWith({
-          ...{ deviceId: `box-${index}`, state: each.state, online: each.online, lastSeenAt: null },
-          ...{ since: now, offeredAt: now - hour, afterSequence: 5 },
+          deviceId: `box-${index}`,
+          state: each.state,
+          online: each.online,
+          lastSeenAt: null,
+          since: now,
+          offeredAt: now - hour,
+          afterSequence: 5,
           confirmedAt: each.state === 'committed' && each.confirmed ? now - hour : null,
           code: each.asked ? 'by-request' : 'download',
         }),
       )
       const gate = {
         ...canaryGate(10),
-        ...{ committedShareMin: limits.committed / 100, reachableShareMin: limits.reachable / 100 },
-        ...{ failuresMax: limits.stop, executedMin: limits.least },
+        committedShareMin: limits.committed / 100,
+        reachableShareMin: limits.reachable / 100,
+        failuresMax: limits.stop,
+        executedMin: limits.least,
       }
       const plan = planWith({
         stages: [
@@ -556,16 +604,12 @@ test('whatever is decided is decided once: carried out, the same question has no
       (states) => {
         const boxes = states.map((state, index) =>
           boxWith({
-            ...{
-              deviceId: `box-${index}`,
-              state,
-              since: now - 30 * hour,
-              contactAt: now - 30 * hour,
-            },
-            ...{
-              afterSequence: 3,
-              running: { digest: index % 3 ? wanted : other, version: 1, sequence: 4 },
-            },
+            deviceId: `box-${index}`,
+            state,
+            since: now - 30 * hour,
+            contactAt: now - 30 * hour,
+            afterSequence: 3,
+            running: { digest: index % 3 ? wanted : other, version: 1, sequence: 4 },
             offeredAt: state === 'waiting' ? null : now - 30 * hour,
           }),
         )

@@ -327,7 +327,11 @@ export function stageFacts(
   const enough = Math.max(1, Math.ceil(gate.committedShareMin * heard - 1e-9))
   const reached = confirmedAt.sort((a, b) => a - b)[enough - 1]
   return {
-    ...{ devices: members.length, confirmed: confirmedAt.length, failed, heard, remaining },
+    devices: members.length,
+    confirmed: confirmedAt.length,
+    failed,
+    heard,
+    remaining,
     failuresStop: failuresStop(gate, members.length),
     soakUntil: reached === undefined ? undefined : reached + soakMs,
     quality: judgeQuality(members, gate),

@@ -199,7 +199,10 @@ export function openRolloutKeeper(deps: {
     const one: Held = {
       rollout,
       boxes: new Map(boxes.map((box) => [box.deviceKey, box])),
-      ...{ dirty: new Set(), decisions: [], offered: new Set(), changed: false },
+      dirty: new Set(),
+      decisions: [],
+      offered: new Set(),
+      changed: false,
     }
     held.set(rolloutId, one)
     // Somebody may have asked for something that its devices have to hear.
@@ -283,10 +286,17 @@ export function openRolloutKeeper(deps: {
       }
     }
     return {
-      ...{ state, stage, plan, scope, held: waits, integrityElsewhere },
+      state,
+      stage,
+      plan,
+      scope,
+      held: waits,
+      integrityElsewhere,
       busy: plan.whenBusy === 'wait' && state === 'queued' && othersOf(rollout).some(isBefore),
       stages: rollout.stages.map(({ startedAt, approvedBy, regardless }) => ({
-        ...{ startedAt, regardless, approved: approvedBy !== '' },
+        startedAt,
+        regardless,
+        approved: approvedBy !== '',
       })),
     }
     function isBefore(other: Held): boolean {
@@ -349,7 +359,10 @@ export function openRolloutKeeper(deps: {
     reason: string,
     now: number,
   ): KeptBox => ({
-    ...{ ...box, state, reason, since: now },
+    ...box,
+    state,
+    reason,
+    since: now,
     history: box.state === 'waiting' ? box.history : historyWith(box.history, state, now),
   })
 
@@ -411,7 +424,8 @@ export function openRolloutKeeper(deps: {
           startedAt: index === decision.stage && !isEnd ? now : stage.startedAt,
         }))
         change({
-          ...{ stages, held: null },
+          stages,
+          held: null,
           ...(isEnd
             ? { state: 'complete', endedAt: now }
             : { state: 'running', stage: decision.stage }),
@@ -451,7 +465,12 @@ export function openRolloutKeeper(deps: {
     const hasChanged = state !== kept.state
     put(one, {
       ...kept,
-      ...{ state, code, since, confirmedAt, goingBack, afterSequence },
+      state,
+      code,
+      since,
+      confirmedAt,
+      goingBack,
+      afterSequence,
       revoked: kept.revoked || (decision.act === 'revoke' && isConfirmed(kept)),
       reason: decision.act === 'confirm' || !hasChanged ? kept.reason : decision.why,
       history:
@@ -472,7 +491,11 @@ export function openRolloutKeeper(deps: {
       put(one, {
         ...box,
         ...(newest && partsOf(newest)),
-        ...{ state: 'offered', since: now, offeredAt: now, contactAt: null, current: true },
+        state: 'offered',
+        since: now,
+        offeredAt: now,
+        contactAt: null,
+        current: true,
         versionBefore: running?.version ?? null,
         activateBefore: windowEnd(one.rollout, device, now) ?? null,
         history: historyWith(box.history, 'offered', now),
@@ -508,7 +531,11 @@ export function openRolloutKeeper(deps: {
       const why = `The rollout of version ${version} has all of its devices`
       other.rollout = {
         ...other.rollout,
-        ...{ state: 'superseded', why, supersededBy: rolloutId, endedAt: now, held: null },
+        state: 'superseded',
+        why,
+        supersededBy: rolloutId,
+        endedAt: now,
+        held: null,
       }
     }
   }
@@ -519,7 +546,11 @@ export function openRolloutKeeper(deps: {
       if (other === one || (isRolloutOver(rollout) && rollout.state !== 'complete')) continue
       other.rollout = {
         ...rollout,
-        ...{ state: 'stopped', why, scope: rollout.plan.onStop, endedAt: now, held: null },
+        state: 'stopped',
+        why,
+        scope: rollout.plan.onStop,
+        endedAt: now,
+        held: null,
       }
       note(other, 'stop', why, now)
     }
@@ -853,7 +884,8 @@ export const targetsOf = ({ reported }: Pick<Device, 'reported'>): readonly stri
 
 /** Of what is published, what a device's row holds. */
 export const partsOf = ({ file, manifest, target }: Published) => ({
-  ...{ digest: file.digest, target },
+  digest: file.digest,
+  target,
   manifest,
 })
 
@@ -866,11 +898,27 @@ export function newBox(
 ): KeptBox {
   const whole = published.encodings.find(({ codec }) => codec === 'zstd')?.lengthBytes
   return {
-    ...{ rolloutId, deviceKey, ...at, ...partsOf(published) },
-    ...{ state: 'waiting', attempt: 1, since: now, offeredAt: null, contactAt: null },
-    ...{ confirmedAt: null, revoked: false, goingBack: false, current: false, code: null },
-    ...{ reason: '', versionBefore: null, afterSequence: 0, activateBefore: null },
-    ...{ bytes: noBytes(whole ?? published.file.lengthBytes), history: [] },
-    ...{ shadow: null, probation: null },
+    rolloutId,
+    deviceKey,
+    ...at,
+    ...partsOf(published),
+    state: 'waiting',
+    attempt: 1,
+    since: now,
+    offeredAt: null,
+    contactAt: null,
+    confirmedAt: null,
+    revoked: false,
+    goingBack: false,
+    current: false,
+    code: null,
+    reason: '',
+    versionBefore: null,
+    afterSequence: 0,
+    activateBefore: null,
+    bytes: noBytes(whole ?? published.file.lengthBytes),
+    history: [],
+    shadow: null,
+    probation: null,
   }
 }

@@ -48,8 +48,14 @@ export type RunningModel = {
 const historyMax = 40
 
 export const noBytes = (whole: number): BoxData['bytes'] => ({
-  ...{ codec: '', total: 0, done: 0, fromHub: 0, fromMirrors: 0 },
-  ...{ whole, earlierHub: 0, earlierMirrors: 0 },
+  codec: '',
+  total: 0,
+  done: 0,
+  fromHub: 0,
+  fromMirrors: 0,
+  whole,
+  earlierHub: 0,
+  earlierMirrors: 0,
 })
 
 /** The history with a state that the hub gave. */

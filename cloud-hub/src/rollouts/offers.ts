@@ -24,7 +24,9 @@ export function offerOf(
 ): Offer | undefined {
   if (!isOffered(box)) return undefined
   return {
-    ...{ rolloutId: box.rolloutId, name: plan.name, version: plan.version },
+    rolloutId: box.rolloutId,
+    name: plan.name,
+    version: plan.version,
     act: box.goingBack ? 'roll-back' : 'update',
     attempt: box.attempt,
     manifest: box.manifest,

@@ -5,9 +5,19 @@ import { comparedMin, judgeQuality, studentQuantile } from './quality.ts'
 
 const gate = canaryGate(10)
 const fine: Comparison = {
-  ...{ frames: 300, agreement: 0.9, latencyP95Ms: 20, activeLatencyP95Ms: 20 },
-  ...{ detections: 2, activeDetections: 2, confidence: 0.7, activeConfidence: 0.7 },
-  ...{ countDrift: 0.2, confidenceDrift: -0.2, memoryBytes: 1e8, crashes: 0, streams: ['s'] },
+  frames: 300,
+  agreement: 0.9,
+  latencyP95Ms: 20,
+  activeLatencyP95Ms: 20,
+  detections: 2,
+  activeDetections: 2,
+  confidence: 0.7,
+  activeConfidence: 0.7,
+  countDrift: 0.2,
+  confidenceDrift: -0.2,
+  memoryBytes: 1e8,
+  crashes: 0,
+  streams: ['s'],
 }
 const boxes = (count: number, change: (index: number) => Partial<Comparison>) =>
   Array.from({ length: count }, (_, index) => {

@@ -94,7 +94,9 @@ export function judgeQuality(boxes: readonly Compared[], gate: StageGate): Judge
       `Inference takes ${Math.exp(mean).toFixed(2)} times as long on ${n} devices, allowed ${gate.latencyRatioMax}`,
   )
   return {
-    ...{ devices, frames, crashed },
+    devices,
+    frames,
+    crashed,
     agreement: agreement?.mean ?? null,
     countDrift: count?.mean ?? null,
     confidenceDrift: confidence?.mean ?? null,

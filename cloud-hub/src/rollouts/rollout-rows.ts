@@ -247,7 +247,11 @@ export async function putDecisions(
     .insertInto('rollout_decision')
     .values(
       decisions.map(({ at, act, text, by }) => ({
-        ...{ rollout_id: rolloutId, at, act, detail: text.slice(0, 1000), author: by },
+        rollout_id: rolloutId,
+        at,
+        act,
+        detail: text.slice(0, 1000),
+        author: by,
       })),
     )
     .execute()
@@ -280,7 +284,9 @@ export function rowOfRollout(rollout: KeptRollout): RolloutRow {
     stage: rollout.stage,
     stageName: rollout.plan.stages[rollout.stage]?.name ?? '',
     stages: rollout.plan.stages.length,
-    ...{ counts, offersPerMinute, bytes },
+    counts,
+    offersPerMinute,
+    bytes,
     note: rollout.plan.note,
     by: rollout.by,
     createdAt: new Date(rollout.createdAt).toISOString(),

@@ -171,7 +171,11 @@ export function openRolloutDesk(deps: {
       )
       const wholeBytes = whole?.lengthBytes ?? published.file.lengthBytes
       hits.push({
-        ...{ device, deviceId, site, published, wholeBytes },
+        device,
+        deviceId,
+        site,
+        published,
+        wholeBytes,
         target: published.target,
         reachable: isReachable(device, reachableMs, now),
         expectedBytes: Math.min(wholeBytes, ...fitting.map(({ lengthBytes }) => lengthBytes)),
@@ -246,7 +250,10 @@ export function openRolloutDesk(deps: {
       plan: rollout.plan,
       stages: [...rollout.shown.stages],
       decisions: decisions.map(({ at, act, detail, author }) => ({
-        ...{ at: new Date(at).toISOString(), act, text: detail, by: author },
+        at: new Date(at).toISOString(),
+        act,
+        text: detail,
+        by: author,
       })),
       leftOut: [...rollout.leftOut],
       supersededBy: rollout.supersededBy === '' ? null : rollout.supersededBy,
@@ -297,26 +304,36 @@ export function openRolloutDesk(deps: {
     const opening = openingAt(plan.windows, device ? sites.zoneOf(site) : 'UTC', now)
     const { earlierHub, earlierMirrors, ...bytes } = box.bytes
     return {
-      ...{ rolloutId: rollout.rolloutId, name: rollout.name, version: rollout.version },
+      rolloutId: rollout.rolloutId,
+      name: rollout.name,
+      version: rollout.version,
       deviceId: device?.deviceId ?? 'removed',
       deviceName: device?.name ?? 'removed',
       site: site === '' ? 'removed' : site,
-      ...{ stage: box.stage, state: box.state, attempt: box.attempt },
+      stage: box.stage,
+      state: box.state,
+      attempt: box.attempt,
       since: new Date(box.since).toISOString(),
       confirmedAt: timeOf(box.confirmedAt),
-      ...{ revoked: box.revoked, goingBack: box.goingBack, code: box.code, reason: box.reason },
+      revoked: box.revoked,
+      goingBack: box.goingBack,
+      code: box.code,
+      reason: box.reason,
       reachable: device ? isReachable(device, plan.reachableMs, now) : false,
       offeredAt: timeOf(box.offeredAt),
       contactAt: timeOf(box.contactAt),
       deadlineAt: timeOf(deadlineOf(box, plan, opening) ?? null),
-      ...{ digest: box.digest, target: box.target, versionBefore: box.versionBefore },
+      digest: box.digest,
+      target: box.target,
+      versionBefore: box.versionBefore,
       bytes: {
         ...bytes,
         fromHub: bytes.fromHub + earlierHub,
         fromMirrors: bytes.fromMirrors + earlierMirrors,
       },
       history: [...box.history],
-      ...{ shadow: box.shadow, probation: box.probation },
+      shadow: box.shadow,
+      probation: box.probation,
     }
   }
 
@@ -325,16 +342,26 @@ export function openRolloutDesk(deps: {
     const { bytes } = box
     return {
       ...box,
-      ...{
-        state: 'waiting',
-        attempt: Math.min(1000, box.attempt + 1),
-        since: now,
-        offeredAt: null,
-      },
-      ...{ contactAt: null, confirmedAt: null, revoked: false, goingBack: false, code: null },
-      ...{ reason: '', afterSequence: 0, shadow: null, probation: null },
+      state: 'waiting',
+      attempt: Math.min(1000, box.attempt + 1),
+      since: now,
+      offeredAt: null,
+      contactAt: null,
+      confirmedAt: null,
+      revoked: false,
+      goingBack: false,
+      code: null,
+      reason: '',
+      afterSequence: 0,
+      shadow: null,
+      probation: null,
       bytes: {
-        ...{ codec: '', total: 0, done: 0, fromHub: 0, fromMirrors: 0, whole: bytes.whole },
+        codec: '',
+        total: 0,
+        done: 0,
+        fromHub: 0,
+        fromMirrors: 0,
+        whole: bytes.whole,
         earlierHub: bytes.earlierHub + bytes.fromHub,
         earlierMirrors: bytes.earlierMirrors + bytes.fromMirrors,
       },
@@ -390,10 +417,24 @@ export function openRolloutDesk(deps: {
       )
       const stage = { startedAt: null, passedAt: null, approvedBy: '', regardless: false }
       const empty: Omit<KeptRollout, 'shown'> = {
-        ...{ rolloutId, name: plan.name, version: plan.version, state: 'queued' },
-        ...{ why: '', stage: 0, plan, held: null, scope: plan.onStop, leftOut, supersededBy: '' },
+        rolloutId,
+        name: plan.name,
+        version: plan.version,
+        state: 'queued',
+        why: '',
+        stage: 0,
+        plan,
+        held: null,
+        scope: plan.onStop,
+        leftOut,
+        supersededBy: '',
         stages: [...plan.stages, plan].map(() => stage),
-        ...{ open: true, by, createdAt: now, startedAt: null, endedAt: null, revision: 1 },
+        open: true,
+        by,
+        createdAt: now,
+        startedAt: null,
+        endedAt: null,
+        revision: 1,
       }
       const facts = boxes.map((box) => {
         const { deviceId, online, lastSeenAt } = fleet.byKey(box.deviceKey) as Device
@@ -493,7 +534,10 @@ export function openRolloutDesk(deps: {
         }
         return {
           ...rollout,
-          ...{ state: 'aborted', scope: rollBack ? 'all' : 'none', held: null, endedAt: clock() },
+          state: 'aborted',
+          scope: rollBack ? 'all' : 'none',
+          held: null,
+          endedAt: clock(),
           why: `${text}, by ${by}`,
         }
       })
@@ -568,7 +612,11 @@ export function openRolloutDesk(deps: {
           )
           return {
             ...rollout,
-            ...{ state: 'running', stage, stages, endedAt: null, why: `Retried by ${by}` },
+            state: 'running',
+            stage,
+            stages,
+            endedAt: null,
+            why: `Retried by ${by}`,
           }
         },
       ),
@@ -650,7 +698,9 @@ export function openRolloutDesk(deps: {
           .executeTakeFirst()
         const now = clock()
         const back: KeptBox = {
-          ...{ ...box, goingBack: true, afterSequence: said?.heard ?? 0 },
+          ...box,
+          goingBack: true,
+          afterSequence: said?.heard ?? 0,
           reason: `Taken back by ${by}`,
           ...(box.state === 'committed' ? {} : { since: now }),
         }

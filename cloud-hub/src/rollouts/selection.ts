@@ -54,9 +54,16 @@ export function planOf(request: RolloutRequest, devices: number): RolloutPlan {
     return { ...part, gate: { ...usualGate, ...gate } }
   })
   const plan: RolloutPlan = {
-    ...{ ...planDefaults, windows: [], deadlines: {}, ...rest },
-    ...{ name, version, select, stages: planned ?? usual },
-    ...{ rate: { ...rateDefaults, ...rate }, care: { ...careDefaults, ...care } },
+    ...planDefaults,
+    windows: [],
+    deadlines: {},
+    ...rest,
+    name,
+    version,
+    select,
+    stages: planned ?? usual,
+    rate: { ...rateDefaults, ...rate },
+    care: { ...careDefaults, ...care },
   }
   checkStages(plan.stages)
   if (plan.rate.perMinuteMax < plan.rate.perMinute) {
@@ -133,7 +140,8 @@ export function dealOut<C extends Candidate>(
     list.sort((a, b) => (a.chance < b.chance ? -1 : 1))
     // Where in its stratum a device stands: any beginning of the whole has the same share of each.
     return list.map(({ device, chance }, index) => ({
-      ...{ device, chance },
+      device,
+      chance,
       place: (index + Number.parseInt(chance.slice(0, 8), 16) / 2 ** 32) / list.length,
     }))
   })

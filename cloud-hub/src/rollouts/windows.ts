@@ -56,7 +56,10 @@ function localTime(zone: string, at: number): { weekday: number; minute: number 
   let format = formats.get(zone)
   if (!format) {
     format = new Intl.DateTimeFormat('en-GB', {
-      ...{ timeZone: zone, weekday: 'short', hour: '2-digit', minute: '2-digit' },
+      timeZone: zone,
+      weekday: 'short',
+      hour: '2-digit',
+      minute: '2-digit',
       hourCycle: 'h23',
     })
     formats.set(zone, format)

@@ -215,9 +215,15 @@ async function evaluate(
       fired.set(name, now)
       for (const receiver of rule.tell) {
         made.push({
-          ...{ rule: name, receiver, group, events: [told], eventCount: 1 },
-          ...{ firstEventId: event.eventId, silenced: step.silenced },
-          ...{ gatherUntil: held.gatherUntil, dueAt: now + gatherMs },
+          rule: name,
+          receiver,
+          group,
+          events: [told],
+          eventCount: 1,
+          firstEventId: event.eventId,
+          silenced: step.silenced,
+          gatherUntil: held.gatherUntil,
+          dueAt: now + gatherMs,
         })
       }
     }

@@ -9,8 +9,18 @@ const bootId = '0f6b2b9c-6a3a-4a51-9d1c-0c2f1b6f5a11'
 
 function placed(given: Partial<StoredEvent> & { data?: Record<string, unknown> }): PlacedEvent {
   const event: StoredEvent = {
-    ...{ eventId: 1, deviceId: 'gate', bootId, sequence: 1, kind: 'zone', at, receivedAt: at },
-    ...{ historical: false, streamId: 'door', label: 'person', score: 0.8, snapshot: null },
+    eventId: 1,
+    deviceId: 'gate',
+    bootId,
+    sequence: 1,
+    kind: 'zone',
+    at,
+    receivedAt: at,
+    historical: false,
+    streamId: 'door',
+    label: 'person',
+    score: 0.8,
+    snapshot: null,
     marks: [],
     ...given,
     data: { zone: 'dock', act: 'entered', trackId: 7, ...given.data },

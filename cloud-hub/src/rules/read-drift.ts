@@ -42,9 +42,17 @@ export async function readDriftAfter(
     if (!device || row.kind === 'night' || (row.snoozed_until ?? 0) > row.raised_at) return []
     const code = `drift-${row.kind}`
     const event = {
-      ...{ eventId: -row.alarm_id, deviceId: row.device_id, bootId: noBoot },
-      ...{ sequence: row.alarm_id, kind: 'alarm' as const, streamId: row.stream_id },
-      ...{ label: null, score: null, snapshot: null, historical: false, marks: [] },
+      eventId: -row.alarm_id,
+      deviceId: row.device_id,
+      bootId: noBoot,
+      sequence: row.alarm_id,
+      kind: 'alarm' as const,
+      streamId: row.stream_id,
+      label: null,
+      score: null,
+      snapshot: null,
+      historical: false,
+      marks: [],
       at: new Date(row.raised_at).toISOString(),
       receivedAt: new Date(clock()).toISOString(),
       data: { kind: 'alarm', code, active: true, text: row.why },

@@ -35,7 +35,10 @@ async function openScene(t: TestContext, kind: StoreKind) {
   const audit = openAudit({ store, log: pino({ level: 'silent' }), clock })
   const deliveries = openDeliveryDesk({ store, clock, queued: () => {} })
   return {
-    ...{ store, given, clock, deliveries },
+    store,
+    given,
+    clock,
+    deliveries,
     note: () => audit.begin({ actor: 'a', via: 'session', action: 'x', target: '', address: '' }),
     pass: (ms: number) => {
       now += ms
@@ -46,7 +49,11 @@ async function openScene(t: TestContext, kind: StoreKind) {
       through += offsets.length
       const [outcome] = await store.commit([
         {
-          ...{ deviceKey: 1, bootId, expected: from, through, receivedAt: now },
+          deviceKey: 1,
+          bootId,
+          expected: from,
+          through,
+          receivedAt: now,
           events: offsets.flatMap((offset, i) => {
             const at = base + offset
             const trackId = from + i + 1
@@ -63,7 +70,8 @@ async function openScene(t: TestContext, kind: StoreKind) {
               JSON.stringify(data),
             ]
           }),
-          ...{ health: [], quarantined: [] },
+          health: [],
+          quarantined: [],
         },
       ])
       assert.equal(outcome?.kind, 'committed')
@@ -73,8 +81,14 @@ async function openScene(t: TestContext, kind: StoreKind) {
       await store.writer
         .insertInto('event_rule')
         .values({
-          ...{ name, enabled: 1, rule: JSON.stringify(whole), author: 'a', created_at: 0 },
-          ...{ changed_at: 0, since_event: sinceEvent, fired_at: null },
+          name,
+          enabled: 1,
+          rule: JSON.stringify(whole),
+          author: 'a',
+          created_at: 0,
+          changed_at: 0,
+          since_event: sinceEvent,
+          fired_at: null,
         })
         .execute()
     },
@@ -82,10 +96,21 @@ async function openScene(t: TestContext, kind: StoreKind) {
       await store.writer
         .insertInto('receiver')
         .values({
-          ...{ name, receiver: '{"kind":"webhook","url":"https://x.example"}', password: '' },
-          ...{ secret: 'whsec_AAAA', earlier_secret: '', earlier_until: null, author: 'a' },
-          ...{ created_at: 0, changed_at: 0, failures: 0, paused_until: 0, ok_at: null, error: '' },
-          ...{ worker: '', lease_until: 0 },
+          name,
+          receiver: '{"kind":"webhook","url":"https://x.example"}',
+          password: '',
+          secret: 'whsec_AAAA',
+          earlier_secret: '',
+          earlier_until: null,
+          author: 'a',
+          created_at: 0,
+          changed_at: 0,
+          failures: 0,
+          paused_until: 0,
+          ok_at: null,
+          error: '',
+          worker: '',
+          lease_until: 0,
         })
         .execute()
     },
@@ -95,7 +120,12 @@ async function openScene(t: TestContext, kind: StoreKind) {
     queued: async () =>
       (await store.reader.selectFrom('delivery').selectAll().orderBy('delivery_id').execute()).map(
         ({ rule, receiver, first_event_id, event_count, silenced, state }) => ({
-          ...{ rule, receiver, state, first: first_event_id, events: event_count, silenced },
+          rule,
+          receiver,
+          state,
+          first: first_event_id,
+          events: event_count,
+          silenced,
         }),
       ),
   }
@@ -246,8 +276,13 @@ for (const kind of storeKinds) {
       }
       const open = () =>
         openCourier({
-          ...{ store: scene.store, clock: scene.clock, send, random: () => 0.5 },
-          ...{ changed: () => {}, told: () => {}, failed: (error) => assert.fail(error as Error) },
+          store: scene.store,
+          clock: scene.clock,
+          send,
+          random: () => 0.5,
+          changed: () => {},
+          told: () => {},
+          failed: (error) => assert.fail(error as Error),
         })
       let courier = open()
       const settle = async (what: () => Promise<boolean> | boolean) => {
@@ -332,14 +367,12 @@ for (const kind of storeKinds) {
       const failed = (error: unknown) => assert.fail(error as Error)
       const couriers = [1, 2].map(() =>
         openCourier({
-          ...{
-            store: scene.store,
-            clock: Date.now,
-            send,
-            changed: () => {},
-            told: () => {},
-            failed,
-          },
+          store: scene.store,
+          clock: Date.now,
+          send,
+          changed: () => {},
+          told: () => {},
+          failed,
         }),
       )
       await scene.seen(...Array.from({ length: 30 }, (_, i) => i))
@@ -362,14 +395,15 @@ for (const kind of storeKinds) {
         await scene.store.writer
           .insertInto('drift_alarm')
           .values({
-            ...{
-              device_key: 1,
-              stream_id: 'door',
-              kind: driftKind,
-              raised_at: base,
-              ended_at: null,
-            },
-            ...{ ended_by: null, why: 'It is darker', figures: '[]', model_digest: null },
+            device_key: 1,
+            stream_id: 'door',
+            kind: driftKind,
+            raised_at: base,
+            ended_at: null,
+            ended_by: null,
+            why: 'It is darker',
+            figures: '[]',
+            model_digest: null,
             snoozed_until: snoozed,
           })
           .execute()
@@ -411,16 +445,21 @@ test('pauses grow threefold up to six hours, and differ', () => {
 
 test('an earlier secret signs until its time is over', () => {
   const row = {
-    ...{ name: 'x', receiver: '{}', password: '', secret: 'new', earlier_secret: 'old' },
-    ...{
-      earlier_until: 10,
-      author: '',
-      created_at: 0,
-      changed_at: 0,
-      failures: 0,
-      paused_until: 0,
-    },
-    ...{ ok_at: null, error: '', worker: '', lease_until: 0 },
+    name: 'x',
+    receiver: '{}',
+    password: '',
+    secret: 'new',
+    earlier_secret: 'old',
+    earlier_until: 10,
+    author: '',
+    created_at: 0,
+    changed_at: 0,
+    failures: 0,
+    paused_until: 0,
+    ok_at: null,
+    error: '',
+    worker: '',
+    lease_until: 0,
   }
   assert.deepEqual(readyReceiver(row, 9).secrets, ['new', 'old'])
   assert.deepEqual(readyReceiver(row, 10).secrets, ['new'])

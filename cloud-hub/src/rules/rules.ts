@@ -152,8 +152,12 @@ export function openRuleDesk(deps: {
         // One that was on goes on where it was: what nobody has looked at yet is not lost between two settings.
         const since_event = before?.enabled === 1 ? before.since_event : newest
         const values = {
-          ...{ enabled, rule: JSON.stringify(rule), author: by, changed_at: now },
-          ...{ since_event, fired_at: null },
+          enabled,
+          rule: JSON.stringify(rule),
+          author: by,
+          changed_at: now,
+          since_event,
+          fired_at: null,
         }
         await tx
           .insertInto('event_rule')

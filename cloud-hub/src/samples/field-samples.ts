@@ -290,9 +290,13 @@ export async function openFieldSamples(deps: {
     await store.writer
       .insertInto('sample_offer')
       .values({
-        ...{ digest: one.digest, device_id: device.deviceId, stream_id: one.streamId },
-        ...{ size_bytes: one.sizeBytes, signature_valid: signatureValid ? 1 : 0 },
-        ...{ offer: JSON.stringify(one), heard_at: clock() },
+        digest: one.digest,
+        device_id: device.deviceId,
+        stream_id: one.streamId,
+        size_bytes: one.sizeBytes,
+        signature_valid: signatureValid ? 1 : 0,
+        offer: JSON.stringify(one),
+        heard_at: clock(),
       })
       .onConflict((on) => on.column('digest').doNothing())
       .execute()
@@ -303,7 +307,9 @@ export async function openFieldSamples(deps: {
     await store.writer
       .updateTable('sample_offer')
       .set({
-        ...{ size_bytes: one.sizeBytes, offer: JSON.stringify(one), heard_at: clock() },
+        size_bytes: one.sizeBytes,
+        offer: JSON.stringify(one),
+        heard_at: clock(),
         signature_valid: signatureValid ? 1 : 0,
       })
       .where('digest', '=', digest)
@@ -388,10 +394,18 @@ export async function openFieldSamples(deps: {
     const small = thumbnail.length <= thumbnailBytesMax ? digestOf(thumbnail) : ''
     if (small !== '') await files.put(small, only(thumbnail), { bytesMax: thumbnailBytesMax })
     const row = {
-      ...{ digest, device_id: device.deviceId, site: siteOf(device), stream_id: one.streamId },
-      ...{ captured_at: Date.parse(one.capturedAt), received_at: clock(), reason: one.reason },
-      ...{ model_name: one.model.name, looks: one.looks, size_bytes: sizeBytes },
-      ...{ signature_valid: isSigned ? 1 : 0, offer: JSON.stringify(one) },
+      digest,
+      device_id: device.deviceId,
+      site: siteOf(device),
+      stream_id: one.streamId,
+      captured_at: Date.parse(one.capturedAt),
+      received_at: clock(),
+      reason: one.reason,
+      model_name: one.model.name,
+      looks: one.looks,
+      size_bytes: sizeBytes,
+      signature_valid: isSigned ? 1 : 0,
+      offer: JSON.stringify(one),
     }
     const sampleId = await store.writer.transaction().execute(async (tx) => {
       const { numDeletedRows } = await tx
@@ -405,8 +419,13 @@ export async function openFieldSamples(deps: {
       await tx
         .insertInto('sample')
         .values({
-          ...{ digest, form: 'image/jpeg', width, height, size_bytes: sizeBytes },
-          ...{ added_at: clock(), thumbnail: small },
+          digest,
+          form: 'image/jpeg',
+          width,
+          height,
+          size_bytes: sizeBytes,
+          added_at: clock(),
+          thumbnail: small,
         })
         .onConflict((on) => on.column('digest').doNothing())
         .execute()
@@ -418,8 +437,12 @@ export async function openFieldSamples(deps: {
       await tx
         .insertInto('sample_spend')
         .values({
-          ...{ day: Math.floor(clock() / dayMs), device_id: row.device_id },
-          ...{ stream_id: row.stream_id, wished: 0, frames: 1, bytes: sizeBytes },
+          day: Math.floor(clock() / dayMs),
+          device_id: row.device_id,
+          stream_id: row.stream_id,
+          wished: 0,
+          frames: 1,
+          bytes: sizeBytes,
         })
         .onConflict((on) =>
           on.columns(['day', 'device_id', 'stream_id']).doUpdateSet(({ ref, eb }) => ({
@@ -522,7 +545,9 @@ export function fieldSampleOf({
   ...row
 }: Row): FieldSample {
   return {
-    ...{ sampleId: sample_id, deviceId: device_id, site },
+    sampleId: sample_id,
+    deviceId: device_id,
+    site,
     // Checked against its schema before it was stored.
     ...(JSON.parse(row.offer) as SampleOffer),
     receivedAt: new Date(received_at).toISOString(),

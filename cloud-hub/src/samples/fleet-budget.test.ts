@@ -6,8 +6,13 @@ import { divideBudget, evenShare, type StreamNeed } from './fleet-budget.ts'
 
 const budget = { framesPerDay: 1000, bytesPerDay: 100_000_000 }
 const need = (streamId: string, more: Partial<StreamNeed> = {}): StreamNeed => ({
-  ...{ deviceId: 'gate', streamId, wished: 10_000, doubt: 0, alarm: false },
-  ...{ labelled: 0, mended: 0 },
+  deviceId: 'gate',
+  streamId,
+  wished: 10_000,
+  doubt: 0,
+  alarm: false,
+  labelled: 0,
+  mended: 0,
   ...more,
 })
 const framesOf = (...needs: StreamNeed[]): number[] =>

@@ -72,7 +72,10 @@ export function divideBudget(
   )
   const dealt = Math.max(1, sum(whole))
   return needs.map(({ deviceId, streamId }, i) => ({
-    ...{ deviceId, streamId, frames: whole[i]!, weight: weights[i]! },
+    deviceId,
+    streamId,
+    frames: whole[i]!,
+    weight: weights[i]!,
     bytes: Math.floor((bytesPerDay * whole[i]!) / dealt),
   }))
 }

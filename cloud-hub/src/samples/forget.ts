@@ -57,7 +57,9 @@ export function openForgetDesk(deps: {
 
   function spanOf({ deviceId, streamId, from, to }: ForgetRequest): Span {
     const span = {
-      ...{ deviceId, streamId, from: from === undefined ? 0 : Date.parse(from) },
+      deviceId,
+      streamId,
+      from: from === undefined ? 0 : Date.parse(from),
       to: to === undefined ? clock() : Date.parse(to),
     }
     if (span.to > span.from) return span
@@ -128,8 +130,12 @@ export function openForgetDesk(deps: {
       streamId: span.streamId ?? null,
       from: new Date(span.from).toISOString(),
       to: new Date(span.to).toISOString(),
-      ...{ samples: found.samples.size, snapshots: found.snapshots.size, clips: found.clips.size },
-      ...{ tasks, versions, models: await modelsFrom(versions) },
+      samples: found.samples.size,
+      snapshots: found.snapshots.size,
+      clips: found.clips.size,
+      tasks,
+      versions,
+      models: await modelsFrom(versions),
       datasets: [...datasets].map(([dataset, samples]) => ({ dataset, samples })),
     }
   }
@@ -207,8 +213,12 @@ export function openForgetDesk(deps: {
   async function begin(tx: Transaction<Tables>, span: Span, by: string, note: AuditNote) {
     const { deviceId, streamId, from, to } = span
     const row: Omit<Selectable<ForgottenTable>, 'forgotten_id'> = {
-      ...{ device_id: deviceId, stream_id: streamId ?? null, from_at: from, to_at: to },
-      ...{ author: by, at: clock() },
+      device_id: deviceId,
+      stream_id: streamId ?? null,
+      from_at: from,
+      to_at: to,
+      author: by,
+      at: clock(),
     }
     await tx.insertInto('forgotten').values(row).execute()
     // What is on its way is offered again, and refused then.
@@ -250,7 +260,9 @@ export function openForgetDesk(deps: {
           .execute()
       }
       deps.changes.publish({
-        ...{ kind: 'samples', deviceId: span.deviceId, streamId: span.streamId ?? null },
+        kind: 'samples',
+        deviceId: span.deviceId,
+        streamId: span.streamId ?? null,
       })
       return affected
     },

@@ -132,8 +132,12 @@ export function openSamplePurse(deps: {
       await store.writer
         .insertInto('sample_spend')
         .values({
-          ...{ day: today(), device_id: device.deviceId, stream_id: streamId },
-          ...{ wished, frames: 0, bytes: 0 },
+          day: today(),
+          device_id: device.deviceId,
+          stream_id: streamId,
+          wished,
+          frames: 0,
+          bytes: 0,
         })
         .onConflict((on) =>
           on.columns(['day', 'device_id', 'stream_id']).doUpdateSet(({ ref, eb }) => ({
@@ -203,22 +207,34 @@ export function openSamplePurse(deps: {
           } = needed.get(key) ?? {}
           const row = now.get(key)
           return {
-            ...{ ...stream, framesPerDay: frames, bytesPerDay: bytes, weight },
-            ...{ wishedPerDay: wished, doubt, alarm, labelled, mended },
-            ...{ frames: row?.frames ?? 0, bytes: row?.bytes ?? 0 },
+            ...stream,
+            framesPerDay: frames,
+            bytesPerDay: bytes,
+            weight,
+            wishedPerDay: wished,
+            doubt,
+            alarm,
+            labelled,
+            mended,
+            frames: row?.frames ?? 0,
+            bytes: row?.bytes ?? 0,
           }
         }),
         days: days.map(({ day, frames, bytes, wished }) => ({
           day: new Date(day * dayMs).toISOString().slice(0, 10),
-          ...{ frames: Number(frames), bytes: Number(bytes), wished: Number(wished) },
+          frames: Number(frames),
+          bytes: Number(bytes),
+          wished: Number(wished),
         })),
       }
     },
 
     set: async function set({ framesPerDay, bytesPerDay }, by, note) {
       const row = {
-        ...{ frames_per_day: framesPerDay, bytes_per_day: bytesPerDay },
-        ...{ author: by, at: clock() },
+        frames_per_day: framesPerDay,
+        bytes_per_day: bytesPerDay,
+        author: by,
+        at: clock(),
       }
       await store.writer.transaction().execute(async (tx) => {
         await tx

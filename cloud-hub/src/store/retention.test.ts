@@ -152,7 +152,13 @@ async function openDesk(t: TestContext, retentionSchedule: string) {
   const failed = (error: unknown) => assert.fail(String(error))
   const audit = openAudit({ store, log, clock })
   const desk = openRetention({
-    ...{ store, blobs, files: blobs, audit, clock, log, failed },
+    store,
+    blobs,
+    files: blobs,
+    audit,
+    clock,
+    log,
+    failed,
     config: { ...config, retentionSchedule },
   })
   t.after(() => desk[Symbol.asyncDispose]())
@@ -190,9 +196,14 @@ async function add(
   const health = healthDays === undefined ? [] : [0, healthDays * dayMs, 0, 0, 0, 0, '[]']
   await store.commit([
     {
-      ...{ deviceKey, bootId: randomUUID(), expected: 0, through: count },
+      deviceKey,
+      bootId: randomUUID(),
+      expected: 0,
+      through: count,
       receivedAt: days * dayMs,
-      ...{ events: rows.flat(), health, quarantined: [] },
+      events: rows.flat(),
+      health,
+      quarantined: [],
     },
   ])
 }

@@ -139,16 +139,25 @@ export async function openRunRecord(deps: {
       case 'step': {
         const { step, steps, epoch, loss, imagesPerSecond, etaMs, learningRate } = progress
         at = {
-          ...{ step, steps, epoch, loss: Number.isFinite(loss) ? loss : null, eta_ms: etaMs },
-          ...{ images_per_second: imagesPerSecond, phase: 'training', key_figure: at.key_figure },
+          step,
+          steps,
+          epoch,
+          loss: Number.isFinite(loss) ? loss : null,
+          eta_ms: etaMs,
+          images_per_second: imagesPerSecond,
+          phase: 'training',
+          key_figure: at.key_figure,
         }
         const terms = Object.entries(progress.terms).map(([name, value]) => [
           `loss: ${name}`,
           value,
         ])
         const figures = keptFigures({
-          ...{ loss, learningRate, imagesPerSecond },
-          ...{ dataWaitShare: progress.dataWaitShare, ...Object.fromEntries(terms) },
+          loss,
+          learningRate,
+          imagesPerSecond,
+          dataWaitShare: progress.dataWaitShare,
+          ...Object.fromEntries(terms),
         })
         fresh.push(...sieve.take({ step, figures }))
         return
@@ -363,7 +372,10 @@ export async function openRunRecord(deps: {
         return await tx
           .updateTable('run')
           .set({
-            ...{ state: 'ended', asked: '', eta_ms: null, ended_at: clock() },
+            state: 'ended',
+            asked: '',
+            eta_ms: null,
+            ended_at: clock(),
             ...(key ? { key_figure: JSON.stringify(key) } : {}),
           })
           .where('run_id', '=', runId)
@@ -377,7 +389,10 @@ export async function openRunRecord(deps: {
       await tx
         .updateTable('run')
         .set({
-          ...{ state: 'ended', asked: '', eta_ms: null, ended_at: clock() },
+          state: 'ended',
+          asked: '',
+          eta_ms: null,
+          ended_at: clock(),
           ...(key ? { key_figure: JSON.stringify(key) } : {}),
           result: JSON.stringify(result),
           recipe: JSON.stringify(recipe),

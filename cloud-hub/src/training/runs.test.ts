@@ -36,16 +36,29 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   const uploads = await openUploads({ folder: join(folder, 'uploads'), clock })
   t.after(() => uploads[Symbol.asyncDispose]())
   const models = openModelDesk({
-    ...{ store, files, uploads, queue, clock, compiler: undefined },
-    ...{ queued: () => {}, changed: () => {} },
+    store,
+    files,
+    uploads,
+    queue,
+    clock,
+    compiler: undefined,
+    queued: () => {},
+    changed: () => {},
   })
   const versions = openVersionDesk({ store, files, clock, changed: () => {} })
   const told: Run[] = []
   const points: RunPoints[] = []
   const runs = openRunDesk({
-    ...{ store, files, queue, models, clock, datasets: versions },
+    store,
+    files,
+    queue,
+    models,
+    clock,
+    datasets: versions,
     trainer: {
-      ...{ builders: ['lenet'], recipe: { batch: 64 }, codeVersion: '1.2.3' },
+      builders: ['lenet'],
+      recipe: { batch: 64 },
+      codeVersion: '1.2.3',
       check: ({ recipe }) => {
         if ('batches' in (recipe as object)) throw new Error('there is no key "batches"')
       },
@@ -68,14 +81,27 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   await store.writer
     .insertInto('dataset')
     .values({
-      ...{ name: 'digits', description: '', labels: '["0","1"]', revision: 1, inspection: '' },
-      ...{ author: 'ada', created_at: 1, changed_at: 1 },
+      name: 'digits',
+      description: '',
+      labels: '["0","1"]',
+      revision: 1,
+      inspection: '',
+      author: 'ada',
+      created_at: 1,
+      changed_at: 1,
     })
     .execute()
   await versions.keep({
-    ...{ dataset: 'digits', revision: 1, list: Buffer.from('{"labels":["0","1"]}\n'), samples: 2 },
-    ...{ splits: { folds: ['te', 'et'] }, asked: { folds: 2 }, labels: ['0', '1'] },
-    ...{ inspection: '', note: '', by: 'ada' },
+    dataset: 'digits',
+    revision: 1,
+    list: Buffer.from('{"labels":["0","1"]}\n'),
+    samples: 2,
+    splits: { folds: ['te', 'et'] },
+    asked: { folds: 2 },
+    labels: ['0', '1'],
+    inspection: '',
+    note: '',
+    by: 'ada',
   })
   const request: RunRequest = {
     dataset: { name: 'digits', version: 1 },
@@ -138,21 +164,34 @@ for (const kind of storeKinds) {
       const { record } = await take()
       const started: TrainProgress = {
         kind: 'started',
-        ...{ steps: 1000, step: 0, stepsPerEpoch: 100, batch: 8 },
-        ...{ parameters: 10, trainable: 10, memoryBytes: 1e6 },
+        steps: 1000,
+        step: 0,
+        stepsPerEpoch: 100,
+        batch: 8,
+        parameters: 10,
+        trainable: 10,
+        memoryBytes: 1e6,
         samples: { train: 1, validation: 0, test: 1 },
       }
       const step = (at: number, loss = 1 / at): TrainProgress => ({
         kind: 'step',
-        ...{ step: at, steps: 1000, epoch: at / 100, loss, terms: { box: loss } },
-        ...{ learningRate: 0.1, imagesPerSecond: 50, dataWaitShare: 0, outsideShare: 0 },
+        step: at,
+        steps: 1000,
+        epoch: at / 100,
+        loss,
+        terms: { box: loss },
+        learningRate: 0.1,
+        imagesPerSecond: 50,
+        dataWaitShare: 0,
+        outsideShare: 0,
         etaMs: 1000,
       })
       record.hear(started)
       for (let at = 1; at <= 700; at++) record.hear(step(at, at === 333 ? 99 : 1 / at))
       record.hear({
         kind: 'evaluation',
-        ...{ step: 700, best: true },
+        step: 700,
+        best: true,
         on: 'validation',
         figures: { accuracy: 0.7, loss: Number.NaN },
       })
@@ -313,16 +352,24 @@ for (const kind of storeKinds) {
     async (t) => {
       const { models, store, note, written } = await openDesk(t, kind)
       const row = (version: number) => ({
-        ...{ name: 'parts', version, layout: 'yolox', labels: '[]', description: '', note: '' },
-        ...{
-          digest: String(version).repeat(64),
-          size_bytes: 1,
-          author: 'ada',
-          created_at: version,
-        },
+        name: 'parts',
+        version,
+        layout: 'yolox',
+        labels: '[]',
+        description: '',
+        note: '',
+        digest: String(version).repeat(64),
+        size_bytes: 1,
+        author: 'ada',
+        created_at: version,
         inspection: JSON.stringify({
-          ...{ inputs: [], outputs: [], opset: 18, parameters: 1, macs: null },
-          ...{ operators: {}, warnings: [] },
+          inputs: [],
+          outputs: [],
+          opset: 18,
+          parameters: 1,
+          macs: null,
+          operators: {},
+          warnings: [],
         }),
       })
       await store.writer

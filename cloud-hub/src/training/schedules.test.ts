@@ -35,7 +35,11 @@ async function openTwo(t: TestContext, kind: StoreKind) {
       return { next: () => new Date(now + 1000), end: async () => void due.delete(cron) }
     }
     const desk = await openSchedules({
-      ...{ store, audit, clock, calendar, changed: () => {} },
+      store,
+      audit,
+      clock,
+      calendar,
+      changed: () => {},
       failed: (error) => failures.push(error),
       runs: {
         isOpen: async (schedule) => open.has(schedule),
@@ -103,10 +107,12 @@ for (const kind of storeKinds) {
       await until(() => assert.equal(begun.length, 1))
       assert.deepEqual(begun[0], {
         request: {
-          ...{ dataset: { name: 'gate', version: 3 }, parent: 'parts/4' },
+          dataset: { name: 'gate', version: 3 },
+          parent: 'parts/4',
           recipe: { epochs: 3 },
         },
-        ...{ by: 'ada', schedule: 'weekly' },
+        by: 'ada',
+        schedule: 'weekly',
       })
       assert.deepEqual(frozen, ['gate'])
       await until(async () => assert.ok((await one.desk.list()).some((row) => row.lastRun)))

@@ -254,8 +254,12 @@ export async function openSchedules(deps: {
         await tx
           .insertInto('training_schedule')
           .values({
-            ...{ name, ...values, created_at: clock() },
-            ...{ last_at: null, last_run: '', last_outcome: '' },
+            name,
+            ...values,
+            created_at: clock(),
+            last_at: null,
+            last_run: '',
+            last_outcome: '',
           })
           .onConflict((on) => on.column('name').doUpdateSet(values))
           .execute()

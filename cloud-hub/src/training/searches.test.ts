@@ -24,7 +24,10 @@ const refusal = (code: string) => (error: unknown) =>
   error instanceof Refusal && error.code === code
 
 const trainer: Trainer = {
-  ...{ builders: ['lenet'], recipe: { batch: 64 }, codeVersion: '1.2.3', trials: trialPlanner },
+  builders: ['lenet'],
+  recipe: { batch: 64 },
+  codeVersion: '1.2.3',
+  trials: trialPlanner,
   external: '',
   check: () => {},
   train: () => assert.fail('nothing is trained here'),
@@ -54,22 +57,41 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   const uploads = await openUploads({ folder: join(folder, 'uploads'), clock })
   t.after(() => uploads[Symbol.asyncDispose]())
   const models = openModelDesk({
-    ...{ store, files, uploads, queue, clock, compiler: undefined },
-    ...{ queued: () => {}, changed: () => {} },
+    store,
+    files,
+    uploads,
+    queue,
+    clock,
+    compiler: undefined,
+    queued: () => {},
+    changed: () => {},
   })
   const versions = openVersionDesk({ store, files, clock, changed: () => {} })
   await store.writer
     .insertInto('dataset')
     .values({
-      ...{ name: 'digits', description: '', labels: '["0","1"]', revision: 1, inspection: '' },
-      ...{ author: 'ada', created_at: 1, changed_at: 1 },
+      name: 'digits',
+      description: '',
+      labels: '["0","1"]',
+      revision: 1,
+      inspection: '',
+      author: 'ada',
+      created_at: 1,
+      changed_at: 1,
     })
     .execute()
   const keep = (revision: number, folds: readonly string[]) =>
     versions.keep({
-      ...{ dataset: 'digits', revision, samples: 3, splits: { folds }, asked: {} },
+      dataset: 'digits',
+      revision,
+      samples: 3,
+      splits: { folds },
+      asked: {},
       list: Buffer.from(`{"labels":["0","${revision}"]}\n`),
-      ...{ labels: ['0', '1'], inspection: '', note: '', by: 'ada' },
+      labels: ['0', '1'],
+      inspection: '',
+      note: '',
+      by: 'ada',
     })
   await keep(1, ['tve'])
   await store.writer.updateTable('dataset').set({ revision: 2 }).execute()
@@ -77,13 +99,27 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   const failures: unknown[] = []
   let desk: SearchDesk | undefined
   const runs = openRunDesk({
-    ...{ store, files, queue, models, clock, trainer, datasets: versions },
-    ...{ queued: () => {}, removed: () => {}, tell: (run) => desk?.heard(run) },
+    store,
+    files,
+    queue,
+    models,
+    clock,
+    trainer,
+    datasets: versions,
+    queued: () => {},
+    removed: () => {},
+    tell: (run) => desk?.heard(run),
   })
   /** What a hub begins with; the one before is gone, without having been told to end. */
   const openHub = () => {
     desk = openSearches({
-      ...{ store, runs, trainer, clock, datasets: versions, tell: () => {}, removed: () => {} },
+      store,
+      runs,
+      trainer,
+      clock,
+      datasets: versions,
+      tell: () => {},
+      removed: () => {},
       dropCheckpoints: (runId) => dropCheckpoints({ store, files }, runId, 0),
       failed: (error) => failures.push(error),
     })
@@ -94,8 +130,11 @@ async function openDesk(t: TestContext, kind: StoreKind) {
   const request = (more: Partial<SearchRequest['run']> = {}): SearchRequest => ({
     plan,
     run: {
-      ...{ dataset: { name: 'digits', version: 1 }, parent: 'new:lenet', model: 'digits' },
-      ...{ recipe: { batch: 4, epochs: 2 }, ...more },
+      dataset: { name: 'digits', version: 1 },
+      parent: 'new:lenet',
+      model: 'digits',
+      recipe: { batch: 4, epochs: 2 },
+      ...more,
     },
   })
   /** Works on the next run as the trainer would: it comes to a figure, or to nothing. */
@@ -188,7 +227,9 @@ for (const kind of storeKinds) {
       const { openHub, request, work, note, waiting } = await openDesk(t, kind)
       const desk = openHub()
       const halving: SearchPlan = {
-        ...{ method: 'halving', trials: 4, factor: 2 },
+        method: 'halving',
+        trials: 4,
+        factor: 2,
         keys: { 'optimizer.learningRate': { from: 0.001, to: 0.1, scale: 'log' } },
       }
       const asked = { ...request(), plan: halving }

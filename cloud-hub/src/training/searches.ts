@@ -140,8 +140,11 @@ export function openSearches(deps: {
       const looked = trainer.trials.look(plan, row.seed, tried, open.map(trialOf))
       const best = looked.ranked.find(({ value }) => value !== null)
       const standing = {
-        ...{ metric: over.length > 0 ? looked.metric : '', better: looked.better },
-        ...{ best_trial: best?.id ?? '', best_value: best?.value ?? null, ended: over.length },
+        metric: over.length > 0 ? looked.metric : '',
+        better: looked.better,
+        best_trial: best?.id ?? '',
+        best_value: best?.value ?? null,
+        ended: over.length,
       }
       if (row.ended !== standing.ended || row.best_trial !== standing.best_trial) {
         row = await change(searchId, standing)
@@ -215,10 +218,18 @@ export function openSearches(deps: {
   /** @returns false where another hub has begun it, or none can begin now */
   async function beginTrial(row: SearchRow, trial: Trial): Promise<boolean> {
     const one: TrialRow = {
-      ...{ search_id: row.search_id, trial: trial.id, run_id: randomUUID() },
-      ...{ candidate: trial.candidate, round: trial.round, share: trial.share },
-      ...{ settings: JSON.stringify(trial.settings), figures: '{}', seconds: 0, failure: '' },
-      ...{ created_at: clock(), ended_at: null },
+      search_id: row.search_id,
+      trial: trial.id,
+      run_id: randomUUID(),
+      candidate: trial.candidate,
+      round: trial.round,
+      share: trial.share,
+      settings: JSON.stringify(trial.settings),
+      figures: '{}',
+      seconds: 0,
+      failure: '',
+      created_at: clock(),
+      ended_at: null,
     }
     const { numInsertedOrUpdatedRows } = await store.writer
       .insertInto('run_trial')
@@ -281,7 +292,10 @@ export function openSearches(deps: {
     const run = best && (await runOfTrial(best))
     if (run?.result) {
       await change(searchId, {
-        ...{ state: 'ended', error: '', result: JSON.stringify(run.result), ended_at: clock() },
+        state: 'ended',
+        error: '',
+        result: JSON.stringify(run.result),
+        ended_at: clock(),
       })
       await deps.dropCheckpoints(run.runId)
       return
@@ -385,7 +399,10 @@ export function openSearches(deps: {
               (places.get(a.trial) ?? trials.length) - (places.get(b.trial) ?? trials.length),
           )
           .map((one) => ({
-            ...{ trial: one.trial, runId: one.run_id, round: one.round, share: one.share },
+            trial: one.trial,
+            runId: one.run_id,
+            round: one.round,
+            share: one.share,
             settings: JSON.parse(one.settings) as SearchTrial['settings'],
             over: one.ended_at !== null,
             value: ended.get(one.trial)?.value ?? null,
@@ -431,12 +448,27 @@ export function openSearches(deps: {
         await tx
           .insertInto('run_search')
           .values({
-            ...{ search_id: searchId, state: 'running', request: JSON.stringify(run) },
-            ...{ plan: JSON.stringify(plan), seed: run.seed ?? 1, trials },
-            ...{ dataset: run.dataset.name, dataset_version: run.dataset.version },
-            ...{ parent: run.parent, model, note: run.note ?? '' },
-            ...{ metric: '', better: '', best_trial: '', best_value: null, ended: 0 },
-            ...{ result: '', error: '', author: by, created_at: clock(), ended_at: null },
+            search_id: searchId,
+            state: 'running',
+            request: JSON.stringify(run),
+            plan: JSON.stringify(plan),
+            seed: run.seed ?? 1,
+            trials,
+            dataset: run.dataset.name,
+            dataset_version: run.dataset.version,
+            parent: run.parent,
+            model,
+            note: run.note ?? '',
+            metric: '',
+            better: '',
+            best_trial: '',
+            best_value: null,
+            ended: 0,
+            result: '',
+            error: '',
+            author: by,
+            created_at: clock(),
+            ended_at: null,
           })
           .execute()
         await note.within(tx)
@@ -512,25 +544,35 @@ const forgotten = (runId: string) => (error: unknown) => {
 }
 
 const trialOf = (row: TrialRow): Trial => ({
-  ...{ id: row.trial, candidate: row.candidate, round: row.round, share: row.share },
+  id: row.trial,
+  candidate: row.candidate,
+  round: row.round,
+  share: row.share,
   settings: JSON.parse(row.settings) as Trial['settings'],
 })
 
 const triedOf = (row: TrialRow): TriedTrial => ({
   ...trialOf(row),
-  ...{ figures: JSON.parse(row.figures) as TriedTrial['figures'], seconds: row.seconds },
+  figures: JSON.parse(row.figures) as TriedTrial['figures'],
+  seconds: row.seconds,
   ...(row.failure !== '' && { failure: row.failure }),
 })
 
 const searchOf = (row: SearchRow): Search => ({
-  ...{ searchId: row.search_id, state: row.state as SearchState },
+  searchId: row.search_id,
+  state: row.state as SearchState,
   method: (JSON.parse(row.plan) as SearchPlan).method,
   dataset: { name: row.dataset, version: row.dataset_version },
-  ...{ parent: row.parent, model: row.model, note: row.note, metric: row.metric },
-  ...{ trials: row.trials, ended: row.ended },
+  parent: row.parent,
+  model: row.model,
+  note: row.note,
+  metric: row.metric,
+  trials: row.trials,
+  ended: row.ended,
   best: row.best_value === null ? null : { trial: row.best_trial, value: row.best_value },
   result: row.result === '' ? null : (JSON.parse(row.result) as Search['result']),
-  ...{ error: row.error, by: row.author },
+  error: row.error,
+  by: row.author,
   createdAt: new Date(row.created_at).toISOString(),
   endedAt: row.ended_at === null ? null : new Date(row.ended_at).toISOString(),
 })

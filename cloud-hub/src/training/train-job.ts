@@ -181,7 +181,8 @@ export function trainAct(deps: {
         ],
         ...(row.share < 1 && { share: row.share }),
         ...(teacher && { teacher: teacher.file }),
-        ...{ seed: row.seed, folder },
+        seed: row.seed,
+        folder,
       }
       const result = await trainer.train(order, {
         told: (word) => {
@@ -237,7 +238,9 @@ export function trainAct(deps: {
       record.phase('comparing with the champion')
       const said = await trainer.described(folder)
       const described: DescribedModel = {
-        ...{ file: result.modelFile, name: row.model, labels },
+        file: result.modelFile,
+        name: row.model,
+        labels,
         layout: row.layout || (said?.layout ?? ''),
         description: said?.description ?? parent.description,
       }
@@ -268,19 +271,21 @@ export function trainAct(deps: {
         ...(teacher && { teacher: { name: row.teacher, digest: teacher.digest } }),
         ...(row.external === 1 && { external: true }),
         recipeDigest: createHash('sha256').update(canonical(result.recipe)).digest('hex'),
-        ...{ seed: row.seed, codeVersion: row.code_version, figures: { ...test } },
+        seed: row.seed,
+        codeVersion: row.code_version,
+        figures: { ...test },
       }
       const model = await models.keepTrained(
         {
-          ...{ name: row.model, layout: described.layout, description: described.description },
-          ...{
-            note: row.note,
-            file: result.modelFile,
-            inspected,
-            lineage,
-            verdict,
-            by: row.author,
-          },
+          name: row.model,
+          layout: described.layout,
+          description: described.description,
+          note: row.note,
+          file: result.modelFile,
+          inspected,
+          lineage,
+          verdict,
+          by: row.author,
           comparedWith: champion?.version ?? null,
         },
         async (tx, { version, champion, standing }) => {
@@ -340,7 +345,9 @@ export function trainAct(deps: {
       }
       const { metric, better } = compared
       const comparison: RunComparison = {
-        ...{ metric, better, trained: shared(compared.trained) },
+        metric,
+        better,
+        trained: shared(compared.trained),
         others: versions.map(({ version, champion: is }, at) => {
           const one = compared.rivals[at]
           const facts = { version, champion: is }
@@ -415,7 +422,8 @@ type Replayed = {
 }
 
 const shared = ({ value, interval, groups }: Judged): ComparedModel => ({
-  ...{ value, groups },
+  value,
+  groups,
   ...(interval && { interval }),
 })
 

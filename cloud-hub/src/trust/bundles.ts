@@ -133,7 +133,10 @@ export function openBundleDesk(deps: {
       ({ chunks: _, ...encoding }): PublishedEncoding => ({ ...encoding, baseVersion: null }),
     )
     await artifacts.keep({
-      ...{ name, version, target: targetOf(path), targets: JSON.stringify(targets) },
+      name,
+      version,
+      target: targetOf(path),
+      targets: JSON.stringify(targets),
       artifact_id: null,
       manifest_digest: digest,
       manifest_bytes: bytes.length,
@@ -177,7 +180,11 @@ export function openBundleDesk(deps: {
       await store.writer
         .insertInto('model_version')
         .values({
-          ...{ name, version, layout, description, digest: file.digest },
+          name,
+          version,
+          layout,
+          description,
+          digest: file.digest,
           labels: JSON.stringify(labels),
           note: 'from a bundle',
           size_bytes: file.lengthBytes,

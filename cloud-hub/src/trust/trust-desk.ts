@@ -224,7 +224,9 @@ export async function openTrustDesk(deps: {
   ): Uint8Array {
     const unsigned = makeTimestamp({
       version: bundle?.version ?? next(versions.timestamp),
-      ...{ expiresAt: clock() + validMs, signedAt: clock(), snapshot },
+      expiresAt: clock() + validMs,
+      signedAt: clock(),
+      snapshot,
       ...(bundle && { bundle: true }),
     })
     return sign(root, 'timestamp', unsigned)
@@ -276,7 +278,10 @@ export async function openTrustDesk(deps: {
     addTargets: async (entries) =>
       await change(async (now) => {
         const added = entries.map(({ path, bytes }) => ({
-          ...{ path, digest: digestOf(bytes), lengthBytes: bytes.length, at: clock() },
+          path,
+          digest: digestOf(bytes),
+          lengthBytes: bytes.length,
+          at: clock(),
         }))
         const listed = now.targets ? targetsOf(now.targets) : {}
         const fresh = added.filter(({ path, digest }) => listed[path]?.digest !== digest)

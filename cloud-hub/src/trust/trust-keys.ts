@@ -107,7 +107,9 @@ export async function openFirstRoot(
     expiresAt: clock() + rootMs,
     roles: {
       root: { keys: rootKeys.map(({ publicKey }) => publicKey), threshold: rootThreshold },
-      ...{ targets, snapshot, timestamp },
+      targets,
+      snapshot,
+      timestamp,
     },
   })
   const root = signDocument(unsigned, rootKeys.slice(0, rootThreshold))

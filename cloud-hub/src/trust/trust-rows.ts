@@ -77,7 +77,10 @@ export function openTrustRows(store: Store, clock: () => number): TrustRows {
         .orderBy('path')
         .execute()
       return rows.map(({ path, digest, length_bytes: lengthBytes, at }) => ({
-        ...{ path, digest, lengthBytes, at },
+        path,
+        digest,
+        lengthBytes,
+        at,
       }))
     },
     change: async (revision, { files, remove = [], stage = [], unstage = [] }) => {

@@ -44,7 +44,8 @@ export function Freeze(props: {
               ? { folds }
               : { holdout: test / 100, validation: validation / 100 }),
             ...(by !== '' && { by }),
-            ...{ stratify, seed },
+            stratify,
+            seed,
           },
           note,
         },

@@ -9,14 +9,24 @@ const answer = (
   sequences: readonly number[],
   { omitted = 0, level = 'info' }: { omitted?: number; level?: LogLevel } = {},
 ): DeviceLog => ({
-  ...{ state: 'answered', reason: '', bootId, omitted },
+  state: 'answered',
+  reason: '',
+  bootId,
+  omitted,
   lines: sequences.map((sequence) => ({
-    ...{ sequence, at, level },
-    ...{ text: `Line ${sequence}`, facts: 'stream=gate' },
+    sequence,
+    at,
+    level,
+    text: `Line ${sequence}`,
+    facts: 'stream=gate',
   })),
 })
 const away: DeviceLog = {
-  ...{ state: 'offline', reason: 'not connected', bootId: null, lines: [], omitted: 0 },
+  state: 'offline',
+  reason: 'not connected',
+  bootId: null,
+  lines: [],
+  omitted: 0,
 }
 
 test('answers are put together, and no line is there twice', () => {

@@ -60,7 +60,14 @@ export function DriftPage() {
                     </Table.Td>
                     <Table.Td className={classes.why ?? ''}>{alarm?.why ?? ''}</Table.Td>
                     <Table.Td>
-                      {alarm && <DriftActs {...{ deviceId, streamId, alarm, refused }} />}
+                      {alarm && (
+                        <DriftActs
+                          deviceId={deviceId}
+                          streamId={streamId}
+                          alarm={alarm}
+                          refused={refused}
+                        />
+                      )}
                     </Table.Td>
                   </Table.Tr>
                 )

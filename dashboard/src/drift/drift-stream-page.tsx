@@ -41,7 +41,11 @@ export function DriftStreamPage() {
     <Page
       title={`${deviceId}/${streamId}`}
       parent={<Link to="/drift">Drift</Link>}
-      aside={query.data && <DriftActs {...{ deviceId, streamId, alarm, refused }} />}
+      aside={
+        query.data && (
+          <DriftActs deviceId={deviceId} streamId={streamId} alarm={alarm} refused={refused} />
+        )
+      }
     >
       <QueryState query={query} skeleton={<Skeleton height={400} />}>
         {(detail) => <Detail detail={detail} hours={hours} />}

@@ -90,7 +90,11 @@ test('factsOf() says what happened at a zone or a line, and what was counted', (
   assert.equal(said(line), 'Crossed gate to its left side')
   assert.deepEqual(pictureBox(storedEvent(1, { kind: 'line', data: line })), box)
   const counts = {
-    ...{ kind: 'counts', at, streamId: 'north', intervalMs: 60_000, omitted: 0 },
+    kind: 'counts',
+    at,
+    streamId: 'north',
+    intervalMs: 60_000,
+    omitted: 0,
     objects: [{ label: 'car', appeared: 3, most: 2 }],
     zones: [{ zone: 'bay', label: 'car', entered: 1, left: 0, most: 1 }],
     lines: [{ line: 'gate', label: 'car', toRight: 2, toLeft: 1 }],

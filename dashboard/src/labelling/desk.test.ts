@@ -42,14 +42,12 @@ test('suggestions that a model is sure enough of are accepted as they are', () =
   assert.equal(desk.at, 1, 'the next frame came up')
   assert.ok(first)
   assert.deepEqual(answerOf(first, desk.threshold), {
-    ...{
-      answerId: answerId(1),
-      taskId: 1,
-      revision: 0,
-      verdict: 'annotated',
-      lookedMs: 0,
-      edits: 0,
-    },
+    answerId: answerId(1),
+    taskId: 1,
+    revision: 0,
+    verdict: 'annotated',
+    lookedMs: 0,
+    edits: 0,
     annotations: [{ kind: 'box', label: 'bolt', box: [0.1, 0.1, 0.2, 0.2] }],
   })
   assert.equal(answerOf(first, 0.2)?.annotations.length, 2)
@@ -183,7 +181,10 @@ test('an hour of work keeps a bounded number of frames', () => {
 
 test('a review begins from one answer, and from another when asked', () => {
   const answers = ['anna', 'ben'].map((by, n) => ({
-    ...{ by, at: '2026-11-21T10:00:00.000Z', verdict: 'annotated', note: '' },
+    by,
+    at: '2026-11-21T10:00:00.000Z',
+    verdict: 'annotated',
+    note: '',
     annotations: [{ kind: 'box' as const, label: 'nut', box: [0.1 * n, 0, 0.5, 0.5] }],
   }))
   let desk = opened(taskOf(1, { state: 'review', answers }))

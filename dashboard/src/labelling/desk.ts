@@ -96,8 +96,15 @@ export const answeredFramesMax = 100
 export const standardThreshold = 0.5
 
 export const emptyDesk = (label: string, threshold = standardThreshold): Desk => ({
-  ...{ frames: [], at: 0, selected: undefined, tool: 'select', label, threshold },
-  ...{ steps: [], undone: [], nextId: 1 },
+  frames: [],
+  at: 0,
+  selected: undefined,
+  tool: 'select',
+  label,
+  threshold,
+  steps: [],
+  undone: [],
+  nextId: 1,
 })
 
 export const frameAt = (desk: Desk): Frame | undefined => desk.frames[desk.at]
@@ -185,8 +192,14 @@ function madeFrame(
       )
   const untold = said.filter(({ kind }) => kind === 'mask' || kind === 'number')
   const frame: Frame = {
-    ...{ task, pieces, proposed: pieces, untold, basis },
-    ...{ answered: undefined, again: false, lookedMs: 0 },
+    task,
+    pieces,
+    proposed: pieces,
+    untold,
+    basis,
+    answered: undefined,
+    again: false,
+    lookedMs: 0,
   }
   return { frame, nextId }
 }
@@ -239,7 +252,13 @@ export function draftOf(desk: Desk, frame: Frame): Draft | undefined {
   // What was said before is taken back by saying something else.
   const steps = own.slice(own.findLastIndex(({ answer }) => answer !== undefined) + 1)
   return {
-    ...{ taskId, revision, pieces, proposed, steps, basis, lookedMs },
+    taskId,
+    revision,
+    pieces,
+    proposed,
+    steps,
+    basis,
+    lookedMs,
     again: again || answered !== undefined,
   }
 }
@@ -249,7 +268,13 @@ export function withDraft(desk: Desk, task: LabelTask, draft: Draft): Desk {
   const { taskId, revision, pieces, proposed, steps, basis, again, lookedMs } = draft
   const { frame: made } = madeFrame(task, basis, desk.nextId)
   const frame: Frame = {
-    ...{ ...made, pieces, proposed, basis, again, lookedMs, restored: true },
+    ...made,
+    pieces,
+    proposed,
+    basis,
+    again,
+    lookedMs,
+    restored: true,
     task: { ...task, revision },
   }
   const known = desk.frames.findIndex((one) => one.task.taskId === taskId)
@@ -372,7 +397,11 @@ export function added(desk: Desk, shape: Shape): Desk {
   const frame = frameAt(desk)
   if (!frame || desk.label === '') return desk
   const after: Piece = {
-    ...{ pieceId: desk.nextId, label: desk.label, shape, crowd: false, score: undefined },
+    pieceId: desk.nextId,
+    label: desk.label,
+    shape,
+    crowd: false,
+    score: undefined,
   }
   const step = stepIn(frame, 'drew a box', [{ after, at: frame.pieces.length }])
   return { ...done({ ...desk, nextId: desk.nextId + 1 }, step), selected: after.pieceId }
@@ -415,7 +444,9 @@ export function removed(desk: Desk): Desk {
 }
 
 const stepIn = (frame: Frame, word: string, changes: readonly PieceChange[]): Step => ({
-  ...{ taskId: frame.task.taskId, word, changes },
+  taskId: frame.task.taskId,
+  word,
+  changes,
 })
 
 /** Selects the next (or the one before) of what is shown, in the order of their size, largest first. */
@@ -551,7 +582,11 @@ export function answerOf(frame: Frame, threshold: number): LabelAnswer | undefin
       ? [...shownPieces(frame, threshold).map((one) => annotationOf(one, sample)), ...frame.untold]
       : []
   return {
-    ...{ answerId, taskId, revision, verdict, annotations },
+    answerId,
+    taskId,
+    revision,
+    verdict,
+    annotations,
     lookedMs: Math.min(Math.max(0, Math.round(frame.lookedMs)), 86_400_000),
     edits: editsOf(frame, threshold),
     ...(frame.again && { again: true }),

@@ -5,8 +5,14 @@ import { DraftKeeper } from './draft-keeper.ts'
 import type { DraftStore } from './draft-store.ts'
 
 const draft = (taskId: number, lookedMs = 0): Draft => ({
-  ...{ taskId, lookedMs, revision: 0, pieces: [], proposed: [], steps: [] },
-  ...{ basis: 0, again: false },
+  taskId,
+  lookedMs,
+  revision: 0,
+  pieces: [],
+  proposed: [],
+  steps: [],
+  basis: 0,
+  again: false,
 })
 
 /** A disk that counts what is written, and may be full. */

@@ -76,7 +76,9 @@ export function FrameNotes(props: {
       {troubled.slice(0, listedMax).map((one) => (
         <TroubleNote
           key={one.answer.answerId}
-          {...{ one, session, outbox }}
+          one={one}
+          session={session}
+          outbox={outbox}
           onDone={props.onDone}
         />
       ))}

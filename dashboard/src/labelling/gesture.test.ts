@@ -5,7 +5,11 @@ import { boxBetween, type Spot } from './shapes.ts'
 
 const large = { pieceId: 1, shape: boxBetween([10, 10], [90, 90]) }
 const around = (tool: Around['tool'], selected?: number): Around => ({
-  ...{ tool, selected, size: { width: 200, height: 100 }, pieces: [large], reach: 4 },
+  tool,
+  selected,
+  size: { width: 200, height: 100 },
+  pieces: [large],
+  reach: 4,
 })
 
 /** Down at the first, along to the last, up there. */

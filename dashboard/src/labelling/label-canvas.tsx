@@ -231,7 +231,9 @@ export function LabelCanvas(props: Props) {
   }
 
   const around = () => ({
-    ...{ tool, pieces, selected: selected?.pieceId },
+    tool,
+    pieces,
+    selected: selected?.pieceId,
     size: size ?? { width: 1, height: 1 },
     reach: handleSide / view.current.scale,
   })

@@ -3,8 +3,14 @@ import { test } from 'node:test'
 import { labelKeyOf, labelKeyTable, type Pressed, stepAt } from './label-keys.ts'
 
 const plain: Pressed = {
-  ...{ key: '', code: '', shiftKey: false, ctrlKey: false, metaKey: false },
-  ...{ altKey: false, altGraph: false, repeat: false },
+  key: '',
+  code: '',
+  shiftKey: false,
+  ctrlKey: false,
+  metaKey: false,
+  altKey: false,
+  altGraph: false,
+  repeat: false,
 }
 
 /** A press of a key of the table on a US keyboard. */

@@ -101,7 +101,11 @@ function openSession(row: LabelQueueRow, user: string, search: ReturnType<typeof
   const outbox = outboxOf(user)
   const shelf = new PictureShelf(pictureOf)
   const session = new LabelSession({
-    ...{ queue: row.name, outbox, shelf, tell: tellTabs, wait },
+    queue: row.name,
+    outbox,
+    shelf,
+    tell: tellTabs,
+    wait,
     drafts: openDraftStore({ user, queue: row.name, review: search.review === true }, () =>
       Date.now(),
     ),
@@ -166,7 +170,16 @@ function Opened({ row, user }: { row: LabelQueueRow; user: string }) {
   if (missing !== undefined && state.desk.frames.length === 0 && state.supply.kind === 'nothing') {
     return <Failed error={missing} />
   }
-  return <LabelDesk {...{ row, session, shelf, outbox, state }} review={search.review === true} />
+  return (
+    <LabelDesk
+      row={row}
+      session={session}
+      shelf={shelf}
+      outbox={outbox}
+      state={state}
+      review={search.review === true}
+    />
+  )
 }
 
 /** How a picture is now, whenever that changes. */
@@ -319,12 +332,17 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
   return (
     <div className={classes.page} data-review={review}>
       <LabelHead
-        {...{ row, review, state, outbox }}
+        row={row}
+        review={review}
+        state={state}
+        outbox={outbox}
         backRef={back}
         onSheet={() => setSheet(true)}
       />
       <FrameNotes
-        {...{ session, outbox, state }}
+        session={session}
+        outbox={outbox}
+        state={state}
         onDone={() => canvas.current?.focus()}
         isChanged={frame !== undefined && isChangedSince(frame)}
       />
@@ -339,7 +357,11 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
         {frame && (
           <LabelCanvas
             ref={canvas}
-            {...{ frame, picture, selected, ghosts, colourOf }}
+            frame={frame}
+            picture={picture}
+            selected={selected}
+            ghosts={ghosts}
+            colourOf={colourOf}
             pieces={drawn}
             tool={desk.tool}
             label={desk.label}
@@ -378,7 +400,7 @@ function LabelDesk({ row, session, shelf, outbox, state, review }: DeskProps) {
         {picture.kind === 'loading' && frame && (
           <div className={classes.loading}>Picture is loading</div>
         )}
-        {isOver && <Over {...{ row, review, state }} onAgain={() => session.nudge()} />}
+        {isOver && <Over row={row} review={review} state={state} onAgain={() => session.nudge()} />}
       </div>
       <section className={classes.side} aria-label="Objects and classes">
         {isReview && (

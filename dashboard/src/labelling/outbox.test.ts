@@ -6,8 +6,13 @@ import type { AnswerStore, WaitingAnswer } from './answer-store.ts'
 import { Outbox } from './outbox.ts'
 
 const answerOf = (n: number): LabelAnswer => ({
-  ...{ answerId: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`, taskId: n, revision: 0 },
-  ...{ verdict: 'annotated', annotations: [], lookedMs: 1, edits: 0 },
+  answerId: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
+  taskId: n,
+  revision: 0,
+  verdict: 'annotated',
+  annotations: [],
+  lookedMs: 1,
+  edits: 0,
 })
 
 /** A store as a browser has it, which outlives what uses it. */
@@ -30,7 +35,11 @@ type Hub = (queue: string, answers: readonly LabelAnswer[]) => LabelOutcomes
 function open(t: TestContext, store: AnswerStore, hub: Hub, user = 'anna') {
   const stop = new AbortController()
   const outbox = new Outbox({
-    ...{ user, store, now: () => 5, random: () => 0, announce: () => {} },
+    user,
+    store,
+    now: () => 5,
+    random: () => 0,
+    announce: () => {},
     post: async (queue, answers) => {
       await sleep(1)
       return hub(queue, answers)

@@ -43,7 +43,12 @@ export function QueueForm(props: {
     mutationFn: () => {
       const body: LabelQueueConfig = {
         ...given,
-        ...{ dataset, models: listOf(fed), annotators, review, agreeIou, tasksMax },
+        dataset,
+        models: listOf(fed),
+        annotators,
+        review,
+        agreeIou,
+        tasksMax,
       }
       if (listOf(streams).length > 0) body.streams = listOf(streams)
       else delete body.streams

@@ -330,7 +330,7 @@ function Tasks({ queue, mayLabel }: { queue: string; mayLabel: boolean }) {
             <>
               <ul className={cards.all}>
                 {tasks.map((task) => (
-                  <TaskCard key={task.taskId} {...{ queue, task, mayLabel }} />
+                  <TaskCard key={task.taskId} queue={queue} task={task} mayLabel={mayLabel} />
                 ))}
               </ul>
               {total > tasks.length && (

@@ -111,7 +111,11 @@ export class LabelSession {
     this.#state = {
       desk: emptyDesk(parts.label, parts.threshold),
       supply: { kind: 'taking' },
-      ...{ notes: [], said: '', elsewhere: new Set(), otherTab: false, draftsKept: true },
+      notes: [],
+      said: '',
+      elsewhere: new Set(),
+      otherTab: false,
+      draftsKept: true,
     }
   }
 

@@ -20,9 +20,14 @@ export function useLabelKeys(
       if (event.isComposing || (event.target instanceof Element && isElsewhere(event.target)))
         return
       const found = labelKeyOf({
-        ...{ key: event.key, code: event.code, repeat: event.repeat },
-        ...{ shiftKey: event.shiftKey, ctrlKey: event.ctrlKey, metaKey: event.metaKey },
-        ...{ altKey: event.altKey, altGraph: event.getModifierState('AltGraph') },
+        key: event.key,
+        code: event.code,
+        repeat: event.repeat,
+        shiftKey: event.shiftKey,
+        ctrlKey: event.ctrlKey,
+        metaKey: event.metaKey,
+        altKey: event.altKey,
+        altGraph: event.getModifierState('AltGraph'),
       })
       if (!found) return
       // Buttons and links are pressed by these themselves.

@@ -59,7 +59,11 @@ function Form(props: {
       const given = way === 'coco' ? ('coco' as const) : way === 'own' ? labelsIn(labels) : []
       return await call('modelAdd', {
         body: {
-          ...{ name, uploadId, layout, labels: given, note },
+          name,
+          uploadId,
+          layout,
+          labels: given,
+          note,
           ...(description.trim() === '' ? {} : { description }),
         },
       })

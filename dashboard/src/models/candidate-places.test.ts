@@ -4,7 +4,11 @@ import type { Candidate } from '@edgeloop/protocol'
 import { placeCandidates, plotSize } from './candidate-places.ts'
 
 const candidate = (name: string, latencyRatio: number | null, value: number | null): Candidate => ({
-  ...{ name, latencyRatio, sizeBytes: 1, sqnrDb: null, refused: '' },
+  name,
+  latencyRatio,
+  sizeBytes: 1,
+  sqnrDb: null,
+  refused: '',
   metric: value === null ? null : { name: 'ap50', value },
 })
 

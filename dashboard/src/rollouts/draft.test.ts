@@ -5,10 +5,20 @@ import { parse } from '@edgeloop/protocol/check'
 import { type Draft, readDraft, requestOf, stagesProblem, stagesUsual } from './draft.ts'
 
 const whole: Draft = {
-  ...{ name: 'parts', version: 3, sites: ['plant'], tags: ['pilot'], step: 4 },
-  ...{ stages: stagesUsual, window: { days: [6, 7], from: '22:00', to: '04:00' } },
-  ...{ approval: 'after-canary', onStop: 'stage', join: true, note: 'week 46' },
-  ...{ shadowMinutes: 5, probationMinutes: 20, agreement: 80 },
+  name: 'parts',
+  version: 3,
+  sites: ['plant'],
+  tags: ['pilot'],
+  step: 4,
+  stages: stagesUsual,
+  window: { days: [6, 7], from: '22:00', to: '04:00' },
+  approval: 'after-canary',
+  onStop: 'stage',
+  join: true,
+  note: 'week 46',
+  shadowMinutes: 5,
+  probationMinutes: 20,
+  agreement: 80,
 }
 
 test('a draft comes out of the address as it went in, and is what the hub takes', () => {
@@ -24,8 +34,15 @@ test('a draft comes out of the address as it went in, and is what the hub takes'
 
 test('an address that was tampered with leaves a draft that still fits', () => {
   const odd = {
-    ...{ name: 7, version: -1, sites: [1, '', 'plant'], tags: 'pilot', stages: [{ percent: 400 }] },
-    ...{ window: { days: [9], from: '25:00', to: '' }, approval: 'always', step: 99, all: 'yes' },
+    name: 7,
+    version: -1,
+    sites: [1, '', 'plant'],
+    tags: 'pilot',
+    stages: [{ percent: 400 }],
+    window: { days: [9], from: '25:00', to: '' },
+    approval: 'always',
+    step: 99,
+    all: 'yes',
   }
   assert.deepEqual(readDraft(odd), { sites: ['plant'], tags: ['pilot'] })
 })

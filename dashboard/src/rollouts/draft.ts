@@ -138,7 +138,9 @@ export function requestOf(draft: Draft): RolloutRequest | undefined {
   if (stages && stagesProblem(stages) !== undefined) return undefined
   const care = careOf(draft)
   return {
-    ...{ name, version, select },
+    name,
+    version,
+    select,
     ...(stages && {
       stages: stages.map(({ percent, atLeast, soakMinutes }, at) => ({
         name: at === 0 && stages.length > 1 ? 'canary' : `${percent} %`,

@@ -294,7 +294,9 @@ function BoxesStep({ draft, set }: { draft: Draft; set: (change: Change) => void
           set(
             event.currentTarget.checked
               ? {
-                  ...{ all: true, sites: undefined, tags: undefined },
+                  all: true,
+                  sites: undefined,
+                  tags: undefined,
                   targets: undefined,
                   devices: undefined,
                 }

@@ -15,8 +15,15 @@ import {
 } from './rollout-words.ts'
 
 const none: BoxCounts = {
-  ...{ devices: 0, waiting: 0, active: 0, committed: 0, confirmed: 0 },
-  ...{ failed: 0, revoked: 0, ended: 0, goingBack: 0 },
+  devices: 0,
+  waiting: 0,
+  active: 0,
+  committed: 0,
+  confirmed: 0,
+  failed: 0,
+  revoked: 0,
+  ended: 0,
+  goingBack: 0,
 }
 
 test('999 of 1,000 is never said to be all', () => {
@@ -34,7 +41,7 @@ test('a complete rollout says what is missing', () => {
 })
 
 test('committed is no success before the box was seen running it', () => {
-  const box = { ...{ revoked: false, goingBack: false, code: null }, state: 'committed' as const }
+  const box = { revoked: false, goingBack: false, code: null, state: 'committed' as const }
   assert.equal(sayBox({ ...box, confirmedAt: null }).word, 'Committed')
   const at = '2026-11-21T12:00:00.000Z'
   assert.equal(sayBox({ ...box, confirmedAt: at }).word, 'Runs it')
@@ -56,7 +63,9 @@ test('an abort hits those whose frames meet the version, and spares those that w
       { counts: none, states: { waiting: 1 } },
     ]),
     {
-      ...{ back: 7, givenUp: 3, spared: 6 },
+      back: 7,
+      givenUp: 3,
+      spared: 6,
     },
   )
 })
@@ -77,9 +86,19 @@ test('who is meant is said in words', () => {
 
 test('what was not measured has no figure, and latency is that of both models beside each other', () => {
   const seen: Comparison = {
-    ...{ frames: 100, agreement: 0.9, latencyP95Ms: 22, activeLatencyP95Ms: 20 },
-    ...{ detections: 3, activeDetections: 3, confidence: 0.8, activeConfidence: 0.8 },
-    ...{ countDrift: 1, confidenceDrift: -2, memoryBytes: 1, crashes: 0, streams: [] },
+    frames: 100,
+    agreement: 0.9,
+    latencyP95Ms: 22,
+    activeLatencyP95Ms: 20,
+    detections: 3,
+    activeDetections: 3,
+    confidence: 0.8,
+    activeConfidence: 0.8,
+    countDrift: 1,
+    confidenceDrift: -2,
+    memoryBytes: 1,
+    crashes: 0,
+    streams: [],
   }
   // What an update without a shadow says of it, and of its probation.
   const unseen = { ...seen, frames: 0, agreement: 1, latencyP95Ms: 0, activeLatencyP95Ms: 0 }

@@ -11,10 +11,19 @@ import {
 } from './receiver-draft.ts'
 
 const rowOf = (receiver: Receiver): ReceiverRow => ({
-  ...{ name: 'guard', receiver, hasPassword: receiver.kind !== 'webhook', by: 'ada' },
-  ...{ createdAt: '2026-11-22T00:00:00.000Z', changedAt: '2026-11-22T00:00:00.000Z' },
-  ...{ earlierSecretUntil: null, failures: 0, pausedUntil: null, lastOkAt: null, lastError: '' },
-  ...{ waiting: 0, dead: 0 },
+  name: 'guard',
+  receiver,
+  hasPassword: receiver.kind !== 'webhook',
+  by: 'ada',
+  createdAt: '2026-11-22T00:00:00.000Z',
+  changedAt: '2026-11-22T00:00:00.000Z',
+  earlierSecretUntil: null,
+  failures: 0,
+  pausedUntil: null,
+  lastOkAt: null,
+  lastError: '',
+  waiting: 0,
+  dead: 0,
 })
 
 const receivers: readonly Receiver[] = [
@@ -22,8 +31,13 @@ const receivers: readonly Receiver[] = [
   { kind: 'webhook', url: 'http://10.0.0.4/', plainHttp: true, allow: ['10.0.0.4'], ca: 'PEM' },
   { kind: 'mqtt', url: 'mqtts://broker:8883', topic: 'alerts/{device}', retain: true },
   {
-    ...{ kind: 'mail', to: ['a@example.com', 'b@example.com'], from: 'hub@example.com' },
-    ...{ host: 'smtp.example.com', port: 587, security: 'starttls', username: 'hub' },
+    kind: 'mail',
+    to: ['a@example.com', 'b@example.com'],
+    from: 'hub@example.com',
+    host: 'smtp.example.com',
+    port: 587,
+    security: 'starttls',
+    username: 'hub',
   },
 ]
 

@@ -23,16 +23,31 @@ export type ReceiverDraft = {
 }
 
 export const newReceiver: ReceiverDraft = {
-  ...{ kind: 'webhook', name: '', url: '', batch: false, topic: '', retain: false },
-  ...{ to: '', from: '', host: '', port: 465, security: 'tls' },
-  ...{ username: '', password: '', allow: '', ca: '' },
+  kind: 'webhook',
+  name: '',
+  url: '',
+  batch: false,
+  topic: '',
+  retain: false,
+  to: '',
+  from: '',
+  host: '',
+  port: 465,
+  security: 'tls',
+  username: '',
+  password: '',
+  allow: '',
+  ca: '',
 }
 
 /** What is in the form when a receiver is edited; its password is nowhere to be had. */
 export function draftOfReceiver({ name, receiver }: ReceiverRow): ReceiverDraft {
   const common = {
     ...newReceiver,
-    ...{ name, kind: receiver.kind, allow: typed(receiver.allow), ca: receiver.ca ?? '' },
+    name,
+    kind: receiver.kind,
+    allow: typed(receiver.allow),
+    ca: receiver.ca ?? '',
   }
   if (receiver.kind === 'webhook') {
     return { ...common, url: receiver.url, batch: receiver.batch ?? false }
@@ -57,7 +72,9 @@ export function receiverRequestOf(draft: ReceiverDraft): ReceiverRequest {
     const url = draft.url.trim()
     return {
       receiver: {
-        ...{ kind: 'webhook', url, ...common },
+        kind: 'webhook',
+        url,
+        ...common,
         ...(draft.batch ? { batch: true } : {}),
         // Whoever types it was told beside the field what that means.
         ...(isPlainHttp(draft) ? { plainHttp: true } : {}),
@@ -71,7 +88,11 @@ export function receiverRequestOf(draft: ReceiverDraft): ReceiverRequest {
     const { topic, retain } = draft
     return {
       receiver: {
-        ...{ kind: 'mqtt', url: draft.url.trim(), topic: topic.trim(), ...login, ...common },
+        kind: 'mqtt',
+        url: draft.url.trim(),
+        topic: topic.trim(),
+        ...login,
+        ...common,
         ...(retain ? { retain } : {}),
       },
       ...password,
@@ -80,8 +101,14 @@ export function receiverRequestOf(draft: ReceiverDraft): ReceiverRequest {
   const { from, host, port, security } = draft
   return {
     receiver: {
-      ...{ kind: 'mail', to: listed(draft.to) ?? [], from: from.trim(), host: host.trim() },
-      ...{ port: port === '' ? 0 : port, security, ...login, ...common },
+      kind: 'mail',
+      to: listed(draft.to) ?? [],
+      from: from.trim(),
+      host: host.trim(),
+      port: port === '' ? 0 : port,
+      security,
+      ...login,
+      ...common,
     },
     ...password,
   }

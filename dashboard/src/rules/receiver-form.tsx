@@ -339,7 +339,9 @@ function MailFields({ draft, change }: FieldsProps) {
           label="Port"
           value={draft.port}
           onChange={(value) => change({ port: typeof value === 'number' ? value : '' })}
-          {...{ min: 1, max: 65_535, allowDecimal: false }}
+          min={1}
+          max={65_535}
+          allowDecimal={false}
         />
       </div>
     </>

@@ -89,20 +89,26 @@ export function RuleForm(props: {
           label="Score at least"
           value={draft.scoreMin}
           onChange={(value) => change({ scoreMin: number(value) })}
-          {...{ min: 0, max: 1, step: 0.05 }}
+          min={0}
+          max={1}
+          step={0.05}
         />
         <NumberInput
           label="Events at least"
           description="Each where left empty"
           value={draft.atLeast}
           onChange={(value) => change({ atLeast: number(value) })}
-          {...{ min: 2, max: 1000, allowDecimal: false }}
+          min={2}
+          max={1000}
+          allowDecimal={false}
         />
         <NumberInput
           label="Within seconds"
           value={draft.withinSeconds}
           onChange={(value) => change({ withinSeconds: number(value) || 60 })}
-          {...{ min: 1, max: 86_400, allowDecimal: false }}
+          min={1}
+          max={86_400}
+          allowDecimal={false}
         />
       </div>
       <div className={classes.pair}>
@@ -111,14 +117,18 @@ export function RuleForm(props: {
           description="After it has fired"
           value={draft.coolDownSeconds}
           onChange={(value) => change({ coolDownSeconds: number(value) || 0 })}
-          {...{ min: 0, max: 86_400, allowDecimal: false }}
+          min={0}
+          max={86_400}
+          allowDecimal={false}
         />
         <NumberInput
           label="Gather for seconds"
           description="And tell all at once"
           value={draft.gatherSeconds}
           onChange={(value) => change({ gatherSeconds: number(value) || 0 })}
-          {...{ min: 0, max: 3600, allowDecimal: false }}
+          min={0}
+          max={3600}
+          allowDecimal={false}
         />
       </div>
       <Checkbox

@@ -8,12 +8,17 @@ import { draftOf, newDraft, ruleOf, sayRule, sayTrial } from './rule-words.ts'
 const rule: EventRule = {
   description: 'kept',
   when: {
-    ...{ kinds: ['zone'], labels: ['person', 'dog'], zones: ['dock'], scoreMin: 0.6 },
+    kinds: ['zone'],
+    labels: ['person', 'dog'],
+    zones: ['dock'],
+    scoreMin: 0.6,
     hours: [{ days: [1], from: '22:00', to: '06:00' }],
   },
   count: { atLeast: 3, withinSeconds: 120 },
   groupBy: ['site', 'track'],
-  ...{ coolDownSeconds: 60, gatherSeconds: 5, tell: ['guard'] },
+  coolDownSeconds: 60,
+  gatherSeconds: 5,
+  tell: ['guard'],
 }
 
 test('a rule goes through the form as it was, also what the form does not show', () => {

@@ -31,9 +31,21 @@ export type RuleDraft = {
 }
 
 export const newDraft: RuleDraft = {
-  ...{ name: '', kinds: ['appeared'], labels: '', areas: '', devices: '', sites: '', streams: '' },
-  ...{ tags: '', scoreMin: '', atLeast: '', withinSeconds: 60, coolDownSeconds: 300 },
-  ...{ gatherSeconds: 0, apart: true, tell: [] },
+  name: '',
+  kinds: ['appeared'],
+  labels: '',
+  areas: '',
+  devices: '',
+  sites: '',
+  streams: '',
+  tags: '',
+  scoreMin: '',
+  atLeast: '',
+  withinSeconds: 60,
+  coolDownSeconds: 300,
+  gatherSeconds: 0,
+  apart: true,
+  tell: [],
 }
 
 export function draftOf(name: string, { when, count, ...rule }: EventRule): RuleDraft {

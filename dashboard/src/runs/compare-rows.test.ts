@@ -7,14 +7,21 @@ import { sampleRun } from './run.test-rows.ts'
 const detail = (seed: number, recipe: RunDetail['recipe'], accuracy?: number): RunDetail => ({
   run: { ...sampleRun, seed },
   recipe,
-  ...{ compile: false, before: null, log: [], files: [], checkpoint: null },
+  compile: false,
+  before: null,
+  log: [],
+  files: [],
+  checkpoint: null,
   evaluations:
     accuracy === undefined
       ? []
       : [
           {
-            ...{ step: 1, at: sampleRun.createdAt, best: false },
-            ...{ on: 'test' as const, figures: { accuracy } },
+            step: 1,
+            at: sampleRun.createdAt,
+            best: false,
+            on: 'test' as const,
+            figures: { accuracy },
           },
         ],
 })

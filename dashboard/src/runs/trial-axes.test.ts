@@ -5,7 +5,14 @@ import type { SearchTrial } from '@edgeloop/protocol'
 import { placeTrials } from './trial-axes.ts'
 
 const trial = (name: string, settings: SearchTrial['settings'], value: number | null) => ({
-  ...{ trial: name, runId: 'r', settings, round: 0, share: 1, over: true, value, seconds: 1 },
+  trial: name,
+  runId: 'r',
+  settings,
+  round: 0,
+  share: 1,
+  over: true,
+  value,
+  seconds: 1,
   failure: value === null ? 'NaN' : '',
 })
 

@@ -26,7 +26,9 @@ export function AskFrames(props: { deviceId: string; streamId: string; refused?:
       >
         Ask for frames
       </Button>
-      {asking && <AskForm {...{ deviceId, streamId }} onClose={() => setAsking(false)} />}
+      {asking && (
+        <AskForm deviceId={deviceId} streamId={streamId} onClose={() => setAsking(false)} />
+      )}
     </>
   )
 }

@@ -4,14 +4,25 @@ import { queryOf, readFieldFilter } from './field-filter.ts'
 
 test('a filter is read from an address, and what does not fit is left out', () => {
   const filter = {
-    ...{ reason: 'uncertain', device: 'gate', stream: 'cam', site: 'mill', model: 'parts' },
-    ...{ from: '2026-02-28', to: '2026-03-01' },
+    reason: 'uncertain',
+    device: 'gate',
+    stream: 'cam',
+    site: 'mill',
+    model: 'parts',
+    from: '2026-02-28',
+    to: '2026-03-01',
   }
   assert.deepEqual(readFieldFilter(filter), filter)
   assert.deepEqual(readFieldFilter({ device: 12 }), { device: '12' })
   const wrong = {
-    ...{ reason: 'bored', device: '../x', stream: 'A b', site: ['mill'], model: '' },
-    ...{ from: '2026-02-30', to: 'yesterday', found: true },
+    reason: 'bored',
+    device: '../x',
+    stream: 'A b',
+    site: ['mill'],
+    model: '',
+    from: '2026-02-30',
+    to: 'yesterday',
+    found: true,
   }
   assert.deepEqual(readFieldFilter(wrong), {})
 })

@@ -103,7 +103,8 @@ test('withRedaction() keeps what it does not name, and goes with its labels', ()
     method: 'fill',
   })
   assert.deepEqual(withRedaction({ redact }, { model: undefined }).redact, {
-    ...{ labels: ['face'], margin: 0.3 },
+    labels: ['face'],
+    margin: 0.3,
   })
   assert.equal(withRedaction({ redact }, { labels: undefined }).redact, undefined)
   assert.deepEqual(withRedaction({}, { labels: ['plate'] }).redact, { labels: ['plate'] })

@@ -116,7 +116,8 @@ class FfmpegCamera implements Camera {
     const software = `software: ${this.#softwareWhy ?? 'ffmpeg found no hardware for it'}`
     const isUsed = this.#hardware.length > 0 && wasHardware(hardware, this.#format)
     return {
-      ...{ decoder: 'ffmpeg', ...this.#probed },
+      decoder: 'ffmpeg',
+      ...this.#probed,
       ...(hardware !== 'none' && { hardwareDecode: isUsed ? hardware : software }),
       ...(this.#options.onCoded && !canCopy(this.#version) && { notCoded: oldText }),
     }

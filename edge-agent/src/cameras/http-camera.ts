@@ -139,7 +139,9 @@ class HttpCamera implements Camera {
     try {
       const pictures = httpPictures(this.#source, {
         intervalMs: 1000 / (analysisFps ?? snapshotFpsDefault),
-        ...{ openTimeoutMs, stallTimeoutMs, signal: this.#signal },
+        openTimeoutMs,
+        stallTimeoutMs,
+        signal: this.#signal,
       })
       for await (const jpeg of pictures) {
         const frame = this.#came++

@@ -99,7 +99,9 @@ function parseChallenges(header: string): Challenge[] {
     return [
       {
         scheme: 'digest',
-        ...{ algorithm, named, nonce },
+        algorithm,
+        named,
+        nonce,
         realm: fields.get('realm') ?? '',
         opaque: fields.get('opaque'),
         hasQop: qop !== undefined,

@@ -46,7 +46,11 @@ test('openCamera() plays a folder of images in the order of their names', async 
   })
   await using camera = await openCamera({ ...options, source, analysisFps: 4 })
   assert.deepEqual(camera.info, {
-    ...{ decoder: 'sharp', codec: 'jpeg', width: 40, height: 20, fps: undefined },
+    decoder: 'sharp',
+    codec: 'jpeg',
+    width: 40,
+    height: 20,
+    fps: undefined,
   })
   const target = new Uint8Array(20 * 20 * 3)
   const seen: [number, number, number, string, string][] = []

@@ -361,7 +361,9 @@ export class NodeAvInput implements AsyncDisposable {
     }
     if (this.#coding === undefined) return
     this.#limits.onCoded?.({
-      ...{ coding: this.#coding, isKey, at: this.#now() },
+      coding: this.#coding,
+      isKey,
+      at: this.#now(),
       // The packet's own memory is used again.
       data: Buffer.from(data),
       decodeMs: Number(dts) * this.#tickMs,

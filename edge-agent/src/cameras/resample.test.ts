@@ -5,7 +5,10 @@ import type { InputView } from './camera.ts'
 import { resampleOnto } from './resample.ts'
 
 const view = (width: number, channels: 'rgb' | 'bgr'): InputView => ({
-  ...{ width, height: 4, channels, pad: 9 },
+  width,
+  height: 4,
+  channels,
+  pad: 9,
   content: { left: 0, top: 1, width, height: 2 },
 })
 
@@ -33,7 +36,11 @@ test('a frame that was made for one model is given to another as that takes it',
   const before = view(2, 'rgb')
   let wanted = { ...before }
   using frame = new BufferedFrame({
-    ...{ frame: 0, at: 0, width: 8, height: 4, gate: new Uint8Array(1) },
+    frame: 0,
+    at: 0,
+    width: 8,
+    height: 4,
+    gate: new Uint8Array(1),
     view: before,
     content: Buffer.alloc(2 * 2 * 3, 77),
     anew: { inputFor: () => wanted, from: picture },

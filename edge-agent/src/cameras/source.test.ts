@@ -68,8 +68,12 @@ test('parseSource() knows what is asked of a device', async () => {
   // Any character device can be named; whether it is a camera, ffmpeg finds out.
   const source = await parseSource('v4l2:/dev/null?size=1280x720&fps=7.5&format=mjpeg')
   assert.deepEqual(source, {
-    ...{ kind: 'device', driver: 'v4l2', path: '/dev/null' },
-    ...{ size: '1280x720', fps: 7.5, format: 'mjpeg' },
+    kind: 'device',
+    driver: 'v4l2',
+    path: '/dev/null',
+    size: '1280x720',
+    fps: 7.5,
+    format: 'mjpeg',
     name: '"v4l2:/dev/null?size=1280x720&fps=7.5&format=mjpeg"',
   })
 })

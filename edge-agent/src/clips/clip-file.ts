@@ -115,8 +115,12 @@ export class ClipFile {
       await using named = await open(folder)
       await named.sync()
       return {
-        ...{ digest, sizeBytes: size, width: coding.width, height: coding.height },
-        ...{ startedAt: first.at, endedAt: last.at },
+        digest,
+        sizeBytes: size,
+        width: coding.width,
+        height: coding.height,
+        startedAt: first.at,
+        endedAt: last.at,
         durationMs: Math.round(durationOf(this.#samples)),
       }
     } catch (cause) {

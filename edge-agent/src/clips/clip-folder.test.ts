@@ -12,7 +12,10 @@ import type { RingPacket } from './packet-ring.ts'
 
 const dayMs = 86_400_000
 const clip = (digest: string, at: number, more: Partial<KeptClip> = {}): KeptClip => ({
-  ...{ digest, sizeBytes: 100, at, isKept: false },
+  digest,
+  sizeBytes: 100,
+  at,
+  isKept: false,
   ...more,
 })
 const bounds = { now: 10 * dayMs, keptMs: 7 * dayMs, bytesMax: 1000, freeBytes: 4 * freeBytesMin }
@@ -82,8 +85,13 @@ test('a folder of clips is looked after from start to start', async (t) => {
 
 const packet: RingPacket = {
   coding: { configuration: Buffer.from([1]), width: 16, height: 16, packing: 'lengths' },
-  ...{ data: Buffer.alloc(1000), isKey: true, at: 1, decodeMs: 0, shownMs: 0 },
-  ...{ number: 0, steadyMs: 0 },
+  data: Buffer.alloc(1000),
+  isKey: true,
+  at: 1,
+  decodeMs: 0,
+  shownMs: 0,
+  number: 0,
+  steadyMs: 0,
 }
 
 test('a clip that cannot be written leaves nothing behind', async (t) => {

@@ -6,7 +6,10 @@ import type { PixelImage } from './images.ts'
 
 /** Colours are counted in a grid of 48 pixels a side: a picture as small as the gate's has enough. */
 const view: InputView = {
-  ...{ width: gateWidth, height: gateHeight, channels: 'rgb', pad: 0 },
+  width: gateWidth,
+  height: gateHeight,
+  channels: 'rgb',
+  pad: 0,
   content: { left: 0, top: 0, width: gateWidth, height: gateHeight },
 }
 

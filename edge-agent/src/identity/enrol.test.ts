@@ -76,12 +76,12 @@ test('enrol() does not give the token to whoever merely shows the right authorit
   const p256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const keys = await webcrypto.subtle.generateKey(p256, true, ['sign', 'verify'])
   const leaf = await x509.X509CertificateGenerator.create({
-    ...{
-      serialNumber: '01',
-      subject: 'CN=localhost',
-      issuer: new x509.X509Certificate(ca).subject,
-    },
-    ...{ publicKey: keys.publicKey, signingKey: keys.privateKey, signingAlgorithm: p256 },
+    serialNumber: '01',
+    subject: 'CN=localhost',
+    issuer: new x509.X509Certificate(ca).subject,
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    signingAlgorithm: p256,
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }])],
   })
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
@@ -99,8 +99,11 @@ test('enrol() does not give the token to whoever merely shows the right authorit
   const port = typeof address === 'object' ? address?.port : undefined
   const other = await tempFolder(t)
   const rogue = enrol({
-    ...{ deviceUrl: `https://localhost:${port}`, token: 'secret', caFingerprint },
-    ...{ folder: other, signal },
+    deviceUrl: `https://localhost:${port}`,
+    token: 'secret',
+    caFingerprint,
+    folder: other,
+    signal,
   })
   await assert.rejects(rogue, /Cannot (enrol at|trust)/)
   assert.doesNotMatch(received, /secret/)

@@ -39,8 +39,15 @@ async function upload(
     },
   }
   const queue = await BlobUpload.open({
-    ...{ folder, bytesMax: 1000, https, budget: openUploadBudget(0), turn: async () => {} },
-    ...{ log: pino({ level: 'silent' }), random: () => 0, signal: stop.signal, ...options },
+    folder,
+    bytesMax: 1000,
+    https,
+    budget: openUploadBudget(0),
+    turn: async () => {},
+    log: pino({ level: 'silent' }),
+    random: () => 0,
+    signal: stop.signal,
+    ...options,
   })
   const running = queue.run()
   while (queue.figures.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 5))

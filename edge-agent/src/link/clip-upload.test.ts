@@ -37,8 +37,11 @@ async function openUpload(
         return answer(sent.length, Number(path.split('/').at(-1)), bytes)
       },
     },
-    ...{ budget: openUploadBudget(0), turn: async () => {}, random: () => 0 },
-    ...{ log: pino({ level: 'silent' }), signal: stop.signal },
+    budget: openUploadBudget(0),
+    turn: async () => {},
+    random: () => 0,
+    log: pino({ level: 'silent' }),
+    signal: stop.signal,
   })
   const running = upload.run()
   t.after(async () => {

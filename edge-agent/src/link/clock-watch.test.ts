@@ -21,7 +21,9 @@ test('watchClock() raises an alarm for a jump and ends it when the clock is stea
       recorded.push(event)
       if (recorded.length === 2) stop.abort()
     },
-    ...{ intervalMs: 5, steadyMs: 30, signal: stop.signal },
+    intervalMs: 5,
+    steadyMs: 30,
+    signal: stop.signal,
   })
   offsetMs = -3_600_000
   await watching

@@ -37,9 +37,11 @@ export async function watchClock(options: ClockWatchOptions): Promise<void> {
   let jumpedAtMs: number | undefined
   const alarm = (active: boolean, text: string) =>
     record({
-      ...{ kind: 'alarm', code: 'clockJumped' },
+      kind: 'alarm',
+      code: 'clockJumped',
       at: new Date(read().wallMs).toISOString(),
-      ...{ active, text },
+      active,
+      text,
     })
   while (!signal.aborted) {
     await sleep(intervalMs, undefined, { signal, ref: false }).catch(() => {})

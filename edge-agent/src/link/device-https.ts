@@ -52,7 +52,11 @@ export function openDeviceHttps(identity: Identity): DeviceHttps {
   ): Promise<PutResult> => {
     try {
       const answer = await request(new URL(path, deviceUrl), {
-        ...{ method, dispatcher, headers: { 'content-type': type }, body, signal },
+        method,
+        dispatcher,
+        headers: { 'content-type': type },
+        body,
+        signal,
       })
       const afterMs = afterMsOf(answer.headers['retry-after'])
       return resultOf(answer.statusCode, await answer.body.text(), afterMs)
@@ -99,7 +103,8 @@ export function resultOf(status: number, text: string, afterMs?: number): PutRes
   const why = detailOf(text) ?? `HTTP ${status}`
   if (refusals.has(status)) return { kind: 'refused', why }
   return {
-    ...{ kind: 'later', why },
+    kind: 'later',
+    why,
     ...(status === 404 && { isUnknown: true as const }),
     ...(afterMs !== undefined && { afterMs }),
   }

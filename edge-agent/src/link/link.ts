@@ -68,7 +68,12 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   const now = options.now ?? Date.now
   const logs = new LogUpload(options.readLog, https, budget, signal)
   const clips = new ClipUpload({
-    ...{ clips: options.clips, https, budget, log, random, signal },
+    clips: options.clips,
+    https,
+    budget,
+    log,
+    random,
+    signal,
     turn: () => connection.snapshotsTurn(),
   })
   const connection: Connection = new Connection({
@@ -86,13 +91,25 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
   })
   const live = new LiveUpload(https, budget, signal)
   const blobs = await BlobUpload.open({
-    ...{ folder: snapshotFolder, bytesMax: config.snapshotsBytesMax },
-    ...{ https, budget, log, random, signal },
+    folder: snapshotFolder,
+    bytesMax: config.snapshotsBytesMax,
+    https,
+    budget,
+    log,
+    random,
+    signal,
     turn: () => connection.snapshotsTurn(),
   })
   const samples = new SampleUpload({
-    ...{ samples: options.samples.folder, day: options.samples.day },
-    ...{ https, budget, log, random, now, signal, monotonicMs: () => performance.now() },
+    samples: options.samples.folder,
+    day: options.samples.day,
+    https,
+    budget,
+    log,
+    random,
+    now,
+    signal,
+    monotonicMs: () => performance.now(),
     turn: () => connection.snapshotsTurn(),
     signed: (sample) => signRedaction(keeper.current, sample, sample.redaction),
   })
@@ -103,10 +120,15 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     samples.run(),
     watchClock({
       read: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
-      ...{ record, signal },
+      record,
+      signal,
     }),
     keepRenewing({
-      ...{ keeper, log, random, now, signal },
+      keeper,
+      log,
+      random,
+      now,
+      signal,
       renewed: () => connection.makeAnew(),
       ...(options.renewalIntervalMs !== undefined && { lookIntervalMs: options.renewalIntervalMs }),
     }),
@@ -117,7 +139,10 @@ export async function openLink(options: LinkOptions): Promise<AgentLink> {
     wishSamples: (streamId, frames) => samples.wish(streamId, frames),
     showLive: (streamId, bytes) => live.show(streamId, bytes),
     updates: {
-      ...{ trust, hub, mirror: mirrors.source, identity: () => keeper.current },
+      trust,
+      hub,
+      mirror: mirrors.source,
+      identity: () => keeper.current,
       tell: (updates) => connection.tellUpdates(updates),
     },
     async [Symbol.asyncDispose]() {
@@ -223,7 +248,8 @@ class Connection {
   async #connectAndConverse(identity: Identity): Promise<void> {
     const { log, outbox, signal, budget, keeper, show } = this.#options
     using session = await openSession({
-      ...{ identity, signal },
+      identity,
+      signal,
       lastWill: this.#status('offline'),
       onMessage: (name, payload) => this.#hear(name, payload),
     })
@@ -234,7 +260,9 @@ class Connection {
     const anew = new Promise<void>((resolve) => (this.#makeAnew = resolve))
     const tasks = [
       sendEvents({
-        ...{ outbox, budget, signal: session.ended },
+        outbox,
+        budget,
+        signal: session.ended,
         acknowledgements: this.#acknowledgements,
         publishEvents: (payload) => session.publish('events', payload),
       }),

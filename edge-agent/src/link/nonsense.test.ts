@@ -59,7 +59,10 @@ test(
     const log = pino({ level: 'silent' })
     const identity = { site: 'main', deviceId: 'box', mqttUrl, deviceUrl: 'https://127.0.0.1:1' }
     await using _link = await openLink({
-      ...{ outbox, snapshotFolder: folder, log, random: () => 0 },
+      outbox,
+      snapshotFolder: folder,
+      log,
+      random: () => 0,
       identity: { ...identity, key: '', certificate: '', ca: '' },
       clips: { find: () => undefined, keep: async () => false },
       config,

@@ -84,7 +84,10 @@ async function open(
     budget: { take: async () => {} },
     turn,
     signed: ({ redaction }) => ({ ...redaction, signature: 'signed' }),
-    ...{ log, now: Date.now, monotonicMs: () => performance.now(), random: () => 0 },
+    log,
+    now: Date.now,
+    monotonicMs: () => performance.now(),
+    random: () => 0,
     signal: abort.signal,
   })
   upload.wish('cam', 7)
@@ -99,8 +102,15 @@ async function open(
     seed++
     const jpeg = Uint8Array.from({ length: sizeBytes }, (_, i) => (i * seed) & 255)
     const digest = await writeSample(path, jpeg, {
-      ...{ width: 64, height: 48, streamId: 'cam', reason: 'uncertain', why: '', use },
-      ...{ capturedAt: new Date().toISOString(), probability: 1, looks: '0'.repeat(16) },
+      width: 64,
+      height: 48,
+      streamId: 'cam',
+      reason: 'uncertain',
+      why: '',
+      use,
+      capturedAt: new Date().toISOString(),
+      probability: 1,
+      looks: '0'.repeat(16),
       model: { name: 'parts', version: 0, digest: 'ab'.repeat(32) },
       detections: [],
       redaction: { masks: 0, method: 'none', labels: [], regions: [] },

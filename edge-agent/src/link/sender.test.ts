@@ -34,7 +34,11 @@ async function sendTo(
   const connection = new AbortController()
   let sends = 0
   const sending = sendEvents({
-    ...{ outbox, budget, acknowledgements, batchEntries: 3, timeoutMs: 20 },
+    outbox,
+    budget,
+    acknowledgements,
+    batchEntries: 3,
+    timeoutMs: 20,
     publishEvents: async (payload) => {
       const batch: EventBatch = JSON.parse(payload)
       sends++

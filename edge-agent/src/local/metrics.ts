@@ -44,7 +44,10 @@ export function openMetrics({ version, streams, figures, outbox }: MetricsSource
   })
   for (const [name, [help, figureOf]] of Object.entries(streamGauges)) {
     new Gauge({
-      ...{ name, help: `${help}, in the last health interval`, labelNames: ['stream'], registers },
+      name,
+      help: `${help}, in the last health interval`,
+      labelNames: ['stream'],
+      registers,
       collect() {
         this.reset()
         for (const of of figures()) this.labels({ stream: of.streamId }).set(figureOf(of))

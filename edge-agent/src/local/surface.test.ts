@@ -18,7 +18,12 @@ import type { ServedModels } from './oip-routes.ts'
 import { type LocalSurface, type LocalSurfaceOptions, openLocalSurface } from './surface.ts'
 
 const stream = (streamId: string, more: Partial<ReportedStream> = {}): ReportedStream => ({
-  ...{ streamId, name: streamId, source: 'x', state: 'live', reason: '', since: '' },
+  streamId,
+  name: streamId,
+  source: 'x',
+  state: 'live',
+  reason: '',
+  since: '',
   ...more,
 })
 
@@ -356,8 +361,13 @@ test('a model that hangs, fails or is busy is an answer with that status', async
 })
 
 const header = {
-  ...{ deviceId: 'box', streamId: 'gate', frame: 1, at: '2026-01-01T00:00:00.000Z' },
-  ...{ width: 2, height: 2, detections: [] },
+  deviceId: 'box',
+  streamId: 'gate',
+  frame: 1,
+  at: '2026-01-01T00:00:00.000Z',
+  width: 2,
+  height: 2,
+  detections: [],
 }
 
 test('a snapshot is the next picture of a stream, asked for only while somebody waits', async (t) => {

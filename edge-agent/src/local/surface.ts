@@ -152,7 +152,8 @@ function buildApp(
   )
   mountCameras(app, { streams, live, limits: { ...cameraLimits, ...limits }, signal })
   mountOip(app, {
-    ...{ models, version },
+    models,
+    version,
     limits: { ...oipServerLimits, ...limits },
     count: (status) => metrics.inferences.inc({ status: String(status) }),
   })

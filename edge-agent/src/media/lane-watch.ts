@@ -147,8 +147,14 @@ class WatchedLane implements Lane {
     this.#watch.add(this.#lane, this.#streamId, this.#options, detected)
     if (ask && copy) {
       ask.give({
-        ...{ model: model.name, digest: model.digest, streamId: this.#streamId, ...this.#size },
-        ...{ view, canvas: copy, options: this.#options, reading: detected.reading },
+        model: model.name,
+        digest: model.digest,
+        streamId: this.#streamId,
+        ...this.#size,
+        view,
+        canvas: copy,
+        options: this.#options,
+        reading: detected.reading,
       })
     }
     return detected

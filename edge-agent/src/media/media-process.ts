@@ -280,7 +280,11 @@ class Media {
   #report(opened: OpenedModel, { version }: ModelSource): void {
     const { name, digest, layout, labels, runtime, signature } = opened
     const model = {
-      ...{ name, digest, layout, labels: [...labels], runtime },
+      name,
+      digest,
+      layout,
+      labels: [...labels],
+      runtime,
       ...(version !== undefined && { version }),
     }
     this.#channel.send({ kind: 'model', model, signature })

@@ -9,7 +9,10 @@ import { openOutbox } from './outbox.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
 const said = (reason: string): NewEvent => ({
-  ...{ kind: 'stream', at, streamId: 'cam', state: 'live' },
+  kind: 'stream',
+  at,
+  streamId: 'cam',
+  state: 'live',
   reason,
 })
 
@@ -68,8 +71,14 @@ test('append(): an event larger than an entry may be becomes a counted loss', as
     batch.entries.map((entry) => ({ ...entry, at })),
     [
       {
-        ...{ sequence: 1, through: 1, kind: 'loss', at, reason: 'outboxFull' },
-        ...{ aggregates: 0, events: 1, alarms: 0 },
+        sequence: 1,
+        through: 1,
+        kind: 'loss',
+        at,
+        reason: 'outboxFull',
+        aggregates: 0,
+        events: 1,
+        alarms: 0,
       },
       { sequence: 2, ...said('small') },
     ],

@@ -49,8 +49,10 @@ export function wholeBlocks(
   const up = (share: number, size: number) =>
     Math.min(size, Math.ceil((share * size) / blockPx) * blockPx)
   return {
-    ...{ left: down(x, width), top: down(y, height) },
-    ...{ right: up(x + w, width), bottom: up(y + h, height) },
+    left: down(x, width),
+    top: down(y, height),
+    right: up(x + w, width),
+    bottom: up(y + h, height),
   }
 }
 

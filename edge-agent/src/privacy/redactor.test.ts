@@ -40,7 +40,9 @@ async function openFor(
   const warnings: string[] = []
   const settings = { scoreMin: 0.05, margin: 0.15, method: 'fill', model: undefined, ...given }
   const redactor = await Redactor.open(settings as RedactionSettings, {
-    ...{ model: models[0]!.name, masks: 0, monotonicMs: () => performance.now() },
+    model: models[0]!.name,
+    masks: 0,
+    monotonicMs: () => performance.now(),
     openLane: async (name, options) => {
       const source = models.find((model) => model.name === name)
       if (!source) throw new ModelError(`Cannot use model "${name}"`)
@@ -52,12 +54,21 @@ async function openFor(
   opened = redactor
   const open = async (source: string, masks: readonly MaskPolygon[] = []) =>
     await openCamera({
-      ...{ source, masks, pace: 'unpaced', loop: false, jpegWidthMax: 1280 },
+      source,
+      masks,
+      pace: 'unpaced',
+      loop: false,
+      jpegWidthMax: 1280,
       inputFor: (width, height) => ({
-        ...{ width: 64, height: 36, channels: 'rgb', pad: 0 },
+        width: 64,
+        height: 36,
+        channels: 'rgb',
+        pad: 0,
         content: { left: 0, top: 0, width: Math.min(64, width), height: Math.min(36, height) },
       }),
-      ...{ openTimeoutMs: 20_000, stallTimeoutMs: 5000, signal: t.signal },
+      openTimeoutMs: 20_000,
+      stallTimeoutMs: 5000,
+      signal: t.signal,
     })
   return { inference, redactor, warnings, open }
 }
@@ -96,7 +107,10 @@ test('nothing that wears the mark is on any picture, whatever its size, and the 
   }
   assert.equal(pictures, parts.length)
   assert.deepEqual(redactionOf(new Uint8Array(3), 7), {
-    ...{ masks: 7, method: 'none', labels: [], regions: [] },
+    masks: 7,
+    method: 'none',
+    labels: [],
+    regions: [],
   })
 })
 

@@ -210,7 +210,9 @@ export class Redactor implements Disposable {
     const sized = to.width < width ? picture.resize(to.width, to.height, { fit: 'fill' }) : picture
     const jpeg = new Uint8Array(await sized.jpeg({ quality }).toBuffer())
     records.set(jpeg, {
-      ...{ masks: this.#masks, method, labels: [...labels] },
+      masks: this.#masks,
+      method,
+      labels: [...labels],
       ...(modelDigest !== '' && { modelDigest }),
       regions: regions.map(({ label, box }) => ({ label, box: [...box] })),
     })

@@ -66,7 +66,9 @@ export async function measureRuntimes(options: MeasureOptions): Promise<void> {
     const share = placement && placement.onProvider / Math.max(1, placement.operators)
     const medianMs = medianOf(times.get(session) ?? [])
     tell({
-      ...{ kind: 'measured', runtime, medianMs },
+      kind: 'measured',
+      runtime,
+      medianMs,
       ...(share !== undefined && { placedShare: share }),
     })
   }

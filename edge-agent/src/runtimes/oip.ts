@@ -28,7 +28,11 @@ export function oipRuntime(
       // Schemas and their compiler cost 20 MB: only for whom they are used.
       const { openOipSession, oipLimits } = await import('./oip-session.ts')
       return await openOipSession({
-        ...{ runtime, address, file, model, options },
+        runtime,
+        address,
+        file,
+        model,
+        options,
         limits: { ...oipLimits, ...limits },
       })
     },

@@ -63,7 +63,8 @@ test('ortRuntimeOn() refuses a provider that gave everything to the CPU without 
     InferenceSession.create(bytes, { ...options, executionProviders: ['cpu'] })
   const runtime = ortRuntimeOn('webgpu', async () => ({
     InferenceSession: { create } as typeof InferenceSession,
-    ...{ Tensor, env },
+    Tensor,
+    env,
   }))
   await using session = await runtime.open(file, { threads: 1 })
   const x = { type: 'float32', shape: [1, 3], data: Float32Array.of(-1, 0, 1) } as const

@@ -22,8 +22,12 @@ class Stream {
     this.random = seededRandom(seed)
     this.options = {
       budget: { framesPerDay: 100, bytesPerDay: 1e9, randomShare: 0.1 },
-      ...{ reasons: sampleReasons, rareLabels: undefined, intervalMinMs: 2_000 },
-      ...{ now: () => this.wallMs, monotonicMs: () => this.ms, random: this.random },
+      reasons: sampleReasons,
+      rareLabels: undefined,
+      intervalMinMs: 2_000,
+      now: () => this.wallMs,
+      monotonicMs: () => this.ms,
+      random: this.random,
       ...options,
     }
     this.chooser = new Chooser(this.options)
@@ -46,7 +50,11 @@ class Stream {
     const detections: Detection[] = score === undefined ? [] : [{ label: 'cup', score, box }]
     const choice = this.chooser.consider(
       {
-        ...{ at: this.ms, detections, trackIds: [undefined], tracks: [], moving: undefined },
+        at: this.ms,
+        detections,
+        trackIds: [undefined],
+        tracks: [],
+        moving: undefined,
         scoreMinOf: () => 0.4,
       },
       () => looks,
@@ -190,12 +198,12 @@ test('near-duplicates are kept once, also after a restart', () => {
     stream.pass(5_000)
     const choice = stream.chooser.consider(
       {
-        ...{
-          at: stream.ms,
-          detections: [{ label: 'cup', score: 0.4, box }],
-          trackIds: [undefined],
-        },
-        ...{ tracks: [], moving: undefined, scoreMinOf: () => 0.4 },
+        at: stream.ms,
+        detections: [{ label: 'cup', score: 0.4, box }],
+        trackIds: [undefined],
+        tracks: [],
+        moving: undefined,
+        scoreMinOf: () => 0.4,
       },
       () => looks,
     )

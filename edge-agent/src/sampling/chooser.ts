@@ -200,7 +200,10 @@ export class Chooser {
       const intervalMs = Math.round(standsForMs)
       const why = `drawn at random; it stands for ${intervalMs} ms`
       return this.#choice(facts, look(), {
-        ...{ reason: 'random', why, probability: drawn.probability, use: useOf.random },
+        reason: 'random',
+        why,
+        probability: drawn.probability,
+        use: useOf.random,
         purse: 'none',
       })
     }
@@ -260,7 +263,10 @@ export class Chooser {
     const doubts = uncertain(facts, seen)
     const said = this.#asks.find(({ reason }) => reason === 'disagreement')
     const disagreement: Finding | undefined = said && {
-      ...{ reason: 'disagreement', why: said.why, use: useOf.disagreement, tracks: [] },
+      reason: 'disagreement',
+      why: said.why,
+      use: useOf.disagreement,
+      tracks: [],
     }
     this.#tracks = tracks.memory
     this.#motion = motion.memory
@@ -289,7 +295,11 @@ export class Chooser {
     const rest = { ...ask, frames: ask.frames - 1 }
     this.#asks = rest.frames > 0 ? [rest, ...others] : others
     return this.#choice(facts, look(), {
-      ...{ reason: 'asked', why: ask.why, use: useOf.asked, probability: 1, purse: 'none' },
+      reason: 'asked',
+      why: ask.why,
+      use: useOf.asked,
+      probability: 1,
+      purse: 'none',
     })
   }
 
@@ -319,7 +329,11 @@ export class Chooser {
     const rate = this.#rateOf(most.reason)
     if (purse === undefined) return undefined
     return this.#choice(facts, look(), {
-      ...{ reason: most.reason, why: most.why, use, purse, things },
+      reason: most.reason,
+      why: most.why,
+      use,
+      purse,
+      things,
       probability: Math.min(1, Math.max(probabilityMin, (rate.kept + 1) / (rate.found + 1))),
     })
   }

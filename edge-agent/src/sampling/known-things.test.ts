@@ -4,7 +4,8 @@ import type { Detection } from '@edgeloop/protocol'
 import { followKnown, withKnown } from './known-things.ts'
 
 const at = (left: number, label = 'cup', score = 0.3): Detection => ({
-  ...{ label, score },
+  label,
+  score,
   box: [left, 0.4, 0.1, 0.1],
 })
 

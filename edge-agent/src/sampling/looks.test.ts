@@ -8,7 +8,10 @@ import { type Cover, distanceTo, novel, withCentre } from './novel.ts'
 
 const [width, height] = [160, 90]
 const view: InputView = {
-  ...{ width: 32, height: 32, channels: 'rgb', pad: 114 },
+  width: 32,
+  height: 32,
+  channels: 'rgb',
+  pad: 114,
   content: { left: 0, top: 4, width: 32, height: 18 },
 }
 

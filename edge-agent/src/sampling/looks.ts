@@ -51,7 +51,9 @@ export function looksOf(grey: Uint8Array, canvas?: { bytes: Uint8Array; view: In
 
 /** Columns that lie in one cell of both grids, with where those cells are in their rows. */
 const runs = Array.from({ length: gateWidth }, (_, x) => ({
-  ...{ light: Math.floor((x * lightColumns) / gateWidth), from: x, to: x + 1 },
+  light: Math.floor((x * lightColumns) / gateWidth),
+  from: x,
+  to: x + 1,
   hash: Math.floor((x * hashColumns) / gateWidth),
 })).reduce<{ light: number; hash: number; from: number; to: number }[]>((all, column) => {
   const last = all.at(-1)

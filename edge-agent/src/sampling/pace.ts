@@ -58,9 +58,14 @@ export const bucketShare = (spent: Spent, budget: Budget): number =>
 /** @param random 0..1 */
 export function firstSpent(budget: Budget, at: number, random: number): Spent {
   return {
-    ...{ day: Math.floor(at / dayMs), dayMs: 0, frames: 0, bytes: 0 },
-    ...{ bucket: bucketMax(budget), reserve: reserveMax(budget) * reserveAtFirst },
-    ...{ randomMs: 0, randomDueMs: random * randomIntervalMs(budget) },
+    day: Math.floor(at / dayMs),
+    dayMs: 0,
+    frames: 0,
+    bytes: 0,
+    bucket: bucketMax(budget),
+    reserve: reserveMax(budget) * reserveAtFirst,
+    randomMs: 0,
+    randomDueMs: random * randomIntervalMs(budget),
   }
 }
 

@@ -20,7 +20,12 @@ async function tempFolder(t: TestContext): Promise<string> {
 }
 
 const about = (use: number, second = 0): Omit<KeptSample, 'digest' | 'sizeBytes'> => ({
-  ...{ width: 64, height: 48, streamId: 'cam', reason: 'uncertain', why: 'score 0.41', use },
+  width: 64,
+  height: 48,
+  streamId: 'cam',
+  reason: 'uncertain',
+  why: 'score 0.41',
+  use,
   capturedAt: new Date(Date.UTC(2026, 10, 21, 12, 0, second)).toISOString(),
   probability: 0.5,
   model: { name: 'parts', version: 0, digest: 'ab'.repeat(32) },
@@ -120,8 +125,14 @@ test('change() tells of what came since a revision, also before it was asked', a
 test('what a chooser remembers is read back, and a damaged one is no reason to stop', async (t) => {
   const folder = await tempFolder(t)
   const spent = {
-    ...{ day: 1, dayMs: 0, frames: 3, bytes: 9, bucket: 1, reserve: 2 },
-    ...{ randomMs: 0, randomDueMs: 5 },
+    day: 1,
+    dayMs: 0,
+    frames: 3,
+    bytes: 9,
+    bucket: 1,
+    reserve: 2,
+    randomMs: 0,
+    randomDueMs: 5,
   }
   const state = { spent, sent: [], cover: [[1, 0]], labels: { cup: 3 }, bytes: 1_000 }
   await writeState(folder, 'cam', state)
@@ -136,7 +147,11 @@ test('what a device may send in a day outlives restarts and ends with the day', 
   let wallMs = Date.UTC(2026, 10, 21, 12)
   const open = () =>
     DeviceDay.open({
-      ...{ folder, framesPerDay: 2, bytesPerDay: 1_000, now: () => wallMs, monotonicMs: () => 0 },
+      folder,
+      framesPerDay: 2,
+      bytesPerDay: 1_000,
+      now: () => wallMs,
+      monotonicMs: () => 0,
     })
   const first = await open()
   assert.ok(first.hasRoom(1_000) && !first.hasRoom(1_001))

@@ -10,15 +10,26 @@ import { type MotionMemory, noMotion, unseenMotion } from './unseen-motion.ts'
 
 const inside: Box = [0.4, 0.4, 0.1, 0.1]
 const found = (label: string, score: number, box: Box = inside): Detection => ({
-  ...{ label, score },
+  label,
+  score,
   box: [...box],
 })
 const track = (trackId: number, facts: Partial<Track> = {}): Track => ({
-  ...{ trackId, label: 'cup', score: 0.8, box: inside, startedAt: 0, seenAt: 0, frames: 9 },
+  trackId,
+  label: 'cup',
+  score: 0.8,
+  box: inside,
+  startedAt: 0,
+  seenAt: 0,
+  frames: 9,
   ...facts,
 })
 const frame = (facts: Partial<FrameFacts>): FrameFacts => ({
-  ...{ at: 0, detections: [], trackIds: [], tracks: [], moving: undefined },
+  at: 0,
+  detections: [],
+  trackIds: [],
+  tracks: [],
+  moving: undefined,
   scoreMinOf: () => 0.4,
   ...facts,
 })

@@ -62,7 +62,8 @@ export class StreamSampler {
     const { reasons, rareLabels, intervalMinMs, framesPerDay, bytesPerDay, randomShare } = settings
     const { now, monotonicMs, random } = deps
     const budget = {
-      ...{ framesPerDay, bytesPerDay },
+      framesPerDay,
+      bytesPerDay,
       randomShare: reasons.includes('random') ? randomShare : 0,
     }
     const options = { budget, reasons, rareLabels, intervalMinMs, now, monotonicMs, random }
@@ -141,12 +142,17 @@ function recordOf(
   at: number,
 ) {
   return {
-    ...{ streamId, capturedAt: new Date(at).toISOString(), reason, why, probability },
+    streamId,
+    capturedAt: new Date(at).toISOString(),
+    reason,
+    why,
+    probability,
     use: Math.min(1, use),
     looks: looks.hash,
     embedding: [...looks.embedding],
     detections: detections.map(({ label, score, box }) => ({
-      ...{ label, score },
+      label,
+      score,
       box: box.map((share) => Math.min(1, Math.max(0, Math.round(share * places) / places))),
     })),
   }

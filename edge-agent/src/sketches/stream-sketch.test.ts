@@ -44,11 +44,15 @@ function sketchOf(pictures: readonly Uint8Array[], answers: readonly Detection[]
 }
 
 const asEvent = ({ at, ...rest }: SketchSummary) => ({
-  ...{ sequence: 999_999_999, kind: 'sketch', at: new Date(at).toISOString() },
-  ...{ streamId: 'yard-and-the-gate-of-the-north-side', ...rest },
+  sequence: 999_999_999,
+  kind: 'sketch',
+  at: new Date(at).toISOString(),
+  streamId: 'yard-and-the-gate-of-the-north-side',
+  ...rest,
 })
 const detection = (label: string, score: number): Detection => ({
-  ...{ label, score },
+  label,
+  score,
   box: [0.4, 0.4, 0.2, 0.2],
 })
 

@@ -204,8 +204,15 @@ function summaryOf(sums: Sums, at: number, intervalMs: number): SketchSummary {
   const { saturation, red, blue, sharpness } = sums
   const embedded = sums.embedding[0]!.count
   const rest = {
-    ...{ at, intervalMs, pictures, analysed, ...(modelDigest && { modelDigest }) },
-    ...{ scores, objects, sizes, places },
+    at,
+    intervalMs,
+    pictures,
+    analysed,
+    ...(modelDigest && { modelDigest }),
+    scores,
+    objects,
+    sizes,
+    places,
     ...(pictures > 0 && lightOf(sums)),
     ...(saturation.count > 0 && {
       colour: {

@@ -12,7 +12,12 @@ const size = 0.1
 
 /** A track that stands at this point. */
 const standing = ([x, y]: Point, seenAt = 0, label = 'person', trackId = 1): Track => ({
-  ...{ trackId, label, score: 0.8, startedAt: 0, seenAt, frames: 3 },
+  trackId,
+  label,
+  score: 0.8,
+  startedAt: 0,
+  seenAt,
+  frames: 3,
   box: [x - size / 2, y - size, size, size],
 })
 const seen = (track: Track): TrackChange => ({ kind: 'seen', track })

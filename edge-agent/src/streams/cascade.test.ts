@@ -121,7 +121,10 @@ test('closing ends what waits, and nothing is asked afterwards', async (t) => {
 
 test('regionOf() is a little wider than the box, within the picture and never empty', () => {
   assert.deepEqual(regionOf([0.25, 0.25, 0.5, 0.5], 100, 100), {
-    ...{ left: 21, top: 21, width: 58, height: 58 },
+    left: 21,
+    top: 21,
+    width: 58,
+    height: 58,
   })
   assert.deepEqual(regionOf([0, 0, 1, 1], 64, 32), { left: 0, top: 0, width: 64, height: 32 })
   assert.deepEqual(regionOf([1, 1, 0, 0], 64, 32), { left: 63, top: 31, width: 1, height: 1 })

@@ -110,7 +110,8 @@ export class Cascade implements Disposable {
     if (!answer || !known) return
     const { classes, embedding } = answer.reading
     known.set(lane.model.name, {
-      ...{ model: lane.model.name, at: new Date(at).toISOString() },
+      model: lane.model.name,
+      at: new Date(at).toISOString(),
       ...(classes && { classes: classes.slice(0, classesMax).map((found) => ({ ...found })) }),
       ...(embedding && { embedding: [...embedding] }),
     })

@@ -7,7 +7,12 @@ import { IntervalCounts } from './interval-counts.ts'
 import type { Track } from './tracker.ts'
 
 const track = (trackId: number, label = 'car'): Track => ({
-  ...{ trackId, label, score: 0.8, startedAt: 0, seenAt: 0, frames: 3 },
+  trackId,
+  label,
+  score: 0.8,
+  startedAt: 0,
+  seenAt: 0,
+  frames: 3,
   box: [0, 0, 0.1, 0.1],
 })
 const nothing = { changes: [], acts: [], tracks: [], inside: [] }
@@ -17,7 +22,11 @@ test('take() sums up an interval when the next one begins', () => {
   const counts = new IntervalCounts(60_000)
   const [a, b, person] = [track(1), track(2), track(3, 'person')]
   const entered = (t: Track): AreaAct => ({
-    ...{ kind: 'zone', zone: 'bay', act: 'entered', track: t, dwellMs: undefined },
+    kind: 'zone',
+    zone: 'bay',
+    act: 'entered',
+    track: t,
+    dwellMs: undefined,
   })
   const crossed: AreaAct = { kind: 'line', line: 'gate', direction: 'toLeft', track: b }
   const inside = [{ zone: 'bay', trackIds: [1, 2] }]
@@ -28,7 +37,9 @@ test('take() sums up an interval when the next one begins', () => {
   )
   assert.equal(
     counts.take(begun + 59_999, {
-      ...{ changes: [], tracks: [a, b, person], inside },
+      changes: [],
+      tracks: [a, b, person],
+      inside,
       acts: [
         entered(a),
         entered(b),
@@ -78,7 +89,10 @@ test('a summary fits into an event, however many labels there are', () => {
   const inside = [{ zone, trackIds: tracks.map(({ trackId }) => trackId) }]
   const acts = tracks.map(
     (each): AreaAct => ({
-      ...{ kind: 'line', line: zone, direction: 'toLeft', track: each },
+      kind: 'line',
+      line: zone,
+      direction: 'toLeft',
+      track: each,
     }),
   )
   counts.take(begun, { changes: [], acts, tracks, inside })

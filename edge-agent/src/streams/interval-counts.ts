@@ -112,7 +112,11 @@ const endOf = (at: number, intervalMs: number): number =>
 const object = (label: string): Row<'objects'> => ({ label, appeared: 0, most: 0 })
 
 const visits = (zone: string, label: string): Row<'zones'> => ({
-  ...{ zone, label, entered: 0, left: 0, most: 0 },
+  zone,
+  label,
+  entered: 0,
+  left: 0,
+  most: 0,
 })
 
 /** The row of this key, `fresh` where there is none. Beyond the bound it is counted nowhere. */

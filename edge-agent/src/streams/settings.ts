@@ -72,18 +72,22 @@ export function settingsOf(config: StreamConfig): StreamSettings {
     thresholds: new Map(Object.entries(config.thresholds ?? {})),
     labels: config.labels,
     zones: (config.zones ?? []).map(({ name, polygon, labels, dwellSeconds }) => ({
-      ...{ name, labels },
+      name,
+      labels,
       polygon: polygon.map(pointOf),
       dwellMs: dwellSeconds === undefined ? undefined : dwellSeconds * 1000,
     })),
     lines: (config.lines ?? []).map(({ name, points, labels, direction = 'both' }) => ({
-      ...{ name, labels, direction },
+      name,
+      labels,
+      direction,
       points: points.map(pointOf),
     })),
     countsIntervalMs: config.countsIntervalMs ?? defaultOf(StreamConfig, 'countsIntervalMs'),
     sketchIntervalMs: config.sketchIntervalMs ?? defaultOf(StreamConfig, 'sketchIntervalMs'),
     furtherModels: (config.furtherModels ?? []).map(({ model, labels, scoreMin }) => ({
-      ...{ model, labels },
+      model,
+      labels,
       scoreMin: scoreMin ?? defaultOf(FurtherModel, 'scoreMin'),
     })),
     masks: (config.masks ?? []).map(({ polygon }) => polygon.map(pointOf)),
@@ -106,7 +110,8 @@ export function settingsOf(config: StreamConfig): StreamSettings {
 
 function redactOf({ labels, model, ...given }: RedactionConfig): RedactionSettings {
   return {
-    ...{ labels, model },
+    labels,
+    model,
     scoreMin: given.scoreMin ?? defaultOf(RedactionConfig, 'scoreMin'),
     margin: given.margin ?? defaultOf(RedactionConfig, 'margin'),
     method: given.method ?? defaultOf(RedactionConfig, 'method'),

@@ -100,7 +100,10 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
       motionGate: { enabled: false },
     })
     const stream = runStream(settings, {
-      ...{ openCamera, figures, firstTrackId: 1, backoff: backoffDefaults },
+      openCamera,
+      figures,
+      firstTrackId: 1,
+      backoff: backoffDefaults,
       locate: async (place) => place,
       openLane: (_, wanted) => inference.openLane(model, wanted),
       record: async (event) => {
@@ -112,7 +115,9 @@ test('four streams on a slow model share it fairly, say so, and the last one rec
       log: (_, text) => assert.fail(text),
       report: (report) => reported.set(report.streamId, report),
       live: new LiveTap('box', Date.now, async () => {}),
-      ...{ now: Date.now, monotonicMs: () => performance.now(), random: Math.random },
+      now: Date.now,
+      monotonicMs: () => performance.now(),
+      random: Math.random,
       signal: abort.signal,
     })
     running.set(streamId, { stream, figures, stop: () => abort.abort() })

@@ -81,7 +81,9 @@ class Box {
           { name: 'page', file: html, layout: 'yolox', labels },
           demoModel,
           {
-            ...{ name: 'colour', file: join(folder, 'colour.onnx'), layout: 'classifier' },
+            name: 'colour',
+            file: join(folder, 'colour.onnx'),
+            layout: 'classifier',
             labels: join(folder, 'colours.txt'),
           },
           { name: 'look', file: join(folder, 'colour.onnx'), layout: 'embedding' },
@@ -456,7 +458,10 @@ test('parts on the conveyor cross a line, stay in a zone and are counted', able,
     [0.5, 1],
   ]
   box.add({
-    ...{ streamId: 'belt', source: 'demo:7', model: 'conveyor', analysisFps: 10 },
+    streamId: 'belt',
+    source: 'demo:7',
+    model: 'conveyor',
+    analysisFps: 10,
     zones: [{ name: 'right', polygon: right, dwellSeconds: 0.5 }],
     // Upwards: its right side is where the belt carries everything.
     lines: [
@@ -573,7 +578,10 @@ test(
       [0, 1],
     ]
     box.add({
-      ...{ streamId: 'asked', source: url, model: 'square', analysisFps: 5 },
+      streamId: 'asked',
+      source: url,
+      model: 'square',
+      analysisFps: 5,
       zones: [{ name: 'all', polygon: whole, dwellSeconds: 1.5 }],
       furtherModels: [{ model: 'colour', labels: ['square'], scoreMin: 0 }, { model: 'look' }],
     })

@@ -237,7 +237,12 @@ class Stream {
     const { samples, log, now, monotonicMs, random } = this.#deps
     const { folder, announce } = samples
     return await StreamSampler.open(sampling, {
-      ...{ streamId, folder, announce, now, monotonicMs, random },
+      streamId,
+      folder,
+      announce,
+      now,
+      monotonicMs,
+      random,
       warn: (text) => log('warn', text),
     })
   }
@@ -298,7 +303,10 @@ class Stream {
     return (
       redact &&
       (await Redactor.open(redact, {
-        ...{ model, masks: masks.length, monotonicMs, warn },
+        model,
+        masks: masks.length,
+        monotonicMs,
+        warn,
         openLane: (name, options) => openLane(name, options, 'redaction'),
       }))
     )
@@ -393,8 +401,16 @@ class Stream {
     const { name, source, streamId, shedding } = this.#reported
     const noClips = noClipsOf(info)
     this.#reported = {
-      ...{ streamId, name, source, state: 'live', reason: '', since },
-      ...{ model: model.name, decoder: info.decoder, width, height },
+      streamId,
+      name,
+      source,
+      state: 'live',
+      reason: '',
+      since,
+      model: model.name,
+      decoder: info.decoder,
+      width,
+      height,
       ...(shedding && { shedding }),
       ...(info.hardwareDecode && { hardwareDecode: info.hardwareDecode.slice(0, 300) }),
       ...(this.#settings.clips && noClips && { noClips }),
@@ -640,7 +656,10 @@ class Watch {
     const { masks, thresholds, scoreMin } = this.#settings
     const { name } = this.#lane.model
     const facts: FrameFacts = {
-      ...{ at, detections, trackIds, tracks: this.#tracker.tracks },
+      at,
+      detections,
+      trackIds,
+      tracks: this.#tracker.tracks,
       scoreMinOf: (label) => thresholds.get(label) ?? scoreMin,
       moving: this.#gate.moving,
     }
@@ -741,7 +760,9 @@ class Watch {
 
   #believed(): Detection[] {
     return this.#tracker.tracks.map(({ label, score, box, trackId }) => ({
-      ...{ label, score, trackId },
+      label,
+      score,
+      trackId,
       box: [...box],
     }))
   }

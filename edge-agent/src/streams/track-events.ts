@@ -187,7 +187,12 @@ export function areaEvent(
 ): NewEvent {
   const { trackId, label, score, box } = act.track
   const seen = {
-    ...{ at: new Date(at).toISOString(), streamId, trackId, label, score, box: [...box] },
+    at: new Date(at).toISOString(),
+    streamId,
+    trackId,
+    label,
+    score,
+    box: [...box],
     ...(snapshot !== undefined && deservesPicture(act) && { snapshot }),
   }
   if (act.kind === 'line') {

@@ -6,7 +6,11 @@ import { isOlder, manifestRefusal, pathRefusal } from './acceptance.ts'
 const now = Date.parse('2026-06-01T00:00:00.000Z')
 const box = { targets: ['linux-x64-vnni', 'linux-x64'], agentVersion: '0.4.1' }
 const manifest = {
-  ...{ fleet: 'here', targets: ['linux-x64'], name: 'parts', version: 3, agentMin: '0.4.0' },
+  fleet: 'here',
+  targets: ['linux-x64'],
+  name: 'parts',
+  version: 3,
+  agentMin: '0.4.0',
   expiresAt: '2026-07-01T00:00:00.000Z',
 } as unknown as Manifest
 const offer = { name: 'parts', version: 3 }

@@ -88,7 +88,11 @@ export class AgentUpdates {
     }
     const { log, now, box, config } = options
     const parts: UpdateParts = {
-      ...{ disk, box, log, now, random: Math.random },
+      disk,
+      box,
+      log,
+      now,
+      random: Math.random,
       get host(): ModelHost {
         const host = updates ? updates.#host : undefined
         if (!host) throw new Error('Cannot use a model: nothing runs yet')
@@ -160,7 +164,8 @@ export class AgentUpdates {
     this.#link = link
     if (config.mirror) {
       this.#mirror = await openMirror({
-        ...{ config: config.mirror, identity: () => link.identity() },
+        config: config.mirror,
+        identity: () => link.identity(),
         file: (digest) => this.#updater.shared.get(digest),
         disk: this.#disk,
       }).catch((error: Error) => {
@@ -245,7 +250,9 @@ export class AgentUpdates {
     const digests = [...this.#updater.shared.keys()].slice(-64)
     const told = {
       running: (this.#host?.running() ?? []).slice(0, 64).map(({ name, digest }) => ({
-        ...{ name, digest, version: this.#updater.versionOf(name, digest) },
+        name,
+        digest,
+        version: this.#updater.versionOf(name, digest),
       })),
       updates: this.#updater.told,
       ...(this.#mirror && { mirror: { url: this.#mirror.url, digests } }),

@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import { agreementOf } from './agreement.ts'
 
 const at = (label: string, score: number, x: number, y = 0.1) => ({
-  ...{ label, score, box: [x, y, 0.2, 0.2] },
+  label,
+  score,
+  box: [x, y, 0.2, 0.2],
 })
 const saw = (...detections: ReturnType<typeof at>[]) => ({ detections })
 

@@ -8,8 +8,14 @@ import { Latencies } from './latencies.ts'
 
 const hourMs = 3_600_000
 const block = (digest: string, streamId: string, detections: number) => ({
-  ...{ model: 'm', digest, streamId, frames: 10, detections: detections * 10 },
-  ...{ scores: detections * 8, inferenceMs: [10, 11, 20], gapMs: 0 },
+  model: 'm',
+  digest,
+  streamId,
+  frames: 10,
+  detections: detections * 10,
+  scores: detections * 8,
+  inferenceMs: [10, 11, 20],
+  gapMs: 0,
 })
 
 test('a baseline remembers a day by the hour, over a restart', async (t) => {

@@ -185,7 +185,11 @@ export class Baseline {
   #seriesOf({ model, digest, streamId }: SeenBlock): Series {
     const key = keyOf({ digest, streamId })
     const series = this.#series.get(key) ?? {
-      ...{ model, digest, streamId, hours: [], last: undefined },
+      model,
+      digest,
+      streamId,
+      hours: [],
+      last: undefined,
     }
     // The newest stands last.
     this.#series.delete(key)

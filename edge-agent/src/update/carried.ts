@@ -225,7 +225,7 @@ export async function openCarried(given: {
     const { path, bytes } = one
     const manifest = { path, digest: digestOf(bytes), lengthBytes: bytes.length }
     const how = { attempt: 1, jitterMs: 0, mirrors: [], care }
-    return [{ ...{ rolloutId, name, version, act: 'update' }, ...how, manifest }]
+    return [{ rolloutId, name, version, act: 'update', ...how, manifest }]
   })
   const supply: Supply = {
     refreshTrust,

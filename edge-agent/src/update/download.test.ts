@@ -64,7 +64,11 @@ async function prepared(t: TestContext, of: Partial<DownloadOptions> = {}) {
   const bad: string[] = []
   let progress: Progress | undefined
   const options: DownloadOptions = {
-    ...{ encoding, disk, path: 'in/file', hub: source('hub', wholeFrom), mirrors: [] },
+    encoding,
+    disk,
+    path: 'in/file',
+    hub: source('hub', wholeFrom),
+    mirrors: [],
     bytesPerSecondMax: undefined,
     told: (newest) => {
       progress = newest

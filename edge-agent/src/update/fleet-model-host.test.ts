@@ -24,23 +24,39 @@ async function hostOf(t: TestContext, folder: string, delivered: readonly Candid
   const own = { name: 'colour', file, labels, layout: 'classifier', runtime: 'ort:cpu' }
   const clocks = { now: Date.now, monotonicMs: () => performance.now() }
   const host = await FleetModelHost.open({
-    ...{ configured: [own], delivered, dataDir: folder, cacheFolder: folder, log, signal },
+    configured: [own],
+    delivered,
+    dataDir: folder,
+    cacheFolder: folder,
+    log,
+    signal,
     ...clocks,
   })
   const fleet = new MediaFleet({
     module: new URL('../media/media-process.ts', import.meta.url),
     start: {
-      ...{ deviceId: 'box', snapshotFolder: folder, cacheFolder: folder, clipFolder: folder },
+      deviceId: 'box',
+      snapshotFolder: folder,
+      cacheFolder: folder,
+      clipFolder: folder,
       sampleFolder: folder,
-      ...{ models: host.sources, heartbeatIntervalMs: 500, figuresIntervalMs: 1000 },
+      models: host.sources,
+      heartbeatIntervalMs: 500,
+      figuresIntervalMs: 1000,
     },
-    ...{ only: 'colour', processesMax: 1, streamsPerProcess: 1, heartbeatTimeoutMs: 20_000 },
+    only: 'colour',
+    processesMax: 1,
+    streamsPerProcess: 1,
+    heartbeatTimeoutMs: 20_000,
     record: async () => 1,
     onSnapshot: () => {},
     onClip: () => {},
     onLive: () => {},
     onChange: () => {},
-    ...{ ...clocks, random: Math.random, log, signal },
+    ...clocks,
+    random: Math.random,
+    log,
+    signal,
   })
   host.join(fleet)
   t.after(async () => {
@@ -93,7 +109,8 @@ test(
     const folder = await mkdtemp(join(tmpdir(), 'edgeloop-host-'))
     t.after(() => rm(folder, { recursive: true, force: true }))
     const odd = await candidateOf(join(folder, 'slot'), plusOne([1, 3, 8, 8]), {
-      ...{ ...parts, version: 1 },
+      ...parts,
+      version: 1,
     })
     const { host, signal } = await hostOf(t, folder, [odd])
     await assert.rejects(host.activate('colour', odd, signal), /Cannot use model/)

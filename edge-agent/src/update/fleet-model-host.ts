@@ -137,7 +137,14 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
     const { source: candidateSource } = await this.#settledOf(candidate)
     const { now, monotonicMs, shadowModule, tellIntervalMs } = this.#options
     return await shadowCandidate({
-      ...{ candidate, candidateSource, activeSource, care, told, now, monotonicMs, signal },
+      candidate,
+      candidateSource,
+      activeSource,
+      care,
+      told,
+      now,
+      monotonicMs,
+      signal,
       nextFrame: (ending) => fleet.frameOf(name, frameWaitMs, ending),
       // The frame itself has gone: what the stream shows next is most like it.
       differ: (streamId, why) => {
@@ -177,7 +184,13 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
     const { now, monotonicMs, tellIntervalMs } = this.#options
     const { name } = candidate
     const probation = new Probation({
-      ...{ candidate, care, told, baseline: this.#baseline, now, monotonicMs, signal },
+      candidate,
+      care,
+      told,
+      baseline: this.#baseline,
+      now,
+      monotonicMs,
+      signal,
       pids: () => fleet.pids,
       refusal: () => fleet.refusalOf(name),
       ...(tellIntervalMs !== undefined && { tellIntervalMs }),
@@ -237,7 +250,17 @@ export class FleetModelHost implements ModelHost, AsyncDisposable {
 }
 
 const nothingSeen: Comparison = {
-  ...{ frames: 0, agreement: 1, latencyP95Ms: 0, activeLatencyP95Ms: 0 },
-  ...{ detections: 0, activeDetections: 0, confidence: 0, activeConfidence: 0 },
-  ...{ countDrift: 0, confidenceDrift: 0, memoryBytes: 0, crashes: 0, streams: [] },
+  frames: 0,
+  agreement: 1,
+  latencyP95Ms: 0,
+  activeLatencyP95Ms: 0,
+  detections: 0,
+  activeDetections: 0,
+  confidence: 0,
+  activeConfidence: 0,
+  countDrift: 0,
+  confidenceDrift: 0,
+  memoryBytes: 0,
+  crashes: 0,
+  streams: [],
 }

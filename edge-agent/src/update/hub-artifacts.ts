@@ -78,7 +78,11 @@ const limits = {
  */
 function connectorTo({ key, certificate: cert, ca }: Identity): buildConnector.connector {
   const connect = buildConnector({
-    ...{ key, cert, ca, minVersion: 'TLSv1.3', timeout: connectTimeoutMs },
+    key,
+    cert,
+    ca,
+    minVersion: 'TLSv1.3',
+    timeout: connectTimeoutMs,
     rejectUnauthorized: false,
     // A session that is resumed shows no certificate.
     maxCachedSessions: 0,
@@ -115,7 +119,9 @@ async function ask(
   const url = new URL(pathOf(deviceRoutes.artifactShow, { digest }), base)
   const range = from > 0 && { range: `bytes=${from}-`, 'if-range': `"${digest}"` }
   const { statusCode, headers, body } = await request(url, {
-    ...{ dispatcher, signal, headers: { ...range } },
+    dispatcher,
+    signal,
+    headers: { ...range },
   })
   if (statusCode === 200 && from === 0) return { kind: 'bytes', bytes: body }
   if (statusCode === 206 && String(headers['content-range']).startsWith(`bytes ${from}-`)) {

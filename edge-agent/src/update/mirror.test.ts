@@ -49,7 +49,10 @@ async function authority() {
     })
     const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', own.privateKey)
     return {
-      ...{ site: 'here', deviceId, mqttUrl: 'mqtts://127.0.0.1', deviceUrl: 'https://127.0.0.1' },
+      site: 'here',
+      deviceId,
+      mqttUrl: 'mqtts://127.0.0.1',
+      deviceUrl: 'https://127.0.0.1',
       key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY'),
       certificate: certificate.toString('pem'),
       ca: root.toString('pem'),
@@ -60,7 +63,9 @@ async function authority() {
 const file = randomBytes(3 * chunkBytes + 99)
 const digest = digestOf(file)
 const encoding: Encoding = {
-  ...{ codec: 'zstd', digest, lengthBytes: file.length },
+  codec: 'zstd',
+  digest,
+  lengthBytes: file.length,
   chunks: [0, 1, 2, 3].map((i) => digestOf(file.subarray(i * chunkBytes, (i + 1) * chunkBytes))),
 }
 
@@ -109,13 +114,20 @@ test('a box fetches from another box of its hub, whole and from a place on', asy
   const hub: ArtifactSource = { name: 'hub', open: () => assert.fail('the hub is not needed') }
   await disk.makeFolder('in')
   await download({
-    ...{ encoding, disk, path: 'in/file', hub, mirrors: [source], bytesPerSecondMax: undefined },
+    encoding,
+    disk,
+    path: 'in/file',
+    hub,
+    mirrors: [source],
+    bytesPerSecondMax: undefined,
     told: (newest) => {
       progress = newest
     },
     onBadMirror: (_, why) => assert.fail(why),
     sleep: async (ms) => void (await sleep(ms)),
-    ...{ monotonicMs: () => performance.now(), random: Math.random, signal },
+    monotonicMs: () => performance.now(),
+    random: Math.random,
+    signal,
   })
   assert.deepEqual(progress, { done: file.length, fromHub: 0, fromMirrors: file.length })
 })
@@ -164,7 +176,8 @@ test('a mirror refuses other paths and verbs, says when to come again, and keeps
   assert.deepEqual([fifth.statusCode, fifth.headers['retry-after']], [503, '20'])
   await using artifacts = openMirrorArtifacts(await sign('other'))
   assert.deepEqual(await artifacts.source(mirror.url).open(digest, 0, signal), {
-    ...{ kind: 'busy', afterMs: 20_000 },
+    kind: 'busy',
+    afterMs: 20_000,
   })
   for (const { body } of [...slow, fifth]) body.on('error', () => {}).destroy()
 })

@@ -82,7 +82,9 @@ export async function openMirror({ config, identity, file, disk }: MirrorOptions
     const from = Number(range ?? 0)
     if (from >= size) return refuse(416, { 'content-range': `bytes */${size}` })
     response.writeHead(range === undefined ? 200 : 206, {
-      ...{ etag, 'accept-ranges': 'bytes', 'content-type': 'application/octet-stream' },
+      etag,
+      'accept-ranges': 'bytes',
+      'content-type': 'application/octet-stream',
       'content-length': size - from,
       ...(range !== undefined && { 'content-range': `bytes ${from}-${size - 1}/${size}` }),
     })
@@ -102,8 +104,15 @@ export async function openMirror({ config, identity, file, disk }: MirrorOptions
   const { key, certificate: cert, ca } = identity()
   const server: Server = createServer(
     {
-      ...{ key, cert, ca, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: true },
-      ...{ requestTimeout: requestTimeoutMs, headersTimeout: 10_000, keepAliveTimeout: 10_000 },
+      key,
+      cert,
+      ca,
+      minVersion: 'TLSv1.3',
+      requestCert: true,
+      rejectUnauthorized: true,
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: 10_000,
+      keepAliveTimeout: 10_000,
     },
     // What breaks off is the reader's to ask for again.
     (request, response) => void answer(request, response).catch(() => response.destroy()),

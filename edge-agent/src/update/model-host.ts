@@ -35,9 +35,16 @@ export const slotFiles = {
 export function candidateIn(folder: string, manifest: Manifest): Candidate {
   const { name, version, file, layout, labels, description } = manifest
   return {
-    ...{ name, version, digest: file.digest, folder, manifest },
+    name,
+    version,
+    digest: file.digest,
+    folder,
+    manifest,
     source: {
-      ...{ name, file: join(folder, slotFiles.model), layout, runtime: 'auto' },
+      name,
+      file: join(folder, slotFiles.model),
+      layout,
+      runtime: 'auto',
       ...(labels.length > 0 && { labels: join(folder, slotFiles.labels) }),
       ...(description !== '' && { description: join(folder, slotFiles.description) }),
     },

@@ -70,8 +70,13 @@ export type ModelRecord = Static<typeof ModelRecord>
 export const passagesMax = 4
 
 export const newRecord = (name: string): ModelRecord => ({
-  ...{ spec: 'edgeloop-model-record/1', name, floor: 0, active: null, previous: null },
-  ...{ slots: {}, passages: [] },
+  spec: 'edgeloop-model-record/1',
+  name,
+  floor: 0,
+  active: null,
+  previous: null,
+  slots: {},
+  passages: [],
 })
 
 /** Where things of a model lie. */

@@ -438,12 +438,21 @@ export class ModelUpdates {
     const before = passage.told.bytes
     let toldMs = Number.NEGATIVE_INFINITY
     await download({
-      ...{ encoding, disk, path, hub, sleep, monotonicMs, random, signal },
+      encoding,
+      disk,
+      path,
+      hub,
+      sleep,
+      monotonicMs,
+      random,
+      signal,
       mirrors: passage.offer.mirrors.map(mirror),
       bytesPerSecondMax: passage.offer.bytesPerSecondMax,
       told: ({ done, fromHub, fromMirrors }) => {
         const bytes = {
-          ...{ codec: encoding.codec, total: encoding.lengthBytes, done },
+          codec: encoding.codec,
+          total: encoding.lengthBytes,
+          done,
           fromHub: before.fromHub + fromHub,
           fromMirrors: before.fromMirrors + fromMirrors,
         }

@@ -23,7 +23,13 @@ export function takenUp(record: ModelRecord, offer: Offer, now: number): ModelRe
   const at = new Date(now).toISOString()
   const { rolloutId, name, version, attempt } = offer
   const told: Update = {
-    ...{ rolloutId, name, version, attempt, state: 'offered', since: at, reason: '' },
+    rolloutId,
+    name,
+    version,
+    attempt,
+    state: 'offered',
+    since: at,
+    reason: '',
     bytes: { codec: '', total: 0, done: 0, fromHub: 0, fromMirrors: 0 },
     history: [{ state: 'offered', at }],
   }
@@ -137,7 +143,10 @@ function inState(told: Update, { state, code, reason }: End, now: number): Updat
   const { code: _, ...before } = told
   return {
     ...before,
-    ...{ state, since: at, reason: reason.slice(0, reasonCharsMax), ...(code && { code }) },
+    state,
+    since: at,
+    reason: reason.slice(0, reasonCharsMax),
+    ...(code && { code }),
     history: [...told.history, { state, at }].slice(-historyMax),
   }
 }

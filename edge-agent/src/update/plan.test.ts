@@ -23,9 +23,15 @@ const offerOf = (of: Partial<Offer> = {}): Offer => {
   const version = of.version ?? 2
   const path = `manifests/parts/${version}/linux-x64.json`
   return {
-    ...{ rolloutId: rolloutIds[0] as string, name: 'parts', version, act: 'update', attempt: 1 },
+    rolloutId: rolloutIds[0] as string,
+    name: 'parts',
+    version,
+    act: 'update',
+    attempt: 1,
     manifest: { path, digest: String(version).padStart(64, '0'), lengthBytes: 900 },
-    ...{ care: careDefaults, jitterMs: 0, mirrors: [] },
+    care: careDefaults,
+    jitterMs: 0,
+    mirrors: [],
     ...of,
   }
 }
@@ -361,7 +367,8 @@ test('random histories: frames go where a plain model says, and every history co
     assert.equal(box.running, box.record.active)
   }
   fc.assert(fc.property(fc.array(anyAct, { minLength: 20, maxLength: 120 }), history), {
-    ...{ seed, numRuns: 400 },
+    seed,
+    numRuns: 400,
   })
   console.log(`# seed ${seed}: 400 histories, ${activations} activations`)
   assert.ok(activations > 50)

@@ -70,7 +70,10 @@ test('what may not be loaded, does not fit or gives other results is refused by 
 
   // What is signed may be read by the box, what lies on the box is not to be read for it.
   const curious = await candidateOf(join(folder, 'curious'), sound, {
-    ...{ ...parts, labels: [], golden, description: 'labels: ../../../etc/hostname' },
+    ...parts,
+    labels: [],
+    golden,
+    description: 'labels: ../../../etc/hostname',
   })
   assert.deepEqual(await refused(curious), [
     'model-refused',

@@ -39,7 +39,8 @@ export async function probeCandidate(
   let said: Exclude<ProbeNews, { kind: 'about' }> | undefined
   const child = watchProcess<ProbeOrder, ProbeNews>({
     module: module ?? new URL('./probe-process.ts', import.meta.url),
-    ...{ memoryBytesMax, niceness: 0 },
+    memoryBytesMax,
+    niceness: 0,
     onMessage: (news) => {
       if (news.kind !== 'about') {
         said = news
@@ -58,7 +59,9 @@ export async function probeCandidate(
   signal.removeEventListener('abort', stop)
   signal.throwIfAborted()
   const refuse = (code: Refused['code'], reason: string): Refused => ({
-    ...{ ok: false, code, reason: reason.slice(0, 500) },
+    ok: false,
+    code,
+    reason: reason.slice(0, 500),
   })
   if (why === 'memory') {
     return refuse(

@@ -87,7 +87,10 @@ async function look({ canvas, view, width, height, options }: SeenFrame): Promis
   seen++
   const { user, system } = process.cpuUsage(began)
   tell({
-    ...{ kind: 'seen', reading, inferenceMs: ms, cpuMs: (user + system) / 1000 },
+    kind: 'seen',
+    reading,
+    inferenceMs: ms,
+    cpuMs: (user + system) / 1000,
     ...(activeMs !== undefined && { activeMs }),
   })
 }

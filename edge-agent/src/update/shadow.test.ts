@@ -17,7 +17,10 @@ import { shadowCandidate } from './shadow.ts'
 
 const options = { scoreMin: 0.3, scoreFirm: 0.5, nmsIou: 0.6, maxDetections: 10 }
 const care: UpdateCare = {
-  ...{ ...careDefaults, shadowMs: 2_000, shadowFramesMin: 25, shadowCpuShare: 1 },
+  ...careDefaults,
+  shadowMs: 2_000,
+  shadowFramesMin: 25,
+  shadowCpuShare: 1,
 }
 
 /** Values that show one thing of class 0 or 1 in the middle of a canvas whose side is a multiple of 32. */
@@ -63,14 +66,19 @@ async function benchOf(t: TestContext, activeBytes: Uint8Array): Promise<Bench> 
     told,
     candidate: (bytes) =>
       candidateOf(join(folder, `${++slots}`), bytes, {
-        ...{ ...parts, version: 2, golden: active.manifest.golden },
+        ...parts,
+        version: 2,
+        golden: active.manifest.golden,
         limits: { inferenceMsMax: 500 },
       }),
     run(candidate, { module, care: other, frames = Number.POSITIVE_INFINITY } = {}) {
       const { signal } = new AbortController()
       let given = 0
       return shadowCandidate({
-        ...{ candidate, care: { ...care, ...other }, signal, now: Date.now },
+        candidate,
+        care: { ...care, ...other },
+        signal,
+        now: Date.now,
         candidateSource: { ...candidate.source, runtime: 'ort:cpu' },
         activeSource: { ...active.source, runtime: 'ort:cpu' },
         nextFrame: async (): Promise<SeenFrame | undefined> => {
@@ -80,14 +88,23 @@ async function benchOf(t: TestContext, activeBytes: Uint8Array): Promise<Bench> 
           }
           const reading = await model.read(canvas, view, options)
           return {
-            ...{ model: 'm', digest: active.digest, streamId: 's', width: 640, height: 640 },
-            ...{ view, canvas, options, reading },
+            model: 'm',
+            digest: active.digest,
+            streamId: 's',
+            width: 640,
+            height: 640,
+            view,
+            canvas,
+            options,
+            reading,
           }
         },
         baseline: new Baseline(undefined, Date.now),
         told: (comparison) => told.push(comparison),
         ...(module !== undefined && { module }),
-        ...{ tellIntervalMs: 50, slackMs: 3_000, monotonicMs: () => performance.now() },
+        tellIntervalMs: 50,
+        slackMs: 3_000,
+        monotonicMs: () => performance.now(),
       })
     },
   }

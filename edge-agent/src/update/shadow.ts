@@ -87,7 +87,8 @@ class ShadowRun {
     // Two models in one process: the active one may take as much as the candidate, which is checked by what it took.
     this.#child = watchProcess<ToShadow, FromShadow>({
       module: options.module ?? new URL('./shadow-process.ts', import.meta.url),
-      ...{ memoryBytesMax: limits.memoryBytesMax * memoryFactor * 2, niceness },
+      memoryBytesMax: limits.memoryBytesMax * memoryFactor * 2,
+      niceness,
       onMessage: (message) => this.#answer.resolve(message),
     })
   }

@@ -5,9 +5,19 @@ import { candidateIn } from './model-host.ts'
 import { objection } from './verdict.ts'
 
 const fine: Comparison = {
-  ...{ frames: 200, agreement: 0.9, latencyP95Ms: 10, activeLatencyP95Ms: 10 },
-  ...{ detections: 2, activeDetections: 2, confidence: 0.8, activeConfidence: 0.8 },
-  ...{ countDrift: 0.5, confidenceDrift: -0.5, memoryBytes: 1e8, crashes: 0, streams: ['s1'] },
+  frames: 200,
+  agreement: 0.9,
+  latencyP95Ms: 10,
+  activeLatencyP95Ms: 10,
+  detections: 2,
+  activeDetections: 2,
+  confidence: 0.8,
+  activeConfidence: 0.8,
+  countDrift: 0.5,
+  confidenceDrift: -0.5,
+  memoryBytes: 1e8,
+  crashes: 0,
+  streams: ['s1'],
 }
 const evidence = { detections: 400, medianMs: 20, activeMedianMs: 10 }
 
@@ -65,11 +75,18 @@ test('a crash counts however few frames there were', () => {
 
 test('candidateIn() names labels and description only where a slot has them', () => {
   const manifest = {
-    ...{ name: 'parts', version: 3, layout: 'yolox', labels: ['bolt'], description: '' },
+    name: 'parts',
+    version: 3,
+    layout: 'yolox',
+    labels: ['bolt'],
+    description: '',
     file: { digest: 'a'.repeat(64), lengthBytes: 1 },
   } as Parameters<typeof candidateIn>[1]
   assert.deepEqual(candidateIn('/slot', manifest).source, {
-    ...{ name: 'parts', file: '/slot/model.onnx', layout: 'yolox', runtime: 'auto' },
+    name: 'parts',
+    file: '/slot/model.onnx',
+    layout: 'yolox',
+    runtime: 'auto',
     labels: '/slot/labels.txt',
   })
   const bare = candidateIn('/slot', { ...manifest, labels: [], description: 'layout: yolox' })

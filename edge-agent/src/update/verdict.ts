@@ -32,7 +32,10 @@ export function objection(
   evidence: Evidence,
 ): Refused | undefined {
   const refuse = (what: 'crash' | 'slow' | 'disagreement', reason: string): Refused => ({
-    ...{ ok: false, code: `${stage}-${what}`, reason, comparison },
+    ok: false,
+    code: `${stage}-${what}`,
+    reason,
+    comparison,
   })
   if (stage === 'probation' && evidence.hung && comparison.crashes > care.crashesMax) {
     const reason = `Media processes hung, ${comparison.crashes} times, allowed ${care.crashesMax}`

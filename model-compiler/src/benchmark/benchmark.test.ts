@@ -44,7 +44,9 @@ test('four times the work takes several times as long, and a model is as fast as
   assert.equal(ratios.length, 20)
   assert.ok(ratioQuartiles[0] <= medianRatio && medianRatio <= ratioQuartiles[1])
   const same = await comparePairs(products(4), products(4), feeds, {
-    ...{ seconds: 60, pairs: 40, clock },
+    seconds: 60,
+    pairs: 40,
+    clock,
   })
   assert.ok(same.medianRatio > 0.7 && same.medianRatio < 1.4, `${same.medianRatio}`)
 })
@@ -56,7 +58,9 @@ test('the time ends a comparison, but not before there is a median', async () =>
 
 test('a comparison ends when it is aborted, and refuses what it cannot do', async () => {
   const aborted = comparePairs(products(2), products(2), feeds, {
-    ...{ seconds: 600, pairs: 1e9, signal: AbortSignal.timeout(200) },
+    seconds: 600,
+    pairs: 1e9,
+    signal: AbortSignal.timeout(200),
   })
   await assert.rejects(aborted, { name: 'TimeoutError' })
   await assert.rejects(

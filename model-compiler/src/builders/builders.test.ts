@@ -7,7 +7,12 @@ import { recognizeHead } from '../train/detectors/head.ts'
 import { type BuildSettings, builders, buildNet, wantedNet } from './index.ts'
 
 const settings = (part: Partial<BuildSettings> = {}): BuildSettings => ({
-  ...{ classes: 7, channels: 3, height: 32, width: 32, scale: 0.25, seed: 3 },
+  classes: 7,
+  channels: 3,
+  height: 32,
+  width: 32,
+  scale: 0.25,
+  seed: 3,
   ...part,
 })
 
@@ -53,7 +58,9 @@ test('nets have the sizes that they are known by', () => {
 test('wantedNet() reads a name with settings and refuses unknown ones', () => {
   assert.equal(wantedNet('models/new.onnx'), undefined)
   assert.deepEqual(wantedNet('new:mobilenet-v2?width=0.5&size=64'), {
-    ...{ name: 'mobilenet-v2', scale: 0.5, channels: undefined },
+    name: 'mobilenet-v2',
+    scale: 0.5,
+    channels: undefined,
     size: { width: 64, height: 64 },
   })
   const wide = wantedNet('new:relu-detector?size=256x144')?.size

@@ -56,7 +56,10 @@ export const builders: Readonly<Record<string, Builder>> = {
   },
   unet: {
     about: 'small net for maps of classes',
-    ...{ task: 'segmentation', size: 96, multiple: 8, build: unet },
+    task: 'segmentation',
+    size: 96,
+    multiple: 8,
+    build: unet,
   },
   'mobilenet-v3-small': { about: 'MobileNetV3-small', size: 96, build: mobilenetV3Small },
 }

@@ -68,8 +68,12 @@ export function mobilenetV3Small({ classes, channels, height, width, scale, seed
   for (const [index, block] of v3SmallBlocks.entries()) {
     const [kernel, expanded, count, squeezed, activation, stride] = block
     x = inverted(net, `block${index}`, x, {
-      ...{ expanded: eighths(expanded * scale), channels: eighths(count * scale) },
-      ...{ kernel, stride: halve(stride), activation, squeezed },
+      expanded: eighths(expanded * scale),
+      channels: eighths(count * scale),
+      kernel,
+      stride: halve(stride),
+      activation,
+      squeezed,
     })
   }
   x = net.block('last', x, eighths(576 * scale), { kernel: 1, activation: 'hard-swish' })
@@ -99,7 +103,10 @@ function inverted(
     inner = net.block(`${name}.expand`, inner, expanded, { kernel: 1, activation })
   }
   inner = net.block(`${name}.depth`, inner, expanded, {
-    ...{ kernel, stride, groups: expanded, activation },
+    kernel,
+    stride,
+    groups: expanded,
+    activation,
   })
   if (squeezed) inner = net.squeeze(`${name}.squeeze`, inner, eighths(expanded / 4))
   const narrow = net.block(`${name}.project`, inner, channels, { kernel: 1, activation: 'none' })

@@ -118,7 +118,11 @@ answerOrder(async (order, tell) => {
   )
   const pause = new AbortController()
   const result = await runInChild({
-    ...{ program: file, order: {}, what: 'wait', doing: () => 'waiting', pause: pause.signal },
+    program: file,
+    order: {},
+    what: 'wait',
+    doing: () => 'waiting',
+    pause: pause.signal,
     limits: { timeoutMs: Number.POSITIVE_INFINITY },
     onProgress: () => pause.abort(),
   })

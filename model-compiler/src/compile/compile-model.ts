@@ -111,7 +111,11 @@ export async function compileModel(
   const trace = options.trace ? tracing(join(options.folder, 'trace.txt')) : undefined
   const measured: Measured[] = []
   const workshop = new Workshop({
-    ...{ original, samples, first: feeds, target, signal },
+    original,
+    samples,
+    first: feeds,
+    target,
+    signal,
     ...(trace && { trace }),
     isRight: async (made) => {
       const { value } = await options.evaluate(writeModel(made), signal)
@@ -139,7 +143,10 @@ export async function compileModel(
   const report: CompileReport = {
     chosen,
     why: verdicts.get(chosen)!.why,
-    ...{ metric: before.metric, maxDrop, precision, target: options.target },
+    metric: before.metric,
+    maxDrop,
+    precision,
+    target: options.target,
     candidates: measured.map((one) =>
       candidateOf(one, measured[0]!, before, verdicts.get(one.name)!),
     ),
@@ -228,7 +235,10 @@ async function manifestOf(
   kept: readonly Measured[],
 ): Promise<Manifest> {
   const stated = (file: string, { name, bytes }: Measured): StatedFile => ({
-    ...{ file, candidate: name, digest: digestOf(bytes!), sizeBytes: bytes!.length },
+    file,
+    candidate: name,
+    digest: digestOf(bytes!),
+    sizeBytes: bytes!.length,
   })
   await using session = await openSession(best.bytes!)
   const value = (of: CandidateName) =>
@@ -297,7 +307,12 @@ async function measure(
           })
         : undefined
     return {
-      ...{ name, about, bytes, evaluation, ratios, sqnrDb },
+      name,
+      about,
+      bytes,
+      evaluation,
+      ratios,
+      sqnrDb,
       ...(fusion && { fusion }),
     }
   } catch (error) {

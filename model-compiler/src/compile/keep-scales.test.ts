@@ -21,7 +21,8 @@ const wave = (size: number, by: number) =>
 function net(factor: number, moved: number): ModelProto {
   const weights = wave(288, 1.7).map((one, i) => one * factor + moved * Math.cos(i))
   return model({
-    ...{ name: 'net', inputs: [value('x', 'float32', [1, 4, 8, 8])] },
+    name: 'net',
+    inputs: [value('x', 'float32', [1, 4, 8, 8])],
     outputs: [value('y', 'float32', [1, 8, 8, 8])],
     initializers: [tensor('w', [8, 4, 3, 3], weights), tensor('b', [8], wave(8, 0.9))],
     nodes: [node('Conv', ['x', 'w', 'b'], ['y'], { pads: { ints: [1, 1, 1, 1] } })],
@@ -40,11 +41,13 @@ function keep(
 ) {
   return int8Keeping(
     {
-      ...{ model: champion, deltaAware: false, original: () => 1 },
+      model: champion,
+      deltaAware: false,
+      original: () => 1,
       valueOf: async (made) => Math.min(1, (await medianSqnrDb(float, made, samples)) / 60),
       ...more,
     },
-    { ...{ float, reference: float, samples: seen, target }, own: () => own(float) },
+    { float, reference: float, samples: seen, target, own: () => own(float) },
   )
 }
 const scaleOf = (made: ModelProto) => frozenScalesOf(made).weights.get('w')
@@ -109,12 +112,14 @@ test('a delta-aware model takes the largest hysteresis that costs no more than 0
   assert.equal(free.scales.hysteresis, 1)
   const values = [1, 0.9, 0.998]
   const careful = await keep(float, champion, {
-    ...{ deltaAware: true, valueOf: async () => values.shift() ?? 0 },
+    deltaAware: true,
+    valueOf: async () => values.shift() ?? 0,
   })
   assert.equal(careful.scales.hysteresis, 0.5)
   const strict = [1, 0.9, 0.9, 0.9]
   const none = await keep(float, champion, {
-    ...{ deltaAware: true, valueOf: async () => strict.shift() ?? 0 },
+    deltaAware: true,
+    valueOf: async () => strict.shift() ?? 0,
   })
   assert.equal(none.scales.hysteresis, 0)
   assert.equal(none.scales.kept, true)
@@ -133,7 +138,8 @@ test('a model with successors is equalized only where it is wrong without', asyn
   // Channels that differ a hundredfold: what equalizing is for.
   const uneven = wave(32, 0.7).map((one, i) => one * (Math.floor(i / 4) % 2 === 0 ? 1 : 0.01))
   const float = model({
-    ...{ name: 'two', inputs: [value('x', 'float32', [1, 4, 8, 8])] },
+    name: 'two',
+    inputs: [value('x', 'float32', [1, 4, 8, 8])],
     outputs: [value('y', 'float32', [1, 4, 8, 8])],
     initializers: [tensor('w', [8, 4, 1, 1], uneven), tensor('v', [4, 8, 1, 1], wave(32, 2.3))],
     nodes: [
@@ -144,8 +150,14 @@ test('a model with successors is equalized only where it is wrong without', asyn
   })
   const strengthOf = async (more: { successors?: boolean; isRight?: () => Promise<boolean> }) => {
     const workshop = new Workshop({
-      ...{ original: float, samples, first: { x }, target, measureSeconds: 0.05 },
-      ...{ onCalibrate: () => {}, onSearch: () => {}, ...more },
+      original: float,
+      samples,
+      first: { x },
+      target,
+      measureSeconds: 0.05,
+      onCalibrate: () => {},
+      onSearch: () => {},
+      ...more,
     })
     return (await workshop.int8()).chosen.strength
   }

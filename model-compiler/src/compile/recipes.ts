@@ -115,8 +115,12 @@ export class Workshop {
 
   async #keeping(champion: Champion): Promise<Int8> {
     const { int8, scales, frozen } = await int8Keeping(champion, {
-      ...{ float: await this.forCodes(), reference: this.original, samples: this.samples },
-      ...{ target: this.target, own: () => this.#own(), signal: this.signal },
+      float: await this.forCodes(),
+      reference: this.original,
+      samples: this.samples,
+      target: this.target,
+      own: () => this.#own(),
+      signal: this.signal,
     })
     this.scales = scales
     this.#frozen = frozen
@@ -135,7 +139,7 @@ export class Workshop {
     const model = quantize(float, ranges, { target: this.target })
     const sqnrDb = await medianSqnrDb(this.original, model, this.samples, this.signal)
     const chosen = { strength: 0, method: 'trained', sqnrDb }
-    return { ...{ model, float, ranges, chosen }, trials: [chosen] }
+    return { model, float, ranges, chosen, trials: [chosen] }
   }
 
   async #calibrated(): Promise<Int8> {

@@ -72,7 +72,9 @@ export async function samplesOf(
     }
     files.set(digest, draft.name)
     samples.push({
-      ...{ digest, name: draft.name, ...size },
+      digest,
+      name: draft.name,
+      ...size,
       ...(draft.site !== undefined && { site: draft.site }),
       ...(draft.stream !== undefined && { stream: draft.stream }),
       ...(draft.capturedAt !== undefined && { capturedAt: draft.capturedAt }),

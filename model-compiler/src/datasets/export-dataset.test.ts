@@ -49,7 +49,11 @@ async function setOf(folder: string, drawn: readonly Drawn[]): Promise<Dataset> 
     await writeFile(join(folder, file), bytes)
     files.set(digest, file)
     samples.push({
-      ...{ digest, name, width: 20, height: 10, annotations },
+      digest,
+      name,
+      width: 20,
+      height: 10,
+      annotations,
       ...(stream !== undefined && { stream }),
       ...(capturedAt !== undefined && { capturedAt }),
     })
@@ -83,14 +87,17 @@ const names = fc.uniqueArray(
     'images/t/a.png',
   ),
   {
-    ...{ minLength: 1, maxLength: 5 },
+    minLength: 1,
+    maxLength: 5,
   },
 )
 const sets = fc.tuple(names, fc.array(boxes, { minLength: 5, maxLength: 5 })).map(([chosen, all]) =>
   chosen.map(
     (name, at): Drawn => ({
-      ...{ name, annotations: all[at]! },
-      ...{ stream: at % 2 ? 'gate' : undefined, capturedAt: at % 2 ? 1000 * at : undefined },
+      name,
+      annotations: all[at]!,
+      stream: at % 2 ? 'gate' : undefined,
+      capturedAt: at % 2 ? 1000 * at : undefined,
     }),
   ),
 )
@@ -137,7 +144,8 @@ for (const format of ['coco', 'yolo', 'voc', 'cvat', 'label-studio', 'frozen'] a
 }
 
 const outline: Annotation = {
-  ...{ kind: 'polygon', label: labels[0]! },
+  kind: 'polygon',
+  label: labels[0]!,
   points: [
     [0.1, 0.1],
     [0.5, 0.2],
@@ -197,13 +205,23 @@ function digits(channels: 1 | 3): Dataset {
     digestOf(data.subarray(at * size, (at + 1) * size)),
   )
   return datasetOf({
-    ...{ name: 'digits', labels: ['0', '1', '2'], folder: '', problems: new Problems() },
+    name: 'digits',
+    labels: ['0', '1', '2'],
+    folder: '',
+    problems: new Problems(),
     samples: digests.map((digest, at) => ({
-      ...{ digest, name: `train/${at}`, width: 4, height: 3 },
+      digest,
+      name: `train/${at}`,
+      width: 4,
+      height: 3,
       annotations: [{ kind: 'class', label: String(at % 3) }],
     })),
     pictures: {
-      ...{ kind: 'raw', width: 4, height: 3, channels, data },
+      kind: 'raw',
+      width: 4,
+      height: 3,
+      channels,
+      data,
       places: new Map(digests.map((digest, at) => [digest, at])),
     },
   })
@@ -277,7 +295,8 @@ test('what a form does not carry is listed, and what it cannot be is refused', a
   await refused('folders', 'new', /no sample is carried by the form folders/)
   const stop = new AbortController()
   const aborted = exportDataset(dataset, join(folder, 'new'), {
-    ...{ format: 'coco', signal: stop.signal },
+    format: 'coco',
+    signal: stop.signal,
     onSample: () => stop.abort(),
   })
   await assert.rejects(aborted, { name: 'AbortError' })

@@ -18,7 +18,8 @@ import {
 } from './index.ts'
 
 const box = (label: string, x: number, y: number, width: number, height: number): Annotation => ({
-  ...{ kind: 'box', label },
+  kind: 'box',
+  label,
   box: [x, y, width, height],
 })
 
@@ -28,12 +29,17 @@ test('inspectDataset() counts labels, sizes and streams, and lists what looks wr
     annotations: readonly Annotation[],
     more: Partial<Sample> = {},
   ): Sample => ({
-    ...{ digest: `${at}`, name: `${at}.jpg`, width: 200, height: 100, annotations },
+    digest: `${at}`,
+    name: `${at}.jpg`,
+    width: 200,
+    height: 100,
+    annotations,
     ...more,
   })
   const usual = Array.from({ length: 30 }, (_, at) =>
     sampleOf(at, [box('cat', 0.1, 0.1, 0.3, 0.4), box('dog', 0.5, 0.5, 0.2, 0.2)], {
-      ...{ stream: 'gate', capturedAt: 1000 * at },
+      stream: 'gate',
+      capturedAt: 1000 * at,
     }),
   )
   const odd = sampleOf(30, [
@@ -46,7 +52,10 @@ test('inspectDataset() counts labels, sizes and streams, and lists what looks wr
     box('cow', 0.2, 0.2, 0.2, 0.2),
   ])
   const dataset = datasetOf({
-    ...{ name: 'set', labels: ['cat', 'dog', 'cow', 'gnu'], problems: new Problems(), folder: '.' },
+    name: 'set',
+    labels: ['cat', 'dog', 'cow', 'gnu'],
+    problems: new Problems(),
+    folder: '.',
     samples: [...usual, odd, sampleOf(31, [], { width: 50, height: 100 })],
     pictures: { kind: 'files', folder: '.', files: new Map() },
   })

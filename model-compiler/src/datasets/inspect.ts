@@ -78,7 +78,12 @@ export async function inspectDataset(
   const aspects = samples.map(({ width, height }) => width / height).sort((a, b) => a - b)
   const empty = samples.filter(({ annotations }) => annotations.length === 0)
   return {
-    ...{ name, digest, samples: samples.length, empty: empty.length, labels, problems },
+    name,
+    digest,
+    samples: samples.length,
+    empty: empty.length,
+    labels,
+    problems,
     annotations: countBy(samples.flatMap(({ annotations }) => annotations.map(({ kind }) => kind))),
     sizes: sizesOf(samples),
     aspect: {
@@ -141,7 +146,9 @@ function labelFigures({ labels, samples }: Dataset): LabelFigures[] {
     }
   }
   return [...figures].map(([label, { annotations, samples: those, areas }]) => ({
-    ...{ label, annotations, samples: those },
+    label,
+    annotations,
+    samples: those,
     ...(areas.length > 0 && { areaMedian: median(areas.sort((a, b) => a - b)) }),
   }))
 }
@@ -205,7 +212,9 @@ function streamsOf(samples: readonly Sample[]): StreamFigures[] {
     const most = (a: number, b: number) => Math.max(a, b)
     const least = (a: number, b: number) => Math.min(a, b)
     return {
-      ...{ site: those[0]!.site, stream: those[0]!.stream, samples: those.length },
+      site: those[0]!.site,
+      stream: those[0]!.stream,
+      samples: those.length,
       from: times.length > 0 ? times.reduce(least) : undefined,
       to: times.length > 0 ? times.reduce(most) : undefined,
     }

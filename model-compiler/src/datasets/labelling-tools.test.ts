@@ -100,8 +100,14 @@ test('CVAT for videos: a track is what it is in each frame', async (t) => {
 })
 
 const result = (type: string, value: object, more: object = {}): object => ({
-  ...{ id: 'r', type, from_name: 'any', to_name: 'image' },
-  ...{ original_width: 100, original_height: 50, value, ...more },
+  id: 'r',
+  type,
+  from_name: 'any',
+  to_name: 'image',
+  original_width: 100,
+  original_height: 50,
+  value,
+  ...more,
 })
 
 test('Label Studio: what counts of several answers, in per cent of the picture', async (t) => {
@@ -117,14 +123,12 @@ test('Label Studio: what counts of several answers, in per cent of the picture',
           result: [
             result('rectanglelabels', { ...place, rectanglelabels: ['cup'] }),
             result('polygonlabels', {
-              ...{
-                points: [
-                  [0, 0],
-                  [50, 0],
-                  [0, 50],
-                ],
-                closed: true,
-              },
+              points: [
+                [0, 0],
+                [50, 0],
+                [0, 50],
+              ],
+              closed: true,
               polygonlabels: ['lid'],
             }),
             result('choices', { choices: ['day', 'wet'] }),

@@ -6,7 +6,11 @@ import type { Annotation, Sample, Split, SplitName } from './dataset.ts'
 import { digestsOf, foldDataset, growSplit, readHoldout, splitDataset } from './split.ts'
 
 const sampleOf = (at: number, more: Partial<Sample> = {}): Sample => ({
-  ...{ digest: `d${at}`, name: `${at}.jpg`, width: 4, height: 4, annotations: [] },
+  digest: `d${at}`,
+  name: `${at}.jpg`,
+  width: 4,
+  height: 4,
+  annotations: [],
   ...more,
 })
 const setOf = (samples: readonly Sample[]) => ({ name: 'set', samples })
@@ -55,14 +59,12 @@ test('splitDataset() holds out the same whatever becomes of the rest', () => {
 test('splitDataset() holds out the last N in their order, and leaves out what shows the same', () => {
   const samples = Array.from({ length: 10 }, (_, at) => sampleOf(at))
   const split = splitDataset(setOf(samples), {
-    ...{
-      holdout: 'last:3',
-      seed: 1,
-      together: [
-        ['d2', 'd8'],
-        ['d0', 'd1'],
-      ],
-    },
+    holdout: 'last:3',
+    seed: 1,
+    together: [
+      ['d2', 'd8'],
+      ['d0', 'd1'],
+    ],
   })
   assert.deepEqual(digestsOf(setOf(samples), split, 'test'), ['d7', 'd8', 'd9'])
   assert.deepEqual(digestsOf(setOf(samples), split, 'train'), ['d0', 'd1', 'd3', 'd4', 'd5', 'd6'])
@@ -104,7 +106,7 @@ test('splitDataset() never parts what belongs together: streams, joined samples,
       const together = pairs.map(([a, b]) => [`d${a}`, `d${b}`])
       let split: Split
       try {
-        split = splitDataset(setOf(samples), { ...{ by, together, seed }, holdout: 0.3 })
+        split = splitDataset(setOf(samples), { by, together, seed, holdout: 0.3 })
       } catch (error) {
         // Few streams, or all of them joined: the refusal is right.
         assert.match((error as Error).message, /nothing is left for/)

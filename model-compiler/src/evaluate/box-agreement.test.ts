@@ -5,7 +5,10 @@ import type { Box, Found } from './average-precision.ts'
 import { boxAgreement } from './box-agreement.ts'
 
 const found = (box: Box, score = 0.9, label = 'x', image = 'a'): Found => ({
-  ...{ image, label, box, score },
+  image,
+  label,
+  box,
+  score,
 })
 
 test('boxAgreement() is 1 for the same boxes, and for none on both sides', () => {

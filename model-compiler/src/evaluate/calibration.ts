@@ -30,7 +30,9 @@ export function reliability(
     if (isRight[at]) bin.right++
   }
   return sums.map(({ count, confidence, right }, at) => ({
-    ...{ from: at / bins, to: (at + 1) / bins, count },
+    from: at / bins,
+    to: (at + 1) / bins,
+    count,
     confidence: count > 0 ? confidence / count : 0,
     accuracy: count > 0 ? right / count : 0,
   }))

@@ -94,7 +94,9 @@ export function classificationMetrics(
   const bins = reliability(confidence, isRight)
   const temperature = samples > 0 ? fitTemperature(logits, truth, classes) : Number.NaN
   return {
-    ...{ samples, accuracy, top5: classes > 5 ? amongFive / samples : Number.NaN },
+    samples,
+    accuracy,
+    top5: classes > 5 ? amongFive / samples : Number.NaN,
     macro: {
       // A label that is never said has no precision; here it counts as wrong, or saying less would pay.
       precision: mean(occurring.map(({ precision }) => precision || 0)),
@@ -105,9 +107,14 @@ export function classificationMetrics(
     },
     micro: { precision: accuracy, recall: accuracy, f1: accuracy },
     logLoss: logLoss / samples,
-    ...{ perLabel, confusion, said, confidence },
+    perLabel,
+    confusion,
+    said,
+    confidence,
     calibration: {
-      ...{ bins, error: expectedCalibrationError(bins), temperature },
+      bins,
+      error: expectedCalibrationError(bins),
+      temperature,
       errorAfter: errorAt(logits, classes, isRight, temperature),
     },
   }
@@ -169,7 +176,11 @@ function labelMetrics(
   const truths = confusion[k]!.reduce((sum, count) => sum + count, 0)
   const said = confusion.reduce((sum, row) => sum + row[k]!, 0)
   return {
-    ...{ label, truths, said, precision: right / said, recall: right / truths },
+    label,
+    truths,
+    said,
+    precision: right / said,
+    recall: right / truths,
     f1: (2 * right) / (truths + said),
     roc: rocCurve(isPositive, scores),
     precisionRecall: precisionRecallCurve(isPositive, scores),

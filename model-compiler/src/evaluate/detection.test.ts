@@ -13,7 +13,10 @@ import { seeded } from './seeded.ts'
 
 const truth = (label: string, box: Box, image = 'a'): Truth => ({ image, label, box })
 const found = (label: string, score: number, box: Box, image = 'a'): Found => ({
-  ...{ image, label, score, box },
+  image,
+  label,
+  score,
+  box,
 })
 
 test('detectionMetrics() gives AP, the best threshold and the confusion of a small case', () => {

@@ -77,8 +77,12 @@ export function detectionMetrics(
     const curve = curveOf(ranking.at[0]!, ranking.total)
     const best = bestPoint(curve)
     return {
-      ...{ label: ranking.label, truths: ranking.total, found: ranking.found },
-      ...{ ap50: area(ranking, 0), ap75: area(ranking, 5), ap: meanArea(ranking) },
+      label: ranking.label,
+      truths: ranking.total,
+      found: ranking.found,
+      ap50: area(ranking, 0),
+      ap75: area(ranking, 5),
+      ap: meanArea(ranking),
       precisionRecall: curve,
       ...(best && { best }),
     }
@@ -89,7 +93,9 @@ export function detectionMetrics(
     ap50: mean(occurring.map(({ ap50 }) => ap50)),
     ap75: mean(occurring.map(({ ap75 }) => ap75)),
     ap: mean(occurring.map(({ ap }) => ap)),
-    ...{ perLabel, scoreMin, confusion: confusionOf(labels, truths, found, scoreMin) },
+    perLabel,
+    scoreMin,
+    confusion: confusionOf(labels, truths, found, scoreMin),
     worth: worthOf(rankings),
     figure: (name, counts) => {
       const values = rankings.map((ranking) =>
@@ -120,7 +126,10 @@ function rank(
   const counted = truths.filter(({ crowd }) => !crowd)
   const perImage = Map.groupBy(counted, ({ image }) => image)
   return {
-    ...{ label, total: counted.length, found: found.length, placeOf },
+    label,
+    total: counted.length,
+    found: found.length,
+    placeOf,
     at: overlaps.map((overlap) => matchBoxes(truths, found, overlap)),
     truthsAt: [...perImage].map(([image, those]) => [placeOf.get(image) ?? -1, those.length]),
   }

@@ -15,7 +15,9 @@ import { isBetter } from './figures.ts'
 
 const samples = (count: number, streams = 2): EvaluatedSample[] =>
   Array.from({ length: count }, (_, at) => ({
-    ...{ digest: `d${at}`, name: `${at}.png`, site: 'hall' },
+    digest: `d${at}`,
+    name: `${at}.png`,
+    site: 'hall',
     stream: `s${at % streams}`,
   }))
 

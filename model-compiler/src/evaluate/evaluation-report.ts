@@ -134,14 +134,19 @@ export function reportClassification(
     figures: finite({
       accuracy: metrics.accuracy,
       top5: metrics.top5,
-      ...{ precision: macro.precision, recall: macro.recall, f1: macro.f1 },
+      precision: macro.precision,
+      recall: macro.recall,
+      f1: macro.f1,
       microF1: metrics.micro.f1,
-      ...{ rocAuc: macro.rocAuc, prAuc: macro.prAuc, logLoss: metrics.logLoss },
+      rocAuc: macro.rocAuc,
+      prAuc: macro.prAuc,
+      logLoss: metrics.logLoss,
       calibrationError: calibration.error,
     }),
     intervals: { ...(interval && { accuracy: interval }), ...(f1 && { f1 }) },
     labels: metrics.perLabel.map((one) => ({
-      ...{ label: one.label, truths: one.truths },
+      label: one.label,
+      truths: one.truths,
       ...known({
         said: one.said,
         precision: one.precision,
@@ -167,7 +172,9 @@ export function reportClassification(
     })),
     precisionRecall: curvesOf(
       metrics.perLabel.map(({ label, precisionRecall: { area, points } }) => ({
-        ...{ label, area, points },
+        label,
+        area,
+        points,
       })),
     ),
   }
@@ -241,9 +248,13 @@ export function reportDetection(
     figures: finite({ ap50: metrics.ap50, ap75: metrics.ap75, ap: metrics.ap }),
     intervals: { ...(interval && { ap50: interval }), ...(whole && { ap: whole }) },
     labels: metrics.perLabel.map((one) => ({
-      ...{ label: one.label, truths: one.truths },
+      label: one.label,
+      truths: one.truths,
       ...known({
-        ...{ said: one.found, ap50: one.ap50, ap75: one.ap75, ap: one.ap },
+        said: one.found,
+        ap50: one.ap50,
+        ap75: one.ap75,
+        ap: one.ap,
         ...(one.best && {
           precision: one.best.precision,
           recall: one.best.recall,
@@ -259,10 +270,13 @@ export function reportDetection(
       (at) => `${misses[at]!.missed} not found, ${misses[at]!.extra} found where nothing is`,
     ),
     confusion: { names: [...labels, 'nothing'], counts: metrics.confusion },
-    ...{ scoreMin: metrics.scoreMin, worth: metrics.worth },
+    scoreMin: metrics.scoreMin,
+    worth: metrics.worth,
     precisionRecall: curvesOf(
       metrics.perLabel.map(({ label, ap50: area, precisionRecall: points }) => ({
-        ...{ label, area, points },
+        label,
+        area,
+        points,
       })),
     ),
   }
@@ -400,7 +414,8 @@ function drawing(
   const clusterOf = clustersOf(samples)?.of
   return (statistic) =>
     bootstrap(statistic, samples.length, {
-      ...{ seed, rounds: count },
+      seed,
+      rounds: count,
       ...(clusterOf && { clusterOf }),
     })
 }

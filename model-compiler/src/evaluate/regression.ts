@@ -44,7 +44,10 @@ export function regressionMetrics(
   }
   const mse = squares / total
   return {
-    ...{ mse, rmse: Math.sqrt(mse), mae: absolutes / total, bias: errors / total },
+    mse,
+    rmse: Math.sqrt(mse),
+    mae: absolutes / total,
+    bias: errors / total,
     r2: spread > 0 ? 1 - squares / spread : Number.NaN,
   }
 }

@@ -9,7 +9,9 @@ import { graphLines } from './text.ts'
 
 test('graphLines() shows a graph in columns, small constants by value', () => {
   const inner = model({
-    ...{ name: 'b', inputs: [], outputs: [value('z', 'float32', [])] },
+    name: 'b',
+    inputs: [],
+    outputs: [value('z', 'float32', [])],
     nodes: [node('Neg', ['h'], ['z'])],
   }).graph!
   const branch = node('If', ['c'], ['y'], { then_branch: { int: 0 } })
@@ -53,7 +55,9 @@ test('graphLines() cuts names and takes out what could steer a terminal', () => 
   const nodes = [node('Relu', ['x'], [name]), node('Relu', [name], ['y'])]
   const graph = new Graph(
     model({
-      ...{ name: 'g', nodes, inputs: [value('x', 'float32', [1])] },
+      name: 'g',
+      nodes,
+      inputs: [value('x', 'float32', [1])],
       outputs: [value('y', 'float32', [1])],
     }),
   )

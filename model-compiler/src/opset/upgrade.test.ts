@@ -80,34 +80,31 @@ const old: Record<string, Old> = {
     becomes: 'Resize',
   },
   'Upsample of 9, linear': {
-    ...{ opset: 9, dims: [1, 2, 3, 3], initializers: [floats('s', 1, 1, 2, 2)], becomes: 'Resize' },
+    opset: 9,
+    dims: [1, 2, 3, 3],
+    initializers: [floats('s', 1, 1, 2, 2)],
+    becomes: 'Resize',
     nodes: one('Upsample', { mode: { string: 'linear' } }, ['x', 's']),
   },
   'Resize that stretches by a fraction': {
-    ...{
-      opset: 10,
-      dims: [1, 1, 5, 5],
-      initializers: [floats('s', 1, 1, 1.6, 1.4)],
-      becomes: 'Resize',
-    },
+    opset: 10,
+    dims: [1, 1, 5, 5],
+    initializers: [floats('s', 1, 1, 1.6, 1.4)],
+    becomes: 'Resize',
     nodes: one('Resize', {}, ['x', 's']),
   },
   'Resize that shrinks': {
-    ...{
-      opset: 10,
-      dims: [1, 1, 7, 9],
-      initializers: [floats('s', 1, 1, 0.6, 0.5)],
-      becomes: 'Resize',
-    },
+    opset: 10,
+    dims: [1, 1, 7, 9],
+    initializers: [floats('s', 1, 1, 0.6, 0.5)],
+    becomes: 'Resize',
     nodes: one('Resize', {}, ['x', 's']),
   },
   'Resize that shrinks, linear': {
-    ...{
-      opset: 10,
-      dims: [1, 1, 7, 9],
-      initializers: [floats('s', 1, 1, 0.6, 0.5)],
-      becomes: 'Resize',
-    },
+    opset: 10,
+    dims: [1, 1, 7, 9],
+    initializers: [floats('s', 1, 1, 0.6, 0.5)],
+    becomes: 'Resize',
     nodes: one('Resize', { mode: { string: 'linear' } }, ['x', 's']),
   },
   TopK: {
@@ -123,12 +120,17 @@ const old: Record<string, Old> = {
     becomes: 'Dropout',
   },
   Scatter: {
-    ...{ opset: 9, dims: [3], becomes: 'ScatterElements' },
+    opset: 9,
+    dims: [3],
+    becomes: 'ScatterElements',
     initializers: [tensor('i', [2], BigInt64Array.of(2n, 0n)), floats('u', 8, 9)],
     nodes: one('Scatter', { axis: int(0) }, ['x', 'i', 'u']),
   },
   'BatchNormalization with its outputs of training': {
-    ...{ opset: 7, dims: [2, 3, 2, 2], outputs: ['y'], becomes: 'BatchNormalization' },
+    opset: 7,
+    dims: [2, 3, 2, 2],
+    outputs: ['y'],
+    becomes: 'BatchNormalization',
     initializers: [
       floats('s', 1, 2, 3),
       floats('b', 0, 1, 2),
@@ -216,7 +218,9 @@ const old: Record<string, Old> = {
     becomes: 'Split',
   },
   RoiAlign: {
-    ...{ opset: 10, dims: [1, 1, 6, 6], becomes: 'RoiAlign' },
+    opset: 10,
+    dims: [1, 1, 6, 6],
+    becomes: 'RoiAlign',
     initializers: [
       tensor('r', [1, 4], new Float32Array([0, 1, 4, 5])),
       tensor('b', [1], BigInt64Array.of(0n)),
@@ -224,27 +228,36 @@ const old: Record<string, Old> = {
     nodes: one('RoiAlign', { output_height: int(2), output_width: int(3) }, ['x', 'r', 'b']),
   },
   GridSample: {
-    ...{ opset: 16, dims: [1, 1, 4, 4], becomes: 'GridSample' },
+    opset: 16,
+    dims: [1, 1, 4, 4],
+    becomes: 'GridSample',
     initializers: [tensor('g', [1, 1, 2, 2], new Float32Array([-0.4, 0.2, 0.7, 0.9]))],
     nodes: one('GridSample', { mode: { string: 'bicubic' } }, ['x', 'g']),
   },
   DFT: { opset: 17, dims: [1, 4, 3, 1], nodes: one('DFT', { axis: int(2) }), becomes: 'DFT' },
   GroupNormalization: {
-    ...{ opset: 18, dims: [2, 4, 3], initializers: [floats('s', 1, 2), floats('b', 3, 4)] },
-    ...{
-      becomes: 'GroupNormalization',
-      nodes: one('GroupNormalization', { num_groups: int(2) }, ['x', 's', 'b']),
-    },
+    opset: 18,
+    dims: [2, 4, 3],
+    initializers: [floats('s', 1, 2), floats('b', 3, 4)],
+    becomes: 'GroupNormalization',
+    nodes: one('GroupNormalization', { num_groups: int(2) }, ['x', 's', 'b']),
   },
   Pow: {
-    ...{ opset: 7, dims: [4], initializers: [floats('p', 2)], becomes: 'Pow' },
+    opset: 7,
+    dims: [4],
+    initializers: [floats('p', 2)],
+    becomes: 'Pow',
     nodes: one('Pow', {}, ['x', 'p']),
   },
 }
 
 function modelOf({ opset, dims, nodes, initializers = [], outputs }: Old): ModelProto {
   return model({
-    ...{ name: 'old', opset, nodes, initializers, inputs: [value('x', 'float32', dims)] },
+    name: 'old',
+    opset,
+    nodes,
+    initializers,
+    inputs: [value('x', 'float32', dims)],
     // The runtime tells types and shapes itself.
     outputs: (outputs ?? nodes.at(-1)!.output).map((name) =>
       create(ValueInfoProtoSchema, { name }),
@@ -274,7 +287,9 @@ for (const [what, form] of Object.entries(old)) {
 
 test('upgradeOpset() brings bodies along, with constants of their own', async () => {
   const inner = model({
-    ...{ name: 'b', inputs: [], outputs: [value('z', 'float32', [2, 3])] },
+    name: 'b',
+    inputs: [],
+    outputs: [value('z', 'float32', [2, 3])],
     nodes: [
       node('Unsqueeze', ['x'], ['u'], { axes: ints(0) }),
       node('ReduceSum', ['u'], ['z'], { axes: ints(0), keepdims: int(0) }),
@@ -288,7 +303,10 @@ test('upgradeOpset() brings bodies along, with constants of their own', async ()
   const made = readModel(
     writeModel(
       modelOf({
-        ...{ opset: 11, dims: [2, 3], becomes: 'If', nodes: [branch] },
+        opset: 11,
+        dims: [2, 3],
+        becomes: 'If',
+        nodes: [branch],
         initializers: [tensor('yes', [], new Uint8Array([1]), 'bool')],
       }),
     ),

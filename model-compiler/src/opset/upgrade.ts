@@ -14,8 +14,21 @@ import type { Place } from './place.ts'
 
 /** The IR version that came with each operator set; files with an older one are refused by some readers. */
 const irVersions: Readonly<Record<number, number>> = {
-  ...{ 7: 3, 8: 3, 9: 4, 10: 5, 11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9 },
-  ...{ 20: 9, 21: 10 },
+  7: 3,
+  8: 3,
+  9: 4,
+  10: 5,
+  11: 6,
+  12: 7,
+  13: 7,
+  14: 7,
+  15: 8,
+  16: 8,
+  17: 8,
+  18: 8,
+  19: 9,
+  20: 9,
+  21: 10,
 }
 const depthMax = 16
 

@@ -59,7 +59,8 @@ function net({ colours = 3, channels = 10, between = 'LeakyRelu', seen = false }
       node('Conv', ['x', 'w1', 'b1'], ['a'], { pads: { ints: [1, 1, 1, 1] } }),
       node(between, ['a'], ['r']),
       node('Conv', ['r', 'w2', 'b2'], ['d'], {
-        ...{ group: { int: channels }, pads: { ints: [1, 1, 1, 1] } },
+        group: { int: channels },
+        pads: { ints: [1, 1, 1, 1] },
       }),
       node('Conv', ['d', 'w3'], ['y']),
     ],

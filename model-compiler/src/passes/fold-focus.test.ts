@@ -52,7 +52,8 @@ const focus = (order: readonly number[], end = 99) =>
         { axis: { int: 1 } },
       ),
       node('Conv', ['stacked', 'w'], ['y'], {
-        ...{ pads: { ints: [1, 0, 1, 1] }, strides: { ints: [1, 2] } },
+        pads: { ints: [1, 0, 1, 1] },
+        strides: { ints: [1, 2] },
       }),
     ],
   })

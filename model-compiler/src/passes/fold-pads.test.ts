@@ -19,12 +19,16 @@ const pool = { kernel_shape: { ints: [3, 3] } }
 const cases: Record<string, Case> = {
   'zeros before a convolution': { pads: around, op: 'Conv', folds: true },
   'zeros before a convolution that pads itself': {
-    ...{ pads: around, op: 'Conv', folds: true },
+    pads: around,
+    op: 'Conv',
+    folds: true,
     attributes: { pads: { ints: [1, 0, 0, 1] } },
   },
   'zeros before a mean': { pads: around, op: 'AveragePool', attributes: pool, folds: true },
   'zeros before a mean that pads itself without counting': {
-    ...{ pads: around, op: 'AveragePool', folds: false },
+    pads: around,
+    op: 'AveragePool',
+    folds: false,
     attributes: { ...pool, pads: { ints: [1, 1, 1, 1] } },
   },
   'zeros before a maximum': { pads: around, op: 'MaxPool', attributes: pool, folds: false },

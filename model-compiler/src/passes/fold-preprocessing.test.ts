@@ -86,18 +86,28 @@ type Case = {
 const cases: Record<string, Case> = {
   'bytes as they are': { how: asBytes, layout: 'nchw', pad: 1, left: 'Transpose Cast' },
   'a mean that padding keeps out of the weights': {
-    ...{ how: asImageNet, layout: 'nchw', pad: 1, left: 'Transpose Cast Sub' },
+    how: asImageNet,
+    layout: 'nchw',
+    pad: 1,
+    left: 'Transpose Cast Sub',
   },
   'a mean that goes into the bias': {
-    ...{ how: asImageNet, layout: 'nchw', pad: 0, left: 'Transpose Cast' },
+    how: asImageNet,
+    layout: 'nchw',
+    pad: 0,
+    left: 'Transpose Cast',
   },
   'red and blue the other way around': {
-    ...{ how: { ...asImageNet, reversed: true }, layout: 'nchw', pad: 1 },
+    how: { ...asImageNet, reversed: true },
+    layout: 'nchw',
+    pad: 1,
     left: 'Transpose Cast Sub',
   },
   'pixels, one mean': { how: asSigned, layout: 'nhwc', pad: 1, left: 'Transpose Cast Sub' },
   'pixels, a mean per channel': {
-    ...{ how: { ...asImageNet, reversed: true }, layout: 'nhwc', pad: 1 },
+    how: { ...asImageNet, reversed: true },
+    layout: 'nhwc',
+    pad: 1,
     left: 'Transpose Cast Sub',
   },
 }

@@ -11,7 +11,10 @@ import { shareInitializers } from './share-initializers.ts'
 
 test('constants of equal type, shape and bits become one', async () => {
   const listed = create(TensorProtoSchema, {
-    ...{ name: 'listed', dims: [1n], dataType: tensorTypes.float32, floatData: [2] },
+    name: 'listed',
+    dims: [1n],
+    dataType: tensorTypes.float32,
+    floatData: [2],
   })
   const { graph, changes } = await applyPass(
     model({

@@ -79,7 +79,10 @@ function replace(graph: Graph, node: NodeProto, matrix: Matrix, blockSize: numbe
   const scale = graph.addInitializer(tensor(`${weights}_scale`, [columns * blocks], scales))
   const product = bias === '' ? output : graph.freshName(`${output}_product`)
   const by = makeNode('MatMulNBits', [input, codes, scale], [product], {
-    ...{ K: { int: rows }, N: { int: columns }, bits: { int: 4 }, block_size: { int: blockSize } },
+    K: { int: rows },
+    N: { int: columns },
+    bits: { int: 4 },
+    block_size: { int: blockSize },
   })
   by.name = node.name
   by.domain = microsoft

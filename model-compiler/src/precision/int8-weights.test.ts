@@ -46,7 +46,8 @@ const everyOperator = () =>
     nodes: [
       node('Conv', ['x', 'conv', 'bias'], ['a'], { pads: { ints: [1, 1, 1, 1] } }),
       node('Conv', ['a', 'depthwise'], ['b'], {
-        ...{ group: { int: 32 }, pads: { ints: [1, 1, 1, 1] } },
+        group: { int: 32 },
+        pads: { ints: [1, 1, 1, 1] },
       }),
       node('ConvTranspose', ['b', 'deconv'], ['c'], { strides: { ints: [2, 2] } }),
       node('Reshape', ['c', 'flat'], ['d']),

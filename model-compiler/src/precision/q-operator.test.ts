@@ -56,12 +56,14 @@ const network = () =>
       node('Conv', ['joined', 'w2'], ['c2']),
       node('Add', ['c2', 'm'], ['sum']),
       node('MaxPool', ['sum'], ['pooled'], {
-        ...{ kernel_shape: { ints: [2, 2] }, strides: { ints: [2, 2] } },
+        kernel_shape: { ints: [2, 2] },
+        strides: { ints: [2, 2] },
       }),
       node('Resize', ['pooled', '', 'double'], ['near'], { mode: { string: 'nearest' } }),
       node('Resize', ['near', '', 'double'], ['between'], { mode: { string: 'linear' } }),
       node('AveragePool', ['between'], ['average'], {
-        ...{ kernel_shape: { ints: [2, 2] }, strides: { ints: [2, 2] } },
+        kernel_shape: { ints: [2, 2] },
+        strides: { ints: [2, 2] },
       }),
       node('Reshape', ['average', 'rows'], ['flat']),
       node('MatMul', ['flat', 'matrix'], ['product']),

@@ -20,7 +20,8 @@ function net(factor: number, moved: number): ModelProto {
   const weights = (size: number, by: number) =>
     wave(size, by).map((one, i) => one * factor + moved * Math.cos(i))
   return model({
-    ...{ name: 'net', inputs: [value('x', 'float32', [1, 4, 8, 8])] },
+    name: 'net',
+    inputs: [value('x', 'float32', [1, 4, 8, 8])],
     outputs: [value('y', 'float32', [1, 8, 8, 8])],
     initializers: [
       tensor('w1', [8, 4, 3, 3], weights(288, 1.7)),

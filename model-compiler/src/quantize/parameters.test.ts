@@ -25,7 +25,8 @@ test('zero is always in the range, and its code is whole', () => {
   assert.deepEqual(parametersFor({ min: -64, max: 191 }, uint8), { scale: 1, zero: 64 })
   assert.deepEqual(parametersFor({ min: -64, max: 191 }, int8), { scale: 1, zero: -64 })
   assert.deepEqual(parametersFor({ min: -1, max: 127 }, { min: -127, max: 127 }, true), {
-    ...{ scale: 1, zero: 0 },
+    scale: 1,
+    zero: 0,
   })
   // From the middle, 127.5, to the even one.
   assert.equal(parametersFor({ min: -1, max: 1 }, uint8, true).zero, 128)

@@ -133,7 +133,11 @@ export function confusionMatrix(
       const rect = element(
         'rect',
         {
-          ...{ x: x + 0.5, y: y + 0.5, width: each - 1, height: each - 1, opacity: share },
+          x: x + 0.5,
+          y: y + 0.5,
+          width: each - 1,
+          height: each - 1,
+          opacity: share,
           class: truth === said ? 'cell' : 'cell wrong',
         },
         title,
@@ -157,7 +161,12 @@ export function confusionMatrix(
     )
   })
   const frame = element('rect', {
-    ...{ x: left, y: top, width: size * each, height: size * each, class: 'grid', fill: 'none' },
+    x: left,
+    y: top,
+    width: size * each,
+    height: size * each,
+    class: 'grid',
+    fill: 'none',
   })
   const right = counts.reduce((sum, row, at) => sum + (row[at] ?? 0), 0)
   const all = counts.reduce((sum, row) => row.reduce((total, count) => total + count, sum), 0)
@@ -190,7 +199,11 @@ export function reliabilityDiagram(bins: readonly ReliabilityBin[]): string {
       const bar = element(
         'rect',
         {
-          ...{ x, y: toY(accuracy), width: wide, height: toY(0) - toY(accuracy), class: 'after' },
+          x,
+          y: toY(accuracy),
+          width: wide,
+          height: toY(0) - toY(accuracy),
+          class: 'after',
           // Bins that hold little say little.
           opacity: 0.35 + 0.65 * Math.sqrt(count / most),
         },
@@ -198,7 +211,11 @@ export function reliabilityDiagram(bins: readonly ReliabilityBin[]): string {
       )
       const [upper, lower] = [Math.max(accuracy, confidence), Math.min(accuracy, confidence)]
       const gap = element('rect', {
-        ...{ x, y: toY(upper), width: wide, height: toY(lower) - toY(upper), class: 'gap' },
+        x,
+        y: toY(upper),
+        width: wide,
+        height: toY(lower) - toY(upper),
+        class: 'gap',
       })
       return bar + gap
     }),
@@ -271,8 +288,11 @@ export function histogram(values: readonly number[], what: string, bins = 24): s
       element(
         'rect',
         {
-          ...{ x: left + at * each + 0.5, y: toY(count), width: Math.max(0.5, each - 1) },
-          ...{ height: height - bottom - toY(count), class: 'after' },
+          x: left + at * each + 0.5,
+          y: toY(count),
+          width: Math.max(0.5, each - 1),
+          height: height - bottom - toY(count),
+          class: 'after',
         },
         `<title>${count}</title>`,
       ),

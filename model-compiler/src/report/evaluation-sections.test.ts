@@ -16,7 +16,10 @@ import { evaluationPage } from './evaluation-sections.ts'
 
 const samples = (count: number): EvaluatedSample[] =>
   Array.from({ length: count }, (_, at) => ({
-    ...{ digest: `d${at}`, name: `<img src=x>${at}`, stream: `<b>${at % 2}</b>`, site: 'a"b' },
+    digest: `d${at}`,
+    name: `<img src=x>${at}`,
+    stream: `<b>${at % 2}</b>`,
+    site: 'a"b',
   }))
 
 const biting = ['<script>alert(1)</script>', 'b" onload="x', 'c']
@@ -39,7 +42,8 @@ const reports: Readonly<Record<string, EvaluationReport>> = {
   classifier: classified(biting),
   'a classifier of forty labels': classified(Array.from({ length: 40 }, (_, at) => `label ${at}`)),
   detector: reportDetection({
-    ...{ labels: biting, samples: samples(2) },
+    labels: biting,
+    samples: samples(2),
     truths: [{ image: 'd0', label: biting[0]!, box }],
     found: [
       { image: 'd0', label: biting[0]!, score: 0.9, box },
@@ -47,15 +51,22 @@ const reports: Readonly<Record<string, EvaluationReport>> = {
     ],
   }),
   'a detector that finds nothing': reportDetection({
-    ...{ labels: biting, samples: samples(2), found: [] },
+    labels: biting,
+    samples: samples(2),
+    found: [],
     truths: [{ image: 'd0', label: biting[0]!, box }],
   }),
   segmentation: reportSegmentation({
-    ...{ labels: biting, samples: samples(1), overlaps: [overlap] },
+    labels: biting,
+    samples: samples(1),
+    overlaps: [overlap],
     empty: () => new MapOverlap(),
   }),
   numbers: reportRegression({
-    ...{ names: biting, samples: samples(2), truth: [1, 2, 3, 4, 5, 6], said: [1, 2, 4, 4, 5, 7] },
+    names: biting,
+    samples: samples(2),
+    truth: [1, 2, 3, 4, 5, 6],
+    said: [1, 2, 4, 4, 5, 7],
   }),
 }
 

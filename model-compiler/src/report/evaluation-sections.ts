@@ -78,7 +78,8 @@ function plotsOf(report: EvaluationReport): string {
       'Precision over recall',
       lineChart(
         precisionRecall.map(({ label, area, points }) => ({
-          ...{ name: `${label} ${area.toFixed(3)}`, points },
+          name: `${label} ${area.toFixed(3)}`,
+          points,
         })),
         { title: 'Precision over recall', xTitle: 'recall', x: unit, y: unit },
       ),
@@ -89,7 +90,11 @@ function plotsOf(report: EvaluationReport): string {
       lineChart(
         roc.map(({ label, area, points }) => ({ name: `${label} ${area.toFixed(3)}`, points })),
         {
-          ...{ title: 'ROC', xTitle: 'false positive rate', x: unit, y: unit, diagonal: true },
+          title: 'ROC',
+          xTitle: 'false positive rate',
+          x: unit,
+          y: unit,
+          diagonal: true,
         },
       ),
       roc.length < report.labels.length ? 'The labels that do worst.' : '',
@@ -120,7 +125,9 @@ function confusedMost({ confusion }: EvaluationReport): string {
   const pairs = confusion.counts
     .flatMap((row, truth) =>
       row.map((count, said) => ({
-        ...{ truth, said, count },
+        truth,
+        said,
+        count,
         of: row.reduce((sum, one) => sum + one, 0),
       })),
     )

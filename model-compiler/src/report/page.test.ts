@@ -22,7 +22,10 @@ test('what was not found out is left out, not drawn empty', () => {
     ...exampleReport,
     chosen: 'original',
     candidates: [original!],
-    ...{ tensors: [], unfused: [], passes: [], kept: [] },
+    tensors: [],
+    unfused: [],
+    passes: [],
+    kept: [],
     operators: { before: [], after: [] },
   })
   assert.equal(bare.match(/<svg /g)?.length, 3)

@@ -203,8 +203,11 @@ export function rangeHistogram(tensors: readonly TensorError[]): string {
     const x = left + at * each
     return (
       element('rect', {
-        ...{ x: x + 1, y: toY(count), width: Math.max(1, each - 2) },
-        ...{ height: height - bottom - toY(count), class: 'after' },
+        x: x + 1,
+        y: toY(count),
+        width: Math.max(1, each - 2),
+        height: height - bottom - toY(count),
+        class: 'after',
       }) +
       (count > 0
         ? text(String(count), x + each / 2, toY(count) - 4, { 'text-anchor': 'middle' })

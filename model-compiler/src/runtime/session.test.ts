@@ -47,7 +47,9 @@ test('a session shows what the runtime made of the graph, and where time went', 
   t.after(() => rm(folder, { recursive: true }))
   const dumpTo = join(folder, 'dump.onnx')
   await using session = await openSession(doubling, {
-    ...{ dumpTo, profileTo: join(folder, 'profile'), level: 'basic' },
+    dumpTo,
+    profileTo: join(folder, 'profile'),
+    level: 'basic',
   })
   await session.run(feeds)
   session.endProfiling()

@@ -228,7 +228,8 @@ async function measuring(
   return async (keepFloat) => {
     signal?.throwIfAborted()
     const placed = quantize(model, ranges, {
-      ...{ target, keepFloat: new Set(keepFloat) },
+      target,
+      keepFloat: new Set(keepFloat),
       ...(frozen && { frozen }),
     })
     const quantized = (await refine?.(placed)) ?? placed

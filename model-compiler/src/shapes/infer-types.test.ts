@@ -24,7 +24,11 @@ function graphOf(
   const y = value('y', 'float32', output ?? [])
   const graph = new Graph(
     model({
-      ...{ name: 'g', nodes, initializers, inputs: [value('x', 'float32', input)], outputs: [y] },
+      name: 'g',
+      nodes,
+      initializers,
+      inputs: [value('x', 'float32', input)],
+      outputs: [y],
     }),
   )
   if (output === undefined) graph.setType('y', { elementType: 0, shape: undefined })

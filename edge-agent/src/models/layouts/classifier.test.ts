@@ -38,7 +38,9 @@ test('classifier gives the best classes first, no more than wanted', () => {
       pad: 0,
       content: { left: 0, top: 0, width: 8, height: 8 },
     },
-    ...{ scoreMin: 0, keepMax: 2, wanted: undefined },
+    scoreMin: 0,
+    keepMax: 2,
+    wanted: undefined,
   }
   const [c, b] = [
     { label: 'c', score: 0.6 },

@@ -19,7 +19,9 @@ const content = { left: 0, top: 2, width: 8, height: 4 }
 const given: ReadingGiven = {
   labels: ['ground', 'road', 'sky'],
   view: { width: 8, height: 8, channels: 'rgb', pad: 0, content },
-  ...{ scoreMin: 0, keepMax: 10, wanted: undefined },
+  scoreMin: 0,
+  keepMax: 10,
+  wanted: undefined,
 }
 
 test('segmentation reads shares and outlines of the frame, not of the padding', () => {

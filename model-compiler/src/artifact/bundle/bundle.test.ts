@@ -13,7 +13,8 @@ import { type BundleBytes, type BundlePart, readBundle, writeBundle } from './bu
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 const part = (name: string, bytes: Uint8Array): BundlePart => ({
-  ...{ name, lengthBytes: bytes.length },
+  name,
+  lengthBytes: bytes.length,
   bytes: [bytes],
 })
 

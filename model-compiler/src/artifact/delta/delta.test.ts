@@ -106,7 +106,8 @@ function smallNet(seed: number, trained: boolean, moved = 0.3, inRows = 4): Uint
   const inputScale = Math.fround(0.0173)
   const biasScales = scales.map((one) => inputScale * one)
   const made = model({
-    ...{ name: 'small', inputs: [value('x', 'float32', [1, 32, 8, 8])] },
+    name: 'small',
+    inputs: [value('x', 'float32', [1, 32, 8, 8])],
     outputs: [value('y', 'float32', [1, 32, 6, 6])],
     nodes: [
       node('QuantizeLinear', ['x', 'x_scale', 'x_zero'], ['x_codes']),

@@ -54,9 +54,22 @@ const depthMax = 40
 
 /** Number of the data type → how its numbers are kept in `raw_data`. */
 const kinds: Readonly<Record<number, ElementKind>> = {
-  ...{ 1: 'float32', 2: 'code8', 3: 'code8', 4: 'int16', 5: 'int16', 6: 'int32' },
-  ...{ 9: 'code8', 10: 'float16', 12: 'int32', 16: 'float16' },
-  ...{ 17: 'code8', 18: 'code8', 19: 'code8', 20: 'code8', 21: 'code4', 22: 'code4' },
+  1: 'float32',
+  2: 'code8',
+  3: 'code8',
+  4: 'int16',
+  5: 'int16',
+  6: 'int32',
+  9: 'code8',
+  10: 'float16',
+  12: 'int32',
+  16: 'float16',
+  17: 'code8',
+  18: 'code8',
+  19: 'code8',
+  20: 'code8',
+  21: 'code4',
+  22: 'code4',
 }
 /** float_data, int32_data, int64_data, raw_data, double_data and uint64_data, all of them packed. */
 const payloadTags = new Set([0x22, 0x2a, 0x3a, 0x4a, 0x52, 0x5a])
@@ -182,7 +195,15 @@ class Walker {
       const signed = signedTypes.has(dataType)
       const whole = `${scope}:${name}#${field}`
       this.#payloads.push({
-        ...{ name: whole, tensor: name, dataType, kind, packed, signed, dims, at, lengthBytes },
+        name: whole,
+        tensor: name,
+        dataType,
+        kind,
+        packed,
+        signed,
+        dims,
+        at,
+        lengthBytes,
       })
     }
   }

@@ -56,8 +56,11 @@ function sketch(random: Random, i: number): Sketch {
   const count = dims.reduce((product, dim) => product * dim, 1)
   const spread = pick(random, [1, 16, 256, 2 ** 31])
   return {
-    ...{ name: random() < 0.1 ? '' : `t${i}`, type: pick(random, types), dims },
-    ...{ typed: random() < 0.3, place: pick(random, places) },
+    name: random() < 0.1 ? '' : `t${i}`,
+    type: pick(random, types),
+    dims,
+    typed: random() < 0.3,
+    place: pick(random, places),
     words: Int32Array.from({ length: count }, () => (random() - 0.5) * spread),
   }
 }
@@ -80,17 +83,16 @@ function fileOf(sketches: readonly Sketch[]): Uint8Array {
     node('Constant', [], [`c${i}`], { value: { tensor: made } }),
   )
   const branch = create(AttributeProtoSchema, {
-    ...{ name: 'then_branch', type: attributeTypes.graph },
+    name: 'then_branch',
+    type: attributeTypes.graph,
     g: { name: 'branch', initializer: of('branch'), node: [node('Identity', ['x'], ['z'])] },
   })
   const choice: NodeProto = node('If', ['x'], ['b'])
   choice.attribute.push(branch)
   const made = model({
-    ...{
-      name: 'chance',
-      inputs: [value('x', 'float32', [1])],
-      outputs: [value('b', 'float32', [1])],
-    },
+    name: 'chance',
+    inputs: [value('x', 'float32', [1])],
+    outputs: [value('b', 'float32', [1])],
     nodes: [...constants, choice, node('DequantizeLinear', ['t0', 't1'], ['d'])],
     initializers: of('initializer'),
   })

@@ -18,7 +18,9 @@ export type DeltaStat = {
 export function statDelta(base: Uint8Array, next: Uint8Array): DeltaStat {
   const { patch, told } = makeDeltaInDetail(base, next)
   return {
-    ...{ baseBytes: base.length, nextBytes: next.length, patch },
+    baseBytes: base.length,
+    nextBytes: next.length,
+    patch,
     method: readDeltaHead(patch).method,
     zstdBaseBytes: compress(next, base).length,
     zstdBytes: compress(next).length,

@@ -26,8 +26,15 @@ export type ToldPayload = {
 /** A file that is nothing but bytes. */
 export function wholeFile(bytes: Uint8Array): Side {
   const payload: Payload = {
-    ...{ name: '', tensor: '', dataType: 0, kind: 'bytes', packed: false, signed: false },
-    ...{ dims: [], at: 0, lengthBytes: bytes.length },
+    name: '',
+    tensor: '',
+    dataType: 0,
+    kind: 'bytes',
+    packed: false,
+    signed: false,
+    dims: [],
+    at: 0,
+    lengthBytes: bytes.length,
   }
   const payloads = bytes.length > 0 ? [payload] : []
   return { bytes, payloads, offsets: new Float64Array(payloads.length) }

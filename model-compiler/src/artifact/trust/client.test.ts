@@ -83,7 +83,10 @@ class Repository {
   stamp(version: number, { at = start, snapshot = version, bundle = false, forMs = dayMs } = {}) {
     const bytes = this.files.get(`${snapshot}.snapshot.json`)!
     const timestamp = makeTimestamp({
-      ...{ version, signedAt: at, expiresAt: at + forMs, bundle },
+      version,
+      signedAt: at,
+      expiresAt: at + forMs,
+      bundle,
       snapshot: { version: snapshot, bytes },
     })
     this.files.set('timestamp.json', signDocument(timestamp, this.keys.timestamp))

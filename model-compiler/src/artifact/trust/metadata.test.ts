@@ -142,7 +142,10 @@ test('S8: one key under two ids counts once, where the library alone counts two'
   const root = Metadata.fromJSON(MetadataKind.Root, {
     signatures: [],
     signed: {
-      ...{ _type: 'root', spec_version: '1.0.31', version: 1, expires },
+      _type: 'root',
+      spec_version: '1.0.31',
+      version: 1,
+      expires,
       consistent_snapshot: true,
       keys: Object.fromEntries(ids.map((id) => [id, key.publicKey])),
       roles: Object.fromEntries(roleNames.map((role) => [role, { keyids: ids, threshold: 2 }])),

@@ -16,8 +16,12 @@ export function cocoText(
       const [x, y, across, down] = box
       const bbox = [x * width, y * height, across * width, down * height].map(rounded)
       annotations.push({
-        ...{ id: annotations.length + 1, image_id: at + 1, category_id: numbers.get(label) },
-        ...{ bbox, area: rounded(bbox[2]! * bbox[3]!), iscrowd: crowd ? 1 : 0 },
+        id: annotations.length + 1,
+        image_id: at + 1,
+        category_id: numbers.get(label),
+        bbox,
+        area: rounded(bbox[2]! * bbox[3]!),
+        iscrowd: crowd ? 1 : 0,
         segmentation: crowd
           ? crowdMask(box, width, height)
           : outlines.map((points) =>
@@ -26,7 +30,10 @@ export function cocoText(
       })
     }
     return {
-      ...{ id: at + 1, file_name: file.replace(/^images\//, ''), width, height },
+      id: at + 1,
+      file_name: file.replace(/^images\//, ''),
+      width,
+      height,
       ...(capturedAt !== undefined && { date_captured: new Date(capturedAt).toISOString() }),
       ...((site ?? stream) !== undefined && { edgeloop: { site, stream } }),
     }

@@ -304,7 +304,10 @@ function maskOf(
   }
   if (part.width === 0) return { problem: 'has an empty mask', kind: 'unreadable-label' }
   return {
-    ...{ left: part.x, top: part.y, across: part.width, down: part.height },
+    left: part.x,
+    top: part.y,
+    across: part.width,
+    down: part.height,
     rings: () => {
       const rings = traceMask(part)
       return rings?.some(({ length }) => length > ringCornersMax) ? undefined : rings

@@ -101,8 +101,12 @@ function parseFile(text: string, path: string): Entry {
   }
   try {
     const parser = new XMLParser({
-      ...{ processEntities: false, parseTagValue: false, parseAttributeValue: false },
-      ...{ ignoreAttributes: false, attributeNamePrefix: '', textNodeName: 'text' },
+      processEntities: false,
+      parseTagValue: false,
+      parseAttributeValue: false,
+      ignoreAttributes: false,
+      attributeNamePrefix: '',
+      textNodeName: 'text',
     })
     return (parser.parse(text, true) as { annotations?: Entry }).annotations ?? {}
   } catch (cause) {

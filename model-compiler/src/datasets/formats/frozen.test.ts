@@ -47,7 +47,10 @@ async function twoPictures(t: TestContext): Promise<Dataset> {
     { kind: 'number', name: 'angle', value: -3.5 },
   ]
   return datasetOf({
-    ...{ name: 'parts', labels: ['bolt', 'nut'], folder, problems: new Problems() },
+    name: 'parts',
+    labels: ['bolt', 'nut'],
+    folder,
+    problems: new Problems(),
     samples: [
       {
         digest: first,
@@ -90,13 +93,23 @@ test('plain pixels stay plain pixels', async (t) => {
   const data = Uint8Array.from({ length: 12 }, (_, at) => at)
   const digests = [0, 6].map((from) => digestOf(data.subarray(from, from + 6)))
   const dataset = datasetOf({
-    ...{ name: 'digits', labels: ['0'], folder: '', problems: new Problems() },
+    name: 'digits',
+    labels: ['0'],
+    folder: '',
+    problems: new Problems(),
     samples: digests.map((digest, at) => ({
-      ...{ digest, name: `train/${at}`, width: 3, height: 2 },
+      digest,
+      name: `train/${at}`,
+      width: 3,
+      height: 2,
       annotations: [{ kind: 'class', label: '0' }],
     })),
     pictures: {
-      ...{ kind: 'raw', width: 3, height: 2, channels: 1, data },
+      kind: 'raw',
+      width: 3,
+      height: 2,
+      channels: 1,
+      data,
       places: new Map(digests.map((digest, at) => [digest, at])),
     },
   })

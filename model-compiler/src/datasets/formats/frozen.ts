@@ -126,7 +126,9 @@ export async function readFrozen(
   }
   if (samples.length === 0) throw refuse('it has no sample')
   return {
-    ...{ name: head.name, labels: head.labels, samples },
+    name: head.name,
+    labels: head.labels,
+    samples,
     pictures: await picturesOf(tree, head, samples, refuse),
     problems: new Problems(),
   }
@@ -211,7 +213,8 @@ export async function writeFrozen(
   }
   const { kind } = pictures
   const head: FrozenHead = {
-    ...{ name, labels: [...labels] },
+    name,
+    labels: [...labels],
     pictures:
       kind === 'files'
         ? { kind }

@@ -120,7 +120,11 @@ export async function readIdxSet(
         data.set(bytes, samples.length * size)
         places.set(digest, samples.length)
         samples.push({
-          ...{ digest, name: at, width, height, annotations: [{ kind: 'class', label }] },
+          digest,
+          name: at,
+          width,
+          height,
+          annotations: [{ kind: 'class', label }],
         })
       }
     }
@@ -177,8 +181,15 @@ async function readPart(
   const count = Math.min(announced, values.length)
   const stem = picturesName.exec(file)?.[1] || 'pictures'
   return {
-    ...{ file, labelsFile, name: stem, count, width, height, channels: depth },
-    ...{ pixels: pictures.data, values },
+    file,
+    labelsFile,
+    name: stem,
+    count,
+    width,
+    height,
+    channels: depth,
+    pixels: pictures.data,
+    values,
     highest: values.reduce((most, value) => Math.max(most, value), -1),
   }
 }

@@ -18,7 +18,9 @@ export function labelStudioText(
         image: `${localFile}${encodeURI(file)}`,
         // Its data come back with a task, whatever they are.
         edgeloop: {
-          ...{ digest, site, stream },
+          digest,
+          site,
+          stream,
           ...(capturedAt !== undefined && { capturedAt: new Date(capturedAt).toISOString() }),
         },
       },
@@ -30,7 +32,10 @@ export function labelStudioText(
 
 function resultOf(one: Annotation, { width, height }: Sample, index: number): object[] {
   const head = (kind: string, type: string) => ({
-    ...{ id: `${kind}-${index + 1}`, type, from_name: kind, to_name: 'image' },
+    id: `${kind}-${index + 1}`,
+    type,
+    from_name: kind,
+    to_name: 'image',
   })
   const size = { original_width: width, original_height: height, image_rotation: 0 }
   switch (one.kind) {
@@ -39,7 +44,8 @@ function resultOf(one: Annotation, { width, height }: Sample, index: number): ob
       const place = { x: percent(x), y: percent(y), width: percent(across), height: percent(down) }
       return [
         {
-          ...{ ...head('box', 'rectanglelabels'), ...size },
+          ...head('box', 'rectanglelabels'),
+          ...size,
           value: { ...place, rotation: 0, rectanglelabels: [one.label] },
           ...(one.crowd && { meta: { text: [crowdNote] } }),
         },
@@ -49,7 +55,8 @@ function resultOf(one: Annotation, { width, height }: Sample, index: number): ob
       const points = one.points.map(([x, y]) => [percent(x), percent(y)])
       return [
         {
-          ...{ ...head('outline', 'polygonlabels'), ...size },
+          ...head('outline', 'polygonlabels'),
+          ...size,
           value: { points, closed: true, polygonlabels: [one.label] },
         },
       ]

@@ -105,7 +105,9 @@ export async function readVoc(tree: FileTree, labels?: readonly string[]): Promi
       annotations: (size) =>
         read.objects.map(({ label, corners }) => ({
           kind: 'box',
-          ...{ label, box: vocBox(corners, read.size ?? size), at: { file } },
+          label,
+          box: vocBox(corners, read.size ?? size),
+          at: { file },
         })),
     })
   }

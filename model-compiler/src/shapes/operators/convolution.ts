@@ -29,7 +29,10 @@ function windowOf(facts: NodeFacts, kernel: readonly Dimension[]): Window {
   const strides = list('strides', axes, 1)
   if (strides.some((stride) => stride < 1)) throw new OnnxError(`strides ${strides} are below 1`)
   return {
-    ...{ kernel, strides, dilations: list('dilations', axes, 1), pads: list('pads', 2 * axes, 0) },
+    kernel,
+    strides,
+    dilations: list('dilations', axes, 1),
+    pads: list('pads', 2 * axes, 0),
     autoPad: facts.string('auto_pad', 'NOTSET'),
     ceil: facts.int('ceil_mode', 0) !== 0,
   }

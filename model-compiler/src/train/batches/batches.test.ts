@@ -14,8 +14,14 @@ import { previewAugmentation } from './preview.ts'
 import { type Painted, rawSet } from './raw-set.ts'
 
 const canvas: CanvasSpec = {
-  ...{ width: 24, height: 16, channels: 3, fit: 'stretch', order: 'rgb' },
-  ...{ mean: [0], std: [1], pad: 0 },
+  width: 24,
+  height: 16,
+  channels: 3,
+  fit: 'stretch',
+  order: 'rgb',
+  mean: [0],
+  std: [1],
+  pad: 0,
 }
 
 /** A red rectangle on blue, with its box and its outline. */
@@ -32,11 +38,13 @@ function redOnBlue(
     data.set(inside ? [200, 0, 0] : [0, 0, 200], at * 3)
   }
   const share: Annotation = {
-    ...{ kind: 'box', label: 'thing' },
+    kind: 'box',
+    label: 'thing',
     box: [x / width, y / height, w / width, h / height],
   }
   const outline: Annotation = {
-    ...{ kind: 'polygon', label: 'thing' },
+    kind: 'polygon',
+    label: 'thing',
     points: [
       [x, y],
       [x + w, y],
@@ -60,21 +68,42 @@ const all = ({ samples }: ReturnType<typeof painted>) => samples.map(({ digest }
 /** Everything a batch says, apart from how long it took. */
 const saidBy = ({ images, masks, annotations, mixed, samples, count }: Batch) =>
   JSON.stringify({
-    ...{ annotations, mixed, count, names: samples.map(({ name }) => name) },
+    annotations,
+    mixed,
+    count,
+    names: samples.map(({ name }) => name),
     images: Buffer.from(images.slice().buffer).toString('base64'),
     masks: masks && Buffer.from(masks).toString('base64'),
   })
 
 const everything = augmentationOf({
-  ...{ flip: 0.5, flipVertical: 0.2, crop: 0.3, scale: [0.6, 1.4], aspect: 0.2, shift: 0.1 },
-  ...{ mosaic: 0.3, mixup: 0.3, brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.1 },
-  ...{ blur: 0.3, noise: 0.3, jpeg: 0.3, cutout: 0.3 },
+  flip: 0.5,
+  flipVertical: 0.2,
+  crop: 0.3,
+  scale: [0.6, 1.4],
+  aspect: 0.2,
+  shift: 0.1,
+  mosaic: 0.3,
+  mixup: 0.3,
+  brightness: 0.2,
+  contrast: 0.2,
+  saturation: 0.2,
+  hue: 0.1,
+  blur: 0.3,
+  noise: 0.3,
+  jpeg: 0.3,
+  cutout: 0.3,
 })
 
 test('the batch of a step is the same in any order, with any number of threads', async () => {
   const dataset = painted(10)
   const options: BatchesOptions = {
-    ...{ dataset, digests: all(dataset), batch: 4, canvas, augment: everything, seed: 7 },
+    dataset,
+    digests: all(dataset),
+    batch: 4,
+    canvas,
+    augment: everything,
+    seed: 7,
     maskLabels: ['background', 'thing'],
   }
   await using one = openBatches({ ...options, workers: 1 })
@@ -156,14 +185,12 @@ test('boxes, outlines and masks lie on the red rectangle wherever it is moved', 
       fc.integer({ min: 0 }),
       async (augment, fit, seed) => {
         await using batches = openBatches({
-          ...{
-            dataset,
-            digests: all(dataset),
-            batch: 6,
-            canvas: { ...canvas, fit },
-            seed,
-            workers: 'none',
-          },
+          dataset,
+          digests: all(dataset),
+          batch: 6,
+          canvas: { ...canvas, fit },
+          seed,
+          workers: 'none',
           augment: augmentationOf(augment as Partial<Augmentation>),
           maskLabels: ['background', 'thing'],
         })
@@ -209,11 +236,22 @@ test('a picture that nothing is done to is what libvips makes of it, as in the a
   await writeFile(join(folder, 'a.xml'), '<annotation></annotation>')
   const dataset = await openDataset(folder, { labels: ['thing'] })
   const spec: CanvasSpec = {
-    ...{ ...canvas, width: 32, height: 32, fit: 'letterbox-center', order: 'bgr', pad: 114 },
-    ...{ mean: [10, 20, 30], std: [2, 4, 8] },
+    ...canvas,
+    width: 32,
+    height: 32,
+    fit: 'letterbox-center',
+    order: 'bgr',
+    pad: 114,
+    mean: [10, 20, 30],
+    std: [2, 4, 8],
   }
   await using batches = openBatches({
-    ...{ dataset, digests: all(dataset), batch: 1, canvas: spec, seed: 1, order: 'listed' },
+    dataset,
+    digests: all(dataset),
+    batch: 1,
+    canvas: spec,
+    seed: 1,
+    order: 'listed',
   })
   const { images } = await batches.batch(0)
   const scaled = await sharp(jpeg)
@@ -237,7 +275,11 @@ test('padding stays as it is on a box, whatever becomes of the light', async () 
     redOnBlue(40, 10, [0, 0, 20, 10]),
   ])
   await using batches = openBatches({
-    ...{ dataset, digests: all(dataset), batch: 1, seed: 1, workers: 'none' },
+    dataset,
+    digests: all(dataset),
+    batch: 1,
+    seed: 1,
+    workers: 'none',
     canvas: { ...canvas, fit: 'letterbox-topleft', pad: 114 },
     augment: augmentationOf({ brightness: 1, noise: 1, noiseSigma: 60, blur: 1, jpeg: 1 }),
   })
@@ -257,7 +299,12 @@ test('of two pictures laid over each other both are told', async () => {
   })
   const dataset = rawSet(size, [plain(0, 'dark'), plain(200, 'light')], ['dark', 'light'])
   await using batches = openBatches({
-    ...{ dataset, digests: all(dataset), batch: 8, canvas, seed: 3, mixingEndsAt: 1 },
+    dataset,
+    digests: all(dataset),
+    batch: 8,
+    canvas,
+    seed: 3,
+    mixingEndsAt: 1,
     augment: augmentationOf({ mixup: 1, mixupAlpha: 1 }),
   })
   const { images, annotations, mixed } = await batches.batch(0)
@@ -276,7 +323,11 @@ test('a share of each batch is of the older data', async () => {
   const dataset = painted(10)
   const older = rawSet({ width: 40, height: 30, channels: 3 }, [redOnBlue(40, 30, [0, 0, 40, 30])])
   await using batches = openBatches({
-    ...{ dataset, digests: all(dataset), batch: 4, canvas, seed: 3 },
+    dataset,
+    digests: all(dataset),
+    batch: 4,
+    canvas,
+    seed: 3,
     replay: { dataset: older, digests: all(older), share: 0.25 },
   })
   assert.equal(batches.stepsPerEpoch, 4)
@@ -323,15 +374,13 @@ test('a picture that broke is named; an aborted or closed source says so', async
   await writeFile(join(folder, 'a.png'), png.subarray(0, png.length - 30))
   const stop = new AbortController()
   const batches = openBatches({
-    ...{
-      dataset,
-      digests: all(dataset),
-      batch: 1,
-      canvas,
-      seed: 1,
-      workers: 1,
-      signal: stop.signal,
-    },
+    dataset,
+    digests: all(dataset),
+    batch: 1,
+    canvas,
+    seed: 1,
+    workers: 1,
+    signal: stop.signal,
   })
   await assert.rejects(batches.batch(0), /Cannot read image ".*a\.png"/)
   stop.abort()

@@ -92,16 +92,23 @@ export function openBatches(options: BatchesOptions): Batches {
   const planner = new BatchPlanner({
     pools: replayed ? [pool, replayed] : [pool],
     replayShare: replay?.share ?? 0,
-    ...{ batch, canvas, augment, order, seed: options.seed },
+    batch,
+    canvas,
+    augment,
+    order,
+    seed: options.seed,
     mixingEndsAt: order === 'listed' ? 0 : (options.mixingEndsAt ?? Number.POSITIVE_INFINITY),
     ...(maskLabels && { maskLabels }),
   })
   const workers = workersFor(options, augment)
   const render: RenderOptions = {
     sources: [dataset, ...(replayed ? [replay!.dataset] : [])].map(({ pictures, folder }) => ({
-      ...{ pictures, folder },
+      pictures,
+      folder,
     })),
-    ...{ canvas, zoomMax: zoomMaxOf(augment), ...(maskLabels && { maskLabels }) },
+    canvas,
+    zoomMax: zoomMaxOf(augment),
+    ...(maskLabels && { maskLabels }),
     cacheBytesMax: Math.floor((options.cacheBytesMax ?? cacheBytesDefault) / Math.max(1, workers)),
   }
   const fresh = batch - (replayed ? Math.round(batch * replay!.share) : 0)
@@ -113,7 +120,9 @@ export function openBatches(options: BatchesOptions): Batches {
     order === 'listed' ? Math.min(batch, pool.length - step * batch) : batch
   const maker = new BatchMaker({ planner, render, batch, workers, steps, countOf, signal })
   return {
-    ...{ samples: pool.length, stepsPerEpoch, workers },
+    samples: pool.length,
+    stepsPerEpoch,
+    workers,
     batch: (step) => maker.batch(step),
     [Symbol.asyncDispose]: () => maker[Symbol.asyncDispose](),
   }

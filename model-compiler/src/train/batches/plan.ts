@@ -168,7 +168,8 @@ export class BatchPlanner {
       const to = {
         x: right ? centre.x : centre.x - width,
         y: below ? centre.y : centre.y - height,
-        ...{ width, height },
+        width,
+        height,
       }
       const clip = {
         x: right ? centre.x : 0,
@@ -189,7 +190,13 @@ export class BatchPlanner {
     const { digest, width, height, annotations } = sample
     const mask = maskLabels && annotations.find((annotation) => annotation.kind === 'mask')
     const placement: Placement = {
-      ...{ digest, set, width, height, from, to, clip },
+      digest,
+      set,
+      width,
+      height,
+      from,
+      to,
+      clip,
       mirrored: draws() < augment.flip,
       upsideDown: draws() < augment.flipVertical,
       ...(mask && { mask: { file: mask.file, labels: mask.labels } }),

@@ -51,12 +51,21 @@ export async function previewAugmentation(
   if (pool.length === 0)
     throw new TrainError(`Cannot preview "${dataset.name}": no sample was given`)
   const planner = new BatchPlanner({
-    ...{ pools: [pool], replayShare: 0, batch: count, canvas, augment, seed, order: 'shuffled' },
+    pools: [pool],
+    replayShare: 0,
+    batch: count,
+    canvas,
+    augment,
+    seed,
+    order: 'shuffled',
     mixingEndsAt: Number.POSITIVE_INFINITY,
   })
   const { pictures, folder } = dataset
   const renderer = new Renderer({
-    ...{ sources: [{ pictures, folder }], canvas, zoomMax: zoomMaxOf(augment), cacheBytesMax },
+    sources: [{ pictures, folder }],
+    canvas,
+    zoomMax: zoomMaxOf(augment),
+    cacheBytesMax,
   })
   const { width, height, channels } = canvas
   const made: PreviewPicture[] = []

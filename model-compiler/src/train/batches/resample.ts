@@ -66,17 +66,21 @@ function axesOf(
 ): readonly [Axis, Axis] {
   return [
     {
-      ...{ size: picture.width, from: from.x * picture.width, length: from.width * picture.width },
-      ...{ to: to.x, toLength: to.width, reversed: mirrored },
+      size: picture.width,
+      from: from.x * picture.width,
+      length: from.width * picture.width,
+      to: to.x,
+      toLength: to.width,
+      reversed: mirrored,
       pixels: pixelSpan(to.x, to.width, clip.x, clip.width, canvas.width),
     },
     {
-      ...{
-        size: picture.height,
-        from: from.y * picture.height,
-        length: from.height * picture.height,
-      },
-      ...{ to: to.y, toLength: to.height, reversed: upsideDown },
+      size: picture.height,
+      from: from.y * picture.height,
+      length: from.height * picture.height,
+      to: to.y,
+      toLength: to.height,
+      reversed: upsideDown,
       pixels: pixelSpan(to.y, to.height, clip.y, clip.height, canvas.height),
     },
   ]

@@ -21,7 +21,9 @@ function report() {
       said[at >> 1] === at % 2 ? 0.999 : 0.001,
     ),
     samples: Array.from(truth, (_, at) => ({
-      ...{ digest: `d${at}`, name: `${at}.png`, stream: at < 60 ? 'gate' : biting },
+      digest: `d${at}`,
+      name: `${at}.png`,
+      stream: at < 60 ? 'gate' : biting,
     })),
   })
 }
@@ -34,10 +36,13 @@ const known = {
   labels: ['common', biting],
   code: { version: '0.1.0' },
   data: {
-    ...{ name: biting, digest: 'b'.repeat(64), split: 'by stream' },
+    name: biting,
+    digest: 'b'.repeat(64),
+    split: 'by stream',
     samples: { train: 500, validation: 0, test: 120 },
   },
-  ...{ recipe: recipeDefault, seed: 7 },
+  recipe: recipeDefault,
+  seed: 7,
   training: { trainer: 'Edgeloop', steps: 100, bestStep: 90, seconds: 12.3 },
 } as const satisfies Omit<ModelCard, 'schemaVersion' | 'limits'>
 
@@ -83,12 +88,23 @@ test('plain() leaves words as they are', () => {
 test('the page of a run has its curves, and escapes', () => {
   const words: TrainProgress[] = [1, 2, 3].flatMap((step): TrainProgress[] => [
     {
-      ...{ kind: 'step', step, steps: 3, epoch: 0, loss: 3 / step, learningRate: 0.1 / step },
+      kind: 'step',
+      step,
+      steps: 3,
+      epoch: 0,
+      loss: 3 / step,
+      learningRate: 0.1 / step,
       terms: { box: 2 / step, class: 1 / step },
-      ...{ imagesPerSecond: 100, dataWaitShare: 0, outsideShare: 0, etaMs: null },
+      imagesPerSecond: 100,
+      dataWaitShare: 0,
+      outsideShare: 0,
+      etaMs: null,
     },
     {
-      ...{ kind: 'evaluation', step, on: 'validation', best: true },
+      kind: 'evaluation',
+      step,
+      on: 'validation',
+      best: true,
       figures: { accuracy: step / 4, loss: 1 / step },
     },
   ])

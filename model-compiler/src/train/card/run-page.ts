@@ -79,7 +79,9 @@ export function curvePlots(words: readonly TrainProgress[]): string {
     [
       'Validation loss',
       lineChart(figureSeries(true), {
-        ...{ title: 'Validation loss', xTitle: 'step', isLogarithmic: true },
+        title: 'Validation loss',
+        xTitle: 'step',
+        isLogarithmic: true,
       }),
     ],
     ['Learning rate', lineChart(rate, { title: 'Learning rate', xTitle: 'step' })],

@@ -40,8 +40,12 @@ async function compress(part: Partial<Compression>, more: RecipePart = {}) {
   const compression = { ...compressionDefault, ...part }
   const said: string[] = []
   await using task = await compressedTask(plain, {
-    ...{ compression, dataset: run.dataset, digests: partsOf(run.dataset, run.split).train },
-    ...{ batch: 16, threads: 1, tell: (text) => said.push(text) },
+    compression,
+    dataset: run.dataset,
+    digests: partsOf(run.dataset, run.split).train,
+    batch: 16,
+    threads: 1,
+    tell: (text) => said.push(text),
   })
   const small: RecipePart = { batch: 16, epochs: 6, threads: 1, workers: 1, compress: part }
   const recipe = recipeOf(recipeDefault, task.defaults, small, more)

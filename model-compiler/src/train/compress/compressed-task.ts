@@ -164,7 +164,12 @@ function calibrationSamples(
     async *read() {
       await using batches = openBatches({
         // One at a time, as a model that was exported for one picture takes them.
-        ...{ dataset, digests: used, batch: 1, canvas: task.canvas, seed: 0, order: 'listed' },
+        dataset,
+        digests: used,
+        batch: 1,
+        canvas: task.canvas,
+        seed: 0,
+        order: 'listed',
         ...(task.maskLabels && { maskLabels: task.maskLabels }),
         ...(signal && { signal }),
       })
@@ -178,7 +183,10 @@ function calibrationSamples(
 
 /** Only the pictures of these feeds are looked at. */
 const plainSettings: LossSettings = {
-  ...{ batch: 1, labelSmoothing: 0, classWeights: 'none', focalGamma: 0 },
+  batch: 1,
+  labelSmoothing: 0,
+  classWeights: 'none',
+  focalGamma: 0,
 }
 
 type Teacher = {
@@ -208,7 +216,8 @@ async function openTeacher(
   })
   // A file that was exported for one picture answers for a batch, as the student's does.
   const whole = prepare(teacher ?? task.model, {
-    ...{ batch, cut: names },
+    batch,
+    cut: names,
     ...(task.inputShapes && { inputShapes: task.inputShapes(batch) }),
   })
   const session = await openSession(writeModel(whole.toModel()), { threads })

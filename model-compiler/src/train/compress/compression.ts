@@ -12,22 +12,26 @@ export const Compression = Type.Object(
     }),
     target: Type.String({ minLength: 1, description: 'of quantize: what the model will run on' }),
     pruneChannels: Type.Number({
-      ...{ minimum: 0, maximum: 0.95 },
+      minimum: 0,
+      maximum: 0.95,
       description: 'share of the channels between two convolutions that is taken out',
     }),
     pruneWeights: Type.Number({
-      ...{ minimum: 0, maximum: 0.95 },
+      minimum: 0,
+      maximum: 0.95,
       description: 'share of the weights that is set to zero and stays there',
     }),
     activations: Type.Enum(activationChanges, {
       description: 'hard-swish: in the place of SiLU, which int8 cannot compute',
     }),
     distill: Type.Number({
-      ...{ minimum: 0, maximum: 1 },
+      minimum: 0,
+      maximum: 1,
       description: 'share of the loss that is to say what the teacher says',
     }),
     temperature: Type.Number({
-      ...{ exclusiveMinimum: 0, maximum: 100 },
+      exclusiveMinimum: 0,
+      maximum: 100,
       description: 'of distill, for classifiers: above 1 the teacher’s doubts count as well',
     }),
   },
@@ -61,7 +65,9 @@ export const compressionDefaults = (defaults: RecipePart, { quantize }: Compress
         batchNorm: 'frozen',
         optimizer: {
           ...defaults.optimizer,
-          ...{ relative: true, learningRate: 5e-4, weightDecay: 0 },
+          relative: true,
+          learningRate: 5e-4,
+          weightDecay: 0,
         },
       }
     : defaults

@@ -57,7 +57,8 @@ function net(): ModelProto {
 
 const random = sequence(seed + 1)
 const x: Value = {
-  ...{ type: 'float32', dims: [batch, 3, 12, 12] },
+  type: 'float32',
+  dims: [batch, 3, 12, 12],
   data: Float32Array.from({ length: batch * 432 }, () => random() * 2 - 1),
 }
 
@@ -97,7 +98,10 @@ test('what training sees is what the compiled model computes, also after steps o
   const float = net()
   const ranges = await calibrate(float, samplesFrom([{ x }]), { method: 'minmax' })
   const step = differentiate(float, {
-    ...{ batch, trainable: () => true, batchNorm: 'frozen', values: ['y'] },
+    batch,
+    trainable: () => true,
+    batchNorm: 'frozen',
+    values: ['y'],
     through: fakeQuantization(float, ranges, { target }),
     loss: (tape, { y }) => ({ total: tape.reduceMean(tape.mul(y!, y!)) }),
   })
@@ -137,7 +141,9 @@ test('no gradient flows to what lies beyond the codes', async () => {
       ['y', { min: -high, max: high }],
     ])
     const step = differentiate(one, {
-      ...{ batch, trainable: (name) => name === 'b', batchNorm: 'frozen' },
+      batch,
+      trainable: (name) => name === 'b',
+      batchNorm: 'frozen',
       through: fakeQuantization(one, ranges, { target }),
       loss: (tape, { y }) => ({ total: tape.reduceMean(y!) }),
     })

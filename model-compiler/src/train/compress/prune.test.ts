@@ -99,7 +99,12 @@ test('what stays is a multiple of eight, and never nothing', () => {
 
 test('a MobileNetV2 loses half of what its blocks widen to, and is still whole', () => {
   const made = buildNet('mobilenet-v2', {
-    ...{ classes: 4, channels: 3, height: 32, width: 32, scale: 0.5, seed: 1 },
+    classes: 4,
+    channels: 3,
+    height: 32,
+    width: 32,
+    scale: 0.5,
+    seed: 1,
   })
   const { model: pruned, removed, of } = pruneChannels(made, { share: 0.5 })
   assert.ok(removed > 0.4 * of, `${removed} of ${of}`)

@@ -87,7 +87,11 @@ export function recognizeHead(model: ModelProto): Head {
     }
     return {
       kind: levelOf === sizedLevel ? 'sized' : 'distances',
-      ...{ width, height, bins, levels, classes: first!.classes.channels },
+      width,
+      height,
+      bins,
+      levels,
+      classes: first!.classes.channels,
     }
   }
   return refuse('none of its nodes looks like one')

@@ -46,7 +46,10 @@ const sumOfSquares: DifferentiateOptions['loss'] = (tape, outputs) => {
   return { total: sums.reduce((a, b) => tape.add(a, b)) }
 }
 const everything: DifferentiateOptions = {
-  ...{ batch: 2, trainable: () => true, batchNorm: 'frozen', loss: sumOfSquares },
+  batch: 2,
+  trainable: () => true,
+  batchNorm: 'frozen',
+  loss: sumOfSquares,
 }
 const random = (name: string, dims: readonly number[], seed = 7): Value => {
   const data = new Float32Array(randomTensor(name, dims, seed).rawData.slice().buffer)
@@ -298,7 +301,10 @@ test('inputs without lengths are refused, and take those that are given', () => 
 test('values and gradients of inner values are given out with the axes of the model', async () => {
   const step = differentiate(net(), {
     ...everything,
-    ...{ trainable: () => false, values: ['e'], gradientsOf: ['e'], inputGradient: true },
+    trainable: () => false,
+    values: ['e'],
+    gradientsOf: ['e'],
+    inputGradient: true,
     loss: (tape: Tape, { y }) => ({
       total: tape.reduceSum(tape.mul(y!, 2)),
       terms: { y: tape.reduceSum(y!) },
@@ -448,7 +454,8 @@ test('a model that was exported for one picture is trained on several', async ()
 
 const nets = fc
   .array(fc.record({ layer: fc.nat(1000), from: fc.nat(1000), seed: fc.nat(1_000_000) }), {
-    ...{ minLength: 1, maxLength: 9 },
+    minLength: 1,
+    maxLength: 9,
   })
   .map(randomNet)
 const agree = (seed: number, numRuns: number) =>
@@ -466,7 +473,10 @@ test('random nets agree in training, where BatchNorm looks at the whole batch', 
   await fc.assert(
     fc.asyncProperty(nets, async (net) => {
       await checkGradient(net, {
-        ...{ tried: 3, batch: 4, batchNorm: 'train', tolerance: 5e-4 },
+        tried: 3,
+        batch: 4,
+        batchNorm: 'train',
+        tolerance: 5e-4,
         evaluateWith: (model, given) => evaluate(model, given, trainingOperators),
       })
     }),

@@ -185,7 +185,10 @@ export function differentiate(model: ModelProto, options: DifferentiateOptions):
     dataInputs: tape.inputs
       .filter(({ name }) => !ofParameters.has(name))
       .map(({ name, type, shape }) => ({ name, type, shape })),
-    ...{ parameters, inputs, gradients, state },
+    parameters,
+    inputs,
+    gradients,
+    state,
     outputs: names,
     initial: { parameters: flatOf(graph, parameters), state: flatOf(graph, state) },
     memoryBytes: peakBytes(stepModel, (name) => outputs.get(name) ?? tape.symOf(name)),

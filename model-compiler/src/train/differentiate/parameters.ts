@@ -189,7 +189,10 @@ export function layOut(chosen: readonly Candidate[]): {
   const inputs = [
     ...(packed > 0 ? [{ name: smallName, offset: 0, elements: packed, shape: [packed] }] : []),
     ...parameters.slice(small.length).map(({ name, offset, elements, shape }) => ({
-      ...{ name, offset, elements, shape },
+      name,
+      offset,
+      elements,
+      shape,
     })),
   ]
   return { parameters, inputs }

@@ -40,14 +40,18 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
   const parts = partsOf(dataset, split)
   const recipe = settled(options.recipe, parts.train.length)
   const identity = {
-    ...{ data: dataset.digest, replay: null, model: digestOf(writeModel(task.model)) },
+    data: dataset.digest,
+    replay: null,
+    model: digestOf(writeModel(task.model)),
     split: digestOf(
       [...split]
         .map((entry) => entry.join(' '))
         .sort()
         .join('\n'),
     ),
-    ...{ recipe, seed, trainer },
+    recipe,
+    seed,
+    trainer,
   }
   await using folder = await RunFolder.open<NoFacts>(
     options.folder,
@@ -75,7 +79,10 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
     trainer.kind === 'job'
       ? await orderJob(given, trainer, place, signal)
       : await trainExternally({
-          ...{ ...given, command: trainer.command, folder: place, progress: tell },
+          ...given,
+          command: trainer.command,
+          folder: place,
+          progress: tell,
           ...(pause && { pause }),
           ...(signal && { signal }),
         })
@@ -93,7 +100,8 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
   const evaluate = async (on: 'validation' | 'test'): Promise<EvaluationReport | undefined> => {
     if (parts[on].length === 0) return undefined
     const report = await task.evaluate(model, parts[on], {
-      ...{ threads: recipe.threads, seed },
+      threads: recipe.threads,
+      seed,
       ...(signal && { signal }),
     })
     tell({ kind: 'evaluation', step: bestStep, on, figures: { ...report.figures }, best: true })
@@ -104,21 +112,36 @@ export async function runExternally(options: ExternalRunOptions): Promise<TrainR
   const test = await evaluate('test')
   const figures = (report: EvaluationReport): Figures => ({ ...report.figures })
   const result: TrainResult = {
-    ...{ kind: 'ended', why: 'all steps done', modelFile, digest: accepted.digest },
-    ...{ step: steps, steps, bestStep },
+    kind: 'ended',
+    why: 'all steps done',
+    modelFile,
+    digest: accepted.digest,
+    step: steps,
+    steps,
+    bestStep,
     ...(validation && { validation: figures(validation) }),
     ...(test && { test: figures(test) }),
     // As it says of itself; we have not watched its steps.
     imagesPerSecond: last?.imagesPerSecond ?? 0,
-    ...{ dataWaitShare: 0, outsideShare: 0, recipe },
+    dataWaitShare: 0,
+    outsideShare: 0,
+    recipe,
     seconds: (performance.now() - startedAt) / 1000,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
   }
   const card = cardOf({
-    ...{ name: options.name, digest: result.digest, createdAt: new Date().toISOString() },
-    ...{ task: task.name, labels: task.labels, code: options.code, recipe, seed },
+    name: options.name,
+    digest: result.digest,
+    createdAt: new Date().toISOString(),
+    task: task.name,
+    labels: task.labels,
+    code: options.code,
+    recipe,
+    seed,
     data: {
-      ...{ name: dataset.name, digest: dataset.digest, split: options.splitText },
+      name: dataset.name,
+      digest: dataset.digest,
+      split: options.splitText,
       samples: {
         train: parts.train.length,
         validation: parts.validation.length,

@@ -66,12 +66,21 @@ async function partsFor(t: TestContext): Promise<OrderParts> {
   const names = ['train', 'train', 'train', 'train', 'validation', 'test'] as const
   const split: Split = new Map(dataset.samples.map(({ digest }, at) => [digest, names[at]!]))
   const canvas: CanvasSpec = {
-    ...{ width: 4, height: 4, channels: 1, fit: 'stretch', order: 'rgb', mean: [0], std: [255] },
+    width: 4,
+    height: 4,
+    channels: 1,
+    fit: 'stretch',
+    order: 'rgb',
+    mean: [0],
+    std: [255],
     pad: 0,
   }
   return {
     task: { name: 'classification', model: net(), labels: dataset.labels, canvas },
-    ...{ dataset, split, recipe: recipeDefault, seed: 4 },
+    dataset,
+    split,
+    recipe: recipeDefault,
+    seed: 4,
   }
 }
 
@@ -101,7 +110,9 @@ async function trainBy(
   const promise = trainExternally({
     ...parts,
     command: [process.execPath, script],
-    ...{ folder, lookEveryMs: 30, progress: (word) => words.push(word) },
+    folder,
+    lookEveryMs: 30,
+    progress: (word) => words.push(word),
     ...more,
   })
   return { folder, words, promise }
@@ -259,7 +270,8 @@ test(
     }`
     const pause = new AbortController()
     const first = await trainBy(t, body, {
-      ...{ folder, pause: pause.signal },
+      folder,
+      pause: pause.signal,
       progress: (word) => word.kind === 'step' && pause.abort(),
     })
     assert.equal(await first.promise, 'paused')
@@ -322,7 +334,9 @@ test('a Job is ordered, and what it has left is taken by the same words', async 
   assert.equal(manifest.spec.activeDeadlineSeconds, 7200)
   const [trainer] = manifest.spec.template.spec.containers
   assert.deepEqual(trainer.resources.limits, {
-    ...{ cpu: '4', memory: String(16 * 1024 ** 3), 'nvidia.com/gpu': '1' },
+    cpu: '4',
+    memory: String(16 * 1024 ** 3),
+    'nvidia.com/gpu': '1',
   })
   await writeFile(join(folder, 'output', 'model.onnx'), writeModel(net({ factor: 2 })))
   await writeFile(join(folder, 'output', 'result.json'), JSON.stringify(result))

@@ -7,8 +7,12 @@ import { externalLimitsDefault } from './contract.ts'
 import { type JobOptions, jobManifest } from './job-manifest.ts'
 
 const options: JobOptions = {
-  ...{ name: 'gate-7', image: 'registry.example/trainer@sha256:abc', claim: 'training' },
-  ...{ path: 'runs/7', limits: externalLimitsDefault, cpus: 8 },
+  name: 'gate-7',
+  image: 'registry.example/trainer@sha256:abc',
+  claim: 'training',
+  path: 'runs/7',
+  limits: externalLimitsDefault,
+  cpus: 8,
   gpus: { count: 2, resource: 'nvidia.com/gpu' },
 }
 
@@ -38,7 +42,8 @@ test('the trainer has no rights, no account, and writes to its output alone', ()
   assert.equal(pod.automountServiceAccountToken, false)
   assert.equal(pod.securityContext?.runAsNonRoot, true)
   assert.deepEqual(trainer!.securityContext, {
-    ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
     capabilities: { drop: ['ALL'] },
   })
   const writable = trainer!.volumeMounts!.filter(({ readOnly }) => !readOnly)
@@ -51,7 +56,9 @@ test('the trainer has no rights, no account, and writes to its output alone', ()
     ],
   )
   assert.deepEqual(trainer!.resources?.limits, {
-    ...{ cpu: '8', memory: String(64 * 1024 ** 3), 'nvidia.com/gpu': '2' },
+    cpu: '8',
+    memory: String(64 * 1024 ** 3),
+    'nvidia.com/gpu': '2',
   })
 })
 

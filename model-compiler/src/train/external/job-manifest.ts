@@ -51,7 +51,8 @@ export function jobManifest(options: JobOptions): IJob {
   const subPath = inside.join('/')
   const memory = String(limits.memoryBytes)
   const amounts = {
-    ...{ cpu: String(cpus), memory },
+    cpu: String(cpus),
+    memory,
     ...(gpus && { [gpus.resource]: String(gpus.count) }),
   }
   const labels = {
@@ -59,7 +60,8 @@ export function jobManifest(options: JobOptions): IJob {
     'app.kubernetes.io/instance': name,
   }
   return {
-    ...{ apiVersion: 'batch/v1', kind: 'Job' },
+    apiVersion: 'batch/v1',
+    kind: 'Job',
     metadata: { name, ...(namespace !== undefined && { namespace }), labels },
     spec: {
       backoffLimit: retries,
@@ -79,16 +81,21 @@ export function jobManifest(options: JobOptions): IJob {
       template: {
         metadata: { labels },
         spec: {
-          ...{ restartPolicy: 'Never', automountServiceAccountToken: false },
+          restartPolicy: 'Never',
+          automountServiceAccountToken: false,
           terminationGracePeriodSeconds: 120,
           ...(nodeSelector && { nodeSelector: { ...nodeSelector } }),
           securityContext: {
-            ...{ runAsNonRoot: true, runAsUser: nobody, runAsGroup: nobody, fsGroup: nobody },
+            runAsNonRoot: true,
+            runAsUser: nobody,
+            runAsGroup: nobody,
+            fsGroup: nobody,
             seccompProfile: { type: 'RuntimeDefault' },
           },
           containers: [
             {
-              ...{ name: 'trainer', image },
+              name: 'trainer',
+              image,
               ...(command && { command: [...command] }),
               args: [`${mountedAt}/${names.order}`],
               env: [
@@ -98,13 +105,15 @@ export function jobManifest(options: JobOptions): IJob {
               workingDir: mountedAt,
               resources: { requests: { ...amounts }, limits: { ...amounts } },
               securityContext: {
-                ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
                 capabilities: { drop: ['ALL'] },
               },
               volumeMounts: [
                 { name: 'order', mountPath: mountedAt, subPath, readOnly: true },
                 {
-                  ...{ name: 'order', mountPath: `${mountedAt}/${names.output}` },
+                  name: 'order',
+                  mountPath: `${mountedAt}/${names.output}`,
                   subPath: [subPath, names.output].filter((part) => part !== '').join('/'),
                 },
                 { name: 'tmp', mountPath: '/tmp' },

@@ -60,7 +60,10 @@ export function jobWishOf(text: string): JobWish {
   const [gpus, memory, hours] = [numberOf('gpus'), numberOf('memoryGiB'), numberOf('hours')]
   const namespace = given.get('namespace')
   return {
-    ...{ image, claim, path: given.get('path') ?? '', cpus: numberOf('cpus') ?? 4 },
+    image,
+    claim,
+    path: given.get('path') ?? '',
+    cpus: numberOf('cpus') ?? 4,
     ...(namespace !== null && { namespace }),
     ...(gpus !== undefined && {
       gpus: { count: Math.ceil(gpus), resource: given.get('gpuResource') ?? 'nvidia.com/gpu' },

@@ -61,10 +61,17 @@ export async function prepareOrder(
   await writeFile(join(folder, names.split), JSON.stringify(divided))
   await writeFile(join(folder, names.start), writeModel(task.model))
   const order: ExternalOrder = {
-    ...{ contract: contractVersion, task: task.name, labels: task.labels },
-    ...{ dataset: names.dataset, split: names.split, start: names.start, output: names.output },
+    contract: contractVersion,
+    task: task.name,
+    labels: task.labels,
+    dataset: names.dataset,
+    split: names.split,
+    start: names.start,
+    output: names.output,
     ...portsOf(task.model),
-    ...{ canvas: task.canvas, recipe, seed },
+    canvas: task.canvas,
+    recipe,
+    seed,
     limits: { ...externalLimitsDefault, ...parts.limits },
   }
   // The order comes last: where it is, everything else is.

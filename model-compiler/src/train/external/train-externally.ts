@@ -20,14 +20,22 @@ export async function trainExternally(options: ExternalOptions): Promise<Accepte
   const count = (name: string) => parts.filter((part) => part === name).length
   const samples = { train: count('train'), validation: count('validation'), test: count('test') }
   progress?.({
-    ...{ kind: 'started', steps: 0, step: 0, batch: recipe.batch, samples },
+    kind: 'started',
+    steps: 0,
+    step: 0,
+    batch: recipe.batch,
+    samples,
     stepsPerEpoch: Math.ceil(samples.train / recipe.batch),
     // What the trainer makes of the model is its own affair.
-    ...{ parameters: 0, trainable: 0, memoryBytes: 0 },
+    parameters: 0,
+    trainable: 0,
+    memoryBytes: 0,
   })
   let last = 0
   const ended = await runProcess({
-    ...{ folder, command: options.command, limits: order.limits },
+    folder,
+    command: options.command,
+    limits: order.limits,
     ...(pause && { pause }),
     ...(signal && { signal }),
     ...(options.graceMs !== undefined && { graceMs: options.graceMs }),
@@ -53,10 +61,17 @@ function wordsOf(line: MetricLine): TrainProgress[] {
       ? []
       : [
           {
-            ...{ kind: 'step' as const, step, steps, epoch: line.epoch ?? 0, loss, terms: {} },
+            kind: 'step' as const,
+            step,
+            steps,
+            epoch: line.epoch ?? 0,
+            loss,
+            terms: {},
             learningRate: line.learningRate ?? 0,
             imagesPerSecond: line.imagesPerSecond ?? 0,
-            ...{ dataWaitShare: 0, outsideShare: 0, etaMs: null },
+            dataWaitShare: 0,
+            outsideShare: 0,
+            etaMs: null,
           },
         ]),
     ...(figures

@@ -24,7 +24,8 @@ answerOrder<TryOrder, never, TriedModel>(async ({ file, inputs }) => {
   const outputs = await session.run(Object.fromEntries(feeds))
   return {
     outputs: Object.entries(outputs).map(([name, { dims, data }]) => ({
-      ...{ name, shape: [...dims] },
+      name,
+      shape: [...dims],
       isFinite: Array.from(data as ArrayLike<number | bigint>, Number).every(Number.isFinite),
     })),
   }

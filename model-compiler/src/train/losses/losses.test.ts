@@ -126,12 +126,14 @@ test('losses of single logits: cross-entropy and its focal form', async () => {
   const shape = [4, 6]
   const cases: Case[] = [
     {
-      ...{ shape, other: target },
+      shape,
+      other: target,
       write: (tape, x, t) => tape.reduceSum(binaryCrossEntropy(tape, x, t)),
       formula: sum(entropy),
     },
     {
-      ...{ shape, other: target },
+      shape,
+      other: target,
       write: (tape, x, t) => tape.reduceSum(sigmoidFocal(tape, x, t, { alpha: 0.3, gamma: 2 })),
       formula: sum((x, t) => {
         const off = sigmoid(x) * (1 - t) + (1 - sigmoid(x)) * t

@@ -4,7 +4,12 @@ import { Optimizer, type OptimizerSettings, type Stretch } from './optimizer.ts'
 
 const f = Math.fround
 const settings = (name: OptimizerSettings['name'], nesterov = false): OptimizerSettings => ({
-  ...{ name, nesterov, momentum: 0.9, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  name,
+  nesterov,
+  momentum: 0.9,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
 })
 
 /** A generator of numbers that look random (mulberry32). */
@@ -142,7 +147,11 @@ test('Optimizer sums gradients, and measures how long they are', () => {
   const random = seeded(5)
   for (const elements of [1, 2, 3, 4, 7, 64, 1001]) {
     const optimizer = new Optimizer({
-      ...{ elements, stretches: [], averaged: false, scaled: false, accumulates: true },
+      elements,
+      stretches: [],
+      averaged: false,
+      scaled: false,
+      accumulates: true,
       settings: settings('sgd'),
     })
     const [a, b] = [0, 1].map(() => Float32Array.from({ length: elements }, () => random() - 0.5))
@@ -161,7 +170,11 @@ test('Optimizer refuses more than WebAssembly can address', () => {
   assert.throws(
     () =>
       new Optimizer({
-        ...{ elements: 300e6, stretches: [], averaged: true, scaled: false, accumulates: false },
+        elements: 300e6,
+        stretches: [],
+        averaged: true,
+        scaled: false,
+        accumulates: false,
         settings: settings('adam'),
       }),
     /300000000 parameters.*4 GiB/,

@@ -138,10 +138,18 @@ export class Optimizer {
     const vectors = vectorsOf(this.#form).map((name) => this.#vector(name))
     for (const stretch of this.#stretches) {
       const values: Readonly<Record<string, number>> = {
-        ...{ rate: rate * stretch.rate, gradientScale, weightDecay: stretch.weightDecay },
-        ...{ beta1, rest1: 1 - beta1, unbias1: 1 / (1 - beta1 ** this.steps) },
-        ...{ beta2, rest2: 1 - beta2, unbias2: 1 / (1 - beta2 ** this.steps) },
-        ...{ epsilon, momentum, averageRest: 1 - averageDecay },
+        rate: rate * stretch.rate,
+        gradientScale,
+        weightDecay: stretch.weightDecay,
+        beta1,
+        rest1: 1 - beta1,
+        unbias1: 1 / (1 - beta1 ** this.steps),
+        beta2,
+        rest2: 1 - beta2,
+        unbias2: 1 / (1 - beta2 ** this.steps),
+        epsilon,
+        momentum,
+        averageRest: 1 - averageDecay,
       }
       this.#exports.update(
         ...vectors.map((vector) => vector.byteOffset + stretch.offset * 4),

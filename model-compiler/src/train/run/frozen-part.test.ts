@@ -16,7 +16,9 @@ import { paintedRun, trainPainted } from './painted-run.ts'
 import { trainableOf } from './plan-run.ts'
 
 const order = (folder: string, trainable: string, net = 'resnet') => ({
-  ...{ folder, net, recipe: { trainable, epochs: 4, ema: 0 } },
+  folder,
+  net,
+  recipe: { trainable, epochs: 4, ema: 0 },
 })
 
 const weightsOf = (model: ModelProto) =>
@@ -34,7 +36,11 @@ test('what is frozen is asked once, and the two parts say what the whole says', 
     assert.equal(part.task.model.graph!.input[0]!.name, value)
     const digests = dataset.samples.slice(0, 8).map(({ digest }) => digest)
     await using batches = await openFeatureBatches(part, {
-      ...{ dataset, digests, batch: 8, seed: 1, threads: 1 },
+      dataset,
+      digests,
+      batch: 8,
+      seed: 1,
+      threads: 1,
     })
     const batch = await batches.batch(0)
     const settings = { batch: 8, labelSmoothing: 0, classWeights: 'none', focalGamma: 0 } as const

@@ -177,7 +177,8 @@ export async function openFeatureBatches(
   const samples = digests.map((digest): Sample => byDigest.get(digest)!)
   const images = new Float32Array(batch * elements)
   let order: { readonly epoch: number; readonly places: Uint32Array } = {
-    ...{ epoch: -1, places: new Uint32Array(0) },
+    epoch: -1,
+    places: new Uint32Array(0),
   }
   const placeOf = (index: number): number => {
     const epoch = Math.floor(index / count)
@@ -185,7 +186,9 @@ export async function openFeatureBatches(
     return order.places[index % count]!
   }
   return {
-    ...{ samples: count, stepsPerEpoch: Math.ceil(count / batch), workers: 0 },
+    samples: count,
+    stepsPerEpoch: Math.ceil(count / batch),
+    workers: 0,
     async batch(step) {
       const drawn = Array.from({ length: batch }, (_, at) => placeOf(step * batch + at))
       for (const [at, place] of drawn.entries()) {
@@ -196,7 +199,8 @@ export async function openFeatureBatches(
         annotations: drawn.map((place) => samples[place]!.annotations),
         mixed: drawn.map(() => undefined),
         samples: drawn.map((place) => samples[place]!),
-        ...{ count: batch, waitedMs: 0 },
+        count: batch,
+        waitedMs: 0,
       }
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -28,7 +28,9 @@ export class PaceMeter {
   } {
     const sum = this.#latest.reduce(
       (before, { all, waited, ran }) => ({
-        ...{ all: before.all + all, waited: before.waited + waited, ran: before.ran + ran },
+        all: before.all + all,
+        waited: before.waited + waited,
+        ran: before.ran + ran,
       }),
       { all: 0, waited: 0, ran: 0 },
     )

@@ -50,18 +50,36 @@ export function paintedRun(order: PaintedOrder): TrainOptions {
   )
   const seed = order.seed ?? 7
   const model = buildNet(order.net ?? 'resnet', {
-    ...{ classes: labels.length, channels: 1, height: side, width: side, scale: 0.5, seed },
+    classes: labels.length,
+    channels: 1,
+    height: side,
+    width: side,
+    scale: 0.5,
+    seed,
   })
   const canvas: CanvasSpec = {
-    ...{ width: side, height: side, channels: 1, fit: 'stretch', order: 'rgb', pad: 0 },
-    ...{ mean: [0], std: [255] },
+    width: side,
+    height: side,
+    channels: 1,
+    fit: 'stretch',
+    order: 'rgb',
+    pad: 0,
+    mean: [0],
+    std: [255],
   }
   const task = classificationTask({ model, dataset, canvas, seed, pretrained: false })
   const small: RecipePart = { batch: 16, epochs: 4, threads: 1, workers: 1 }
   const recipe = recipeOf(recipeDefault, task.defaults, small, order.recipe ?? {})
   return {
-    ...{ task, dataset, split, recipe, seed, folder: order.folder, name: 'painted' },
-    ...{ splitText: 'as painted', code: { version: '0.0.0' } },
+    task,
+    dataset,
+    split,
+    recipe,
+    seed,
+    folder: order.folder,
+    name: 'painted',
+    splitText: 'as painted',
+    code: { version: '0.0.0' },
   }
 }
 

@@ -79,7 +79,9 @@ export class StepRunner implements AsyncDisposable {
     options: Pick<SessionOptions, 'level' | 'profileTo'> = {},
   ): Promise<StepRunner> {
     const session = await openSession(writeModel(step.model), {
-      ...{ threads: recipe.threads, extra: spinning, memoryPattern: false },
+      threads: recipe.threads,
+      extra: spinning,
+      memoryPattern: false,
       ...options,
     })
     return new StepRunner(step, recipe, session)

@@ -50,7 +50,8 @@ export async function trainTiers<F extends Facts>(
     const place = join(options.folder, 'tiers', trainable.replace(':', '-'))
     const result = await trainOne({
       ...options,
-      ...{ folder: place, recipe: { ...recipe, trainable, gate: null } },
+      folder: place,
+      recipe: { ...recipe, trainable, gate: null },
     })
     if (result.kind === 'paused') return result
     const value = result.validation?.[figure]

@@ -29,7 +29,12 @@ function ended(result: TrainResult): Ended {
 
 /** Everything that has a say in the weights: accumulation, averages, augmentation, statistics of batches. */
 const demanding = {
-  ...{ batch: 12, accumulate: 2, epochs: 3, ema: 0.9, evaluateEvery: 5, checkpointEvery: 4 },
+  batch: 12,
+  accumulate: 2,
+  epochs: 3,
+  ema: 0.9,
+  evaluateEvery: 5,
+  checkpointEvery: 4,
   augment: { shift: 0.1, noise: 0.5, mixup: 0.3 },
   loss: { labelSmoothing: 0.05 },
 } as const
@@ -111,7 +116,10 @@ test('another seed is another run, and the same seed is the same', async (t) => 
   const digest = async (name: string, seed: number) =>
     ended(
       await trainPainted({
-        ...{ folder: join(folder, name), seed, net: 'lenet', recipe: { steps: 3 } },
+        folder: join(folder, name),
+        seed,
+        net: 'lenet',
+        recipe: { steps: 3 },
       }),
     ).digest
   const [a, b, c] = [await digest('a', 1), await digest('b', 1), await digest('c', 2)]
@@ -205,7 +213,8 @@ test('older samples are replayed, but none that tests here', async (t) => {
 test('with a gate as little is trained as is good enough', needs('time'), async (t) => {
   const folder = await temporary(t)
   const order = (name: string, gate: number | null) => ({
-    ...{ folder: join(folder, name), net: 'mnist-cnn' },
+    folder: join(folder, name),
+    net: 'mnist-cnn',
     recipe: { trainable: 'auto', gate, epochs: 4 } as const,
   })
   const tiers = async (name: string) => (await readdir(join(folder, name, 'tiers'))).sort()
@@ -224,7 +233,8 @@ test('with a gate as little is trained as is good enough', needs('time'), async 
 test('a run that gains no more ends early with its best weights', async (t) => {
   const folder = await temporary(t)
   const recipe = {
-    ...{ epochs: 40, earlyStop: { patience: 2, gainMin: 0.5 } },
+    epochs: 40,
+    earlyStop: { patience: 2, gainMin: 0.5 },
   }
   const result = ended(await trainPainted({ folder, net: 'lenet', recipe }))
   assert.equal(result.why, 'no gain any more')

@@ -122,17 +122,26 @@ async function trainOnce(options: TrainOptions): Promise<TrainResult> {
   await using batches = frozen
     ? await openFeatureBatches(frozen, { ...drawn, threads, ...(signal && { signal }) })
     : openBatches({
-        ...{ ...drawn, canvas: task.canvas },
+        ...drawn,
+        canvas: task.canvas,
         augment: augmentationOf(recipe.augment),
         ...(replay && { replay: replayOf(replay, recipe.replayShare, split) }),
         ...(task.maskLabels && { maskLabels: task.maskLabels }),
-        ...{ mixingEndsAt: Math.round(mixingShare * batchesInAll), steps: batchesInAll },
+        mixingEndsAt: Math.round(mixingShare * batchesInAll),
+        steps: batchesInAll,
         workers: recipe.workers,
         ...(signal && { signal }),
       })
   await using runner = await StepRunner.open(step, recipe)
   const run = new Run({
-    ...{ options, parts, recipe, step, folder, batches, pace, runner },
+    options,
+    parts,
+    recipe,
+    step,
+    folder,
+    batches,
+    pace,
+    runner,
     feeds: (frozen?.task ?? task).feeds,
     write: frozen ? writerOf(task, recipe, step, trainable) : step.write,
   })
@@ -144,8 +153,12 @@ async function openFolder(options: TrainOptions, recipe: Recipe): Promise<RunFol
   const { task, dataset, split, replay, teacher, seed, asked } = options
   const dealt = [...split].map((entry) => entry.join(' ')).sort()
   const identity = {
-    ...{ data: dataset.digest, replay: replay?.digest ?? null, split: digestOf(dealt.join('\n')) },
-    ...{ model: digestOf(writeModel(task.model)), recipe: decisive(recipe), seed },
+    data: dataset.digest,
+    replay: replay?.digest ?? null,
+    split: digestOf(dealt.join('\n')),
+    model: digestOf(writeModel(task.model)),
+    recipe: decisive(recipe),
+    seed,
     ...(teacher !== undefined && { teacher }),
   }
   return await RunFolder.open<RunFacts>(options.folder, identity, asked ?? null)
@@ -172,7 +185,8 @@ function writerOf(
 
 /** Older samples that are learned from again; one that tests or chooses here is not. */
 const replayOf = (dataset: Dataset, share: number, split: Split) => ({
-  ...{ dataset, share },
+  dataset,
+  share,
   digests: dataset.samples.flatMap(({ digest }) =>
     (split.get(digest) ?? 'train') === 'train' ? [digest] : [],
   ),
@@ -311,9 +325,13 @@ class Run {
     const learningRate = optimizer.learningRate * rateShare(schedule, this.#done, pace.steps)
     this.#done += 1
     return {
-      ...{ kind: 'step', step: this.#done, steps: pace.steps },
+      kind: 'step',
+      step: this.#done,
+      steps: pace.steps,
       epoch: this.#done / pace.stepsPerEpoch,
-      ...{ loss, terms, learningRate },
+      loss,
+      terms,
+      learningRate,
       ...this.#meter.latest(recipe.batch * accumulate),
       etaMs: this.#meter.etaMs(pace.steps - this.#done),
     }
@@ -365,8 +383,11 @@ class Run {
     const { folder, runner } = this.#parts
     if (!runner.isFinite()) throw await this.#notFinite(Number.NaN)
     const facts: RunFacts = {
-      ...{ curvesBytes: this.#curvesBytes, best: this.#best, gain: this.#gain },
-      ...{ before: this.#before, seconds: this.#seconds() },
+      curvesBytes: this.#curvesBytes,
+      best: this.#best,
+      gain: this.#gain,
+      before: this.#before,
+      seconds: this.#seconds(),
     }
     const best = this.#bestWeights
     const digest = await folder.checkpoints.write(this.#done, facts, {
@@ -409,7 +430,10 @@ class Run {
       if (parts[on].length === 0) return undefined
       const report = await task.evaluate(written, parts[on], this.#evaluation(undefined))
       await this.#record({
-        ...{ kind: 'evaluation', step: this.#bestStep(), on, figures: figuresOf(report) },
+        kind: 'evaluation',
+        step: this.#bestStep(),
+        on,
+        figures: figuresOf(report),
         best: true,
       })
       return report
@@ -420,25 +444,43 @@ class Run {
       recipe.batch * recipe.accumulate,
     )
     const result: TrainResult = {
-      ...{ kind: 'ended', why: this.#why, modelFile, digest: digestOf(bytes) },
-      ...{ step: this.#done, steps: pace.steps, bestStep: this.#bestStep() },
+      kind: 'ended',
+      why: this.#why,
+      modelFile,
+      digest: digestOf(bytes),
+      step: this.#done,
+      steps: pace.steps,
+      bestStep: this.#bestStep(),
       ...(validation && { validation: figuresOf(validation) }),
       ...(test && { test: figuresOf(test) }),
       ...(this.#before && { before: this.#before }),
-      ...{ imagesPerSecond, dataWaitShare, outsideShare, seconds: this.#seconds() },
+      imagesPerSecond,
+      dataWaitShare,
+      outsideShare,
+      seconds: this.#seconds(),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
       recipe,
     }
     const card = cardOf({
-      ...{ name: options.name, digest: result.digest, createdAt: new Date().toISOString() },
-      ...{ task: task.name, labels: task.labels, code: options.code, recipe, seed },
+      name: options.name,
+      digest: result.digest,
+      createdAt: new Date().toISOString(),
+      task: task.name,
+      labels: task.labels,
+      code: options.code,
+      recipe,
+      seed,
       data: {
-        ...{ name: dataset.name, digest: dataset.digest, split: options.splitText },
+        name: dataset.name,
+        digest: dataset.digest,
+        split: options.splitText,
         samples: countsOf(parts),
       },
       ...(options.parent && { parent: options.parent }),
       training: {
-        ...{ trainer: 'edgeloop', steps: this.#done, bestStep: this.#bestStep() },
+        trainer: 'edgeloop',
+        steps: this.#done,
+        bestStep: this.#bestStep(),
         seconds: this.#seconds(),
       },
       ...(test && { evaluation: test }),
@@ -472,7 +514,8 @@ class Run {
   #evaluation(rounds: 0 | undefined) {
     const { options, recipe } = this.#parts
     return {
-      ...{ threads: recipe.threads, seed: options.seed },
+      threads: recipe.threads,
+      seed: options.seed,
       ...(rounds === 0 && { rounds, worst: 0 }),
       ...(options.signal && { signal: options.signal }),
     }
@@ -484,9 +527,13 @@ class Run {
     const parameters = trainableParameters(task.model, task.cut ? { cut: task.cut } : {})
     const elements = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
     this.#tell({
-      ...{ kind: 'started', steps: pace.steps, step: this.#done },
-      ...{ stepsPerEpoch: pace.stepsPerEpoch, batch: recipe.batch },
-      ...{ parameters: elements, trainable: step.initial.parameters.length },
+      kind: 'started',
+      steps: pace.steps,
+      step: this.#done,
+      stepsPerEpoch: pace.stepsPerEpoch,
+      batch: recipe.batch,
+      parameters: elements,
+      trainable: step.initial.parameters.length,
       memoryBytes: memoryOf(step, recipe),
       samples: countsOf(parts),
     })
@@ -528,9 +575,12 @@ class CurveLine {
 const figuresOf = ({ figures }: EvaluationReport): Figures => ({ ...figures })
 
 const countsOf = ({ train, validation, test }: Parts) => ({
-  ...{ train: train.length, validation: validation.length, test: test.length },
+  train: train.length,
+  validation: validation.length,
+  test: test.length,
 })
 
 const copied = ({ parameters, state }: Weights): Weights => ({
-  ...{ parameters: parameters.slice(), state: state.slice() },
+  parameters: parameters.slice(),
+  state: state.slice(),
 })

@@ -4,7 +4,11 @@ import { scheduleNames } from '../run/recipe.ts'
 import { averageDecay, rateShare, type Schedule } from './schedule.ts'
 
 const schedule = (part: Partial<Schedule>): Schedule => ({
-  ...{ name: 'constant', warmupSteps: 0, finalShare: 0, every: 0.5, factor: 0.1 },
+  name: 'constant',
+  warmupSteps: 0,
+  finalShare: 0,
+  every: 0.5,
+  factor: 0.1,
   ...part,
 })
 const rates = (part: Partial<Schedule>, steps: number): number[] =>

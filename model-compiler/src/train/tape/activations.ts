@@ -91,7 +91,8 @@ export function hardSwish(tape: Tape, x: Sym): Sym {
     const h = gate(tape, x, 1 / 6, 0.5)
     // 1 where x² is below 9, between the bends.
     const between = tape.emit('HardSigmoid', [times(tape, x, x)], {
-      ...{ alpha: { float: -1e30 }, beta: { float: 9e30 } },
+      alpha: { float: -1e30 },
+      beta: { float: 9e30 },
     })
     const rising = times(tape, times(tape, x, 1 / 6), between)
     return [times(tape, d, plus(tape, h, rising))]

@@ -310,7 +310,9 @@ export class Tape {
       }),
     )
     const result = model({
-      ...{ name, nodes, opset: stepOpset },
+      name,
+      nodes,
+      opset: stepOpset,
       inputs: this.#inputs.map((one) => value(one.name, one.type, one.shape)),
       outputs: Object.entries(outputs).map(([as, { type, shape }]) => value(as, type, shape)),
       initializers: [...this.#constants].filter(([one]) => wanted.has(one)).map(([, one]) => one),

@@ -44,7 +44,11 @@ export function classificationTask(options: ClassificationOptions): Task {
     if (at !== undefined) counts[at]! += 1
   }
   const task: Task = {
-    ...{ name: 'classification', model, labels, canvas, cut: [logits] },
+    name: 'classification',
+    model,
+    labels,
+    canvas,
+    cut: [logits],
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
     loss(tape, outputs, settings) {
@@ -52,7 +56,8 @@ export function classificationTask(options: ClassificationOptions): Task {
       const target = tape.input('target', 'float32', [settings.batch, classes])
       const count = tape.input('target-count', 'float32', [1])
       const total = crossEntropy(tape, said, target, count, {
-        ...{ labelSmoothing: settings.labelSmoothing, focalGamma: settings.focalGamma },
+        labelSmoothing: settings.labelSmoothing,
+        focalGamma: settings.focalGamma,
         ...(settings.classWeights === 'balanced' && { classWeights: balanced(counts) }),
       })
       return { total, terms: { crossEntropy: total } }
@@ -72,7 +77,8 @@ export function classificationTask(options: ClassificationOptions): Task {
       const { channels, height, width } = canvas
       return {
         [input]: {
-          ...{ type: 'float32', dims: [settings.batch, channels, height, width] },
+          type: 'float32',
+          dims: [settings.batch, channels, height, width],
           data: batch.images,
         },
         target: { type: 'float32', dims: [settings.batch, classes], data: target },
@@ -149,12 +155,16 @@ function balanced(counts: Float64Array): readonly number[] {
 const defaultsFor = (pretrained: boolean): RecipePart =>
   pretrained
     ? {
-        ...{ batch: 32, epochs: 10, ema: 0.99 },
+        batch: 32,
+        epochs: 10,
+        ema: 0.99,
         optimizer: { name: 'adamw', learningRate: 3e-4, weightDecay: 0.01 },
         schedule: { name: 'cosine', warmupSteps: 20 },
       }
     : {
-        ...{ batch: 64, epochs: 10, ema: 0.99 },
+        batch: 64,
+        epochs: 10,
+        ema: 0.99,
         optimizer: { name: 'adamw', learningRate: 2e-3, weightDecay: 0.01 },
         schedule: { name: 'cosine', warmupSteps: 50 },
       }

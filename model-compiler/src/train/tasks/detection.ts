@@ -66,7 +66,8 @@ export async function detectionTask(options: DetectionOptions): Promise<Task> {
   checkCanvas(canvas, head)
   const fullest = Math.max(...learned.map((digest) => truthsOf(samples.get(digest)!).length))
   const step = new DetectionStep(head, labels, {
-    ...{ weights: lossWeightsDefault, slots: slotsFor(fullest) },
+    weights: lossWeightsDefault,
+    slots: slotsFor(fullest),
     // A head that knows nothing yet cannot say which cells should answer.
     ...(pretrained
       ? { assigner: 'sim-ota', boxLoss: 'iou' }
@@ -90,7 +91,11 @@ export async function detectionTask(options: DetectionOptions): Promise<Task> {
     )
   }
   return {
-    ...{ name: 'detection', model, labels, canvas, cut: step.cut },
+    name: 'detection',
+    model,
+    labels,
+    canvas,
+    cut: step.cut,
     defaults: pretrained
       ? fineTuning(learned.length, origins ? classParameters(model, head) : [])
       : fromScratch(learned.length),
@@ -98,7 +103,8 @@ export async function detectionTask(options: DetectionOptions): Promise<Task> {
     loss: (tape, outputs) => step.loss(tape, outputs),
     feeds: (batch, settings) => ({
       [input]: {
-        ...{ type: 'float32', data: batch.images },
+        type: 'float32',
+        data: batch.images,
         dims: [settings.batch, canvas.channels, canvas.height, canvas.width],
       },
       ...step.feeds(batch.annotations),
@@ -139,7 +145,12 @@ async function* originPictures({
 }: DetectionOptions): AsyncGenerator<OriginPicture> {
   const digests = learned.slice(0, originPicturesMax)
   await using batches = openBatches({
-    ...{ dataset, digests, canvas, seed, batch: 1, order: 'listed' },
+    dataset,
+    digests,
+    canvas,
+    seed,
+    batch: 1,
+    order: 'listed',
   })
   const { channels, width, height } = canvas
   for (let step = 0; step < batches.stepsPerEpoch; step++) {
@@ -195,7 +206,8 @@ const truthsOf = ({ annotations, digest }: Sample): Truth[] =>
   })
 
 const evaluatedSample = ({ digest, name, stream, site }: Sample): EvaluatedSample => ({
-  ...{ digest, name },
+  digest,
+  name,
   ...(stream !== undefined && { stream }),
   ...(site !== undefined && { site }),
 })
@@ -231,9 +243,15 @@ const epochsFor = (samples: number, batch: number, epochs: number, stepsMin: num
  * each moves by a share of its own size.
  */
 const fineTuning = (samples: number, renewed: readonly string[]): RecipePart => ({
-  ...{ batch: 4, epochs: epochsFor(samples, 4, 8, 240), batchNorm: 'frozen', ema: 0.99 },
+  batch: 4,
+  epochs: epochsFor(samples, 4, 8, 240),
+  batchNorm: 'frozen',
+  ema: 0.99,
   optimizer: {
-    ...{ name: 'adam', learningRate: 1e-3, relative: true, clipNorm: 0 },
+    name: 'adam',
+    learningRate: 1e-3,
+    relative: true,
+    clipNorm: 0,
     // Rows that stood for something else have further to go than what has been learned for good.
     groups: renewed.map((match) => ({ match, rate: renewedRate })),
   },
@@ -242,7 +260,9 @@ const fineTuning = (samples: number, renewed: readonly string[]): RecipePart => 
 })
 
 const fromScratch = (samples: number): RecipePart => ({
-  ...{ batch: 8, epochs: epochsFor(samples, 8, 30, 2000), ema: 0.998 },
+  batch: 8,
+  epochs: epochsFor(samples, 8, 30, 2000),
+  ema: 0.998,
   optimizer: { name: 'adamw', learningRate: 4e-3, weightDecay: 0.01, clipNorm: 10 },
   schedule: { name: 'cosine', warmupSteps: 50 },
   augment: { ...augment, scale: [0.8, 1.25] },

@@ -45,7 +45,12 @@ export async function plainAnswers(
   const batchSize = fixedBatch ?? size
   await using session = await openSession(writeModel(model), { threads })
   await using batches = openBatches({
-    ...{ dataset, digests, canvas, batch: batchSize, order: 'listed', seed: 0 },
+    dataset,
+    digests,
+    canvas,
+    batch: batchSize,
+    order: 'listed',
+    seed: 0,
     ...(maskLabels && { maskLabels }),
     ...(signal && { signal }),
   })

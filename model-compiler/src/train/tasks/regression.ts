@@ -44,7 +44,11 @@ export function regressionTask(options: RegressionOptions): Task {
   const input = new Graph(model).requiredInputs[0]!.name
   const samples = new Map(dataset.samples.map((sample) => [sample.digest, sample]))
   const task: Task = {
-    ...{ name: 'regression', model, labels: facts.map(({ name }) => name), canvas, cut: [said] },
+    name: 'regression',
+    model,
+    labels: facts.map(({ name }) => name),
+    canvas,
+    cut: [said],
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
     loss(tape, outputs, { batch }) {
@@ -85,7 +89,8 @@ export function regressionTask(options: RegressionOptions): Task {
       const dims = [settings.batch, count]
       return {
         [input]: {
-          ...{ type: 'float32', dims: [settings.batch, channels, height, width] },
+          type: 'float32',
+          dims: [settings.batch, channels, height, width],
           data: batch.images,
         },
         target: { type: 'float32', dims, data: target },
@@ -113,7 +118,9 @@ export function regressionTask(options: RegressionOptions): Task {
       )
       return reportRegression(
         {
-          ...{ names: facts.map(({ name }) => name), truth, said: answers },
+          names: facts.map(({ name }) => name),
+          truth,
+          said: answers,
           samples: known.map((digest) => samples.get(digest)!),
         },
         evaluation,
@@ -161,7 +168,9 @@ function inUnits(
 }
 
 const defaultsFor = (pretrained: boolean): RecipePart => ({
-  ...{ batch: pretrained ? 32 : 64, epochs: 20, ema: 0.99 },
+  batch: pretrained ? 32 : 64,
+  epochs: 20,
+  ema: 0.99,
   optimizer: { name: 'adamw', learningRate: pretrained ? 3e-4 : 2e-3, weightDecay: 0.01 },
   schedule: { name: 'cosine', warmupSteps: 20 },
 })

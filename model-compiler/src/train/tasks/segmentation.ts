@@ -54,7 +54,12 @@ export function segmentationTask({
   const { input, logits, height, width, classes } = map
   const samples = new Map(dataset.samples.map((sample) => [sample.digest, sample]))
   const task: Task = {
-    ...{ name: 'segmentation', model, labels, canvas, maskLabels: labels, cut: [logits] },
+    name: 'segmentation',
+    model,
+    labels,
+    canvas,
+    maskLabels: labels,
+    cut: [logits],
     defaults: defaultsFor(pretrained),
     inputShapes: (batch) => ({ [input]: [batch, canvas.channels, canvas.height, canvas.width] }),
     loss(tape, outputs, settings) {
@@ -90,7 +95,8 @@ export function segmentationTask({
       const dims = [settings.batch, 1, height, width]
       return {
         [input]: {
-          ...{ type: 'float32', data: batch.images },
+          type: 'float32',
+          data: batch.images,
           dims: [settings.batch, canvas.channels, canvas.height, canvas.width],
         },
         target: { type: 'int64', dims, data: index },
@@ -113,7 +119,9 @@ export function segmentationTask({
       })
       return reportSegmentation(
         {
-          ...{ labels, overlaps, samples: digests.map((digest) => samples.get(digest)!) },
+          labels,
+          overlaps,
+          samples: digests.map((digest) => samples.get(digest)!),
           empty: () => new MapOverlap(noClass),
         },
         evaluation,
@@ -144,8 +152,11 @@ function classMapOf(model: ModelProto, { channels, height, width }: CanvasSpec) 
   const last = graph.producerOf(output.name)
   const logits = isOp(last, 'Softmax', 'LogSoftmax') ? last!.input[0]! : output.name
   return {
-    ...{ input, logits, classes: Number(classes) },
-    ...{ height: Number(rows), width: Number(columns) },
+    input,
+    logits,
+    classes: Number(classes),
+    height: Number(rows),
+    width: Number(columns),
   }
 }
 
@@ -185,7 +196,9 @@ function highest(scores: Float32Array, count: number, classes: number, size: num
 }
 
 const defaultsFor = (pretrained: boolean): RecipePart => ({
-  ...{ batch: 8, epochs: 30, ema: 0.99 },
+  batch: 8,
+  epochs: 30,
+  ema: 0.99,
   optimizer: { name: 'adamw', learningRate: pretrained ? 2e-4 : 2e-3, weightDecay: 0.01 },
   schedule: { name: 'cosine', warmupSteps: 20 },
 })

@@ -24,8 +24,14 @@ import type { Task } from './task.ts'
 
 const side = 16
 const canvas: CanvasSpec = {
-  ...{ width: side, height: side, channels: 1, fit: 'stretch', order: 'rgb', pad: 0 },
-  ...{ mean: [0], std: [255] },
+  width: side,
+  height: side,
+  channels: 1,
+  fit: 'stretch',
+  order: 'rgb',
+  pad: 0,
+  mean: [0],
+  std: [255],
 }
 
 /** A bright square somewhere in the dark, with what `say` says of it. */
@@ -61,7 +67,14 @@ async function trained(
   )
   const recipe = recipeOf(recipeDefault, task.defaults, { threads: 1 }, part)
   const result = await train({
-    ...{ task, dataset, split, recipe, seed: 3, folder, name: 'squares', code: { version: '0' } },
+    task,
+    dataset,
+    split,
+    recipe,
+    seed: 3,
+    folder,
+    name: 'squares',
+    code: { version: '0' },
     splitText: 'each fourth',
   })
   assert.equal(result.kind, 'ended')
@@ -74,7 +87,12 @@ test('regressionTask() learns numbers around 0 and says them in their own units'
     { kind: 'number', name: 'from left', value: x },
   ])
   const net = buildNet('lenet', {
-    ...{ classes: 2, channels: 1, height: side, width: side, scale: 1, seed: 1 },
+    classes: 2,
+    channels: 1,
+    height: side,
+    width: side,
+    scale: 1,
+    seed: 1,
   })
   const task = regressionTask({ model: net, dataset, canvas, seed: 1, pretrained: false })
   assert.deepEqual(task.labels, ['from left', 'kilograms'])
@@ -99,7 +117,12 @@ test('segmentationTask() learns which pixels belong to what is outlined', async 
     return [{ kind: 'polygon', label: 'square', points }]
   })
   const net = buildNet('unet', {
-    ...{ classes: 2, channels: 1, height: side, width: side, scale: 0.3, seed: 1 },
+    classes: 2,
+    channels: 1,
+    height: side,
+    width: side,
+    scale: 0.3,
+    seed: 1,
   })
   const task = segmentationTask({ model: net, dataset, canvas, pretrained: false })
   const result = await trained(t, task, dataset, { batch: 8, epochs: 8, ema: 0.9 })
@@ -112,7 +135,12 @@ test('a classifier that fits the data is measured before it is trained', async (
     { kind: 'class', label: x + size / 2 < side / 2 ? 'left' : 'right' },
   ])
   const given = buildNet('lenet', {
-    ...{ classes: 2, channels: 1, height: side, width: side, scale: 0.5, seed: 1 },
+    classes: 2,
+    channels: 1,
+    height: side,
+    width: side,
+    scale: 0.5,
+    seed: 1,
   })
   const options = { model: given, dataset, canvas, seed: 1, pretrained: true }
   const task = classificationTask({ ...options, modelLabels: labels })
@@ -128,11 +156,19 @@ test('a classifier that fits the data is measured before it is trained', async (
 
 test('what cannot be learned is refused', () => {
   const net = buildNet('lenet', {
-    ...{ classes: 2, channels: 1, height: side, width: side, scale: 0.5, seed: 1 },
+    classes: 2,
+    channels: 1,
+    height: side,
+    width: side,
+    scale: 0.5,
+    seed: 1,
   })
   const task = (say: readonly Annotation[]) =>
     classificationTask({
-      ...{ model: net, dataset: squares(8, ['a', 'b'], () => say), canvas, seed: 1 },
+      model: net,
+      dataset: squares(8, ['a', 'b'], () => say),
+      canvas,
+      seed: 1,
       pretrained: false,
     })
   assert.throws(() => task([{ kind: 'class', label: 'a' }]), /all samples have the label "a"/)

@@ -64,7 +64,8 @@ export function nextTrial(
       id: `${next + 1}-${round + 1}`,
       candidate: next,
       settings: candidate(search, seed, next),
-      ...{ round, share },
+      round,
+      share,
     }
   }
   return undefined

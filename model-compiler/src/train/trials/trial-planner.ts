@@ -77,7 +77,9 @@ export const trialPlanner: TrialPlanner = {
     // Who goes on to the next round is known when all of this one have ended.
     const waits = next !== undefined && open.some(({ round }) => round < next.round)
     return {
-      ...{ metric, better: figureFacts[metric].better, ranked: ranked(ended, metric) },
+      metric,
+      better: figureFacts[metric].better,
+      ranked: ranked(ended, metric),
       ...(next && !waits && { next }),
       ...(hopeless !== undefined && { hopeless }),
     }

@@ -40,7 +40,10 @@ const optionsOf = (
   search: SearchPlan,
   more: Partial<SearchOptions> = {},
 ): SearchOptions => ({
-  ...{ search, seed: 3, subject: 'hill', folder },
+  search,
+  seed: 3,
+  subject: 'hill',
+  folder,
   train: async (part, to, { share }) => {
     await mkdir(to, { recursive: true })
     await writeFile(join(to, 'model.onnx'), 'weights')
@@ -215,8 +218,14 @@ test('a trial that cannot be trained is written down, and never goes on', async 
 
 test('where less is better, the least is the best', () => {
   const trial = (id: number, value: number | null): EndedTrial => ({
-    ...{ id: String(id), candidate: id, settings: {}, round: 0, share: 1 },
-    ...{ value, figures: {}, seconds: 0 },
+    id: String(id),
+    candidate: id,
+    settings: {},
+    round: 0,
+    share: 1,
+    value,
+    figures: {},
+    seconds: 0,
   })
   const order = ranked([trial(1, 3), trial(2, null), trial(3, 1)], 'rmse')
   assert.deepEqual(

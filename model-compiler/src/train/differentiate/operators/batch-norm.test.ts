@@ -36,7 +36,8 @@ for (const [name, shape] of Object.entries(shapes)) {
   const given = { x: { shape }, scale: { shape: channels }, shift: { shape: channels } }
   test(`batchNormTrained() of ${name}: as in doubles`, async () => {
     await checkInDoubles({
-      ...{ name, given },
+      name,
+      given,
       build: (tape, { x, scale, shift }) =>
         batchNormTrained(tape, { x: x!, scale: scale!, shift: shift! }, epsilon).y,
       plain: (values) => normalized(values, ofBatch),
@@ -48,7 +49,8 @@ for (const [name, shape] of Object.entries(shapes)) {
       [0.5, 2, 1, 0.1, 3],
     ].map((figures) => figures.slice(0, shape[0]))
     await checkInDoubles({
-      ...{ name, given },
+      name,
+      given,
       build: (tape, { x, scale, shift }) => {
         const running = {
           mean: tape.constant(channels, means!),

@@ -99,8 +99,12 @@ export function convolutionShapeOf(
   const window = windowOf(node, w.slice(2), input)
   return {
     ...window,
-    ...{ batch: x[1]!, channels: x[0]!, outputs: w[0]!, group: intOf(node, 'group', 1) },
-    ...{ input, output: outputOf(window, input) },
+    batch: x[1]!,
+    channels: x[0]!,
+    outputs: w[0]!,
+    group: intOf(node, 'group', 1),
+    input,
+    output: outputOf(window, input),
   }
 }
 

@@ -30,8 +30,11 @@ function shapeOf(sketch: Sketch): ConvolutionShape {
   const { batch = 2, channels, outputs, group = 1, map, kernel } = sketch
   const { strides = [1, 1], dilations = [1, 1], pads = [0, 0, 0, 0] } = sketch
   const window = {
-    ...{ kernel, strides, dilations },
-    ...{ before: [pads[0], pads[1]] as Pair, after: [pads[2], pads[3]] as Pair },
+    kernel,
+    strides,
+    dilations,
+    before: [pads[0], pads[1]] as Pair,
+    after: [pads[2], pads[3]] as Pair,
   }
   return { ...window, batch, channels, outputs, group, input: map, output: outputOf(window, map) }
 }
@@ -143,8 +146,12 @@ const regimes: readonly (readonly [name: string, sketch: Sketch, ways: string])[
   [
     '5×3, dilated and padded to one side',
     {
-      ...{ channels: 5, outputs: 6, map: [11, 9], kernel: [5, 3], dilations: [2, 1] },
-      ...{ pads: [4, 0, 2, 1] },
+      channels: 5,
+      outputs: 6,
+      map: [11, 9],
+      kernel: [5, 3],
+      dilations: [2, 1],
+      pads: [4, 0, 2, 1],
     },
     'volume flipped columns',
   ],
@@ -156,7 +163,11 @@ const regimes: readonly (readonly [name: string, sketch: Sketch, ways: string])[
   [
     'strided and dilated, with rows that no window reaches',
     {
-      ...{ channels: 6, outputs: 4, map: [14, 12], kernel: [3, 2], strides: [3, 2] },
+      channels: 6,
+      outputs: 4,
+      map: [14, 12],
+      kernel: [3, 2],
+      strides: [3, 2],
       dilations: [2, 3],
     },
     'volume transposed columns',
@@ -179,7 +190,12 @@ const regimes: readonly (readonly [name: string, sketch: Sketch, ways: string])[
   [
     'groups by stride 2',
     {
-      ...{ channels: 6, outputs: 9, group: 3, map: [8, 8], kernel: [3, 3], strides: [2, 2] },
+      channels: 6,
+      outputs: 9,
+      group: 3,
+      map: [8, 8],
+      kernel: [3, 3],
+      strides: [2, 2],
       pads: [1, 1, 1, 1],
     },
     'volume transposed columns',
@@ -203,8 +219,13 @@ const regimes: readonly (readonly [name: string, sketch: Sketch, ways: string])[
             ? 'toeplitz toeplitz toeplitz'
             : `planes ${stride === 1 ? 'planes-flipped' : 'planes-transposed'} rows`
         const sketch: Sketch = {
-          ...{ channels: 3, outputs: 3, group: 3, map: [map, map], kernel: [k, k] },
-          ...{ strides: [stride, stride], pads: [pad, pad, pad, pad] },
+          channels: 3,
+          outputs: 3,
+          group: 3,
+          map: [map, map],
+          kernel: [k, k],
+          strides: [stride, stride],
+          pads: [pad, pad, pad, pad],
         }
         return [`depthwise ${k}×${k} by ${stride} on ${map}×${map}`, sketch, ways] as const
       }),
@@ -213,7 +234,12 @@ const regimes: readonly (readonly [name: string, sketch: Sketch, ways: string])[
   [
     'depthwise, dilated, padded so wide that rows of windows see nothing',
     {
-      ...{ channels: 3, outputs: 3, group: 3, map: [2, 40], kernel: [3, 3], dilations: [4, 1] },
+      channels: 3,
+      outputs: 3,
+      group: 3,
+      map: [2, 40],
+      kernel: [3, 3],
+      dilations: [4, 1],
       pads: [4, 1, 4, 1],
     },
     'planes planes-flipped rows',

@@ -54,8 +54,12 @@ export function flipped(tape: Tape, dy: Sym, w: Sym, shape: ConvolutionShape): S
   const exchanged = tape.transpose(byGroup, [0, 2, 1, 3])
   const weights = tape.reshape(exchanged, [channels, outputs / group, ...kernel])
   return volume(tape, dy, weights, undefined, {
-    ...{ ...shape, ...flippedPads(shape), channels: outputs, outputs: channels },
-    ...{ input: shape.output, output: shape.input },
+    ...shape,
+    ...flippedPads(shape),
+    channels: outputs,
+    outputs: channels,
+    input: shape.output,
+    output: shape.input,
   })
 }
 

@@ -27,8 +27,13 @@ function shapeOf(sketch: Sketch): PoolingShape {
     return (count - 1) * strides[at] >= map[at] + pads[at] ? count - 1 : count
   }
   return {
-    ...{ kernel, strides, dilations, before: [pads[0], pads[1]], after: [pads[2], pads[3]] },
-    ...{ input: map, output: [steps(0), steps(1)] },
+    kernel,
+    strides,
+    dilations,
+    before: [pads[0], pads[1]],
+    after: [pads[2], pads[3]],
+    input: map,
+    output: [steps(0), steps(1)],
   }
 }
 
@@ -64,14 +69,26 @@ const sketches: Readonly<Record<string, Sketch & { gradient: string }>> = {
   '3×2 by its own size': { map: [9, 4], kernel: [3, 2], strides: [3, 2], gradient: 'enlarged' },
   '2×2 by 2 on an odd map': { map: [7, 5], kernel: [2, 2], strides: [2, 2], gradient: 'indexed' },
   'overlapping 3×3 by 2, padded': {
-    ...{ map: [8, 9], kernel: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], gradient: 'indexed' },
+    map: [8, 9],
+    kernel: [3, 3],
+    strides: [2, 2],
+    pads: [1, 1, 1, 1],
+    gradient: 'indexed',
   },
   '5×5 by 1, padded': { map: [6, 6], kernel: [5, 5], pads: [2, 2, 2, 2], gradient: 'indexed' },
   '3×3 by 2, the last window hanging over': {
-    ...{ map: [8, 10], kernel: [3, 3], strides: [2, 2], ceil: true, gradient: 'indexed' },
+    map: [8, 10],
+    kernel: [3, 3],
+    strides: [2, 2],
+    ceil: true,
+    gradient: 'indexed',
   },
   'padded to one side': {
-    ...{ map: [6, 7], kernel: [3, 2], strides: [1, 2], pads: [0, 1, 2, 0], gradient: 'indexed' },
+    map: [6, 7],
+    kernel: [3, 2],
+    strides: [1, 2],
+    pads: [0, 1, 2, 0],
+    gradient: 'indexed',
   },
 }
 
@@ -82,7 +99,8 @@ for (const [name, sketch] of Object.entries(sketches)) {
   test(`maxPool() ${name}: ${sketch.gradient}, as in doubles`, async () => {
     assert.equal(chooseMaxPool(shape), sketch.gradient)
     await checkInDoubles({
-      ...{ name, given },
+      name,
+      given,
       build: (tape, { x }) => maxPool(tape, x!, shape, ceil),
       plain: ({ x }) => plainPool(shape, x!, (under) => Math.max(...inside(under))),
     })
@@ -98,7 +116,8 @@ for (const [name, sketch] of Object.entries(sketches)) {
           })
           .reduce((product, one) => product * one)
       await checkInDoubles({
-        ...{ name, given },
+        name,
+        given,
         build: (tape, { x }) => averagePool(tape, x!, shape, { ceil, countPadding }),
         plain: ({ x }) =>
           plainPool(shape, x!, (under, row, column) => {

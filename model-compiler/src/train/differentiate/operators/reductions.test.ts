@@ -19,7 +19,9 @@ for (const op of [
       for (const keep of [0, 1]) {
         await checkOperator(
           {
-            ...{ op, shape, inputs: ['x', 'axes'] },
+            op,
+            shape,
+            inputs: ['x', 'axes'],
             attributes: { keepdims: { int: keep } },
             constants: [ints('axes', ...axes)],
           },

@@ -44,7 +44,9 @@ test('Concat along any axis, also of a value with itself and with a constant', a
   for (const axis of [1, 2, -1]) {
     const dims = [2, 4, 4, 6].with(axis, 2)
     await checkOperator({
-      ...{ op: 'Concat', shape, inputs: ['x', 'k', 'x'] },
+      op: 'Concat',
+      shape,
+      inputs: ['x', 'k', 'x'],
       attributes: { axis: { int: axis } },
       constants: [randomTensor('k', dims, 2)],
     })
@@ -59,7 +61,10 @@ test('Split into even parts, given parts, and with a part that nobody reads', as
     attributes: { axis: { int: 1 }, num_outputs: { int: 2 } },
   })
   await checkOperator({
-    ...{ op: 'Split', shape, outputs, inputs: ['x', 's'] },
+    op: 'Split',
+    shape,
+    outputs,
+    inputs: ['x', 's'],
     attributes: { axis: { int: -1 } },
     constants: [ints('s', 1, 5)],
   })
@@ -103,7 +108,9 @@ test('Slice with steps, from the end, backwards, and beyond the ends', async () 
     [[1], [2 ** 62], [1], [3]],
   ] as const) {
     await checkOperator({
-      ...{ op: 'Slice', shape, inputs: ['x', 'starts', 'ends', 'axes', 'steps'] },
+      op: 'Slice',
+      shape,
+      inputs: ['x', 'starts', 'ends', 'axes', 'steps'],
       constants: [
         ints('starts', ...starts),
         ints('ends', ...ends),

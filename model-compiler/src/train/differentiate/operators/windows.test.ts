@@ -39,7 +39,9 @@ const net = model({
     }),
     node('BatchNormalization', ['a', 'scale', 'shift', 'mean', 'variance'], ['b']),
     node('MaxPool', ['b'], ['c'], {
-      ...{ kernel_shape: { ints: [3, 3] }, strides: { ints: [2, 2] }, ceil_mode: { int: 1 } },
+      kernel_shape: { ints: [3, 3] },
+      strides: { ints: [2, 2] },
+      ceil_mode: { int: 1 },
     }),
     node('Conv', ['c', 'w2', 'b2'], ['d'], {
       group: { int: 6 },
@@ -48,11 +50,9 @@ const net = model({
     node('Conv', ['d', 'w3'], ['e'], { group: { int: 2 }, pads: { ints: [1, 1, 1, 1] } }),
     node('ConvTranspose', ['e', 'w4', 'b4'], ['f'], { strides: { ints: [2, 2] } }),
     node('AveragePool', ['f'], ['g'], {
-      ...{
-        kernel_shape: { ints: [3, 2] },
-        strides: { ints: [2, 2] },
-        pads: { ints: [1, 0, 1, 0] },
-      },
+      kernel_shape: { ints: [3, 2] },
+      strides: { ints: [2, 2] },
+      pads: { ints: [1, 0, 1, 0] },
     }),
     node('Conv', ['g', 'w5'], ['h']),
     node('GlobalAveragePool', ['h'], ['y']),
@@ -66,7 +66,10 @@ const x = {
 
 const stepOf = (batchNorm: 'train' | 'frozen') =>
   differentiate(net, {
-    ...{ batch: 2, trainable: () => true, batchNorm, values: ['y'] },
+    batch: 2,
+    trainable: () => true,
+    batchNorm,
+    values: ['y'],
     loss: (tape, { y }) => ({ total: tape.reduceMean(tape.mul(y!, y!)) }),
   })
 
