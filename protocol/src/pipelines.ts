@@ -79,7 +79,7 @@ const rolloutWish = RolloutRequest.properties
 /** How the version goes to boxes. What is left out is as a rollout has it. */
 export const PipelineRollout = Type.Object(
   {
-    /** Somebody has to say yes before anything is offered to a box. */
+    /** Somebody has to approve before anything is offered to a box. */
     approve: Type.Boolean(),
     /** Which devices; those that run the model where left out. */
     select: Type.Optional(rolloutWish.select),
@@ -316,7 +316,7 @@ export const PipelineRound = Type.Object(
     /** Sites that keep what they have. */
     sitesKept: Type.Array(SiteId),
     rolloutId: orNull(Type.String()),
-    /** It waits for somebody to say yes. */
+    /** It waits for approval. */
     approval: Type.Boolean(),
     steps: Type.Array(PipelineStep),
     by: Type.String(),
@@ -502,7 +502,7 @@ export const pipelineRoutes = {
     method: 'POST',
     path: '/api/pipelines/:model/rounds/:round/approve',
     access: 'operator',
-    summary: 'Says yes to what a round waits for: its rollout, or the next stage of it',
+    summary: 'Approves what a round waits for: its rollout, or the next stage of it',
     params: ofRound,
     response: PipelineRound,
   },

@@ -156,7 +156,7 @@ export const MaintenanceWindow = Type.Object(
 )
 export type MaintenanceWindow = Static<typeof MaintenanceWindow>
 
-/** When somebody has to say yes: never; before the stage after the first; before each stage, the first included. */
+/** When somebody has to approve: never; before the stage after the first; before each stage, the first included. */
 export const approvals = ['none', 'after-canary', 'every-stage'] as const
 
 /** What becomes of devices that have taken the version up when it stops: all go back, those of the stage, none. */
@@ -258,7 +258,7 @@ export const RolloutRequest = Type.Object(
 export type RolloutRequest = Static<typeof RolloutRequest>
 
 /**
- * `queued`: another rollout has some of its devices; `running`; `held`: somebody has to say yes before it goes on; `paused`:
+ * `queued`: another rollout has some of its devices; `running`; `held`: somebody has to approve before it goes on; `paused`:
  * by somebody; `complete`: through the last gate, late devices still follow; `stopped`: by itself, it says why; `aborted`: by somebody;
  * `superseded`: a newer one has all of its devices.
  */
@@ -370,7 +370,7 @@ export const RolloutStage = Type.Object({
   /** When its soak ends; null before it has begun. */
   soakUntil: orNull(Timestamp),
   passedAt: orNull(Timestamp),
-  /** Who said yes to it; empty where nobody had to. */
+  /** Who approved it; empty where nobody had to. */
   approvedBy: Type.String(),
   /** What its gate still wants; empty where it is open, or was not reached. */
   wants: Type.String(),
@@ -651,12 +651,12 @@ export const rolloutRoutes = {
     method: 'POST',
     path: '/api/rollouts/:rolloutId/approve',
     access: 'operator',
-    summary: 'Says yes to the stage that a held rollout waits before',
+    summary: 'Approves the stage that a held rollout waits before',
     params: rolloutPath,
     body: Type.Object(
       {
         /**
-         * The stage that is meant, from 0; as many as there are stages means the end. A yes to one that is over says nothing
+         * The stage that is meant, from 0; as many as there are stages means the end. Approval of one that is over says nothing
          * about the next.
          */
         stage: Type.Integer({ minimum: 0, maximum: 20 }),

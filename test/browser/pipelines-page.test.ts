@@ -61,7 +61,7 @@ test('pipelines in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }
     const { page, complaints } = await open(t, '/pipelines')
     await page.getByRole('link', { name: 'parts' }).click()
     const steps = page.getByRole('list', { name: 'Steps of round 5' })
-    await steps.getByText(/Waits for a yes before version 5/).waitFor()
+    await steps.getByText(/Waits for approval before version 5/).waitFor()
     assert.equal(await steps.getByRole('listitem').count(), 6)
     const sites = page.getByRole('region', { name: 'Sites and streams' })
     await sites.getByRole('row', { name: /quay/ }).getByText('no: keeps what it has').waitFor()
@@ -84,7 +84,7 @@ test('pipelines in Chromium', { ...needs('chromium', 'time'), timeout: 240_000 }
     assert.deepEqual(complaints, [])
 
     // The yes is given, and what follows is the hub's: nobody has this model.
-    await page.getByRole('button', { name: 'Say yes' }).click()
+    await page.getByRole('button', { name: 'Approve' }).click()
     await page
       .getByText(/Version 5 is published/)
       .first()

@@ -252,7 +252,7 @@ test('a rollout from the wizard to its end, in Chromium', {
     await page.getByText('0 of 4 run it, 0 %').waitFor()
   })
 
-  await t.test('it waits for a yes, and goes on live when it comes', async () => {
+  await t.test('it waits for approval, and goes on live when it comes', async () => {
     await page.getByRole('button', { name: /^Approve stage 1/ }).click({ timeout: 20_000 })
     await page.getByText('2 of 4 run it, 50 %').waitFor({ timeout: 20_000 })
     await page.getByRole('button', { name: /^Approve stage 2/ }).click({ timeout: 20_000 })

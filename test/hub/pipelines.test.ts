@@ -132,9 +132,9 @@ test(
     await label(hub, 79, 1)
     await json(hub, 'POST', '/api/pipelines/corners/rounds/1/retry', {})
 
-    // Everything is there but a yes.
+    // Everything is there but approval.
     const waits = await until(t, hub, 1, ({ approval }) => approval)
-    assert.match(waits.why, /^Waits for a yes before version 1 is offered/)
+    assert.match(waits.why, /^Waits for approval before version 1 is offered/)
     assert.ok(boxes.every(({ heard }) => heard.every(({ offers }) => offers.length === 0)))
     await json(hub, 'POST', '/api/pipelines/corners/rounds/1/approve')
     const round = await until(t, hub, 1, stateIs('done'))

@@ -53,7 +53,7 @@ test('a rollout is begun, watched, stopped and taken back from the terminal', {
   assert.match(said.stdout, /^On a probation of .* s no device can see that it finds less/m)
   const usual = await edgeloop('rollout', 'create', 'door/2', '--all', '--dry-run')
   assert.doesNotMatch(usual.stdout, /No device compares|no device can see/)
-  // Nobody is there to say yes.
+  // Nobody is there to approve.
   const unsure = await edgeloop('rollout', 'create', 'door/2', '--all', '--plan', plan)
   assert.deepEqual(
     [unsure.code, /Nothing was begun\nhint: add --yes/.test(unsure.stderr)],

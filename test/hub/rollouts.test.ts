@@ -459,14 +459,14 @@ test('a newer rollout takes devices over, or waits for the older one, as its pla
 })
 
 test(
-  'stages wait for a yes, one that is paused offers nothing, and a yes to a stage that is over says nothing',
+  'stages wait for approval, one that is paused offers nothing, and approval of a stage that is over says nothing',
   needs('time'),
   async (t) => {
     const { hub } = await openFleet(t, 4)
     const { rollout } = await create(hub, { approval: 'after-canary' })
     const path = `/api/rollouts/${rollout.rolloutId}`
     const held = await until(t, hub, rollout.rolloutId, stateIs('held'))
-    assert.match(held.rollout.why, /stage "half" waits for a yes$/)
+    assert.match(held.rollout.why, /stage "half" waits for approval$/)
     assert.equal((await refused(hub, 'POST', `${path}/approve`, { stage: 0 })).code, 'conflict')
     assert.match((await refused(hub, 'POST', `${path}/resume`)).detail, /it is held; approve it$/)
     await call(hub, 'POST', `${path}/approve`, { stage: 1 })

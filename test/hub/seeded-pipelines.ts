@@ -38,7 +38,7 @@ const verdict = (
 })
 
 /**
- * A pipeline in its fifth round: three that were done, one that the field stopped, and one that waits for a yes.
+ * A pipeline in its fifth round: three that were done, one that the field stopped, and one that waits for approval.
  * @param model whose versions are there
  */
 export async function seedPipeline(hub: TestHub, model: string, dataset: string): Promise<void> {
@@ -97,7 +97,7 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
       ...waiting,
       state: 'running',
       endedAt: null,
-      why: 'Waits for a yes before version 5 is offered to boxes',
+      why: 'Waits for approval before version 5 is offered to boxes',
       cause: { kind: 'drift', text: 'Drift (data) on gate-7/belt' },
       sites: [
         verdict('site', 'mill', [0.87, 0.93], { verdict: 'better' }),
@@ -110,7 +110,7 @@ export async function seedPipeline(hub: TestHub, model: string, dataset: string)
           ? {
               ...stepAhead('rollout'),
               state: 'waiting',
-              why: 'Waits for a yes before version 5 is offered to boxes',
+              why: 'Waits for approval before version 5 is offered to boxes',
             }
           : step,
       ),

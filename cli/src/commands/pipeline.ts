@@ -30,7 +30,7 @@ Examples:
   $ ./edgeloop pipeline dry-run gate            what a round would do now, and why none begins
   $ ./edgeloop pipeline run gate --watch        begin a round now
   $ ./edgeloop pipeline show gate               every step of the newest round
-  $ ./edgeloop pipeline approve gate            say yes to what its round waits for
+  $ ./edgeloop pipeline approve gate            approve what its round waits for
   $ ./edgeloop pipeline retry gate --step train
   $ ./edgeloop pipeline history gate`,
     )
@@ -169,7 +169,7 @@ Examples:
       const round = await newestOf(options, model)
       say(await hub.call(route, { params: { model, round } }), options)
     })
-  ofRound('approve', 'pipelineApprove', 'say yes to what its round waits for')
+  ofRound('approve', 'pipelineApprove', 'approve what its round waits for')
   ofRound('cancel', 'pipelineCancel', 'end its round where it is, with what that has begun')
 
   const ofPipeline = (

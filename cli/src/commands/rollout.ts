@@ -86,7 +86,7 @@ Examples:
         gather,
       )
       .addOption(
-        new Option('--approval <when>', 'when somebody has to say yes').choices([...approvals]),
+        new Option('--approval <when>', 'when somebody has to approve').choices([...approvals]),
       )
       .option('--join', 'devices that fit only later take part')
       .option('--wait', `wait for rollouts of the same model instead of taking their devices over`)
@@ -180,7 +180,7 @@ Examples:
       say(await hub.call('rolloutAbort', { params: { rolloutId }, body }), options)
     })
 
-  withId(rollout, 'approve', 'say yes to the stage that a held rollout waits before').action(
+  withId(rollout, 'approve', 'approve the stage that a held rollout waits before').action(
     async (id: string, options: Options) => {
       const hub = await connectHub(options)
       const { rolloutId, state, stage } = await find(hub, id)

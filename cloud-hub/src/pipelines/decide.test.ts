@@ -150,7 +150,7 @@ test('what fails is tried again after a while, as often as it may, and then some
   assert.equal(decide(pipeline({ asked: { by: 'x', at: 0 } }), stuck, said(999), now).act, 'wait')
 })
 
-test('a version that waits for a yes is offered to nobody before it', () => {
+test('a version that waits for approval is offered to nobody before it', () => {
   const built = {
     freeze: through,
     train: through,

@@ -88,7 +88,7 @@ export function decide(
     if (name !== 'rollout' || !round.config.rollout?.approve || step.approvedBy !== '') {
       return { act: 'start', step: name }
     }
-    const why = `Waits for a yes before version ${round.version ?? ''} is offered to boxes`
+    const why = `Waits for approval before version ${round.version ?? ''} is offered to boxes`
     return { act: 'note', step: name, state: 'waiting', why, progress: null }
   }
   if (step.state === 'waiting' && step.retryAt !== null) {

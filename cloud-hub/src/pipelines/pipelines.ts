@@ -356,7 +356,7 @@ export function openPipelineDesk(
             'rollout',
             config.rollout === null
               ? 'Rolls nothing out by itself'
-              : `${config.rollout.approve ? 'Waits for a yes, then offers' : 'Offers'} it to ${devices.length} device${devices.length === 1 ? '' : 's'}`,
+              : `${config.rollout.approve ? 'Waits for approval, then offers' : 'Offers'} it to ${devices.length} device${devices.length === 1 ? '' : 's'}`,
             config.rollout !== null && devices.length === 0
               ? `No device runs "${model}"`
               : config.compile !== null && nothingFor > 0
@@ -459,7 +459,7 @@ export function openPipelineDesk(
           const round = newestIs(newest, number)
           const now = currentStep(round)
           if (now?.name !== 'rollout' || now.state !== 'waiting' || now.attempt > 0) throw cannot()
-          const why = `${by} said yes`
+          const why = `Approved by ${by}`
           return { round: withStep({ ...round, why }, { ...now, approvedBy: by, why }) }
         })
       }

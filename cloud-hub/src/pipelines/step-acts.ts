@@ -516,7 +516,7 @@ function ofRollout({ rollout }: RolloutDetail): Seen {
     case 'complete':
       return { facts: { kind: 'done', why: `Complete: ${through}` } }
     case 'held':
-      return held(`Waits for a yes: ${why}`)
+      return held(`Waits for approval: ${why}`)
     case 'paused':
       return held(`${why}: resume the rollout`)
     case 'stopped':

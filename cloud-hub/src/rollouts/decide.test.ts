@@ -424,7 +424,7 @@ test('a device has gone back when it says that it runs something else', () => {
   assert.deepEqual([after.state, after.code, after.goingBack], ['rolled-back', 'by-request', false])
 })
 
-test('a yes is waited for where the plan wants one', () => {
+test('approval is waited for where the plan wants one', () => {
   const boxes = many(10, good)
   const asks = (approval: RolloutPlan['approval'], begun: number) => {
     const staged = boxes.map((box) => ({ ...box, stage: Math.max(0, begun) }))
@@ -466,7 +466,7 @@ test('what is held for too few successes goes on by itself when devices are on t
   }))
   const decision = one(decide({ ...rollout, stages }, short, now))
   assert.ok(decision.act === 'advance')
-  assert.match(decision.why, /^Somebody said yes: 9 of 10 reachable devices/)
+  assert.match(decision.why, /^Approved regardless: 9 of 10 reachable devices/)
 })
 
 test('offers keep to the rate, in the order of the devices, to those who can be reached and whose window is open', () => {

@@ -59,7 +59,7 @@ export type Rollout = {
   /** One for each of the plan's, and one for the end. */
   readonly stages: readonly {
     readonly startedAt: number | null
-    /** Somebody said yes to it. */
+    /** Somebody approved it. */
     readonly approved: boolean
     /** And to what its gate still wanted. */
     readonly regardless: boolean
@@ -441,14 +441,14 @@ function stepOf(rollout: Rollout, boxes: readonly Box[], now: number): Decision 
     const name = stageOf(plan, stage).name
     if (!gate.open && !stages[next]?.regardless) {
       if (!gate.short) return undefined
-      const text = `${gate.wants}; retry those that failed, or say yes to go on regardless`
+      const text = `${gate.wants}; retry those that failed, or approve it to go on regardless`
       return { act: 'hold', stage: next, regardless: true, why: text }
     }
     const passed =
       facts.devices === 0
         ? `Stage "${name}" has no device left`
         : `${facts.confirmed} of ${facts.heard} reachable devices of stage "${name}" run it well`
-    why = gate.open ? passed : `Somebody said yes: ${gate.wants}`
+    why = gate.open ? passed : `Approved regardless: ${gate.wants}`
   }
   const isAsked =
     next < plan.stages.length &&
@@ -458,7 +458,7 @@ function stepOf(rollout: Rollout, boxes: readonly Box[], now: number): Decision 
       act: 'hold',
       stage: next,
       regardless: false,
-      why: `${why}; stage "${nextName}" waits for a yes`,
+      why: `${why}; stage "${nextName}" waits for approval`,
     }
   }
   return { act: 'advance', stage: next, why }

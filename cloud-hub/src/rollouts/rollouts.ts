@@ -546,7 +546,7 @@ export function openRolloutDesk(deps: {
     approve: (rolloutId, stage, by, note) =>
       change(
         rolloutId,
-        { act: 'approve', text: `Said yes to stage ${stage + 1}`, by, note },
+        { act: 'approve', text: `Approved stage ${stage + 1}`, by, note },
         (rollout) => {
           const { held } = rollout
           if (rollout.state !== 'held' || !held)

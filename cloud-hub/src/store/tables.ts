@@ -865,7 +865,7 @@ export type PipelineStepTable = {
   retry_at: number | null
   /** What it begins or has begun, by what it is for, as JSON: kept before anything is begun. */
   ids: string
-  /** Who said yes to it; empty where nobody did. */
+  /** Who approved it; empty where nobody did. */
   approved_by: string
   started_at: number | null
   ended_at: number | null

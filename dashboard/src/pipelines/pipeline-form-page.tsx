@@ -267,7 +267,7 @@ function Form({ known, config }: { known: string | undefined; config: PipelineCo
         />
         {rollout && (
           <Switch
-            label="Somebody has to say yes first"
+            label="Needs approval first"
             checked={rollout.approve}
             onChange={(event) =>
               change({ rollout: { ...rollout, approve: event.currentTarget.checked } })

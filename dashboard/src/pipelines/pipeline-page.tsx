@@ -163,7 +163,7 @@ function Acts({ row, mayChange }: { row: PipelineRow; mayChange: boolean }) {
   })
   return (
     <div className={classes.acts}>
-      {last?.approval && state !== 'parked' && button('approve', 'Say yes', true)}
+      {last?.approval && state !== 'parked' && button('approve', 'Approve', true)}
       {last &&
         ['parked', 'refused', 'stopped'].includes(last.state) &&
         button('retry', 'Try again')}

@@ -33,11 +33,11 @@ const verdicts: Readonly<Record<SiteVerdict['verdict'], Said>> = {
   unknown: { kind: 'warn', word: 'Unknown' },
 }
 
-/** A round that waits for a yes needs somebody, whatever else it is. */
+/** A round that waits for approval needs somebody, whatever else it is. */
 export const sayPipeline = ({ state, last }: Pick<PipelineRow, 'state' | 'last'>): Said =>
-  state === 'running' && last?.approval ? { kind: 'warn', word: 'Waits for a yes' } : rows[state]
+  state === 'running' && last?.approval ? { kind: 'warn', word: 'Waits for approval' } : rows[state]
 export const sayRound = ({ state, approval }: Pick<PipelineRound, 'state' | 'approval'>): Said =>
-  approval ? { kind: 'warn', word: 'Waits for a yes' } : rounds[state]
+  approval ? { kind: 'warn', word: 'Waits for approval' } : rounds[state]
 export const sayStep = ({ state }: Pick<PipelineStep, 'state'>): Said => steps[state]
 export const sayVerdict = ({ verdict }: Pick<SiteVerdict, 'verdict'>): Said => verdicts[verdict]
 

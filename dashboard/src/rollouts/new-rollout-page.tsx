@@ -430,7 +430,7 @@ function StagesStep({ draft, set }: { draft: Draft; set: (change: Change) => voi
         )}
       </fieldset>
       <NativeSelect
-        label="Who has to say yes"
+        label="Approval"
         value={draft.approval ?? 'none'}
         data={approvals.map((value) => ({ value, label: approvalWords[value] }))}
         onChange={({ currentTarget: { value } }) =>

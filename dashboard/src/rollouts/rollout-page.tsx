@@ -215,9 +215,9 @@ function Decisions({ decisions }: { decisions: readonly RolloutDecision[] }) {
 }
 
 const approvalWords = {
-  none: 'nobody has to say yes',
-  'after-canary': 'somebody says yes after the first stage',
-  'every-stage': 'somebody says yes before each stage',
+  none: 'nobody has to approve',
+  'after-canary': 'somebody approves it after the first stage',
+  'every-stage': 'somebody approves it before each stage',
 } as const
 const stopWords = {
   all: 'all boxes go back when it stops',

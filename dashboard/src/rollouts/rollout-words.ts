@@ -19,7 +19,7 @@ type Said = { readonly kind: StatusKind; readonly word: string }
 const stateWords: Readonly<Record<RolloutState, Said>> = {
   queued: { kind: 'offline', word: 'Waits for another' },
   running: { kind: 'updating', word: 'Running' },
-  held: { kind: 'warn', word: 'Waits for a yes' },
+  held: { kind: 'warn', word: 'Waits for approval' },
   paused: { kind: 'warn', word: 'Paused' },
   complete: { kind: 'ok', word: 'Complete' },
   stopped: { kind: 'bad', word: 'Stopped by itself' },
