@@ -188,8 +188,10 @@ test(
     await listener.publishAsync('edgeloop/devices/nobody/models/door/install', 'install', {
       qos: 1,
     })
-    await listener.publishAsync(`${topic}/install`, 'install', { qos: 1 })
-    await listener.publishAsync(`${topic}/install`, 'install', { qos: 1 })
+    const presses = Array.from({ length: 5 }, () =>
+      listener.publishAsync(`${topic}/install`, 'install', { qos: 1 }),
+    )
+    await Promise.all(presses)
     await until(t, () => assert.equal(json(topic).installed_version, '2'))
     const rollouts = (await (await hub.api('GET', '/api/rollouts')).json()) as RolloutRow[]
     assert.deepEqual(

@@ -77,6 +77,8 @@ export function openHomeAssistant(deps: {
   const pictures = new Map<string, { digest: string; until: number }>()
   const updates = new Map<string, { model: string; state: string }[]>()
   const installs = new Map<string, number>()
+  /** What is being looked at for a press: another one meanwhile asks for the same. */
+  const pressed = new Set<string>()
   let turn = 0
 
   const canSay = (): boolean => client?.connected === true && unsent < unsentMax
@@ -147,22 +149,34 @@ export function openHomeAssistant(deps: {
     const device = wanted && fleet.find(wanted.deviceId)
     if (!wanted || !device || device.retiredAt !== null || !mayInstall()) return
     const { deviceId, model } = wanted
-    const now = clock()
-    const last = installs.get(`${deviceId} ${model}`)
-    if (last !== undefined && Math.abs(now - last) < installIntervalMs) return
+    const key = `${deviceId} ${model}`
+    const last = installs.get(key)
+    if (pressed.has(key)) return
+    if (last !== undefined && Math.abs(clock() - last) < installIntervalMs) return
+    pressed.add(key)
+    try {
+      if (await begin(device, model)) installs.set(key, clock())
+    } finally {
+      pressed.delete(key)
+    }
+  }
+
+  /** @returns false where there was nothing to begin */
+  async function begin(device: Device, model: string): Promise<boolean> {
+    const { deviceId } = device
     const said = await deps.updatesOf(deviceId)
     const latest = await deps.latestFor(model, device)
-    if (latest === undefined || latest <= runningOf(device, said, model)) return
+    if (latest === undefined || latest <= runningOf(device, said, model)) return false
     // It is on its way already, or stands in a queue for it: that is what was asked for.
     const isAsked = said.updates.some(
       ({ name, version, state }) =>
         name === model && (isUnderWay(state) || (state === 'waiting' && version === latest)),
     )
-    if (isAsked) return
-    installs.set(`${deviceId} ${model}`, now)
+    if (isAsked) return false
     await deps.begin(deviceId, model, latest).catch((error: Error) => {
       log.warn({ deviceId, model, why: error.message }, 'an update could not be begun')
     })
+    return true
   }
 
   /** Labels that streams showed lately: without them entities would come and go with restarts. */
