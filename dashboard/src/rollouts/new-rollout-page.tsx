@@ -14,7 +14,6 @@ import {
   NumberInput,
   Skeleton,
   TagsInput,
-  Text,
   TextInput,
 } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
@@ -529,9 +528,9 @@ function StagesStep({ draft, set }: { draft: Draft; set: (change: Change) => voi
           onChange={(value) => set({ agreement: typeof value === 'number' ? value : undefined })}
         />
         {careDoubts({ ...careDefaults, ...careOf(draft) }).map((doubt) => (
-          <Text key={doubt} size="xs" c="dimmed">
+          <p key={doubt} className={classes.doubt}>
             {doubt}
-          </Text>
+          </p>
         ))}
       </fieldset>
     </>
