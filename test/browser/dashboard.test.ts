@@ -142,11 +142,11 @@ test('the dashboard in Chromium', needs('chromium'), async (t) => {
       const { page } = await signedIn(t, browser, fleet)
       await page.goto(`${base}/devices/line-4`)
       const wanted = () => fleet.line.wantedUntil('belt') > Date.now()
-      await t.waitFor(() => assert.ok(wanted()), { timeout: 5000 })
+      await t.waitFor(() => assert.ok(wanted()), { timeout: 20_000 })
       await setVisibility(page, 'hidden')
-      await t.waitFor(() => assert.ok(!wanted()), { timeout: 2000 })
+      await t.waitFor(() => assert.ok(!wanted()), { timeout: 15_000 })
       await setVisibility(page, 'visible')
-      await t.waitFor(() => assert.ok(wanted()), { timeout: 2000 })
+      await t.waitFor(() => assert.ok(wanted()), { timeout: 20_000 })
     },
   )
 
