@@ -1,5 +1,6 @@
 /** A label queue with pictures of the conveyor, and what a model would propose for each: right, but for what is said. */
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type DatasetSample,
   type LabelQueueConfig,
@@ -7,6 +8,7 @@ import {
   type Suggestion,
   writePack,
 } from '@edgeloop/protocol'
+import { unknowable } from '../../cloud-hub/src/labelling/task-row.ts'
 import { digestOf, sendPack } from '../hub/dataset-parts.ts'
 import type { TestHub } from '../hub/fixture.ts'
 import { type Part, partsAt, pictureOf, sceneSize } from './scene.ts'
@@ -68,7 +70,22 @@ export async function seedQueue(
     digests: sent.map(({ digest }) => digest),
     why: 'the model was not sure',
   })
-  // What boxes and models would have proposed, in the order of the belt.
+  // The hub looks at every picture by itself, and orders tasks by that: what is written below has to come after it.
+  for (let tries = 0; ; tries++) {
+    const { left } = await hub.inStore(({ writer }) =>
+      writer
+        .selectFrom('label_task')
+        .select(({ fn }) => fn.countAll<number>().as('left'))
+        .where('queue', '=', queue)
+        .where('looks', '=', '')
+        .executeTakeFirstOrThrow(),
+    )
+    if (Number(left) === 0) break
+    assert.ok(tries < 600, `${left} tasks of "${queue}" were not looked at`)
+    await sleep(100)
+  }
+  // What boxes and models would have proposed, in the order of the belt; an order by use is the same one, however often
+  // it is made anew.
   await hub.inStore(async ({ writer }) => {
     for (const [n, { digest }] of sent.entries()) {
       await writer
@@ -76,6 +93,10 @@ export async function seedQueue(
         .set({
           suggestions: JSON.stringify(suggest(scenes[n] ?? [], n)),
           use_share: 1 - n / (count + 1),
+          doubt: 1 - n / (count + 1),
+          novelty: 1,
+          looks: unknowable,
+          embedding: '',
         })
         .where('queue', '=', queue)
         .where('digest', '=', digest)
