@@ -65,6 +65,7 @@ export const otherTests = [
   'rollout-replicas',
   'dataset-pictures',
   'bundles',
+  'publishing',
   'keys-commands',
   // Its rooms are tested on each store beside them.
   'rules',
