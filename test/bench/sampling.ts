@@ -21,7 +21,14 @@ import { openModel } from '../../edge-agent/src/models/open-model.ts'
 import { ortRuntime } from '../../edge-agent/src/runtimes/ort.ts'
 import { recipe as recipeAgain } from '../loop/recipe.ts'
 import { type Shot, takeShot, writeShots } from '../loop/shots.ts'
-import { type BeltWorld, type Conditions, createBelt, drifts, undrifted } from '../loop/world.ts'
+import {
+  type BeltWorld,
+  type Conditions,
+  createBelt,
+  drifts,
+  undrifted,
+  worldLabels,
+} from '../loop/world.ts'
 import type { BenchResult } from './bench.ts'
 import { belowThreshold, choose, type Day, drawAtRandom, lookAtDay } from './field-day.ts'
 import {
@@ -39,6 +46,26 @@ const trainings = fileURLToPath(new URL('./sampling-trainings.ts', import.meta.u
 const plantSeed = 1
 const testFrames = 40
 const baseFrames = 90
+
+/**
+ * What a box may meet: the drifts of the loop, and one of which chance shows little. Measured is on frames of `test`: of
+ * a part that is made seldom a few frames would show none.
+ */
+const scenes: readonly { name: string; title: string; day: Conditions; test: Conditions }[] = [
+  ...drifts.map(({ name, title, conditions }) => ({
+    name,
+    title,
+    day: conditions,
+    test: conditions,
+  })),
+  {
+    name: 'seldom',
+    title: 'a new part is made, one of 33',
+    day: { light: 1, moved: 1, part: 0.1 },
+    test: { light: 1, moved: 1, part: 1 },
+  },
+]
+
 /** What `npm run bench -- sampling` measures; see the head of the file. */
 export async function bench(options: {
   args: string[]
@@ -47,7 +74,7 @@ export async function bench(options: {
   const { values } = parseArgs({
     args: options.args,
     options: {
-      drift: { type: 'string', default: 'part' },
+      drift: { type: 'string', default: 'seldom' },
       // Share of the day, at its end, in which the world has drifted.
       drifted: { type: 'string', default: '1' },
       seeds: { type: 'string', default: '5' },
@@ -65,8 +92,11 @@ export async function bench(options: {
       with: { type: 'string', default: '' },
     },
   })
-  const drift = drifts.find(({ name }) => name === values.drift)
-  if (!drift) throw new Error(`Cannot bench drift "${values.drift}": there is none of that name`)
+  const drift = scenes.find(({ name }) => name === values.drift)
+  if (!drift) {
+    const names = scenes.map(({ name }) => name).join(', ')
+    throw new Error(`Cannot bench drift "${values.drift}": there are ${names}`)
+  }
   const { signal } = options
   const share = values.drifted === '1' ? '' : `, in ${values.drifted} of the day`
   const title = `${drift.title}${share}`
@@ -100,12 +130,12 @@ export async function bench(options: {
         seconds: Number(values.seconds),
         firstFrame: 60_000 * seed,
         before,
-        after: drift.conditions,
+        after: drift.day,
         drifted: Number(values.drifted),
       })
       // Later than all that could be sent.
       const tests = steps > 0 ? testFrames : 0
-      const test = await shotsOf([belt], drift.conditions, tests, 60_000 * seed + 30_000)
+      const test = await shotsOf([belt], drift.test, tests, 60_000 * seed + 30_000)
       const chosen = values.labels.split(',').flatMap((text) => {
         const budget = Number(text)
         const ours = choose(day, budget, seed)
@@ -154,6 +184,8 @@ type Run = Omit<Point, 'how'> & {
   /** Parts that are to be found in the frames, and how many different ones these are. */
   readonly parts: number
   readonly distinct: number
+  /** Those of them that were never made before. */
+  readonly new: number
   /** How many frames were kept why. */
   readonly reasons: Readonly<Record<string, number>>
 }
@@ -163,10 +195,17 @@ const unmeasured = { ap50: Number.NaN, ap50Before: Number.NaN }
 const bytesOf = (shots: readonly Shot[]): number =>
   shots.reduce((sum, { jpeg }) => sum + jpeg.length, 0)
 
-function partsOf(shots: readonly Shot[]): Pick<Run, 'parts' | 'distinct'> {
-  const all = shots.flatMap(({ parts }) => parts)
-  return { parts: all.length, distinct: new Set(all).size }
+function partsOf(shots: readonly Shot[]): Pick<Run, 'parts' | 'distinct' | 'new'> {
+  const all = shots.flatMap(({ parts, truths }) => {
+    const found = truths.filter(({ crowd }) => !crowd)
+    return parts.map((part, at) => ({ part, label: found[at]!.label }))
+  })
+  const made = all.filter(({ label }) => label === worldLabels.at(-1))
+  return { parts: all.length, distinct: countOf(all), new: countOf(made) }
 }
+
+const countOf = (parts: readonly { part: number }[]): number =>
+  new Set(parts.map(({ part }) => part)).size
 
 function countsOf(words: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {}
@@ -178,7 +217,7 @@ function told({ seed, how, budget, labels, parts, distinct, reasons, ...run }: R
   const why = Object.entries(reasons).map(([reason, count]) => `${count} ${reason}`)
   return [
     `seed ${seed}: ${how} with ${labels} of ${budget} labels`,
-    `${distinct} different parts of ${parts}`,
+    `${distinct} different parts of ${parts}, ${run.new} of them new`,
     ...(why.length > 0 ? [why.join(', ')] : []),
     ...(Number.isNaN(run.ap50)
       ? []
@@ -195,7 +234,7 @@ async function runsIn(file: string): Promise<Run[]> {
 
 /** How the world was before a drift: what happened before it stays. */
 function beforeOf(name: string): Conditions {
-  const at = drifts.findIndex((drift) => drift.name === name)
+  const at = drifts.findIndex((drift) => drift.name === (name === 'seldom' ? 'part' : name))
   return at <= 0 ? undrifted : drifts[at - 1]!.conditions
 }
 

@@ -378,6 +378,8 @@ test('the Label page', { ...needs('chromium', 'time'), timeout: 400_000 }, async
     await desk.press(' ')
     await desk.atFrame(6)
     await desk.press('\\', 'o')
+    // Where the picture lies is asked of the canvas, which has to have drawn it anew.
+    await t.waitFor(async () => assert.equal((await desk.view()).scale, before.scale), wait)
     for (const [x, y] of [
       [100, 100],
       [200, 110],
