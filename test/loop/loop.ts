@@ -136,6 +136,8 @@ async function main(): Promise<number> {
   const seed = Number(values.seed)
   const data = values.data ? resolve(values.data) : await mkdtemp(join(tmpdir(), 'edgeloop-loop-'))
   await mkdir(data, { recursive: true })
+  // Said before the rounds, not after them, where it cannot be made.
+  if (values.out !== undefined) await mkdir(values.out, { recursive: true })
   const startedAt = performance.now()
   const tell = (text: string): void => {
     const seconds = (performance.now() - startedAt) / 1000
