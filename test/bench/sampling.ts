@@ -51,16 +51,26 @@ const baseFrames = 90
  * What a box may meet: the drifts of the loop, and one of which chance shows little. Measured is on frames of `test`: of
  * a part that is made seldom a few frames would show none.
  */
-const scenes: readonly { name: string; title: string; day: Conditions; test: Conditions }[] = [
-  ...drifts.map(({ name, title, conditions }) => ({
+type Scene = {
+  readonly name: string
+  readonly title: string
+  /** The world before; what happened in it stays. */
+  readonly before: Conditions
+  readonly day: Conditions
+  readonly test: Conditions
+}
+const scenes: readonly Scene[] = [
+  ...drifts.map(({ name, title, conditions }, at) => ({
     name,
     title,
+    before: drifts[at - 1]?.conditions ?? undrifted,
     day: conditions,
     test: conditions,
   })),
   {
     name: 'seldom',
     title: 'a new part is made, one of 33',
+    before: { light: 1, moved: 1, part: 0 },
     day: { light: 1, moved: 1, part: 0.1 },
     test: { light: 1, moved: 1, part: 1 },
   },
@@ -108,7 +118,7 @@ export async function bench(options: {
   try {
     await mkdir(folder, { recursive: true })
     const measured = await runsIn(kept)
-    const before = beforeOf(drift.name)
+    const { before } = drift
     const belts = [0, 1, 2].map((belt) => createBelt({ seed: plantSeed, belt }))
     const replay = join(folder, `before-${drift.name}`)
     const isTrained = steps > 0 || values.base === undefined
@@ -230,12 +240,6 @@ async function runsIn(file: string): Promise<Run[]> {
   const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n')
   // The last line of a run that was killed may be half a line.
   return lines.flatMap((line): Run[] => (line.endsWith(']') ? JSON.parse(line) : []))
-}
-
-/** How the world was before a drift: what happened before it stays. */
-function beforeOf(name: string): Conditions {
-  const at = drifts.findIndex((drift) => drift.name === (name === 'seldom' ? 'part' : name))
-  return at <= 0 ? undrifted : drifts[at - 1]!.conditions
 }
 
 async function dayOf(
